@@ -1,0 +1,21 @@
+"""`python -m seedream_cli` and the console script; answers --version before the rest loads."""
+
+from __future__ import annotations
+
+import sys
+
+
+def run() -> None:
+    """Run the command line and exit with its code."""
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        from seedream_cli import __version__
+
+        sys.stdout.write(f"seedream {__version__}\n")
+        return
+    from seedream_cli.cli.app import main
+
+    main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    run()

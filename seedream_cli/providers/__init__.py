@@ -1,0 +1,1 @@
+"""The providers, as one literal mapping."""

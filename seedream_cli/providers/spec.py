@@ -1,0 +1,140 @@
+"""What a provider is: data, and pure functions between a `Request` and the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from seedream_cli.model import Charge, Size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+
+    from seedream_cli.model import Call, Outcome, Reply, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """A price for one picture of at most `pixels` (None: of any size)."""
+
+    amount: Decimal
+    pixels: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """What a model costs by its provider's public list; prices move, so it is an estimate."""
+
+    currency: str
+    tiers: tuple[Tier, ...]
+    """Ascending; the last one has no bound."""
+    reference: Decimal = Decimal(0)
+    """For each reference image beyond the free ones."""
+    free_references: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What one model takes and makes. `providers show`, checks, completion and README read it."""
+
+    label: str
+    """For people: `Seedream 4.5`."""
+    sizes: Mapping[str, Mapping[str, Size]] = field(default_factory=dict)
+    """`--size` keyword → aspect → the pixels it makes (an empty inner mapping: not known)."""
+    default_size: str | None = "2K"
+    """None: the model takes no size at all."""
+    aspects: tuple[str, ...] = ()
+    """What `--aspect` takes; empty: none."""
+    any_aspect: bool = False
+    """Other ratios of 1:16 to 16:1 work too, because pixels are sent."""
+    pixels: tuple[int, int] | None = None
+    """Least and greatest area of a free WIDTHxHEIGHT; None: no free sizes."""
+    max_side: int | None = None
+    """Longest side in pixels of a free size."""
+    formats: tuple[str, ...] = ("jpeg",)
+    """What it makes, the default first."""
+    picks_format: bool = False
+    """The request can say which of `formats`."""
+    references: tuple[int, int] = (0, 0)
+    """Least and greatest number of reference images."""
+    max_inputs_and_outputs: int | None = None
+    max_series: int = 1
+    """Greatest set of related pictures in one request; 1: no sets."""
+    max_count: int = 1
+    """Greatest number of independent pictures in one request; 1: one each."""
+    seed: tuple[int, int] | None = None
+    guidance: tuple[float, float] | None = None
+    steps: tuple[int, int] | None = None
+    quality: Mapping[str, str] = field(default_factory=dict)
+    """`--size` keyword → the provider's word in its `quality` field; empty: no such field."""
+    watermark: bool = False
+    """The request can ask for one (and must say no where the default is yes)."""
+    prompt: tuple[int, int | None] = (1, None)
+    """Least and greatest length in characters."""
+    prompt_advice: tuple[int, int] | None = None
+    """Advised greatest length: Han characters, words of other scripts. A note, not a limit."""
+    tariff: Tariff | None = None
+    edit_twin: str | None = None
+    """The model that does the same from reference images, where that is another one."""
+    text_twin: str | None = None
+    """The model that does the same from text alone, where that is another one."""
+    fields: frozenset[str] = frozenset()
+    """Further request fields that it documents: `--set` takes them without a warning."""
+    rejects: frozenset[str] = frozenset()
+    """Fields that it answers with an error: `--set` refuses them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """At most `count` submits in `per`."""
+
+    count: int
+    per: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How an API is spoken. No I/O, no clock, no environment, no key."""
+
+    submit: Callable[[Request], Call]
+    decode: Callable[[Reply], Outcome]
+    """Raises `UnreadableReply` for anything it has no reading for, and nothing else."""
+    poll: Callable[[str], Call] | None = None
+    """None: the API answers its submit with the result."""
+    refresh: Callable[[str], Call] | None = None
+    """Asks for a fresh download URL in exchange for a result URL; decodes to `Done`."""
+    check: Callable[[], Call] | None = None
+    """A free call that proves a key."""
+    checked: Callable[[Reply], str] | None = None
+    """What a good answer to `check` says, in words (`5916.25 credits`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One API that serves Seedream."""
+
+    name: str
+    title: str
+    """For people: `Volcengine Ark`."""
+    base_url: str
+    key_env: tuple[str, ...]
+    """Environment variables that hold a key and choose this provider."""
+    docs: str
+    charges_page: str
+    """Where a person sees what was charged."""
+    dialect: Dialect
+    models: Mapping[str, Capabilities]
+    default_model: str | None
+    """None: the API has no choice of model; then `models` has one entry, under `""`."""
+    url_lifetime: timedelta | None
+    """How long result URLs live; None: not documented."""
+    limit: RateLimit | None = None
+    charge_of_failed: Charge = Charge.MAYBE
+    """Whether a failed job is charged, as the provider documents it."""
+    upload_base_url: str | None = None
+    sandbox_path: str = ""
+    """Where the stand-in serves it: `/ark/api/v3`."""
+    reference_kinds: frozenset[str] = frozenset({"url"})
+    """How local references travel: `url` (only foreign URLs), `inline`, `upload`."""
