@@ -339,7 +339,8 @@ class Job:
     prompt: str
     request: Mapping[str, object]
     """`size aspect seed format references` as `--json` shows them."""
-    call: Call
+    recipe: Mapping[str, object]
+    """The body as it was or will be sent, local references as `sha256:…`."""
     fingerprint: str
     output: Mapping[str, object]
     """The naming plan: see `naming.Plan`."""
@@ -353,6 +354,8 @@ class Job:
     request_id: str | None = None
     problem: Problem | None = None
     row: str | None = None
+    owner: str = ""
+    """The process that planned it; see `owner.py`."""
     created_at: datetime
     sent_at: datetime | None = None
     finished_at: datetime | None = None

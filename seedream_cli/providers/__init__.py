@@ -1,1 +1,25 @@
 """The providers, as one literal mapping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.providers.ark import ARK, BYTEPLUS
+from seedream_cli.providers.kie import KIE
+from seedream_cli.providers.kie_seedream import KIE_SEEDREAM
+from seedream_cli.providers.seedreams import SEEDREAMS
+from seedream_cli.providers.uniall import UNIALL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedream_cli.providers.spec import Provider
+
+PROVIDERS: Final[Mapping[str, Provider]] = {
+    "ark": ARK,
+    "byteplus": BYTEPLUS,
+    "kie": KIE,
+    "kie-seedream": KIE_SEEDREAM,
+    "uniall": UNIALL,
+    "seedreams": SEEDREAMS,
+}

@@ -134,6 +134,8 @@ class Provider:
     charge_of_failed: Charge = Charge.MAYBE
     """Whether a failed job is charged, as the provider documents it."""
     upload_base_url: str | None = None
+    client_id_header: str | None = None
+    """Header that names a submit for the provider's support."""
     sandbox_path: str = ""
     """Where the stand-in serves it: `/ark/api/v3`."""
     reference_kinds: frozenset[str] = frozenset({"url"})

@@ -1,0 +1,72 @@
+"""How long to wait: before a retry, before the next poll, and when a server says so."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+MAX_RETRY_AFTER: Final = 600.0
+"""Seconds; who is told to wait longer stops and says until when (`charge-safety.md`)."""
+
+_LONGEST: Final = 1e12
+"""Seconds; keeps an absurd number finite, so that arithmetic with it is safe."""
+
+_LARGEST_EXPONENT: Final = 32
+
+# The three forms of RFC 9110, section 5.6.7; the parser below would also take looser ones.
+_HTTP_DATE: Final = re.compile(
+    r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+    r"|[A-Z][a-z]{5,8}, [0-9]{2}-[A-Z][a-z]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+    r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} [0-9]{4}",
+)
+
+
+def parse_retry_after(text: str | None, now: datetime) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, never below 0.
+
+    Reads ASCII digits and HTTP dates (`now` must be aware); anything else is None. The caller
+    compares the result with `MAX_RETRY_AFTER`.
+    """
+    value = (text or "").strip(" \t")
+    if re.fullmatch(r"[0-9]+", value):
+        return min(float(value), _LONGEST)
+    if not _HTTP_DATE.fullmatch(value):
+        return None
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    # asctime carries no zone and means UTC (RFC 9110, section 5.6.7).
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
+
+
+def delay(
+    attempt: int, random: Callable[[], float], *, base: float = 0.5, cap: float = 30.0
+) -> float:
+    """Return the seconds before retry number `attempt` (from 1), with full jitter.
+
+    `random` gives a number in [0, 1); the result lies below both `cap` and `base * 2**attempt`.
+    Source: AWS Architecture Blog, "Exponential Backoff And Jitter", 2015.
+    """
+    exponent = min(max(attempt, 0), _LARGEST_EXPONENT)
+    return random() * min(cap, base * 2.0**exponent)
+
+
+def poll_interval(elapsed: float) -> float:
+    """Return the seconds until the next poll of a task that was accepted `elapsed` seconds ago.
+
+    KIE advises 2-3 s for the first 30 s, 5-10 s after, 15-30 s after 2 min (docs.kie.ai,
+    2026-08-19). The first look comes sooner, so that a quick task feels quick.
+    """
+    for until, seconds in ((1.0, 1.0), (30.0, 2.0), (120.0, 5.0)):
+        if elapsed < until:
+            return seconds
+    return 15.0

@@ -1,0 +1,117 @@
+"""The command line as a whole: its commands, and the only way out, with the right exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+from typer._click.exceptions import ClickException
+
+from seedream_cli.cli import help as helping
+from seedream_cli.cli import render
+from seedream_cli.cli.download import download
+from seedream_cli.cli.generate import generate
+from seedream_cli.cli.providers import providers
+from seedream_cli.cli.status import status
+from seedream_cli.cli.stdout import Stdout
+from seedream_cli.errors import SeedreamError, UsageError
+from seedream_cli.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def build() -> typer.Typer:
+    """Build the app; completions and README are made from it too."""
+    app = typer.Typer(
+        name="seedream",
+        cls=helping.Group,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=False,
+        context_settings=SETTINGS,
+    )
+    for command in (generate, status, download):
+        app.command(cls=helping.Command, context_settings=SETTINGS)(command)
+    app.add_typer(providers, name="providers")
+    app.callback(invoke_without_command=True)(_root)
+    return app
+
+
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "-V", "--version", help="Print the version."),
+) -> None:
+    """Turn prompts into image files. Nothing paid is lost, nothing is paid twice."""
+    from seedream_cli import __version__
+
+    if version:
+        Stdout().line(f"seedream {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        Stdout().line(context.get_help())
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Run one command and leave with the exit code of `cli.md`."""
+    sys.exit(_outcome(list(arguments)))
+
+
+def _outcome(arguments: list[str]) -> int:
+    command = typer.main.get_command(build())
+    try:
+        code = command.main(args=arguments, prog_name="seedream", standalone_mode=False)
+    except SeedreamError as error:
+        return _report(error, arguments)
+    except ClickException as error:
+        return _report(_usage(error, arguments), arguments)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 - the one place where a bug becomes exit 70
+        return _report(_bug(error), arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: ClickException, arguments: list[str]) -> UsageError:
+    """Put the parser's complaint in our words, with the way on."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "seedream"
+    hint = f"{path} --help"
+    words = [word for word in arguments if word.startswith("-") and " " in word]
+    if words:
+        hint = f"a prompt that begins with “-” goes after “--”: {path} -- {words[0]!r}"
+    return UsageError(error.format_message().rstrip("."), hint=hint)
+
+
+def _bug(error: Exception) -> SeedreamError:
+    """Describe a bug by where it happened; its words might hold what must not be shown."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if "seedream_cli" in code.co_filename:
+            place = (
+                f"{code.co_filename.rpartition('seedream_cli')[2].lstrip('/')}:{trace.tb_lineno}"
+            )
+        trace = trace.tb_next
+    return SeedreamError(
+        f"a bug in seedream: {type(error).__name__} at {place}",
+        hint="what was bought is in the ledger: seedream status; please report this line",
+        code="bug",
+    )
+
+
+def _report(error: SeedreamError, arguments: list[str]) -> int:
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--json" in options:
+        Stdout().json(render.error_json(error))
+    text = f"seedream: {error.message}" + (f"\n  {error.hint}" if error.hint else "")
+    try:
+        sys.stderr.buffer.write(clean(text).encode("utf-8", "backslashreplace") + b"\n")
+        sys.stderr.buffer.flush()
+    except (OSError, ValueError):
+        return error.exit
+    return error.exit

@@ -1,0 +1,199 @@
+"""What was typed, held against the profile's defaults: the `Options` that a request is made of."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedream_cli.errors import StorageError, UsageError
+from seedream_cli.model import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedream_cli.model import Profile
+
+DEFAULTABLE = (
+    "size",
+    "aspect",
+    "series",
+    "seed",
+    "guidance",
+    "steps",
+    "quality",
+    "format",
+    "watermark",
+    "callback_url",
+)
+MAX_PROMPT_FILE = 1 << 20
+"""Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The options of `generate` as they were typed; None and False mean: not typed."""
+
+    prompt: str | None = None
+    prompt_file: str | None = None
+    output: str | None = None
+    profile: str | None = None
+    model: str | None = None
+    size: str | None = None
+    aspect: str | None = None
+    count: int | None = None
+    sandbox: bool = False
+    json: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    series: int | None = None
+    seed: int | None = None
+    guidance: float | None = None
+    steps: int | None = None
+    quality: str | None = None
+    format: str | None = None
+    watermark: bool | None = None
+    set: list[str] | None = None
+    callback_url: str | None = None
+    wait: bool | None = None
+    timeout: float | None = None
+    overwrite: bool = False
+    skip_existing: bool = False
+    any_format: bool | None = None
+    no_validate: bool = False
+    dry_run: bool = False
+    sidecar: bool | None = None
+    despite: list[str] | None = None
+
+    def default(self, name: str, profile: Profile) -> object:
+        """Return an option as typed, else as the profile sets it, else None."""
+        typed = getattr(self, name)
+        return typed if typed is not None else profile.defaults.get(name)
+
+
+def read_prompt(asked: Asked) -> str:
+    """Return the prompt from the argument, a file or stdin; raise `UsageError` for none or two."""
+    if asked.prompt is not None and asked.prompt_file is not None:
+        raise UsageError("the prompt is given twice: as PROMPT and with --prompt-file")
+    if asked.prompt_file is not None:
+        return _read_file(asked.prompt_file)
+    if asked.prompt == "-":
+        return _read_bytes(sys.stdin.buffer.read(MAX_PROMPT_FILE + 1), "stdin")
+    if asked.prompt is None:
+        raise UsageError(
+            "there is no PROMPT",
+            hint='seedream generate "a lighthouse at dawn"; - reads it from stdin',
+        )
+    if _is_file(asked.prompt):
+        raise UsageError(
+            f"“{asked.prompt}” is a file; a prompt says what to draw",
+            hint=f"to draw from it: seedream edit PROMPT -i {asked.prompt}; "
+            f"to read the prompt from it: --prompt-file {asked.prompt}",
+        )
+    return asked.prompt
+
+
+def options(asked: Asked, profile: Profile, prompt: str, file_format: str | None) -> Options:
+    """Merge what was typed with the profile's defaults; `file_format` is asked for by a name."""
+    typed = {name: getattr(asked, name) for name in DEFAULTABLE}
+    defaults = {
+        name: value
+        for name, value in profile.defaults.items()
+        if name in typed and typed[name] is None and not _is_overruled(name, typed)
+    }
+    if file_format is not None and asked.format is None:
+        defaults.pop("format", None)
+        typed["format"] = file_format
+    merged: dict[str, object] = {**typed, **defaults}
+    count = asked.count if asked.count is not None else profile.defaults.get("count", 1)
+    table = profile.defaults.get("set")
+    extra = _merged(dict(table) if isinstance(table, dict) else {}, settings(asked.set or []))
+    return Options(  # the types were checked where the values were read
+        prompt=prompt,
+        model=asked.model or profile.model,
+        count=count,  # type: ignore[arg-type]
+        extra=extra,
+        validate=not asked.no_validate,
+        defaulted=frozenset(defaults) | ({"model"} if not asked.model and profile.model else set()),
+        **merged,  # type: ignore[arg-type]
+    )
+
+
+def _is_overruled(name: str, typed: Mapping[str, object]) -> bool:
+    """Tell whether a profile's default gives way to another option that was typed."""
+    size = str(typed["size"] or "").lower()
+    return (
+        (name == "aspect" and size[:1].isdigit() and "x" in size)
+        or (name == "size" and typed["quality"] is not None)
+        or (name == "quality" and typed["size"] is not None)
+    )
+
+
+def settings(pairs: list[str]) -> dict[str, object]:
+    """Read `--set KEY=VALUE`: nested keys by dots, VALUE as JSON, else as text."""
+    found: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        names = key.split(".")
+        if not equals or not all(names):
+            raise UsageError(f"--set {pair}: it has the form KEY=VALUE or KEY.SUBKEY=VALUE")
+        try:
+            value = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            value = text
+        nested: object = value
+        for name in reversed(names):
+            nested = {name: nested}
+        found = _merged(found, nested)  # type: ignore[arg-type]
+    return found
+
+
+def _no_constant(word: str) -> object:
+    raise ValueError(word)
+
+
+def _merged(first: dict[str, object], second: dict[str, object]) -> dict[str, object]:
+    merged = dict(first)
+    for key, value in second.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _read_file(name: str) -> str:
+    if name == "-":
+        return _read_bytes(sys.stdin.buffer.read(MAX_PROMPT_FILE + 1), "stdin")
+    try:
+        with Path(name).open("rb") as file:
+            return _read_bytes(file.read(MAX_PROMPT_FILE + 1), name)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {name}") from error
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{name} cannot be read: {error}") from error
+
+
+def _read_bytes(data: bytes, name: str) -> str:
+    if len(data) > MAX_PROMPT_FILE:
+        raise UsageError(f"{name} is no prompt: it is larger than {MAX_PROMPT_FILE // 1024} KiB")
+    try:
+        return data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is no UTF-8 text") from error
+
+
+def _is_file(prompt: str) -> bool:
+    try:
+        return bool(prompt) and Path(prompt).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def current_folder() -> str:
+    """Return the working folder, absolute; raise `StorageError` when it is gone."""
+    try:
+        return str(Path.cwd())
+    except OSError as error:
+        raise StorageError(f"the current folder cannot be used: {error.strerror}") from error

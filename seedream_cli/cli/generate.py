@@ -1,0 +1,311 @@
+"""`seedream generate`: from what was typed to pictures on disk."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedream_cli import naming
+from seedream_cli.cli import options as o
+from seedream_cli.cli import render, work
+from seedream_cli.cli.asked import Asked, current_folder, options, read_prompt
+from seedream_cli.cli.progress import observer
+from seedream_cli.cli.stdout import Silence, Stdout
+from seedream_cli.cli.world import World
+from seedream_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seedream_cli.check import Resolved
+    from seedream_cli.cli.progress import Plain
+    from seedream_cli.engine import Engine
+    from seedream_cli.model import Profile, Request
+    from seedream_cli.naming import Plan
+    from seedream_cli.providers.spec import Provider
+    from seedream_cli.purchase import Purchase
+
+DEFAULT_TIMEOUT = 1200.0
+
+
+def generate(
+    prompt: o.Prompt = None,
+    prompt_file: o.PromptFile = None,
+    output: o.Output = None,
+    profile: o.ProfileName = None,
+    model: o.Model = None,
+    size: o.SizeOption = None,
+    aspect: o.Aspect = None,
+    count: o.Count = None,
+    sandbox: o.Sandbox = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+    seed: o.Seed = None,
+    guidance: o.Guidance = None,
+    steps: o.Steps = None,
+    quality: o.Quality = None,
+    format: o.Format = None,  # noqa: A002 - the option's name
+    watermark: o.Watermark = None,
+    set: o.Set = None,  # noqa: A002 - the option's name
+    callback_url: o.CallbackUrl = None,
+    wait: o.Wait = None,
+    timeout: o.Timeout = None,
+    overwrite: o.Overwrite = False,
+    skip_existing: o.SkipExisting = False,
+    any_format: o.AnyFormat = None,
+    no_validate: o.NoValidate = False,
+    dry_run: o.DryRun = False,
+    sidecar: o.Sidecar = None,
+    despite: o.Despite = None,
+) -> int:
+    """Turn a prompt into image files."""
+    asked = Asked(**locals())
+    with ExitStack() as exits:
+        return _Making(World.of_process(exits), asked).make()
+
+
+@dataclass(slots=True)
+class _Making:
+    """One `generate` on its way: each step needs the ones before it."""
+
+    world: World
+    asked: Asked
+
+    def make(self) -> int:
+        """Check everything that can be checked, then buy, wait and save."""
+        asked, stdout = self.asked, Stdout()
+        prompt = read_prompt(asked)
+        profile = self.world.profile(asked.profile, sandbox=asked.sandbox)
+        show = observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
+        provider, plan, resolved, requests = self._settled(profile, prompt)
+        for note in resolved.notes:
+            show.say(note)
+        if asked.dry_run:
+            return _rehearse(profile, provider, resolved, requests, stdout, asked)
+        bought = self._purchases(profile, provider, plan, resolved, requests)
+        bought, skipped = self._clear_targets(plan, resolved, bought)
+        for n, path in skipped:
+            _show_skipped(stdout, n, path, is_json=asked.json)
+        if not bought:
+            return 0
+        return self._buy(profile, bought, show, stdout)
+
+    def _settled(
+        self, profile: Profile, prompt: str
+    ) -> tuple[Provider, Plan, Resolved, tuple[Request, ...]]:
+        from seedream_cli.check import resolve, split
+        from seedream_cli.providers import PROVIDERS
+
+        asked, provider = self.asked, PROVIDERS[profile.provider]
+        is_wait = asked.default("wait", profile)
+        if is_wait is False and provider.dialect.poll is None:
+            raise UsageError(
+                f"--no-wait: {provider.name} answers only when finished",
+                hint="leave it out, or use a provider that is polled (kie, seedreams)",
+            )
+        draft = self._plan(profile, many=False, many_per_job=False)
+        is_any = bool(asked.default("any_format", profile))
+        wanted = None if is_any or draft is None else _format_of(draft)
+        resolved = resolve(
+            provider, options(asked, profile, prompt, wanted), providers=PROVIDERS.values()
+        )
+        requests = split(resolved)
+        pictures = [request.count * (request.series or 1) for request in requests]
+        if draft is None:
+            if sum(pictures) != 1:
+                raise UsageError("-o - takes one picture; more may come", hint="use -o FOLDER/")
+            plan = naming.plan(None, base=str(self.world.places.state_dir / "held"))
+        else:
+            plan = (
+                self._plan(profile, many=sum(pictures) > 1, many_per_job=max(pictures) > 1) or draft
+            )
+        return provider, plan, resolved, requests
+
+    def _plan(self, profile: Profile, *, many: bool, many_per_job: bool) -> Plan | None:
+        """Settle where the pictures go; None: to stdout."""
+        import sys
+
+        output = self.asked.output if self.asked.output is not None else profile.output
+        if output == "-":
+            if self.asked.json:
+                raise UsageError("-o - and --json both want stdout", hint="use -o FILE")
+            if sys.stdout.isatty():
+                raise UsageError(
+                    "-o - does not write a picture's bytes to a terminal", hint="| file -, > FILE"
+                )
+            return None
+        if output is not None:
+            from seedream_cli.places import expanded
+
+            output = expanded(output, self.world.environ)
+        base = current_folder()
+        there = Path(base, output or "")
+        return naming.plan(
+            output,
+            base=base,
+            is_folder=output is not None and there.is_dir(),
+            is_file=output is not None and there.is_file(),
+            many=many,
+            many_per_job=many_per_job,
+        )
+
+    def _purchases(
+        self,
+        profile: Profile,
+        provider: Provider,
+        plan: Plan,
+        resolved: Resolved,
+        requests: Sequence[Request],
+    ) -> list[Purchase]:
+        from seedream_cli.purchase import new_id, purchases
+
+        asked = self.asked
+        output = {
+            **plan.to_json(),
+            "overwrite": asked.overwrite,
+            "sidecar": bool(asked.default("sidecar", profile)),
+            "stdout": asked.output == "-",
+        }
+        return purchases(
+            requests,
+            profile=profile,
+            provider=provider,
+            capabilities=resolved.capabilities,
+            output=output,
+            run=new_id(secrets.choice),
+            owner="",
+            now=self.world.clock.now(),
+            job_id=lambda: new_id(secrets.choice),
+        )
+
+    def _clear_targets(
+        self, plan: Plan, resolved: Resolved, bought: list[Purchase]
+    ) -> tuple[list[Purchase], list[tuple[int, str]]]:
+        """Check every name that can be known; drop jobs whose files exist, if asked to."""
+        from seedream_cli.files import Files
+        from seedream_cli.saving import known_paths
+
+        files = Files(state_dir=self.world.places.state_dir, owner=self.world.owner.name)
+        kept, skipped = [], []
+        for purchase in bought:
+            paths = known_paths(plan, purchase.job, resolved.capabilities, resolved.request)
+            there = [path for path in paths if Path(plan.absolute(path)).exists()]
+            if self.asked.skip_existing and paths and len(there) == purchase.job.expected:
+                skipped += [(purchase.job.first_n + k, path) for k, path in enumerate(paths)]
+                continue
+            for path in paths:
+                files.check_target(plan.absolute(path), overwrite=self.asked.overwrite)
+            kept.append(purchase)
+        if kept:
+            files.check_folder(str(Path(plan.absolute(plan.template)).parent))
+        return kept, skipped
+
+    def _buy(self, profile: Profile, bought: list[Purchase], show: Plain, stdout: Stdout) -> int:
+        from seedream_cli.proxies import check_proxies
+
+        world, asked = self.world, self.asked
+        profile = world.keyed(profile)
+        check_proxies(world.environ, profile.base_url)
+        timeout = asked.default("timeout", profile)
+        seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
+        is_wait = asked.default("wait", profile) is not False
+        engine = world.engine(
+            world.timing(seconds), show, profile=asked.profile, with_bodies=asked.verbose > 1
+        )
+        engine.is_waiting = is_wait
+        world.settle_estates(engine)
+        _tell_of_waiting(world, engine, show)
+        jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
+        jobs = engine.ledger.plan(jobs, despite=_named(world, asked.despite))
+        engine.calls.update({purchase.job.id: purchase.call for purchase in bought})
+        report = work.run(world, engine, jobs, show)
+        if asked.output == "-":
+            _pour(report, stdout)
+            return work.show(report, Silence(), show, is_json=False, is_wait=True)
+        return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
+
+
+def _tell_of_waiting(world: World, engine: Engine, show: Plain) -> None:
+    """Say in one line that pictures of earlier runs wait, and how long their URLs live."""
+    from seedream_cli.recovery import waiting
+    from seedream_cli.text import human_span
+
+    jobs = waiting(engine, world.owner)
+    if not jobs:
+        return
+    lapses = [i.expires_at for job in jobs for i in job.images if i.expires_at and not i.saved_at]
+    left = ""
+    if lapses:
+        left = f" (the first URL lapses in {human_span(min(lapses) - world.clock.now())})"
+    count = f"{len(jobs)} job{'s' * (len(jobs) > 1)} of earlier runs"
+    show.say(f"{count} wait to be saved{left}: seedream download")
+
+
+def _named(world: World, names: Sequence[str] | None) -> frozenset[str]:
+    """Return the ids of the jobs that `--despite` names."""
+    from seedream_cli.lookup import find
+
+    return frozenset(job.id for name in names or () for job in find(world.ledger, name).jobs)
+
+
+def _format_of(plan: Plan) -> str | None:
+    extension = plan.given_extension
+    return naming.format_of_extension(extension) if extension else None
+
+
+def _show_skipped(stdout: Stdout, n: int, path: str, *, is_json: bool) -> None:
+    if is_json:
+        stdout.json(render.bare_json(state="saved", skipped=True, images=[{"n": n, "path": path}]))
+    else:
+        stdout.line(path)
+
+
+def _pour(report: work.Report, stdout: Stdout) -> None:
+    """Write the one picture to stdout; it is kept until stdout took all of it."""
+    for job in report.jobs:
+        for image in job.images:
+            if image.saved_at and image.path:
+                held = Path(image.path)
+                stdout.picture(held)
+                held.unlink(missing_ok=True)
+
+
+def _rehearse(
+    profile: Profile,
+    provider: Provider,
+    resolved: Resolved,
+    requests: Sequence[Request],
+    stdout: Stdout,
+    asked: Asked,
+) -> int:
+    """Print what would be sent and what it would cost."""
+    from seedream_cli import price
+
+    for request in requests:
+        call = provider.dialect.submit(request)
+        money = price.estimate(resolved.capabilities, request)
+        url = profile.base_url + call.path
+        if asked.json:
+            stdout.json(
+                {
+                    "schema": 1,
+                    "dry_run": True,
+                    "provider": provider.name,
+                    "profile": profile.name,
+                    "method": call.method,
+                    "url": url,
+                    "body": call.body,
+                    "price": {**price.as_json(money), "estimated": True} if money else None,
+                }
+            )
+            continue
+        import json
+
+        stdout.line(f"{call.method} {url}")
+        stdout.line(json.dumps(call.body, ensure_ascii=False, indent=2))
+        stdout.line(f"about {price.show(money)}" if money else "price not known")
+    return 0

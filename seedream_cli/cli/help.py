@@ -1,0 +1,90 @@
+"""How help looks: everyday options, examples, then the panels; plain text, quick to start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from typer._click.core import Context
+    from typer._click.formatting import HelpFormatter
+
+EXAMPLES = {
+    "seedream": (
+        'seedream generate "a lighthouse at dawn" --sandbox',
+        "seedream status",
+        "seedream providers show",
+    ),
+    "generate": (
+        'seedream generate "a lighthouse at dawn"',
+        'seedream generate "a fox" -n 3 -a 16:9 -o art/fox-{n}.{ext}',
+        'seedream generate "a fox" -o - --sandbox | file -',
+    ),
+    "status": (
+        "seedream status",
+        "seedream status last",
+        "seedream status --unsaved --expiring 2h --json",
+    ),
+    "download": (
+        "seedream download",
+        "seedream download 01k3f9zq -o art/",
+        "seedream download --task-id TASK -p kie",
+    ),
+    "providers": (
+        "seedream providers",
+        "seedream providers show kie",
+        "seedream providers sandbox --port 8787",
+    ),
+    "list": ("seedream providers list", "seedream providers list --json", "seedream providers"),
+    "show": (
+        "seedream providers show",
+        "seedream providers show kie",
+        "seedream providers show ark --json",
+    ),
+    "check": (
+        "seedream providers check",
+        "seedream providers check work",
+        "seedream providers check --json",
+    ),
+    "sandbox": (
+        "seedream providers sandbox",
+        "seedream providers sandbox --port 8787 --delay 0.5",
+        "seedream providers sandbox --fault 429:2 --fault slow:1",
+    ),
+}
+
+
+class Command(TyperCommand):
+    """A command whose help shows examples between its everyday options and the panels."""
+
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write the options by panel, the examples after the first."""
+        panels: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                panel = getattr(param, "rich_help_panel", None) or "Options"
+                panels.setdefault(panel, []).append(record)
+        for title, records in panels.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+            if title == "Options":
+                _write_examples(self.name or "", formatter)
+
+
+class Group(TyperGroup):
+    """A group of commands with examples, shown whole when called bare."""
+
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write commands, options and examples."""
+        super().format_options(ctx, formatter)
+        _write_examples(self.name or "seedream", formatter)
+
+
+def _write_examples(name: str, formatter: HelpFormatter) -> None:
+    if name in EXAMPLES:
+        with formatter.section("Examples"):
+            for line in EXAMPLES[name]:
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")

@@ -1,0 +1,102 @@
+"""The table of `seedream status`: jobs newest first, what they wait for, what they cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seedream_cli import price
+from seedream_cli.model import Charge, State
+from seedream_cli.text import clean, columns, human_span, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from seedream_cli.model import Image, Job
+
+HEADS = ("JOB", "STATE", "LAPSES", "COST", "AGE", "PROMPT")
+
+
+def table(jobs: Sequence[Job], now: datetime, width: int) -> list[str]:
+    """Return the lines of the table, cut to `width` columns."""
+    rows = [HEADS, *(_row(job, now) for job in jobs)]
+    widths = [max(columns(row[k]) for row in rows) for k in range(len(HEADS) - 1)]
+    lines = []
+    for row in rows:
+        left = "  ".join(
+            cell + " " * (room - columns(cell)) for cell, room in zip(row[:-1], widths, strict=True)
+        )
+        room = max(8, width - columns(left) - 2)
+        lines.append(f"{left}  {shorten(row[-1], room)}".rstrip())
+    return lines
+
+
+def sums(jobs: Sequence[Job]) -> str:
+    """Return what the jobs cost together, a sum a currency; empty when nothing did."""
+    costs = [
+        cost
+        for job in jobs
+        if job.charge is Charge.CHARGED and not job.sandbox and (cost := job.cost or job.price)
+    ]
+    return " and ".join(price.show(money) for money in price.total(costs))
+
+
+def details(job: Job, now: datetime) -> list[str]:
+    """Return everything worth knowing of one job, a line each."""
+    lines = [
+        f"job      {job.id} (run {job.run}{', sandbox' if job.sandbox else ''})",
+        f"state    {job.state.value}, charge {job.charge.value}",
+        f"provider {job.provider} ({job.profile}), model {job.model or '-'}",
+        f"prompt   {clean(job.prompt, one_line=True)}",
+        f"made     {job.created_at:%Y-%m-%d %H:%M:%S} UTC",
+    ]
+    asked = {key: value for key, value in job.request.items() if value}
+    lines.append("request  " + ", ".join(f"{key} {_word(value)}" for key, value in asked.items()))
+    if job.task_id:
+        lines.append(f"task     {clean(job.task_id, one_line=True)}")
+    if job.request_id:
+        lines.append(f"support  request id {clean(job.request_id, one_line=True)}")
+    money = job.cost or job.price
+    if money:
+        lines.append(f"cost     about {price.show(money)}")
+    lines += [_image_line(image, now) for image in job.images]
+    if job.problem:
+        lines.append(f"problem  {clean(job.problem.message, one_line=True)}")
+        lines += [f"         {line}" for line in clean(job.problem.hint).splitlines()]
+    return lines
+
+
+def _row(job: Job, now: datetime) -> tuple[str, ...]:
+    money = (job.cost or job.price) if job.charge is not Charge.NONE else None
+    cost = price.show(money) if money else "-"
+    state = job.state.value + (" (sandbox)" if job.sandbox else "")
+    return (
+        job.id,
+        state,
+        _lapses(job, now),
+        f"{cost}?" if job.charge is Charge.MAYBE and money else cost,
+        human_span(now - job.created_at),
+        clean(job.prompt, one_line=True),
+    )
+
+
+def _lapses(job: Job, now: datetime) -> str:
+    waiting = [i.expires_at for i in job.images if not i.saved_at and i.expires_at]
+    if not waiting or job.state not in {State.READY, State.UNKNOWN}:
+        return "-"
+    return human_span(min(waiting) - now)
+
+
+def _image_line(image: Image, now: datetime) -> str:
+    size = f" {image.width}x{image.height}" if image.width else ""
+    if image.path:
+        return f"image    {image.index}: {clean(image.path, one_line=True)}{size}"
+    if image.problem:
+        return f"image    {image.index}: {clean(image.problem.message, one_line=True)}"
+    left = f", lapses in {human_span(image.expires_at - now)}" if image.expires_at else ""
+    return f"image    {image.index}: not saved yet{left}"
+
+
+def _word(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return clean(text, one_line=True)

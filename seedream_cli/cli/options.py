@@ -1,0 +1,215 @@
+"""The options of the commands, each described once; help, completion and parsing read them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+MORE = "More"
+SETTLE = "Settle an unknown job"
+
+Prompt = Annotated[
+    str | None,
+    typer.Argument(metavar="[PROMPT]", help="What to draw; '-' reads it from stdin."),
+]
+PromptFile = Annotated[
+    str | None,
+    typer.Option("-f", "--prompt-file", metavar="FILE", help="Read the prompt from a file."),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="A file, a folder/, a template like art/{slug}-{n}.{ext}, or '-' for stdout.",
+    ),
+]
+ProfileName = Annotated[
+    str | None,
+    typer.Option("-p", "--profile", metavar="NAME", help="A profile, or a provider's name."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option("-m", "--model", metavar="ID", help="See `seedream providers show`."),
+]
+SizeOption = Annotated[
+    str | None,
+    typer.Option("-s", "--size", metavar="SIZE", help="1K, 1.5K, 2K, 3K, 4K or WIDTHxHEIGHT."),
+]
+Aspect = Annotated[
+    str | None,
+    typer.Option("-a", "--aspect", metavar="RATIO", help="16:9, 3:4, 1:1…"),
+]
+Count = Annotated[
+    int | None,
+    typer.Option("-n", "--count", metavar="N", min=1, max=1000, help="N independent pictures."),
+]
+Sandbox = Annotated[
+    bool,
+    typer.Option("--sandbox", help="Offline rehearsal: no key, no network, no charge."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a job on stdout.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "-v",
+        "--verbose",
+        count=True,
+        show_default=False,
+        help="A line each request; twice: bodies. Never keys.",
+    ),
+]
+
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", rich_help_panel=MORE)]
+Guidance = Annotated[float | None, typer.Option("--guidance", metavar="X", rich_help_panel=MORE)]
+Steps = Annotated[int | None, typer.Option("--steps", metavar="N", rich_help_panel=MORE)]
+Quality = Annotated[
+    str | None,
+    typer.Option(
+        "--quality", metavar="WORD", help="The provider's own word.", rich_help_panel=MORE
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="png|jpeg", rich_help_panel=MORE),
+]
+Watermark = Annotated[
+    bool | None,
+    typer.Option("--watermark/--no-watermark", help="Default: no.", rich_help_panel=MORE),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A request field of the provider's own, as is; nested as a.b=VALUE; repeats.",
+        rich_help_panel=MORE,
+    ),
+]
+CallbackUrl = Annotated[
+    str | None,
+    typer.Option("--callback-url", metavar="URL", rich_help_panel=MORE),
+]
+Wait = Annotated[
+    bool | None,
+    typer.Option(
+        "--wait/--no-wait",
+        help="--no-wait: print the job and leave; `seedream download` goes on.",
+        rich_help_panel=MORE,
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0.0,
+        max=86400.0,
+        help="How long to wait for an accepted job (default 1200).",
+        rich_help_panel=MORE,
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace an existing file.", rich_help_panel=MORE),
+]
+SkipExisting = Annotated[
+    bool,
+    typer.Option(
+        "--skip-existing", help="Where the file exists, print its path.", rich_help_panel=MORE
+    ),
+]
+AnyFormat = Annotated[
+    bool | None,
+    typer.Option(
+        "--any-format",
+        help="Keep the name even where the format will differ.",
+        rich_help_panel=MORE,
+    ),
+]
+NoValidate = Annotated[
+    bool,
+    typer.Option("--no-validate", help="Skip the checks of the model.", rich_help_panel=MORE),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Print method, URL, body and price; send nothing.", rich_help_panel=MORE
+    ),
+]
+Sidecar = Annotated[
+    bool | None,
+    typer.Option(
+        "--sidecar", help="Also write NAME.json: recipe and receipt.", rich_help_panel=MORE
+    ),
+]
+Despite = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--despite",
+        metavar="JOB",
+        help="Buy although that unknown job may have been the same purchase.",
+        rich_help_panel=MORE,
+    ),
+]
+
+Jobs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[JOB]...", help="01k3f9zq, 01k3f9zq.2, last, last.3, last-1."),
+]
+All = Annotated[bool, typer.Option("--all", help="Also those that ended long ago.")]
+Limit = Annotated[
+    int, typer.Option("--limit", metavar="N", min=1, help="At most N jobs (default 20).")
+]
+StateFilter = Annotated[
+    str | None, typer.Option("--state", metavar="STATE", help="Only jobs in this state.")
+]
+Unsaved = Annotated[
+    bool, typer.Option("--unsaved", help="Only jobs with something not yet on disk.")
+]
+Expiring = Annotated[
+    str | None,
+    typer.Option("--expiring", metavar="SPAN", help="Only URLs that lapse within 2h, 30m, 1d."),
+]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="SPAN", help="Only jobs of the last 30d, 12h.")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Ask no provider.")]
+ExitStatus = Annotated[
+    bool, typer.Option("--exit-status", help="Exit 1 where a job did not end well.")
+]
+TaskId = Annotated[
+    str | None,
+    typer.Option(
+        "--task-id",
+        metavar="ID",
+        help="Adopt a task that was made elsewhere (with -p NAME).",
+    ),
+]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Save what is ready; do not wait for the rest.")
+]
+Adopt = Annotated[
+    str | None,
+    typer.Option(
+        "--adopt",
+        metavar="TASK_ID|URL",
+        help="It was made: this is the provider's task, or the picture's address.",
+        rich_help_panel=SETTLE,
+    ),
+]
+NotCharged = Annotated[
+    bool,
+    typer.Option(
+        "--not-charged", help="The provider shows no charge for it.", rich_help_panel=SETTLE
+    ),
+]
+WriteOff = Annotated[
+    bool,
+    typer.Option(
+        "--write-off", help="Leave it, charged or not; stop asking.", rich_help_panel=SETTLE
+    ),
+]

@@ -1,0 +1,209 @@
+"""What a person sees on stderr while jobs run: a live line each on a terminal, plain lines else."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol, Self
+
+from seedream_cli.events import (
+    BytesReceived,
+    Exchange,
+    ImageSaved,
+    JobChanged,
+    Note,
+    Waiting,
+)
+from seedream_cli.model import State
+from seedream_cli.text import clean, human_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.progress import Progress, TaskID
+
+    from seedream_cli.events import Event
+
+_MINUTE = 60.0
+_SAID = {
+    State.SENDING: "sending",
+    State.RUNNING: "accepted",
+    State.READY: "ready",
+    State.SAVED: "saved",
+}
+
+
+class Observer(Protocol):
+    """Hears the engine, from any thread."""
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        ...
+
+    def say(self, text: str, *, is_error: bool = False) -> None:
+        """Write a line for people."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the screen clean."""
+        ...
+
+
+class Plain:
+    """A line a change of state, and one a minute; errors only when `quiet`."""
+
+    def __init__(self, *, quiet: bool = False, verbose: int = 0, is_ci: bool = False) -> None:
+        """Write to stderr."""
+        self._is_ci = is_ci
+        self._quiet = quiet
+        self._verbose = verbose
+        self._lock = threading.Lock()
+        self._last: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Write what is worth a line."""
+        text = _line(event, self._verbose)
+        if isinstance(event, JobChanged) and event.word and not self._is_minute(event.job.id):
+            return
+        if text:
+            self.say(text)
+
+    def _is_minute(self, job_id: str) -> bool:
+        now = time.monotonic()
+        is_over = now - self._last.setdefault(job_id, now) >= _MINUTE
+        if is_over:
+            self._last[job_id] = now
+        return is_over
+
+    def say(self, text: str, *, is_error: bool = False) -> None:
+        """Write a line for people, cleaned of whatever a terminal would obey."""
+        if self._quiet and not is_error:
+            return
+        line = clean(f"seedream: {text}" if is_error else text, ci=self._is_ci)
+        with self._lock:
+            try:
+                sys.stderr.buffer.write(line.encode("utf-8", "backslashreplace") + b"\n")
+                sys.stderr.buffer.flush()
+            except (OSError, ValueError):
+                self._quiet = True
+
+    def __enter__(self) -> Self:
+        """Nothing to set up."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to clean up."""
+
+
+class Live(Plain):
+    """A moving line for each job under way, gone when it ends (Rich, on a terminal)."""
+
+    def __init__(self, *, verbose: int = 0) -> None:
+        """Prepare the display; nothing is shown yet."""
+        super().__init__(verbose=verbose)
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        """Take the terminal's last lines."""
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column
+
+        what = TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+        )
+        console = Console(stderr=True, markup=False, highlight=False)
+        spinner = SpinnerColumn(spinner_name="dots" if console.encoding == "utf-8" else "line")
+        self._progress = Progress(
+            spinner, what, TimeElapsedColumn(), console=console, transient=True, expand=True
+        )
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the lines back."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def __call__(self, event: Event) -> None:
+        """Move the job's line; whatever else is said stands above it."""
+        match event:
+            case JobChanged(job=job, word=word):
+                self._show(job.id, word or _SAID.get(job.state, job.state.value))
+                if job.state in _ENDED:
+                    self._drop(job.id)
+            case BytesReceived(job_id=job_id, received=received, total=total):
+                of = f" of {human_bytes(total)}" if total else ""
+                self._show(job_id, f"saving {human_bytes(received)}{of}")
+            case Waiting(job_id=job_id, seconds=seconds, reason=reason):
+                wait = f" ({seconds:.0f} s)" if seconds >= 1 else ""
+                self._show(job_id, f"waiting{wait}: {reason}")
+            case _:
+                text = _line(event, self._verbose)
+                if text:
+                    self.say(text)
+
+    def say(self, text: str, *, is_error: bool = False) -> None:
+        """Write a line above the moving ones."""
+        if self._progress is None:
+            super().say(text, is_error=is_error)
+            return
+        from rich.text import Text
+
+        line = clean(f"seedream: {text}" if is_error else text)
+        self._progress.console.print(Text(line), soft_wrap=True)
+
+    def _show(self, job_id: str, words: str) -> None:
+        if self._progress is None:
+            return
+        line = f"{job_id} {clean(words, one_line=True)}"
+        with self._lock:
+            if job_id not in self._tasks:
+                room = max(1, self._progress.console.height - 2)
+                is_visible = sum(not task.finished for task in self._progress.tasks) < room
+                self._tasks[job_id] = self._progress.add_task(line, total=None, visible=is_visible)
+            self._progress.update(self._tasks[job_id], description=line)
+
+    def _drop(self, job_id: str) -> None:
+        if self._progress is not None and job_id in self._tasks:
+            self._progress.update(self._tasks[job_id], visible=False)
+
+
+_ENDED = frozenset(
+    {State.SAVED, State.REFUSED, State.FAILED, State.UNKNOWN, State.EXPIRED, State.CLOSED}
+)
+
+
+def observer(environ: Mapping[str, str], *, quiet: bool, verbose: int) -> Plain:
+    """Choose how to show progress on this stderr."""
+    is_terminal = sys.stderr.isatty() and environ.get("TERM", "") not in {"", "dumb"}
+    if quiet or not is_terminal:
+        return Plain(quiet=quiet, verbose=verbose, is_ci=bool(environ.get("CI")))
+    return Live(verbose=verbose)
+
+
+def _line(event: Event, verbose: int) -> str:
+    match event:
+        case JobChanged(job=job, word=word):
+            return f"{job.id} {word or _SAID.get(job.state, job.state.value)}"
+        case Waiting(job_id=job_id, seconds=seconds, reason=reason):
+            return f"{job_id} waits {seconds:.0f} s: {reason}" if seconds else ""
+        case Note(message=message):
+            return message
+        case Exchange() if verbose:
+            status = event.status if event.status is not None else "no answer"
+            line = (
+                f"{event.method} {event.host} {event.path} {status} {event.seconds * 1000:.0f} ms"
+            )
+            return f"{line}\n{event.detail}" if event.detail and verbose > 1 else line
+        case ImageSaved() | BytesReceived() | Exchange():
+            return ""

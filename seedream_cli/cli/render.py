@@ -1,0 +1,186 @@
+"""How jobs look: the JSON object that scripts rely on, and sentences for people."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from seedream_cli import price
+from seedream_cli.model import Charge, State
+from seedream_cli.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from seedream_cli.errors import SeedreamError
+    from seedream_cli.model import Image, Job, Money, Problem
+
+_CHARGED = {
+    Charge.NONE: "nothing was charged",
+    Charge.MAYBE: "it may have been charged",
+    Charge.CHARGED: "it is paid",
+}
+_WORDS = {
+    State.PLANNED: "was not sent",
+    State.SENDING: "is being sent",
+    State.RUNNING: "is not finished",
+    State.READY: "is not saved yet",
+    State.SAVED: "is not complete",
+    State.REFUSED: "was refused",
+    State.FAILED: "failed",
+    State.UNKNOWN: "has an unknown outcome",
+    State.EXPIRED: "is lost",
+    State.CLOSED: "was not sent",
+}
+_AGAIN = frozenset({"unreachable", "busy", "rate_limit", "interrupted", "provider_failed"})
+
+
+def to_line(value: Mapping[str, object]) -> str:
+    """Write one JSON line: ASCII, so that any terminal, locale and parser takes it."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+
+
+def job_json(job: Job, problem: Problem | None = None) -> dict[str, object]:
+    """Return the object of `cli.md`, "Output"; `problem` is what stopped us at a job under way."""
+    problem = problem or job.problem
+    return {
+        "schema": 1,
+        "run": job.run,
+        "job": job.id,
+        "state": job.state.value,
+        "charge": job.charge.value,
+        "next": next_step(job, problem),
+        "provider": job.provider,
+        "profile": job.profile,
+        "sandbox": job.sandbox,
+        "model": job.model,
+        "prompt": job.prompt,
+        "task_id": job.task_id,
+        "request_id": job.request_id,
+        "row": job.row,
+        "skipped": False,
+        "request": dict(job.request),
+        "created_at": _time(job.created_at),
+        "finished_at": _time(job.finished_at),
+        "images": [_image_json(image) for image in job.images],
+        "price": {**price.as_json(job.price), "estimated": True} if job.price else None,
+        "cost": _money(job.cost or job.price) if job.charge is not Charge.NONE else None,
+        "error": _problem_json(problem, problem.exit) if problem else None,
+    }
+
+
+def bare_json(**known: object) -> dict[str, object]:
+    """Return the same object where there is no job: an early error, a skipped file."""
+    names = (
+        "run job state charge next provider profile sandbox model prompt task_id request_id row"
+        " skipped request created_at finished_at images price cost error"
+    )
+    empty: dict[str, object] = dict.fromkeys(names.split())
+    defaults = {"schema": 1, "charge": "none", "sandbox": False, "skipped": False, "images": []}
+    return {"schema": 1} | empty | defaults | known
+
+
+def error_json(error: SeedreamError) -> dict[str, object]:
+    """Return the object for an error before there is a job."""
+    following = "settle" if error.code == "outcome_unknown" else "fix"
+    return bare_json(
+        next="retry" if error.code in _AGAIN else following,
+        error={
+            "code": error.code,
+            "message": clean(error.message),
+            "hint": clean(error.hint),
+            "exit": error.exit,
+        },
+    )
+
+
+def next_step(job: Job, problem: Problem | None) -> str | None:
+    """Return the one word that tells a script how to go on."""
+    code = problem.code if problem else ""
+    match job.state:
+        case State.UNKNOWN:
+            return "settle"
+        case State.RUNNING | State.READY:
+            return "fix" if code in {"auth", "credit"} else "download"
+        case State.REFUSED:
+            return "fix"
+        case State.CLOSED | State.FAILED if job.charge is Charge.NONE:
+            return "retry" if code in _AGAIN else "fix"
+        case _:
+            return None
+
+
+def job_exit(job: Job, problem: Problem | None) -> int:
+    """Return the exit code of one job as it stands."""
+    problem = problem or job.problem
+    match job.state:
+        case State.SAVED:
+            return 3 if problem else 0
+        case State.UNKNOWN | State.EXPIRED:
+            return 5
+        case _:
+            return problem.exit if problem else 0
+
+
+def sentence(job: Job, problem: Problem) -> str:
+    """Say what happened, to which job, what it cost, and what to type next."""
+    words, paid = _WORDS[job.state], _CHARGED[job.charge]
+    if "charged" in problem.message or "paid" in problem.message:
+        paid = ""
+    text = f"job {job.id} {words}: {problem.message}" + (f"; {paid}" if paid else "")
+    hint = problem.hint or _hint(job, problem)
+    return clean(text) + (f"\n  {clean(hint)}" if hint else "")
+
+
+def _hint(job: Job, problem: Problem) -> str:
+    match next_step(job, problem):
+        case "download":
+            return f"seedream download {job.id}"
+        case "retry":
+            return "run the same again: nothing was bought"
+        case "settle":
+            return f"seedream status {job.id}"
+        case "fix" if problem.code == "auth":
+            return "seedream providers check"
+        case _:
+            return ""
+
+
+def encoded(path: str) -> bytes:
+    """Return a path in the file system's own bytes."""
+    return os.fsencode(path)
+
+
+def _image_json(image: Image) -> dict[str, object]:
+    return {
+        "n": image.n,
+        "index": image.index,
+        "path": image.path,
+        "format": image.format,
+        "width": image.width,
+        "height": image.height,
+        "bytes": image.size,
+        "sha256": image.sha256,
+        "url_expires_at": _time(image.expires_at),
+        "saved_at": _time(image.saved_at),
+        "error": _problem_json(image.problem, image.problem.exit) if image.problem else None,
+    }
+
+
+def _problem_json(problem: Problem, code: int) -> dict[str, object]:
+    return {
+        "code": problem.code,
+        "message": clean(problem.message),
+        "hint": clean(problem.hint),
+        "exit": code,
+    }
+
+
+def _money(money: Money | None) -> dict[str, object] | None:
+    return price.as_json(money) if money else None
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else None

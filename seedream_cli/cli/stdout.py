@@ -1,0 +1,69 @@
+"""The result and nothing else: paths, ids, JSON lines or a picture's bytes on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from seedream_cli.cli import render
+from seedream_cli.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+class Stdout:
+    """Writes bytes, never through a console that wraps or colours; outlives its reader."""
+
+    def __init__(self) -> None:
+        """Take the process's stdout as it is."""
+        self._is_closed = False
+
+    def line(self, text: str) -> None:
+        """Write one line; surrogates go back to the bytes that they stand for."""
+        self._write(os.fsencode(text) + b"\n")
+
+    def json(self, value: Mapping[str, object]) -> None:
+        """Write one JSON object on one line."""
+        self._write(render.to_line(value).encode("ascii") + b"\n")
+
+    def picture(self, path: Path) -> None:
+        """Write a held picture whole; raise `StorageError` when stdout does not take all of it."""
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+        except (OSError, ValueError) as error:
+            self.give_up()
+            raise StorageError(
+                f"stdout did not take the picture: {error}", hint=f"it is kept at {path}"
+            ) from error
+
+    def _write(self, data: bytes) -> None:
+        if self._is_closed:
+            return
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except (OSError, ValueError):
+            # Whoever read us has gone; the work goes on, and the files are on disk.
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Stop printing, also at interpreter exit."""
+        self._is_closed = True
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.close(null)
+
+
+class Silence(Stdout):
+    """Writes nothing: the picture's bytes were the result."""
+
+    def _write(self, data: bytes) -> None:
+        """Drop it."""

@@ -1,0 +1,165 @@
+"""Runs the steps of one command to their end, through signals, and reports on each job."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedream_cli import price
+from seedream_cli.cli import render
+from seedream_cli.crew import Crew, Inbox, Signalled
+from seedream_cli.errors import StorageError, gravest
+from seedream_cli.model import Charge, Problem, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from seedream_cli.cli.progress import Plain
+    from seedream_cli.cli.stdout import Stdout
+    from seedream_cli.cli.world import World
+    from seedream_cli.engine import Engine
+    from seedream_cli.model import Job
+
+LAST_SECONDS = 6.0
+"""After SIGTERM: CI runners kill 10 s after it, and writing down takes its own time."""
+WORKERS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What became of the jobs of one command."""
+
+    jobs: tuple[Job, ...]
+    problems: Mapping[str, Problem]
+    """What stopped us, by job."""
+    signal: int = 0
+
+    def problem(self, job: Job) -> Problem | None:
+        """Return what is wrong with a job, if anything."""
+        return job.problem or self.problems.get(job.id)
+
+    @property
+    def exit(self) -> int:
+        """The exit code of the whole command."""
+        codes = [render.job_exit(job, self.problem(job)) for job in self.jobs]
+        if self.signal:
+            codes.append(130 if self.signal == signal.SIGINT else 143)
+        # 69 promises that nothing was bought.
+        if any(job.charge is not Charge.NONE for job in self.jobs):
+            codes = [3 if code == 69 else code for code in codes]  # noqa: PLR2004 - see cli.md
+        return gravest(codes)
+
+
+class Signals:
+    """Turns signals into messages for the crew; the handlers only set that flag."""
+
+    def __init__(self, inbox: Inbox, observer: Plain) -> None:
+        """Listen from now on to SIGINT, SIGTERM and SIGHUP."""
+        self.first = 0
+        self._count = 0
+        self._observer = observer
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda number, _: inbox.put(Signalled(number)))
+
+    def seconds_left(self, number: int) -> float | None:
+        """Say how long the requests under way may still take; None: as long as they need."""
+        self.first = self.first or number
+        self._count += 1
+        if number == signal.SIGINT and sys.stderr.isatty():
+            if self._count > 1:
+                return 0.0
+            self._observer.say(
+                "stopping; requests that are being paid for are waited for (Ctrl-C again: leave"
+                " them, their outcome stays unknown)"
+            )
+            return None
+        return LAST_SECONDS
+
+
+def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> Report:
+    """Take the jobs as far as they go and return what became of them."""
+    inbox: Inbox = Inbox()
+    signals = Signals(inbox, observer)
+    crew = Crew(
+        engine,
+        world.clock,
+        inbox,
+        workers=min(WORKERS, max(1, len(jobs))),
+        on_signal=signals.seconds_left,
+    )
+    steps = [step for step in map(engine.first_step, jobs) if step is not None]
+    with observer:
+        crew.run(steps)
+    if crew.is_stopping:
+        _put_down(engine, [job.id for job in jobs])
+    return Report(
+        jobs=tuple(engine.ledger.job(job.id) for job in jobs),
+        problems=dict(engine.problems),
+        signal=signals.first,
+    )
+
+
+def _put_down(engine: Engine, job_ids: Sequence[str]) -> None:
+    """Write down where a signal left the jobs of this command."""
+    stopped = Problem("interrupted", "a signal stopped it")
+    for job_id in job_ids:
+        job = engine.ledger.job(job_id)
+        try:
+            match job.state:
+                case State.PLANNED:
+                    engine.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=stopped)
+                case State.SENDING:
+                    engine.lose(job, "a signal came before the provider's answer")
+                case State.RUNNING | State.READY:
+                    engine.problems.setdefault(job_id, stopped)
+                case _:
+                    pass
+        except StorageError:
+            # Its answer arrived in this very moment and was written down by the step under way.
+            continue
+
+
+def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_wait: bool) -> int:
+    """Print results on stdout and what went wrong on stderr; return the exit code."""
+    for job in report.jobs:
+        problem = report.problem(job)
+        if is_json:
+            stdout.json(render.job_json(job, problem))
+        elif not is_wait and job.state is State.RUNNING and problem is None:
+            stdout.line(job.id)
+        else:
+            for image in job.images:
+                if image.saved_at and image.path:
+                    stdout.line(shown_path(job, image.path))
+        if problem is not None:
+            observer.say(render.sentence(job, problem), is_error=True)
+    _say_cost(report, observer)
+    return report.exit
+
+
+def shown_path(job: Job, path: str) -> str:
+    """Return a path as it was given: relative where the command line was, absolute else."""
+    base = str(job.output.get("base", "")).rstrip("/") + "/"
+    is_given_whole = str(job.output.get("template", "")).startswith("/")
+    if not is_given_whole and path.startswith(base) and Path.cwd() == Path(base):
+        return path.removeprefix(base)
+    return path
+
+
+def _say_cost(report: Report, observer: Plain) -> None:
+    paid = [job for job in report.jobs if job.charge is not Charge.NONE]
+    costs = [cost for cost in (job.cost or job.price for job in paid) if cost]
+    if not costs:
+        return
+    sums = " and ".join(price.show(money) for money in price.total(costs))
+    count = sum(bool(image.saved_at) for job in paid for image in job.images)
+    pictures = f"{count} picture{'' if count == 1 else 's'}"
+    if all(job.sandbox for job in paid):
+        observer.say(f"{pictures}; would cost about {sums} (sandbox: nothing was charged)")
+    else:
+        is_estimate = any(job.cost is None or job.cost == job.price for job in paid)
+        observer.say(f"{pictures}; cost {'about ' if is_estimate else ''}{sums}")

@@ -1,0 +1,154 @@
+"""Many jobs at once: takes steps when they are due, in daemon threads, and hears signals.
+
+The main thread only waits, so that a signal's flag is seen at once while paid requests go on.
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from seedream_cli.clock import Clock
+    from seedream_cli.engine import Step
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    step: Step
+    following: Step | None
+    bug: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """A signal came: put into the inbox by its handler."""
+
+    number: int
+
+
+Inbox = queue.SimpleQueue[_Finished | Signalled]
+"""Safe to put into from a signal handler, which a lock or a condition is not."""
+
+
+class Taker(Protocol):
+    """Does a step and says what follows: the engine."""
+
+    def take(self, step: Step) -> Step | None:
+        """Do one step."""
+        ...
+
+
+class Crew:
+    """A bounded pool of worker threads for the steps of one command."""
+
+    def __init__(
+        self,
+        engine: Taker,
+        clock: Clock,
+        inbox: Inbox,
+        *,
+        workers: int,
+        on_signal: Callable[[int], float | None],
+    ) -> None:
+        """Ask `on_signal` how many seconds the steps under way still have (None: all they need).
+
+        With `workers` 0 the steps run one by one in the calling thread, on the clock's `sleep`.
+        """
+        self._engine = engine
+        self._clock = clock
+        self._inbox = inbox
+        self._workers = workers
+        self._on_signal = on_signal
+        self._due: list[Step] = []
+        self._tasks: queue.SimpleQueue[Step] = queue.SimpleQueue()
+        self._threads = 0
+        self._idle = 0
+        self.under_way: dict[str, Step] = {}
+        """Steps that a thread is doing now, by job."""
+        self.is_stopping = False
+        self._give_up_at: float | None = None
+
+    def run(self, steps: Iterable[Step]) -> None:
+        """Do these steps and all that follow from them; raise what a worker could not explain."""
+        for step in steps:
+            heapq.heappush(self._due, step)
+        bug: BaseException | None = None
+        while self.under_way or (self._due and not self.is_stopping):
+            self._start_due()
+            message = self._wait()
+            match message:
+                case _Finished(step=step, following=following):
+                    self.under_way.pop(step.job_id, None)
+                    if message.bug is not None:
+                        bug, self.is_stopping = message.bug, True
+                    if following is not None:
+                        heapq.heappush(self._due, following)
+                case Signalled(number=number):
+                    self._stop(number)
+                case None:
+                    if self._is_time_up():
+                        break
+        if bug is not None:
+            raise bug
+
+    @property
+    def waiting(self) -> list[Step]:
+        """Steps that were never taken because the crew was stopped."""
+        return sorted(self._due)
+
+    def _stop(self, number: int) -> None:
+        self.is_stopping = True
+        seconds = self._on_signal(number)
+        if seconds is not None:
+            self._give_up_at = self._clock.monotonic() + seconds
+
+    def _is_time_up(self) -> bool:
+        return self._give_up_at is not None and self._clock.monotonic() >= self._give_up_at
+
+    def _start_due(self) -> None:
+        while (
+            self._due
+            and not self.is_stopping
+            and self._due[0].due <= self._clock.monotonic()
+            and len(self.under_way) < max(self._workers, 1)
+        ):
+            step = heapq.heappop(self._due)
+            self.under_way[step.job_id] = step
+            if self._workers == 0:
+                self._inbox.put(self._done(step))
+                return
+            if len(self.under_way) > self._threads:
+                self._threads += 1
+                threading.Thread(
+                    target=self._work, daemon=True, name=f"step-{self._threads}"
+                ).start()
+            self._tasks.put(step)
+
+    def _wait(self) -> _Finished | Signalled | None:
+        until = [self._give_up_at] if self._give_up_at is not None else []
+        if self._due and not self.is_stopping and len(self.under_way) < max(self._workers, 1):
+            until.append(self._due[0].due)
+        seconds = max(0.0, min(until) - self._clock.monotonic()) if until else None
+        if self._workers == 0 and not self.under_way:
+            self._clock.sleep(seconds or 0.0)
+            seconds = 0.0
+        try:
+            return self._inbox.get(timeout=seconds) if seconds != 0 else self._inbox.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _work(self) -> None:
+        while True:
+            self._inbox.put(self._done(self._tasks.get()))
+
+    def _done(self, step: Step) -> _Finished:
+        try:
+            return _Finished(step, self._engine.take(step))
+        except BaseException as bug:  # noqa: BLE001 - carried to the main thread, raised there
+            return _Finished(step, None, bug)

@@ -1,0 +1,424 @@
+"""One job's steps: submit, poll, save. The ledger is written between every two exchanges.
+
+A step does one exchange, writes down what came of it, and returns the next step, or None when
+there is nothing left to do. Who runs the steps, and how many at once, is `crew.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from seedream_cli import backoff
+from seedream_cli.errors import (
+    AccountError,
+    ImageBroken,
+    ImageGone,
+    OutcomeUnknown,
+    StorageError,
+    UnreadableReply,
+    Unsent,
+)
+from seedream_cli.events import JobChanged, Note, Waiting
+from seedream_cli.model import (
+    Busy,
+    Charge,
+    Done,
+    Failed,
+    Image,
+    Problem,
+    Refused,
+    Reply,
+    Running,
+    State,
+)
+from seedream_cli.transport import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from seedream_cli.clock import Clock
+    from seedream_cli.errors import SeedreamError
+    from seedream_cli.events import Event
+    from seedream_cli.ledger import Ledger
+    from seedream_cli.model import Call, Job, Money, Outcome, Profile, RemoteImage
+    from seedream_cli.providers.spec import Provider
+    from seedream_cli.saving import Saver
+    from seedream_cli.transport import Transport
+
+
+class Deed(StrEnum):
+    """What a step does."""
+
+    SUBMIT = "submit"
+    POLL = "poll"
+    SAVE = "save"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Step:
+    """Something that is due."""
+
+    due: float
+    """Monotonic seconds."""
+    job_id: str
+    deed: Deed
+    tries: int = 0
+    """How often the same deed has been put off."""
+    is_doubted: bool = False
+    """A poll has read `failed` once already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How patient the engine is. Seconds; counts are tries."""
+
+    deadline: float
+    """Monotonic: when waiting for accepted jobs ends (`--timeout`)."""
+    timeout: float = 1200.0
+    submit_tries: int = 4
+    """For a provider that cannot be reached."""
+    busy_tries: int = 10
+    """For one that says: not now."""
+    save_tries: int = 8
+    believe_after: float = 5.0
+    """Between the two readings of `failed`."""
+    missing_grace: float = 120.0
+    """How long after a submit a task may be unknown to its provider."""
+    first_poll: float = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """What the steps of all jobs share. The world is handed in."""
+
+    transport: Transport
+    ledger: Ledger
+    saver: Saver
+    clock: Clock
+    notify: Callable[[Event], None]
+    providers: Mapping[str, Provider]
+    account: Callable[[Job], Profile]
+    """The profile, with its key, that may be asked about a job; raises `AccountError`."""
+    random: Callable[[], float]
+    timing: Timing
+    calls: dict[str, Call] = field(default_factory=dict)
+    """What this command planned to send; nobody else's jobs are ever submitted."""
+    is_waiting: bool = True
+    """False with `--no-wait`: accepted jobs are left to run."""
+    problems: dict[str, Problem] = field(default_factory=dict)
+    """What stopped us at jobs that have not ended."""
+
+    def take(self, step: Step) -> Step | None:
+        """Do one step and return the next one of the same job, if any."""
+        job = self.ledger.job(step.job_id)
+        try:
+            match step.deed:
+                case Deed.SUBMIT:
+                    return self._submit(job, step)
+                case Deed.POLL:
+                    return self._poll(job, step)
+                case Deed.SAVE:
+                    return self._save(job, step)
+        except (StorageError, AccountError) as error:
+            self._stop(job, error)
+            return None
+
+    def first_step(self, job: Job) -> Step | None:
+        """Return what a job waits for, if anything."""
+        now = self.clock.monotonic()
+        match job.state:
+            case State.PLANNED if job.id in self.calls:
+                return Step(now, job.id, Deed.SUBMIT)
+            case State.RUNNING:
+                return Step(now, job.id, Deed.POLL)
+            case State.READY:
+                return Step(now, job.id, Deed.SAVE)
+            case State.UNKNOWN if any(_is_waiting(image) for image in job.images):
+                return Step(now, job.id, Deed.SAVE)
+            case _:
+                return None
+
+    # -- submit --------------------------------------------------------------------------------
+
+    def _submit(self, job: Job, step: Step) -> Step | None:
+        provider = self.providers[job.provider]
+        header = provider.client_id_header
+        try:
+            reply = self.transport.send(
+                self.account(job),
+                self.calls[job.id],
+                self._submit_limits(provider),
+                on_first_byte=lambda: self._begin(job),
+                headers={header: f"seedream-{job.id}"} if header else {},
+            )
+        except Unsent as error:
+            return self._later(job, step, Problem("unreachable", error.message))
+        except OutcomeUnknown as error:
+            self.lose(self.ledger.job(job.id), error.message)
+            return None
+        return self._hear(self.ledger.job(job.id), reply, step)
+
+    def _begin(self, job: Job) -> None:
+        """Spend. The transport calls this just before the first byte leaves; nothing else does."""
+        self.ledger.begin(job.id)
+        self.notify(JobChanged(job=replace(job, state=State.SENDING, charge=Charge.MAYBE)))
+
+    def _submit_limits(self, provider: Provider) -> Limits:
+        if provider.dialect.poll is not None:
+            return Limits(read=120.0, total=180.0)
+        read = max(600.0, self.timing.timeout)
+        return Limits(read=read, total=read + 60.0)
+
+    def _hear(self, job: Job, reply: Reply, step: Step) -> Step | None:
+        """Store a submit's answer raw, then read it."""
+        try:
+            self.ledger.store(job.id, reply)
+            job, outcome = self.settle(job, reply)
+        except StorageError as error:
+            raise StorageError(error.message, hint=self._rescue_words(job, reply)) from error
+        if isinstance(outcome, Busy):
+            asked = outcome.retry_after or backoff.parse_retry_after(
+                reply.headers.get("retry-after"), self.clock.now()
+            )
+            return self._later(job, step, outcome.problem, asked)
+        self.notify(JobChanged(job=job))
+        return self._next(job)
+
+    def _rescue_words(self, job: Job, reply: Reply) -> str:
+        """Say what would be lost with this terminal, when the ledger does not take an answer."""
+        try:
+            outcome = self.providers[job.provider].dialect.decode(reply)
+        except UnreadableReply:
+            return "the provider's answer could not be kept"
+        match outcome:
+            case Running(task_id=task_id):
+                return f"write this down: seedream download --task-id {task_id} -p {job.profile}"
+            case Done(images=images):
+                return "write this down: " + " ".join(i.url for i in images if i.url)
+            case _:
+                return ""
+
+    def settle(self, job: Job, reply: Reply) -> tuple[Job, Outcome | None]:
+        """Read the stored answer to a submit and take the step that it means; also at recovery."""
+        provider = self.providers[job.provider]
+        request_id = reply.headers.get("x-request-id")
+        try:
+            outcome = provider.dialect.decode(reply)
+        except UnreadableReply as error:
+            return self.lose(job, error.message, request_id), None
+        match outcome:
+            case Running(task_id=task_id):
+                job = self.ledger.move(job, State.RUNNING, task_id=task_id, request_id=request_id)
+            case Done():
+                job = self._ready(job, outcome, request_id)
+            case Failed(problem=problem):
+                charge = provider.charge_of_failed
+                job = self.ledger.move(
+                    job, State.FAILED, charge=charge, problem=problem, request_id=request_id
+                )
+            case Refused(problem=problem):
+                job = self.ledger.move(job, State.REFUSED, problem=problem, request_id=request_id)
+            case Busy():
+                job = self.ledger.move(job, State.PLANNED)
+        return job, outcome
+
+    def lose(self, job: Job, reason: str, request_id: str | None = None) -> Job:
+        """Write down that nobody knows what became of a submit; it is never sent again."""
+        provider = self.providers[job.provider]
+        problem = Problem(
+            "outcome_unknown",
+            f"{reason}; it may have been charged",
+            f"look at {provider.charges_page}, then: seedream status {job.id} --adopt TASK_ID|URL,"
+            " --not-charged or --write-off",
+        )
+        job = self.ledger.move(job, State.UNKNOWN, problem=problem, request_id=request_id)
+        self.notify(JobChanged(job=job))
+        return job
+
+    def _later(
+        self, job: Job, step: Step, problem: Problem, asked: float | None = None
+    ) -> Step | None:
+        """Put a submit off of which provably nothing was started, or give it up."""
+        wait = asked if asked is not None else self._backoff(step.tries)
+        is_busy = problem.code != "unreachable"
+        tries = self.timing.busy_tries if is_busy else self.timing.submit_tries
+        is_too_long = wait > backoff.MAX_RETRY_AFTER
+        if is_too_long:
+            said = f"{problem.message} (it asks to wait {wait:.0f} s)"
+            problem = replace(problem, message=said)
+        if (
+            is_too_long
+            or step.tries + 1 >= tries
+            or self.clock.monotonic() + wait > self.timing.deadline
+        ):
+            job = self.ledger.job(job.id)
+            job = self.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
+            self.notify(JobChanged(job=job))
+            return None
+        self.notify(Waiting(job_id=job.id, seconds=wait, reason=problem.message))
+        return replace(step, due=self.clock.monotonic() + wait, tries=step.tries + 1)
+
+    def _backoff(self, tries: int) -> float:
+        return backoff.delay(tries + 1, self.random, base=0.5, cap=30.0)
+
+    # -- poll ----------------------------------------------------------------------------------
+
+    def _poll(self, job: Job, step: Step) -> Step | None:
+        if job.state is not State.RUNNING:
+            return self.first_step(job)
+        dialect = self.providers[job.provider].dialect
+        if dialect.poll is None or job.task_id is None:
+            self._stop(job, UnreadableReply(f"{job.provider} has no way to ask about it"))
+            return None
+        try:
+            reply = self.transport.send(self.account(job), dialect.poll(job.task_id), Limits())
+            self.ledger.store(job.id, reply)
+            outcome = dialect.decode(reply)
+        except (Unsent, OutcomeUnknown, UnreadableReply) as error:
+            return self._poll_again(job, step, error.message)
+        if getattr(outcome, "task_id", None) not in {None, job.task_id}:
+            return self._poll_again(job, step, "the answer is about another task")
+        return self._polled(job, step, outcome)
+
+    def _polled(self, job: Job, step: Step, outcome: Outcome) -> Step | None:
+        match outcome:
+            case Done():
+                job = self._ready(job, outcome, None)
+                self.notify(JobChanged(job=job))
+                return self._next(job)
+            case Failed(problem=problem):
+                return self._doubt(job, step, problem)
+            case Running(is_missing=True) if self._age(job) > self.timing.missing_grace:
+                return self._doubt(
+                    job, step, Problem("provider_failed", f"{job.provider} does not know this task")
+                )
+            case Running(word=word, is_strange=is_strange):
+                if is_strange and step.tries == 0:
+                    self.notify(Note(message=f"{job.id}: {job.provider} says “{word}”; waiting on"))
+                self.notify(JobChanged(job=job, word=word))
+                return self._poll_again(job, replace(step, is_doubted=False), "")
+            case Busy(problem=problem):
+                return self._poll_again(job, step, problem.message)
+            case Refused(problem=problem):
+                self.problems[job.id] = problem
+                return None
+
+    def _doubt(self, job: Job, step: Step, problem: Problem) -> Step | None:
+        """Believe `failed` when it is read twice."""
+        if not step.is_doubted:
+            due = self.clock.monotonic() + self.timing.believe_after
+            return replace(step, due=due, is_doubted=True)
+        charge = self.providers[job.provider].charge_of_failed
+        job = self.ledger.move(job, State.FAILED, charge=charge, problem=problem)
+        self.notify(JobChanged(job=job))
+        return None
+
+    def _poll_again(self, job: Job, step: Step, reason: str) -> Step | None:
+        now = self.clock.monotonic()
+        if now >= self.timing.deadline:
+            self.problems[job.id] = Problem(
+                "timeout",
+                f"{job.provider} has not finished within {self.timing.timeout:g} s"
+                + (f" ({reason})" if reason else ""),
+                f"seedream download {job.id}",
+            )
+            return None
+        if reason:
+            self.notify(Waiting(job_id=job.id, seconds=0, reason=reason))
+        due = now + backoff.poll_interval(self._age(job)) * (0.9 + 0.2 * self.random())
+        return replace(step, due=min(due, self.timing.deadline), tries=step.tries + 1)
+
+    def _age(self, job: Job) -> float:
+        return (self.clock.now() - (job.sent_at or job.created_at)).total_seconds()
+
+    def _ready(self, job: Job, done: Done, request_id: str | None) -> Job:
+        """Write down where the images are, before any of them is fetched."""
+        lifetime = self.providers[job.provider].url_lifetime
+        lapses = self.clock.now() + lifetime if lifetime else None
+        images = [_image(job, remote, lapses) for remote in done.images]
+        return self.ledger.move(
+            job,
+            State.READY,
+            task_id=done.task_id,
+            request_id=done.request_id or request_id,
+            cost=done.cost or _share(job.price, sum(not i.problem for i in images), job.expected),
+            images=images,
+        )
+
+    # -- save ----------------------------------------------------------------------------------
+
+    def _save(self, job: Job, step: Step) -> Step | None:
+        for image in job.images:
+            if image.saved_at or image.problem:
+                continue
+            try:
+                self.saver.save(job, image)
+            except ImageGone as error:
+                problem = Problem("expired", f"{error.message}; the picture was made and is gone")
+                self.ledger.put_image(replace(image, problem=problem))
+            except (Unsent, OutcomeUnknown, ImageBroken) as error:
+                return self._save_again(job, step, error.message)
+        self._finish(self.ledger.job(job.id))
+        return None
+
+    def _save_again(self, job: Job, step: Step, reason: str) -> Step | None:
+        """Put a download off; the URLs are in the ledger, so giving up loses nothing."""
+        if step.tries + 1 >= self.timing.save_tries:
+            self.problems[job.id] = Problem(
+                "timeout", f"the image cannot be fetched: {reason}", f"seedream download {job.id}"
+            )
+            return None
+        wait = self._backoff(step.tries)
+        self.notify(Waiting(job_id=job.id, seconds=wait, reason=reason))
+        return replace(step, due=self.clock.monotonic() + wait, tries=step.tries + 1)
+
+    def _finish(self, job: Job) -> None:
+        problems = [image.problem for image in job.images if image.problem]
+        if job.state is State.READY:
+            is_gone = any(problem.code == "expired" for problem in problems)
+            becomes = State.EXPIRED if is_gone else State.SAVED
+            job = self.ledger.move(job, becomes, problem=problems[0] if problems else None)
+            self.notify(JobChanged(job=job))
+
+    # -- both ----------------------------------------------------------------------------------
+
+    def _next(self, job: Job) -> Step | None:
+        step = self.first_step(job)
+        if step is not None and step.deed is Deed.POLL:
+            if not self.is_waiting:
+                return None
+            return replace(step, due=step.due + self.timing.first_poll)
+        return step
+
+    def _stop(self, job: Job, error: SeedreamError) -> None:
+        """Remember what stopped us; close a job of which nothing was sent."""
+        problem = Problem(error.code, error.message, error.hint)
+        self.problems[job.id] = problem
+        if isinstance(error, AccountError) and job.state is State.PLANNED:
+            self.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
+
+
+def _is_waiting(image: Image) -> bool:
+    return image.saved_at is None and image.problem is None
+
+
+def _share(price: Money | None, made: int, expected: int) -> Money | None:
+    """Estimate what the pictures that were made cost: the missing ones are not billed."""
+    if price is None or made == expected:
+        return price
+    return replace(price, amount=price.amount * made / expected)
+
+
+def _image(job: Job, remote: RemoteImage, lapses: datetime | None) -> Image:
+    return Image(
+        job=job.id,
+        index=remote.index,
+        n=job.first_n + remote.index - 1,
+        url=remote.url,
+        expires_at=remote.expires_at or lapses,
+        problem=remote.problem,
+        name=remote.name,
+    )

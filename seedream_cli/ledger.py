@@ -1,0 +1,429 @@
+"""The only code that touches SQLite: jobs, attempts, answers and images.
+
+Each public method that writes has committed, with the folder's entry flushed, before it returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import uuid
+from typing import TYPE_CHECKING
+
+from seedream_cli.errors import OutcomeUnknown, StorageError
+from seedream_cli.migrations import APPLICATION_ID, SCHEMA
+from seedream_cli.model import Charge, Purpose, Reply, State
+from seedream_cli.rows import (
+    image_of,
+    job_columns,
+    job_of,
+    json_text,
+    money_text,
+    path_text,
+    problem_text,
+    time_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from seedream_cli.model import Image, Job, Money, Problem
+
+BUSY_SECONDS = 30.0
+"""How long a write waits for another process."""
+
+_ENDINGS = {
+    State.RUNNING: "accepted",
+    State.READY: "accepted",
+    State.FAILED: "accepted",
+    State.REFUSED: "refused",
+    State.PLANNED: "busy",
+    State.UNKNOWN: "unknown",
+}
+_CHARGES = {
+    State.RUNNING: Charge.CHARGED,
+    State.READY: Charge.CHARGED,
+    State.SAVED: Charge.CHARGED,
+    State.EXPIRED: Charge.CHARGED,
+    State.UNKNOWN: Charge.MAYBE,
+}
+_ENDED = frozenset({State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED})
+
+
+class Ledger:
+    """What was asked, sent, answered and saved, in one file."""
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
+        """Open or create the ledger; raise `StorageError` when it is not a sound one of ours."""
+        self._path = path
+        self._now = now
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._write_lock = threading.RLock()
+        self.is_read_only = False
+        """True when a newer seedream has written it."""
+        self._open()
+
+    # -- opening -------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        birth = self._path.with_suffix(".birth")
+        with self._storage("opened"):
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            was_born = birth.exists()
+            if was_born and self._path.exists() and self._path.stat().st_size == 0:
+                raise self._unsound("it is empty, and it was not")
+            connection = self._connection()
+            version = self._version(connection)
+            if version > len(SCHEMA):
+                self.is_read_only = True
+                return
+            if version < len(SCHEMA):
+                self._migrate(connection)
+            if not was_born:
+                self._write_birth(birth)
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        (application,) = connection.execute("PRAGMA application_id").fetchall()[0]
+        (version,) = connection.execute("PRAGMA user_version").fetchall()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()[0][0]
+        if tables and application != APPLICATION_ID:
+            raise self._unsound("it belongs to another program")
+        return int(version)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        with self._write_lock:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for script in SCHEMA[self._version(connection) :]:
+                    for statement in _statements(script):
+                        connection.execute(statement)
+                connection.execute(
+                    "INSERT OR IGNORE INTO meta VALUES ('birth', ?)", (uuid.uuid4().hex,)
+                )
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {len(SCHEMA)}")
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+
+    def _write_birth(self, birth: Path) -> None:
+        rows = self._connection().execute("SELECT value FROM meta WHERE key = 'birth'").fetchall()
+        with contextlib.suppress(FileExistsError):
+            file = os.open(birth, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.write(file, rows[0][0].encode())
+                os.fsync(file)
+            finally:
+                os.close(file)
+
+    def _unsound(self, reason: str) -> StorageError:
+        return StorageError(
+            f"the ledger {self._path} cannot be used: {reason}",
+            hint="nothing was sent; move it aside (never delete it: it names what was paid for)"
+            " or set SEEDREAM_STATE_DIR",
+        )
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            # WAL before SQLite 3.51.3 has a reset bug; EXTRA also flushes the folder's entry.
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+            connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._local.connection = connection
+            self._connections.append(connection)
+        return connection
+
+    @contextlib.contextmanager
+    def _storage(self, deed: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            message = f"the ledger {self._path} could not be {deed}: {error}"
+            raise StorageError(message, hint="see the disk and the folder's rights") from error
+        except OSError as error:
+            raise StorageError(f"the ledger {self._path} could not be {deed}: {error}") from error
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """Hold one transaction: all of it is on disk when this returns, or none of it."""
+        if self.is_read_only:
+            raise self._unsound("a newer seedream has written it; upgrade this one")
+        with self._storage("written"), self._write_lock:
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close all connections; committed work is safe without it."""
+        for connection in self._connections:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def plan(self, jobs: Sequence[Job], *, despite: Collection[str] = ()) -> list[Job]:
+        """Write down jobs that this command is about to buy, all or none; return those to take on.
+
+        A job whose request and file are those of one that runs or is ready is not bought: that
+        one is returned in its place. Raises `OutcomeUnknown` where an unknown job, unless it is
+        named in `despite`, may have been the same purchase.
+        """
+        with self._write() as connection:
+            for job in jobs:
+                self._hold_back(connection, job, despite)
+            return [self._joined(connection, job) or self._insert(connection, job) for job in jobs]
+
+    def _hold_back(
+        self, connection: sqlite3.Connection, job: Job, despite: Collection[str]
+    ) -> None:
+        rows = connection.execute(
+            "SELECT id, sent_at FROM jobs WHERE fingerprint = ? AND state = 'unknown'",
+            (job.fingerprint,),
+        ).fetchall()
+        for held, sent_at in rows:
+            if held not in despite:
+                raise OutcomeUnknown(
+                    f"job {held} may have been the same purchase: it was sent at {sent_at[:19]}Z"
+                    " and nobody knows what became of it; nothing was sent now",
+                    hint=f"look: seedream status {held}; settle it with --adopt TASK_ID|URL,"
+                    f" --not-charged or --write-off; or buy all the same: --despite {held}",
+                )
+
+    def _joined(self, connection: sqlite3.Connection, job: Job) -> Job | None:
+        if "{job" in str(job.output.get("template")):
+            return None
+        rows = connection.execute(
+            "SELECT id FROM jobs WHERE fingerprint = ? AND output = ? AND first_n = ?"
+            " AND state IN ('running', 'ready') ORDER BY seq",
+            (job.fingerprint, json_text(dict(job.output)), job.first_n),
+        ).fetchall()
+        return self.job(rows[0][0]) if rows else None
+
+    @staticmethod
+    def _insert(connection: sqlite3.Connection, job: Job) -> Job:
+        columns = job_columns(job)
+        marks = ", ".join("?" * len(columns))
+        connection.execute(
+            f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608 - our names
+            tuple(columns.values()),
+        )
+        return job
+
+    def begin(self, job_id: str) -> None:
+        """Spend: planned → sending, committed just before the first byte leaves.
+
+        Called by the transport's hook and from nowhere else. Raises `StorageError` when the job is
+        not planned any more or has an attempt that may have been charged; then nothing is sent.
+        """
+        at = time_text(self._now())
+        with self._write() as connection:
+            connection.execute("INSERT INTO attempts (job, started_at) VALUES (?, ?)", (job_id, at))
+            self._step(connection, job_id, State.PLANNED, State.SENDING)
+            connection.execute(
+                "UPDATE jobs SET charge = 'maybe', sent_at = ? WHERE id = ?", (at, job_id)
+            )
+
+    def store(self, job_id: str, reply: Reply) -> None:
+        """Keep an answer raw, before anybody reads it; of polls only the newest."""
+        with self._write() as connection:
+            if reply.purpose is not Purpose.SUBMIT:
+                connection.execute(
+                    "DELETE FROM answers WHERE job = ? AND purpose = ?", (job_id, reply.purpose)
+                )
+            connection.execute(
+                "INSERT INTO answers (job, purpose, received_at, status, headers, body)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    job_id,
+                    reply.purpose.value,
+                    time_text(self._now()),
+                    reply.status,
+                    json_text(dict(reply.headers)),
+                    reply.body,
+                ),
+            )
+
+    def move(
+        self,
+        job: Job,
+        becomes: State,
+        *,
+        charge: Charge | None = None,
+        task_id: str | None = None,
+        request_id: str | None = None,
+        problem: Problem | None = None,
+        cost: Money | None = None,
+        images: Sequence[Image] = (),
+    ) -> Job:
+        """Take one step and all that comes with it in one commit; return the job as it is now.
+
+        Raises `StorageError` when the job is no longer in `job.state` (another process was first).
+        """
+        charge = charge or _CHARGES.get(becomes) or Charge.NONE
+        at = time_text(self._now())
+        with self._write() as connection:
+            self._step(connection, job.id, job.state, becomes)
+            connection.execute(
+                "UPDATE jobs SET charge = ?, task_id = coalesce(task_id, ?),"
+                " request_id = coalesce(?, request_id), problem = ?, cost = coalesce(?, cost),"
+                " finished_at = ? WHERE id = ?",
+                (
+                    charge.value,
+                    task_id,
+                    request_id,
+                    problem_text(problem),
+                    money_text(cost),
+                    at if becomes in _ENDED else None,
+                    job.id,
+                ),
+            )
+            if job.state is State.SENDING:
+                connection.execute(
+                    "UPDATE attempts SET ended_at = ?, ending = ? WHERE job = ? AND ending IS NULL",
+                    (at, _ENDINGS[becomes], job.id),
+                )
+            for image in images:
+                self._put_image(connection, image)
+        return self.job(job.id)
+
+    def put_output(self, job: Job, output: Mapping[str, object]) -> Job:
+        """Change where a job's pictures will go; return the job as it is now."""
+        with self._write() as connection:
+            connection.execute(
+                "UPDATE jobs SET output = ? WHERE id = ?", (json_text(dict(output)), job.id)
+            )
+        return self.job(job.id)
+
+    def put_image(self, image: Image) -> None:
+        """Write what is known of one image."""
+        with self._write() as connection:
+            self._put_image(connection, image)
+
+    def _put_image(self, connection: sqlite3.Connection, image: Image) -> None:
+        columns = {
+            "job": image.job,
+            "idx": image.index,
+            "n": image.n,
+            "url": image.url,
+            "expires_at": time_text(image.expires_at) if image.expires_at else None,
+            "path": path_text(image.path),
+            "format": image.format,
+            "width": image.width,
+            "height": image.height,
+            "size": image.size,
+            "sha256": image.sha256,
+            "saved_at": time_text(image.saved_at) if image.saved_at else None,
+            "problem": problem_text(image.problem),
+            "name": image.name,
+        }
+        marks = ", ".join("?" * len(columns))
+        updates = ", ".join(f"{name} = excluded.{name}" for name in columns)
+        connection.execute(
+            f"INSERT INTO images ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our names
+            f" ON CONFLICT (job, idx) DO UPDATE SET {updates}",
+            tuple(columns.values()),
+        )
+
+    @staticmethod
+    def _step(connection: sqlite3.Connection, job_id: str, was: State, becomes: State) -> None:
+        done = connection.execute(
+            "UPDATE jobs SET state = ? WHERE id = ? AND state = ?",
+            (becomes.value, job_id, was.value),
+        )
+        if done.rowcount != 1:
+            raise StorageError(
+                f"job {job_id} is no longer {was}: another process has taken it on",
+                hint=f"seedream status {job_id}",
+            )
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job:
+        """Return the job with exactly this id; raise `KeyError` when there is none."""
+        found = self.jobs("id = ?", (job_id,))
+        if not found:
+            raise KeyError(job_id)
+        return found[0]
+
+    def jobs(
+        self, where: str = "1", values: Sequence[str | int] = (), *, limit: int = -1
+    ) -> list[Job]:
+        """Return jobs that meet an SQL condition over the columns of `jobs`, newest first."""
+        with self._storage("read"):
+            cursor = self._connection().execute(
+                f"SELECT * FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - ours
+                (*values, limit),
+            )
+            rows = cursor.fetchall()
+            names = [column[0] for column in cursor.description]
+        return [
+            job_of(row[1:], names[1:], self._images(str(row[names.index("id")]))) for row in rows
+        ]
+
+    def _images(self, job_id: str) -> tuple[Image, ...]:
+        cursor = self._connection().execute(
+            "SELECT * FROM images WHERE job = ? ORDER BY idx", (job_id,)
+        )
+        rows = cursor.fetchall()
+        names = [column[0] for column in cursor.description]
+        return tuple(image_of(row, names) for row in rows)
+
+    def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:
+        """Return the stored raw answers of one purpose, oldest first."""
+        import json
+
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT status, headers, body FROM answers WHERE job = ? AND purpose = ?"
+                    " ORDER BY id",
+                    (job_id, purpose.value),
+                )
+                .fetchall()
+            )
+        return [
+            Reply(purpose=purpose, status=status, headers=json.loads(headers), body=body)
+            for status, headers, body in rows
+        ]
+
+    def newest_runs(self, count: int) -> list[str]:
+        """Return the newest runs that saved a picture, batches left out."""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT run, max(seq) AS newest FROM jobs WHERE row IS NULL AND EXISTS"
+                    " (SELECT 1 FROM images WHERE job = jobs.id AND saved_at IS NOT NULL)"
+                    " GROUP BY run ORDER BY newest DESC LIMIT ?",
+                    (count,),
+                )
+                .fetchall()
+            )
+        return [run for run, _ in rows]
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script where SQLite itself says that a statement is complete."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,190 @@
+"""Volcengine Ark and BytePlus ModelArk: one synchronous call that answers with the images."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlsplit
+
+from seedream_cli.model import (
+    Busy,
+    Call,
+    Charge,
+    Done,
+    Failed,
+    Problem,
+    Purpose,
+    Refused,
+    RemoteImage,
+)
+from seedream_cli.providers.ark_models import ARK_MODELS, BYTEPLUS_MODELS
+from seedream_cli.providers.reading import (
+    OK,
+    REFUSALS,
+    TOO_MANY_REQUESTS,
+    account_or_request,
+    given,
+    merge,
+    message_at,
+    one_or_list,
+    opened,
+    pictures,
+    str_at,
+    unread,
+)
+from seedream_cli.providers.spec import Dialect, Provider, RateLimit
+
+if TYPE_CHECKING:
+    from seedream_cli.model import Outcome, Reply, Request
+
+_KNOWN: Final = {**ARK_MODELS, **BYTEPLUS_MODELS}
+
+_OVERLOADED: Final = frozenset({"ServerOverloaded", "InflightBatchsizeExceeded"})
+_PACED: Final = re.compile(r"(Rpm|Tpm|Ipm|RPM|TPM|Rate)\w*LimitExceeded|RequestBurstTooFast")
+_SPENT: Final = frozenset({"QuotaExceeded", "SetLimitExceeded"})
+"""HTTP 429, but final: waiting does not bring the quota back (error page 82379/1299023)."""
+_CREDIT: Final = _SPENT | {"AccountOverdueError", "OperationDenied.ServiceOverdue"}
+_AUTH: Final = frozenset({"AuthenticationError", "InvalidAccountStatus", "AccessDenied"})
+_CONTENT: Final = re.compile(r"SensitiveContent|RiskDetection|PolicyViolation")
+_REGION: Final = "an Ark key works only in its own region: is the profile's base_url the right one?"
+
+
+def submit(request: Request) -> Call:
+    """Encode one purchase; a keyword does not fix the ratio, so pixels are sent where known."""
+    model = _KNOWN.get(request.model) if request.is_known_model else None
+    takes_references = model is None or model.references[1] > 0
+    body = given(
+        model=request.model,
+        prompt=request.prompt,
+        image=one_or_list(each.url for each in request.references) if takes_references else None,
+        size=str(request.size) if request.size else request.keyword,
+        response_format="url",
+        watermark=request.watermark,  # the server's default is yes
+        output_format=request.format if model is None or model.picks_format else None,
+        seed=request.seed if model is None or model.seed else None,
+        guidance_scale=request.guidance if model is None or model.guidance else None,
+    )
+    if request.series is not None and (model is None or model.max_series > 1):
+        body["sequential_image_generation"] = "auto"
+        body["sequential_image_generation_options"] = {"max_images": request.series}
+    return Call(
+        purpose=Purpose.SUBMIT,
+        method="POST",
+        path="/images/generations",
+        body=merge(body, request.extra),
+    )
+
+
+def decode(reply: Reply) -> Outcome:
+    """Read an answer; what is not in Ark's own words is unknown, never refused."""
+    said = opened(reply)
+    if reply.purpose is Purpose.CHECK and isinstance(said.get("data"), list):
+        return Done(images=())
+    images = pictures(said.get("data"), _item_problem, _image)
+    if any(image.problem is None for image in images):
+        return Done(images=images, request_id=reply.headers.get("x-request-id"))
+    code, message = str_at(said, "error", "code"), message_at(said, "error", "message") or ""
+    if code is None:
+        failures = [image.problem for image in images if image.problem]
+        return Failed(problem=failures[0]) if failures else unread(reply)
+    return _refusal(reply, code, message)
+
+
+def check() -> Call:
+    """Ask for the list of models, which is free."""
+    return Call(purpose=Purpose.CHECK, method="GET", path="/models")
+
+
+def checked(reply: Reply) -> str:
+    """Count the Seedream models that the key may use."""
+    entries = opened(reply).get("data")
+    live = [
+        entry
+        for entry in (entries if isinstance(entries, list) else ())
+        if "seedream" in (str_at(entry, "id") or "")
+        and str_at(entry, "status") not in {"Retiring", "Shutdown"}
+    ]
+    return f"{len(live)} Seedream models"
+
+
+def expiry(url: str) -> datetime | None:
+    """Return when a signed result URL lapses by its own words; None where it has none."""
+    query = parse_qs(urlsplit(url).query)
+    (start,), (seconds,) = query.get("X-Tos-Date", [""])[:1], query.get("X-Tos-Expires", [""])[:1]
+    if not re.fullmatch(r"[0-9]{8}T[0-9]{6}Z", start) or not re.fullmatch(r"[0-9]{1,8}", seconds):
+        return None
+    try:
+        signed_at = datetime.strptime(start, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return signed_at + timedelta(seconds=int(seconds))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _image(index: int, url: str) -> RemoteImage:
+    return RemoteImage(index=index, url=url, expires_at=expiry(url))
+
+
+def _item_problem(item: object) -> Problem | None:
+    code = str_at(item, "error", "code")
+    return _problem(OK, code, message_at(item, "error", "message") or "") if code else None
+
+
+def _refusal(reply: Reply, code: str, message: str) -> Outcome:
+    """Class an answer in Ark's error envelope (`charge-safety.md`, the table of endings)."""
+    is_error = reply.status >= min(REFUSALS)
+    problem = _problem(reply.status, code, message)
+    if reply.status == OK:
+        return Failed(problem=problem)
+    if reply.status == TOO_MANY_REQUESTS and code.partition(".")[0] in _SPENT:
+        return Refused(problem=problem)
+    is_paced = _PACED.search(code) is not None
+    if is_error and code in _OVERLOADED:
+        return Busy(problem=replace(problem, code="busy"))
+    if is_error and (is_paced or reply.status == TOO_MANY_REQUESTS):
+        return Busy(problem=replace(problem, code="rate_limit"))
+    return Refused(problem=problem) if reply.status in REFUSALS else unread(reply)
+
+
+def _problem(status: int, code: str, message: str) -> Problem:
+    text = f"{message} ({code})" if message else code
+    if code in _CREDIT or code.partition(".")[0] in _CREDIT:
+        return Problem("credit", text)
+    if _CONTENT.search(code):
+        return Problem("content_policy", text)
+    if code in _AUTH:
+        return Problem("auth", text, _REGION)
+    stable = "provider_failed" if code == "InternalServiceError" else None
+    return Problem(stable or account_or_request(status, ""), text)
+
+
+ARK: Final = Provider(
+    name="ark",
+    title="Volcengine Ark",
+    base_url="https://ark.cn-beijing.volces.com/api/v3",
+    key_env=("ARK_API_KEY",),
+    docs="https://www.volcengine.com/docs/82379/1541523",
+    charges_page="https://console.volcengine.com/finance/bill",
+    dialect=Dialect(submit=submit, decode=decode, check=check, checked=checked),
+    models=ARK_MODELS,
+    default_model="doubao-seedream-4-5-251128",
+    url_lifetime=timedelta(hours=24),
+    limit=RateLimit(count=500, per=timedelta(minutes=1)),
+    charge_of_failed=Charge.NONE,  # "only successfully generated images are billed"
+    client_id_header="X-Client-Request-Id",
+    sandbox_path="/ark/api/v3",
+    reference_kinds=frozenset({"url", "inline"}),
+)
+BYTEPLUS: Final = replace(
+    ARK,
+    name="byteplus",
+    title="BytePlus ModelArk",
+    base_url="https://ark.ap-southeast.bytepluses.com/api/v3",
+    key_env=("BYTEPLUS_API_KEY",),
+    docs="https://docs.byteplus.com/en/docs/ModelArk/1541523",
+    charges_page="https://console.byteplus.com/finance/bill",
+    models=BYTEPLUS_MODELS,
+    default_model="seedream-4-5-251128",
+    sandbox_path="/byteplus/api/v3",
+)

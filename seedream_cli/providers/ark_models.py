@@ -1,0 +1,140 @@
+"""Ark's and BytePlus' models and prices as data (facts: ModelArk documentation, 2026-11-21)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.providers.spec import Capabilities, Tariff, Tier
+from seedream_cli.providers.tables import (
+    PRO_CHEAP_PIXELS,
+    SEED,
+    SEEDREAM_3,
+    SEEDREAM_4,
+    SEEDREAM_4_5,
+    SEEDREAM_5_5,
+    SEEDREAM_5_FLASH,
+    SEEDREAM_5_LITE,
+    SEEDREAM_5_PRO,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SETS: Final = frozenset({"sequential_image_generation", "sequential_image_generation_options"})
+_LAYERS: Final = frozenset({"background", "layer_decomposition", "optimize_prompt_options"})
+
+
+def _on_ark(
+    base: Capabilities,
+    references: tuple[int, int],
+    *,
+    fields: frozenset[str] = frozenset(),
+    rejects: frozenset[str] = frozenset(),
+    max_series: int = 1,
+) -> Capabilities:
+    """Add what holds for every model on Ark: pixels are sent, and a watermark is the default."""
+    return replace(
+        base,
+        any_aspect=True,
+        references=references,
+        fields=fields | ({"image"} if references[1] else frozenset()),
+        rejects=rejects,
+        max_series=max_series,
+        max_inputs_and_outputs=15 if max_series > 1 else None,
+        watermark=True,
+        prompt_advice=(300, 600),
+    )
+
+
+def _tariff(currency: str, *amounts: str, reference: str = "0", free: int = 0) -> Tariff:
+    """Read a flat price, or one up to 1.5K and one above."""
+    bounds = (PRO_CHEAP_PIXELS, None)[-len(amounts) :]
+    return Tariff(
+        currency=currency,
+        tiers=tuple(
+            Tier(amount=Decimal(a), pixels=p) for a, p in zip(amounts, bounds, strict=True)
+        ),
+        reference=Decimal(reference),
+        free_references=free,
+    )
+
+
+# 5.x but lite answer 400 to the fields of sets even when they say `disabled` (LZ, APIYI, 2026).
+_SINGLE: Final = _SETS | {"stream"}
+_5_5: Final = _on_ark(SEEDREAM_5_5, (0, 10), fields=_LAYERS, rejects=_SINGLE)
+_5_PRO: Final = _on_ark(SEEDREAM_5_PRO, (0, 10), fields=_LAYERS, rejects=_SINGLE)
+_5_FLASH: Final = _on_ark(SEEDREAM_5_FLASH, (0, 10), fields=_LAYERS, rejects=_SINGLE)
+_5_LITE: Final = _on_ark(
+    SEEDREAM_5_LITE, (0, 14), fields=_SETS | {"tools", "optimize_prompt_options"}, max_series=15
+)
+_4_5: Final = _on_ark(
+    SEEDREAM_4_5,
+    (0, 14),
+    fields=_SETS | {"optimize_prompt_options"},
+    # "not supported by the current model" (openhanako#657)
+    rejects=frozenset({"output_format"}),
+    max_series=15,
+)
+_4: Final = _on_ark(SEEDREAM_4, (0, 14), fields=_SETS | {"optimize_prompt_options"}, max_series=15)
+# Ark has shut 3.0 and SeedEdit down (2026-09); BytePlus may still answer.
+_3: Final = _on_ark(SEEDREAM_3, (0, 0), rejects=frozenset({"image"}))
+_SEEDEDIT: Final = replace(
+    _on_ark(
+        Capabilities(label="SeedEdit 3.0", sizes={"adaptive": {}}, default_size="adaptive"), (1, 1)
+    ),
+    any_aspect=False,
+    seed=SEED,
+    guidance=(1.0, 10.0),
+)
+
+# Prices in CNY: Ark's price page by PROBE and GMS, 2026-09; flash from one client's table.
+_ARK_PRO: Final = replace(_5_PRO, tariff=_tariff("CNY", "0.30", "0.60", reference="0.02", free=1))
+_ARK_LITE: Final = replace(_5_LITE, tariff=_tariff("CNY", "0.22"))
+_ARK_4: Final = replace(_4, tariff=_tariff("CNY", "0.20"))
+
+ARK_MODELS: Final[Mapping[str, Capabilities]] = {
+    "doubao-seedream-4-5-251128": replace(_4_5, tariff=_tariff("CNY", "0.25")),
+    "doubao-seedream-5-5-261028": _5_5,  # id by APIYI only; no price published
+    "doubao-seedream-5-0-pro-260628": _ARK_PRO,
+    "doubao-seedream-5-0-flash-260915": replace(_5_FLASH, tariff=_tariff("CNY", "0.12")),
+    "doubao-seedream-5-0-260128": _ARK_LITE,
+    "doubao-seedream-5-0-lite-260128": _ARK_LITE,
+    "doubao-seedream-4-0-250828": _ARK_4,
+    "doubao-seedream-4-0-20260415": _ARK_4,
+    "doubao-seedream-3-0-t2i-250415": replace(_3, edit_twin="doubao-seededit-3-0-i2i-250628"),
+    "doubao-seededit-3-0-i2i-250628": replace(
+        _SEEDEDIT, text_twin="doubao-seedream-3-0-t2i-250415"
+    ),
+    # Names of the Agent Plan (base URL …/api/plan/v3): paid by subscription.
+    "doubao-seedream-5.0-pro": _5_PRO,
+    "doubao-seedream-5.0-lite": _5_LITE,
+}
+
+# Prices in USD: BytePlus' price page by PRISM, 2026-09; 5.5 and flash by resellers (2026-11).
+_BP_5_5: Final = replace(_5_5, tariff=_tariff("USD", "0.020", "0.035", reference="0.008"))
+_BP_PRO: Final = replace(_5_PRO, tariff=_tariff("USD", "0.045", "0.09", reference="0.003", free=1))
+_BP_FLASH: Final = replace(_5_FLASH, tariff=_tariff("USD", "0.018"))
+# BytePlus' text does not document `tools`.
+_BP_LITE: Final = replace(
+    _5_LITE, tariff=_tariff("USD", "0.035"), fields=_5_LITE.fields - {"tools"}
+)
+
+BYTEPLUS_MODELS: Final[Mapping[str, Capabilities]] = {
+    "seedream-4-5-251128": replace(_4_5, tariff=_tariff("USD", "0.04")),
+    # From 5.0 pro on BytePlus' own names begin with dola-; without it they are resellers' spelling.
+    "dola-seedream-5-5-261028": _BP_5_5,
+    "seedream-5-5-261028": _BP_5_5,
+    "dola-seedream-5-0-pro-260628": _BP_PRO,
+    "seedream-5-0-pro-260628": _BP_PRO,
+    "dola-seedream-5-0-flash-260915": _BP_FLASH,
+    "seedream-5-0-flash-260915": _BP_FLASH,
+    "seedream-5-0-260128": _BP_LITE,
+    "seedream-5-0-lite-260128": _BP_LITE,
+    "seedream-4-0-250828": replace(_4, tariff=_tariff("USD", "0.03")),
+    "seedream-3-0-t2i-250415": replace(
+        _3, edit_twin="seededit-3-0-i2i-250628", tariff=_tariff("USD", "0.03")
+    ),
+    "seededit-3-0-i2i-250628": replace(_SEEDEDIT, text_twin="seedream-3-0-t2i-250415"),
+}

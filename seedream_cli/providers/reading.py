@@ -1,0 +1,208 @@
+"""Opens what a provider answered, so that no byte of it can do more than be unreadable."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final, Never
+from urllib.parse import urlsplit
+
+from seedream_cli.errors import UnreadableReply
+from seedream_cli.model import Busy, Problem, RemoteImage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from seedream_cli.model import Reply
+
+REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 413, 415, 422, 451})
+"""Statuses that, in the provider's own envelope, mean: no work was begun."""
+
+OK: Final = 200
+TOO_MANY_REQUESTS: Final = 429
+
+_ACCOUNT: Final = {401: "auth", 402: "credit", 403: "auth"}
+_CONTENT: Final = re.compile(
+    r"sensitive|policy|nsfw|violat|moderat|prohibited|inappropriate|敏感|违规", re.IGNORECASE
+)
+_MAX_DEPTH: Final = 64
+_MAX_MESSAGE: Final = 1000
+_BRACKETS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])', re.DOTALL)
+"""Strings are leapt over; an unfinished one ends the text, so this stays linear."""
+_WEB_URL: Final = re.compile("https?://[^\x00-\x20\x7f-\xa0\ud800-\udfff]+", re.IGNORECASE)
+
+
+def parse(body: bytes | str) -> object:
+    """Return the JSON value of `body`; raises `UnreadableReply` for anything else.
+
+    Also refused: what is no UTF-8, NaN and Infinity, more than 64 levels, and endless numbers.
+    """
+    try:
+        text = body if isinstance(body, str) else body.decode("utf-8-sig")
+        _hold_shallow(text)
+        value: object = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except ValueError as error:
+        raise UnreadableReply(f"the answer is no JSON that can be read ({error})") from error
+    return value
+
+
+def opened(reply: Reply) -> Mapping[str, object]:
+    """Return the JSON object of an answer; empty where it is none."""
+    try:
+        value = parse(reply.body)
+    except UnreadableReply:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def at(value: object, *keys: str) -> object:
+    """Return what lies under `keys`, None where the way ends before."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def str_at(value: object, *keys: str) -> str | None:
+    """Return the text under `keys`, safe to encode; None for anything else and for empty text."""
+    found = at(value, *keys)
+    if not isinstance(found, str):
+        return None
+    # JSON can escape half a character, which neither a database nor a terminal takes.
+    return found.encode("utf-8", "replace").decode().strip() or None
+
+
+def message_at(value: object, *keys: str) -> str | None:
+    """Return the text under `keys`, at a length that a person would read."""
+    text = str_at(value, *keys)
+    return text[:_MAX_MESSAGE] if text else None
+
+
+def id_at(value: object, *keys: str) -> str | None:
+    """Return an opaque id, whether it was written as text or as a number."""
+    found = at(value, *keys)
+    is_number = isinstance(found, int) and not isinstance(found, bool)
+    return str(found) if is_number else str_at(value, *keys)
+
+
+def whole_at(value: object, *keys: str) -> int | None:
+    """Return the whole number under `keys`, also where it was written as text."""
+    found = at(value, *keys)
+    if isinstance(found, str) and re.fullmatch(r"-?[0-9]{1,9}", found):
+        return int(found)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def number_at(value: object, *keys: str) -> int | float | None:
+    """Return the number under `keys`; None for anything else."""
+    found = at(value, *keys)
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def web_url(value: object) -> str | None:
+    """Return `value` unchanged when it is an http or https URL, byte for byte: they are signed."""
+    if not isinstance(value, str) or not _WEB_URL.fullmatch(value):
+        return None
+    try:
+        return value if urlsplit(value).hostname else None
+    except ValueError:
+        return None
+
+
+def pictures(
+    items: object,
+    problem: Callable[[object], Problem | None],
+    image: Callable[[int, str], RemoteImage],
+) -> tuple[RemoteImage, ...]:
+    """Return the members of an images/generations `data` list, whole or with their problem.
+
+    Empty where none of them can be read at all.
+    """
+    found = tuple(
+        _picture(index, item, problem, image)
+        for index, item in enumerate(items if isinstance(items, list) else (), start=1)
+    )
+    is_readable = any(each is not None for each in found)
+    lost = Problem("provider_failed", "the provider's answer holds no image here")
+    return tuple(
+        each or RemoteImage(index=index, problem=lost)
+        for index, each in enumerate(found, start=1)
+        if is_readable
+    )
+
+
+def account_or_request(status: int, message: str) -> str:
+    """Return the stable code of a refusal with this status and these words."""
+    if status in _ACCOUNT:
+        return _ACCOUNT[status]
+    return "content_policy" if is_about_content(message) else "invalid_request"
+
+
+def is_about_content(message: str) -> bool:
+    """Tell whether a provider's words speak of what may be shown."""
+    return _CONTENT.search(message) is not None
+
+
+def unread(reply: Reply) -> Busy:
+    """Return what an answer means that is not in the provider's own words.
+
+    Raises `UnreadableReply` but for HTTP 429, of which even a gateway means: nothing was begun.
+    """
+    if reply.status == TOO_MANY_REQUESTS:
+        return Busy(problem=Problem("rate_limit", "too many requests (HTTP 429)"))
+    raise UnreadableReply(f"the provider's answer (HTTP {reply.status}) cannot be read")
+
+
+def merge(body: Mapping[str, object], extra: Mapping[str, object]) -> dict[str, object]:
+    """Return `body` with the fields of `extra` laid over it, level by level."""
+    merged = dict(body)
+    for key, value in extra.items():
+        match merged.get(key), value:
+            case dict() as below, dict() as above:
+                merged[key] = merge(below, above)
+            case _:
+                merged[key] = value
+    return merged
+
+
+def given(**fields: object) -> dict[str, object]:
+    """Return the fields that have a value, in this order."""
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def one_or_list(urls: Iterable[str]) -> str | list[str] | None:
+    """Return the one URL, or the list of several, or None."""
+    every = list(urls)
+    return every[0] if len(every) == 1 else every or None
+
+
+def _picture(
+    index: int,
+    item: object,
+    problem: Callable[[object], Problem | None],
+    image: Callable[[int, str], RemoteImage],
+) -> RemoteImage | None:
+    if url := web_url(at(item, "url")):
+        return image(index, url)
+    if data := str_at(item, "b64_json"):
+        return RemoteImage(index=index, data=data, name=str_at(item, "name"))
+    failure = problem(item)
+    return RemoteImage(index=index, problem=failure) if failure else None
+
+
+def _hold_shallow(text: str) -> None:
+    depth = 0
+    for bracket in _BRACKETS.finditer(text):
+        depth += (bracket[1] is not None) - (bracket[2] is not None)
+        if depth > _MAX_DEPTH:
+            raise ValueError("nested too deeply")
+
+
+def _refuse(word: str) -> Never:
+    raise ValueError(f"{word} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in {float("inf"), float("-inf")}:
+        raise ValueError(f"{text[:20]} is out of bounds")
+    return value

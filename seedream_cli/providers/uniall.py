@@ -1,0 +1,152 @@
+"""UniAll: one synchronous call, shaped after OpenAI's; its error envelope is not documented."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.model import Call, Done, Failed, Problem, Purpose, Refused, RemoteImage
+from seedream_cli.providers.reading import (
+    OK,
+    REFUSALS,
+    TOO_MANY_REQUESTS,
+    account_or_request,
+    at,
+    given,
+    id_at,
+    merge,
+    message_at,
+    one_or_list,
+    opened,
+    pictures,
+    unread,
+)
+from seedream_cli.providers.spec import Dialect, Provider
+from seedream_cli.providers.tables import SEEDREAM_4, SEEDREAM_4_5, SEEDREAM_5_LITE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedream_cli.model import Outcome, Reply, Request
+    from seedream_cli.providers.spec import Capabilities
+
+_LONGEST: Final = 4096
+
+
+def _on_uniall(base: Capabilities) -> Capabilities:
+    """Add what holds for every Seedream model here (docs.uniall.ai/models/image/seedream)."""
+    return replace(
+        base,
+        sizes={
+            keyword: {
+                ratio: size
+                for ratio, size in table.items()
+                if max(size.width, size.height) <= _LONGEST
+            }
+            for keyword, table in base.sizes.items()
+        },
+        any_aspect=True,
+        max_side=_LONGEST,
+        formats=(),
+        picks_format=False,
+        references=(0, 10),
+        max_inputs_and_outputs=15,
+        max_count=6,
+        fields=frozenset({"n", "num_images", "custom_size", "timeout_seconds"})
+        | {"image", "image_url", "image_urls", "images"},
+    )
+
+
+MODELS: Final[Mapping[str, Capabilities]] = {
+    "seedream-4.5": _on_uniall(SEEDREAM_4_5),
+    "seedream-5.0-lite": _on_uniall(SEEDREAM_5_LITE),
+    "seedream-4.0": _on_uniall(SEEDREAM_4),
+}
+
+
+def submit(request: Request) -> Call:
+    """Encode one purchase; references go in one of the four spellings that it takes."""
+    size = request.size
+    body = given(
+        model=request.model,
+        prompt=request.prompt,
+        # `num_images` is another name for `n`; who sets it means it.
+        n=None if "num_images" in request.extra else request.count,
+        custom_size={"width": size.width, "height": size.height} if size else None,
+        image=one_or_list(each.url for each in request.references),
+    )
+    is_edit = request.edit or bool(request.references)
+    return Call(
+        purpose=Purpose.SUBMIT,
+        method="POST",
+        path="/v1/images/edits" if is_edit else "/v1/images/generations",
+        body=merge(body, request.extra),
+    )
+
+
+def decode(reply: Reply) -> Outcome:
+    """Read an answer; what is in none of the tolerated envelopes is unknown, never refused."""
+    said = opened(reply)
+    if reply.purpose is Purpose.CHECK and isinstance(said.get("data"), list):
+        return Done(images=())
+    images = pictures(said.get("data"), _item_problem, _image)
+    if any(image.problem is None for image in images):
+        return Done(images=images)
+    failures = [image.problem for image in images if image.problem]
+    problem = failures[0] if failures else _problem(reply.status, said)
+    if problem is None or reply.status == TOO_MANY_REQUESTS:
+        return unread(reply)
+    if reply.status == OK:
+        return Failed(problem=problem)
+    return Refused(problem=problem) if reply.status in REFUSALS else unread(reply)
+
+
+def check() -> Call:
+    """Ask for the list of models, which is free."""
+    return Call(purpose=Purpose.CHECK, method="GET", path="/v1/models")
+
+
+def checked(reply: Reply) -> str:
+    """Count the models that the key may use."""
+    entries = opened(reply).get("data")
+    return f"{len(entries) if isinstance(entries, list) else 0} models"
+
+
+def _image(index: int, url: str) -> RemoteImage:
+    return RemoteImage(index=index, url=url)
+
+
+def _item_problem(item: object) -> Problem | None:
+    return _problem(OK, item)
+
+
+def _problem(status: int, said: object) -> Problem | None:
+    """Return what an error envelope says: OpenAI's, `{code, message}` or `{detail}`."""
+    inner, detail = at(said, "error"), at(said, "detail")
+    envelope = inner if isinstance(inner, dict) else said
+    code = id_at(envelope, "code") or id_at(envelope, "type")
+    message = message_at(envelope, "message") if isinstance(inner, dict) or code else None
+    if message is None:
+        message = message_at(detail[0], "msg") if isinstance(detail, list) and detail else None
+    message = message or message_at(said, "detail")
+    if message is None:
+        return None
+    text = f"{message} ({code})" if code else message
+    stable = account_or_request(status, text)
+    is_late = status == OK and stable == "invalid_request"
+    return Problem("provider_failed" if is_late else stable, text)
+
+
+UNIALL: Final = Provider(
+    name="uniall",
+    title="UniAll",
+    base_url="https://api.uniall.ai",
+    key_env=("UNIALL_API_KEY",),
+    docs="https://docs.uniall.ai/models/image/seedream",
+    charges_page="https://www.uniall.ai",
+    dialect=Dialect(submit=submit, decode=decode, check=check, checked=checked),
+    models=MODELS,
+    default_model="seedream-4.5",
+    url_lifetime=None,
+    sandbox_path="/uniall",
+)

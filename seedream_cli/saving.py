@@ -1,0 +1,232 @@
+"""From a URL in the ledger to a picture under its final name, and its sidecar."""
+
+from __future__ import annotations
+
+import base64
+import posixpath
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from seedream_cli import naming
+from seedream_cli.errors import ImageBroken, ImageGone, OutcomeUnknown, UnreadableReply, Unsent
+from seedream_cli.events import BytesReceived, ImageSaved, Note
+from seedream_cli.model import Done, Image, Purpose
+from seedream_cli.proxies import is_loopback
+from seedream_cli.rows import money_text, time_text
+from seedream_cli.transport import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from seedream_cli.clock import Clock
+    from seedream_cli.events import Event
+    from seedream_cli.files import Files, Saved
+    from seedream_cli.formats import Facts
+    from seedream_cli.ledger import Ledger
+    from seedream_cli.model import Job, Profile, Request
+    from seedream_cli.naming import Plan
+    from seedream_cli.owner import Owner
+    from seedream_cli.providers.spec import Capabilities, Provider
+    from seedream_cli.transport import Transport
+
+IMAGE_LIMITS = Limits(read=60.0, total=900.0)
+_BASE64_BLOCK = 1 << 18
+"""Characters decoded at a time; a multiple of four."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saver:
+    """Fetches, verifies, names and records single images. The world is handed in."""
+
+    transport: Transport
+    ledger: Ledger
+    files: Files
+    owner: Owner
+    clock: Clock
+    notify: Callable[[Event], None]
+    providers: Mapping[str, Provider]
+    account: Callable[[Job], Profile]
+
+    def save(self, job: Job, image: Image) -> None:
+        """Save one image and record it, asking for a fresh URL where the old one is gone.
+
+        Raises `ImageGone`, `ImageBroken`, `StorageError`, and `Unsent` or `OutcomeUnknown` for what
+        may pass.
+        """
+        try:
+            self._save(job, image)
+        except ImageGone:
+            fresh = self._fresh(job, image)
+            if fresh is None:
+                raise
+            self._save(job, fresh)
+
+    def _save(self, job: Job, image: Image) -> None:
+        if image.url is None:
+            data = self._inline(job, image)
+            self._write(job, image, _decoded(data), None)
+            return
+        is_loopback_ok = job.sandbox or is_loopback(job.origin.rpartition("://")[2].split(":")[0])
+        with self.transport.fetch(
+            image.url, IMAGE_LIMITS, is_loopback_ok=is_loopback_ok
+        ) as download:
+            self._write(job, image, download.chunks, download.length)
+
+    def _write(self, job: Job, image: Image, chunks: Iterable[bytes], length: int | None) -> None:
+        plan = naming.Plan.from_json(job.output)
+        fields = _fields(job, image.n)
+
+        def path_of(facts: Facts) -> str:
+            sized = {**fields, "width": facts.width, "height": facts.height}
+            ext = naming.extension_of_format(facts.format)
+            return plan.absolute(naming.expand(plan, fields=sized, ext=ext))
+
+        guess = plan.absolute(naming.expand(plan, fields=fields, ext="jpg"))
+        folder = posixpath.dirname(guess)
+        self.owner.remember(folder)
+        saved = self.files.save(
+            self._counted(job, image, chunks, length),
+            folder=folder,
+            path_of=path_of,
+            job=job.id,
+            index=image.index,
+            overwrite=bool(job.output.get("overwrite")),
+            expected_length=length,
+        )
+        self._record(job, image, saved, plan)
+
+    def _record(self, job: Job, image: Image, saved: Saved, plan: Plan) -> None:
+        done = replace(
+            image,
+            path=saved.path,
+            format=saved.format,
+            width=saved.width,
+            height=saved.height,
+            size=saved.size,
+            sha256=saved.sha256,
+            saved_at=self.clock.now(),
+        )
+        self.ledger.put_image(done)
+        if job.output.get("sidecar"):
+            self._write_sidecar(job, done)
+        for warning in _warnings(saved, plan):
+            self.notify(Note(message=warning, is_warning=True))
+        self.notify(ImageSaved(job=job, image=done))
+
+    def _counted(
+        self, job: Job, image: Image, chunks: Iterable[bytes], length: int | None
+    ) -> Iterator[bytes]:
+        received = 0
+        for chunk in chunks:
+            received += len(chunk)
+            self.notify(
+                BytesReceived(job_id=job.id, index=image.index, received=received, total=length)
+            )
+            yield chunk
+
+    def _inline(self, job: Job, image: Image) -> str:
+        """Read an inline image again from the stored answer; it is kept nowhere else."""
+        decode = self.providers[job.provider].dialect.decode
+        for reply in self.ledger.answers(job.id, Purpose.SUBMIT):
+            outcome = decode(reply)
+            if isinstance(outcome, Done):
+                for remote in outcome.images:
+                    if remote.index == image.index and remote.data is not None:
+                        return remote.data
+        raise ImageGone("the provider's answer holds neither the image nor its address")
+
+    def _fresh(self, job: Job, image: Image) -> Image | None:
+        """Ask for another URL of an image, where the provider can give one."""
+        dialect = self.providers[job.provider].dialect
+        calls = []
+        if dialect.poll is not None and job.task_id is not None:
+            calls.append(dialect.poll(job.task_id))
+        if dialect.refresh is not None and image.url is not None:
+            calls.append(dialect.refresh(image.url))
+        for call in calls:
+            try:
+                reply = self.transport.send(self.account(job), call, Limits())
+                outcome = dialect.decode(reply)
+            except (Unsent, OutcomeUnknown, UnreadableReply):
+                continue
+            urls = [r.url for r in outcome.images if r.url] if isinstance(outcome, Done) else []
+            url = urls[min(image.index, len(urls)) - 1] if urls else image.url
+            if url != image.url:
+                fresh = replace(image, url=url)
+                self.ledger.put_image(fresh)
+                return fresh
+        return None
+
+    def _write_sidecar(self, job: Job, image: Image) -> None:
+        """Write recipe and receipt beside the picture, so that it can be made again."""
+        import json
+
+        receipt = {
+            "schema": 1,
+            "job": job.id,
+            "provider": job.provider,
+            "model": job.model,
+            "prompt": job.prompt,
+            "request": dict(job.request),
+            "body": dict(job.recipe),
+            "task_id": job.task_id,
+            "request_id": job.request_id,
+            "n": image.n,
+            "index": image.index,
+            "sha256": image.sha256,
+            "created_at": time_text(job.created_at),
+            "cost": money_text(job.cost or job.price),
+            "sandbox": job.sandbox,
+        }
+        text = json.dumps(receipt, ensure_ascii=False, indent=2) + "\n"
+        path = naming.sidecar_path(image.path or "")
+        self.files.write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
+def known_paths(
+    plan: Plan, job: Job, capabilities: Capabilities | None, request: Request
+) -> list[str]:
+    """Return the paths of a job's pictures that are known before anything is sent."""
+    made = request.format or (capabilities.formats[0] if capabilities else None)
+    ext = naming.extension_of_format(made) if made else None
+    paths = []
+    for k in range(job.expected):
+        fields = _fields(job, job.first_n + k)
+        if request.size is not None:
+            fields |= {"width": request.size.width, "height": request.size.height}
+        path = naming.known(plan, fields=fields, ext=ext)
+        if path is not None:
+            paths.append(path)
+    return paths
+
+
+def _fields(job: Job, n: int) -> dict[str, str | int | None]:
+    seed = job.request.get("seed")
+    return naming.fields_of(
+        prompt=job.prompt,
+        job=job.id,
+        n=n,
+        at=job.created_at,
+        model=job.model,
+        provider=job.provider,
+        seed=seed if isinstance(seed, int) else None,
+    )
+
+
+def _warnings(saved: Saved, plan: Plan) -> Iterator[str]:
+    wanted = plan.given_extension and naming.format_of_extension(plan.given_extension)
+    if saved.is_rescued:
+        yield f"the folder did not take the picture; it is in {saved.path}"
+    elif saved.is_renamed:
+        yield f"the name was taken meanwhile; the picture is {saved.path}"
+    if wanted and wanted != saved.format:
+        yield f"{saved.path} holds {saved.format.upper()}, whatever its name says"
+
+
+def _decoded(data: str) -> Iterator[bytes]:
+    """Decode base64 block by block, so that the image is never whole in memory twice."""
+    try:
+        for start in range(0, len(data), _BASE64_BLOCK):
+            yield base64.b64decode(data[start : start + _BASE64_BLOCK], validate=True)
+    except ValueError as error:
+        raise ImageBroken(f"the inline image is no base64: {error}") from error

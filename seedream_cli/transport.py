@@ -1,0 +1,329 @@
+"""The only code that touches HTTP: sends a `Call`, brings a `Reply`, knows if a byte had left."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from seedream_cli import __version__
+from seedream_cli.errors import (
+    ImageBroken,
+    ImageGone,
+    OutcomeUnknown,
+    SeedreamError,
+    Unsent,
+)
+from seedream_cli.events import Exchange
+from seedream_cli.model import Purpose, Reply
+from seedream_cli.watchdog import Leash, Watchdog
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator, Mapping
+
+    import httpx
+
+    from seedream_cli.model import Call, Profile
+
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of a submit's answer, which may hold images inline."""
+MAX_OTHER_ANSWER = 8 * 1024 * 1024
+MAX_IMAGE = 512 * 1024 * 1024
+MAX_REDIRECTS = 3
+HTTP_OK = 200
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+GONE = frozenset({403, 404, 410})
+USER_AGENT = f"seedream/{__version__}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a request may take, in seconds."""
+
+    connect: float = 15.0
+    read: float = 30.0
+    total: float = 90.0
+
+
+@dataclass(slots=True)
+class Download:
+    """An image on its way."""
+
+    length: int | None
+    """Bytes that the host announced."""
+    chunks: Iterator[bytes]
+
+
+class _Wire:
+    """Hears what happens on the wire of one request (httpx's `trace` extension)."""
+
+    def __init__(
+        self,
+        host: str,
+        limits: Limits,
+        on_first_byte: Callable[[], None] | None = None,
+        *,
+        is_public_only: bool = False,
+    ) -> None:
+        self.had_left = False
+        self.leash = Leash()
+        self._host = host
+        self._limits = limits
+        self._on_first_byte = on_first_byte
+        self._is_public_only = is_public_only
+
+    def __call__(self, event: str, info: Mapping[str, object]) -> None:
+        if event == "connection.connect_tcp.complete":
+            stream = info["return_value"]
+            self.leash.hold(stream.get_extra_info("socket"))  # type: ignore[attr-defined]
+            if self._is_public_only:
+                _check_peer(str(stream.get_extra_info("server_addr")[0]))  # type: ignore[attr-defined]
+        elif event == "http11.send_request_headers.started" and not self.had_left:
+            # A proxy's CONNECT carries nothing of ours yet.
+            if info["request"].method == b"CONNECT":  # type: ignore[attr-defined]
+                return
+            if self._on_first_byte is not None:
+                self._on_first_byte()
+            self.had_left = True
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Turn whatever HTTP can raise into one of the two endings that matter."""
+        import httpx
+
+        try:
+            yield
+        except SeedreamError:
+            raise
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+            reason = str(error).strip() or type(error).__name__
+            if self.leash.is_late:
+                reason = f"no whole answer within {self._limits.total:g} s"
+            if self.had_left:
+                message = f"the exchange with {self._host} broke off: {reason}"
+                raise OutcomeUnknown(message) from error
+            raise Unsent(f"{self._host} cannot be reached: {reason}") from error
+
+    def read(self, chunks: Iterator[bytes], cap: int) -> Iterator[bytes]:
+        """Yield a body as it comes; raise `OutcomeUnknown` when it breaks off or is too large."""
+        received = 0
+        with self.named():
+            for chunk in chunks:
+                received += len(chunk)
+                if received > cap:
+                    raise OutcomeUnknown(f"the answer is larger than {cap // 1024 // 1024} MiB")
+                yield chunk
+
+
+class Transport:
+    """Speaks to provider APIs and to image hosts, each over fresh connections of its own."""
+
+    def __init__(
+        self,
+        *,
+        proxy_of: Callable[[str], str | None],
+        ca_file: str | None = None,
+        aliases: Mapping[str, Callable[[], str]] | None = None,
+        observe: Callable[[Exchange], None] | None = None,
+        with_bodies: bool = False,
+    ) -> None:
+        """Take what the environment says.
+
+        `aliases` maps a pseudo-origin (the sandbox's) to whoever answers for it at the moment.
+        """
+        self._proxy_of = proxy_of
+        self._ca_file = ca_file
+        self._aliases = dict(aliases or {})
+        self._observe = observe
+        self._with_bodies = with_bodies
+        self._watchdog = Watchdog()
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str | None, bool], httpx.Client] = {}
+        self._tls: ssl.SSLContext | None = None
+
+    def send(
+        self,
+        profile: Profile,
+        call: Call,
+        limits: Limits,
+        *,
+        on_first_byte: Callable[[], None] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one call with the profile's key and bring the answer, whatever its status.
+
+        Raises `Unsent` when provably nothing had left, `OutcomeUnknown` when something had and no
+        whole answer came, and lets through what `on_first_byte` raises (nothing has left then).
+        """
+        base = profile.base_url
+        if call.purpose is Purpose.UPLOAD and profile.upload_base_url:
+            base = profile.upload_base_url
+        body = None if call.body is None else json.dumps(call.body, ensure_ascii=False).encode()
+        own = {"Accept": "application/json", **_authorisation(profile), **(headers or {})}
+        if body is not None:
+            own["Content-Type"] = "application/json"
+        wire = _Wire(_host(base), limits, on_first_byte)
+        cap = MAX_ANSWER if call.purpose is Purpose.SUBMIT else MAX_OTHER_ANSWER
+        url = base + call.path
+        with self._opened(wire, limits, call.method, url, own, call.query, body) as response:
+            return Reply(
+                purpose=call.purpose,
+                status=response.status_code,
+                headers={name.lower(): value for name, value in response.headers.items()},
+                body=b"".join(wire.read(response.iter_bytes(), cap)),
+            )
+
+    @contextlib.contextmanager
+    def fetch(self, url: str, limits: Limits, *, is_loopback_ok: bool) -> Iterator[Download]:
+        """Open an image without key or cookies, through at most three checked redirects.
+
+        Raises `ImageGone` for 403, 404 and 410, `ImageBroken` for an address that must not be
+        asked, `Unsent` or `OutcomeUnknown` for what may pass.
+        """
+        headers = {"Accept": "image/*,*/*;q=0.1"}
+        for _ in range(MAX_REDIRECTS + 1):
+            _check_image_url(url, is_loopback_ok=is_loopback_ok)
+            is_public_only = not is_loopback_ok and self._proxy_of(url) is None
+            wire = _Wire(_host(url), limits, is_public_only=is_public_only)
+            with self._opened(wire, limits, "GET", url, headers) as response:
+                if response.status_code in REDIRECTS and "location" in response.headers:
+                    url = urljoin(url, response.headers["location"])
+                    continue
+                if response.status_code in GONE:
+                    raise ImageGone(f"the image host answered {response.status_code}")
+                if response.status_code != HTTP_OK:
+                    raise OutcomeUnknown(f"the image host answered {response.status_code}")
+                length = response.headers.get("content-length", "")
+                yield Download(
+                    length=int(length) if length.isascii() and length.isdigit() else None,
+                    chunks=wire.read(response.iter_raw(), MAX_IMAGE),
+                )
+                return
+        raise ImageBroken(f"the image host redirected more than {MAX_REDIRECTS} times")
+
+    @contextlib.contextmanager
+    def _opened(
+        self,
+        wire: _Wire,
+        limits: Limits,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Iterator[httpx.Response]:
+        started, status = time.monotonic(), None
+        self._watchdog.watch(wire.leash, limits.total)
+        try:
+            with wire.named():
+                response = self._sent(wire, limits, method, url, headers, query, body)
+            with contextlib.closing(response):
+                status = response.status_code
+                yield response
+        finally:
+            wire.leash.drop()
+            if self._observe is not None:
+                seconds, path = time.monotonic() - started, urlsplit(url).path
+                self._observe(
+                    Exchange(
+                        method=method, host=_host(url), path=path, status=status, seconds=seconds
+                    )
+                )
+
+    def _sent(
+        self,
+        wire: _Wire,
+        limits: Limits,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+    ) -> httpx.Response:
+        import httpx
+
+        target, extra = self._target(url)
+        proxy = self._proxy_of(target)
+        is_tls = target.startswith("https:") or (proxy or "").startswith("https:")
+        client = self._client(proxy, is_tls=is_tls)
+        request = client.build_request(
+            method,
+            target,
+            params=query or None,
+            content=body,
+            headers=_COMMON | dict(headers) | extra,
+            timeout=httpx.Timeout(limits.read, connect=limits.connect),
+            extensions={"trace": wire},
+        )
+        return client.send(request, stream=True)
+
+    def _target(self, url: str) -> tuple[str, dict[str, str]]:
+        """Return where to send and the Host header that says where it was meant to go."""
+        for origin, answering in self._aliases.items():
+            if url.startswith(f"{origin}/"):
+                return answering() + url.removeprefix(origin), {"Host": urlsplit(origin).netloc}
+        return url, {}
+
+    def _client(self, proxy: str | None, *, is_tls: bool) -> httpx.Client:
+        import httpx
+
+        key = (proxy, is_tls)
+        with self._lock:
+            if key not in self._clients:
+                # No keep-alive: a stale connection is an ambiguity that need not be.
+                self._clients[key] = httpx.Client(
+                    proxy=proxy,
+                    trust_env=False,
+                    follow_redirects=False,
+                    verify=self._context() if is_tls else False,
+                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+                )
+            return self._clients[key]
+
+    def _context(self) -> ssl.SSLContext:
+        """Load the certificates once, and only when something is asked over TLS."""
+        import httpx
+
+        if self._tls is None:
+            import ssl
+
+            self._tls = (
+                ssl.create_default_context(cafile=self._ca_file)
+                if self._ca_file
+                else httpx.create_ssl_context(trust_env=False)
+            )
+        return self._tls
+
+
+_COMMON = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
+
+
+def _authorisation(profile: Profile) -> dict[str, str]:
+    """Reveal the key; nothing else does."""
+    return {"Authorization": f"Bearer {profile.api_key.reveal()}"} if profile.api_key else {}
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _check_image_url(url: str, *, is_loopback_ok: bool) -> None:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback_ok):
+        raise ImageBroken(f"the image's address is not an https URL ({parts.scheme}: on {host})")
+    if not host or parts.username is not None:
+        raise ImageBroken("the image's address has no plain host name")
+
+
+def _check_peer(address: str) -> None:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(ip, "ipv4_mapped", None)
+    if not (mapped or ip).is_global or (mapped or ip).is_multicast:
+        raise ImageBroken(f"the image host's address {address} is not a public one")

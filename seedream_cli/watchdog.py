@@ -1,0 +1,82 @@
+"""Total deadlines: one thread that shuts a socket down when its request has taken too long.
+
+A read timeout alone does not bound a request: a body that drips a byte a second outlives it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import socket
+import threading
+import time
+
+
+class Leash:
+    """One request's socket and its deadline."""
+
+    def __init__(self) -> None:
+        """Hold no socket yet."""
+        self.is_late = False
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+
+    def hold(self, connection: socket.socket) -> None:
+        """Keep a duplicate of a fresh connection: TLS takes the original away."""
+        duplicate = socket.socket(fileno=socket.dup(connection.fileno()))
+        with self._lock:
+            previous, self._socket = self._socket, duplicate
+        if previous is not None:
+            previous.close()
+        if self.is_late:
+            self.pull()
+
+    def pull(self) -> None:
+        """Shut the connection down: whoever reads from it gets an error now."""
+        self.is_late = True
+        with self._lock, contextlib.suppress(OSError):
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def drop(self) -> None:
+        """Close the duplicate; the request is over."""
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+
+
+class Watchdog:
+    """Pulls leashes when their time is over; starts its thread on first use."""
+
+    def __init__(self) -> None:
+        """Watch nothing yet."""
+        self._heap: list[tuple[float, int, Leash]] = []
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, leash: Leash, seconds: float) -> None:
+        """Pull `leash` after `seconds`; a dropped leash is pulled in vain."""
+        with self._changed:
+            due = time.monotonic() + seconds
+            heapq.heappush(self._heap, (due, next(self._numbers), leash))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True, name="watchdog")
+                self._thread.start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._heap:
+                    self._changed.wait()
+                    continue
+                due, _, leash = self._heap[0]
+                left = due - time.monotonic()
+                if left > 0:
+                    self._changed.wait(left)
+                    continue
+                heapq.heappop(self._heap)
+            leash.pull()

@@ -1,0 +1,202 @@
+"""An engine on a real ledger, with a transport that is handed in and a clock that is ours."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seedream_cli.check import resolve, split
+from seedream_cli.crew import Crew, Inbox
+from seedream_cli.engine import Engine, Timing
+from seedream_cli.errors import SeedreamError
+from seedream_cli.files import Files
+from seedream_cli.ledger import Ledger
+from seedream_cli.model import Options, Profile, Reply, Secret
+from seedream_cli.naming import plan
+from seedream_cli.owner import Owner
+from seedream_cli.providers import PROVIDERS
+from seedream_cli.purchase import purchases
+from seedream_cli.saving import Saver
+from seedream_cli.transport import Download
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from seedream_cli.events import Event
+    from seedream_cli.model import Call, Job
+    from seedream_cli.transport import Limits
+
+# One pixel, made by hand: signature, IHDR, IDAT, IEND.
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63606060000000040001f61738550000000049454e44ae426082"
+)
+
+
+@dataclass
+class FakeClock:
+    """Time that moves only when somebody sleeps."""
+
+    at: datetime = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        """Return the wall time."""
+        return self.at
+
+    def monotonic(self) -> float:
+        """Return the same time in seconds."""
+        return self.at.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self.slept.append(seconds)
+        self.at += timedelta(seconds=seconds)
+
+
+Answer = Reply | SeedreamError
+"""What the wire brings: a reply, or how it broke."""
+
+
+@dataclass
+class FakeTransport:
+    """Plays answers in order; says what had been asked, and what the ledger held at that time."""
+
+    answers: list[Answer] = field(default_factory=list)
+    pictures: dict[str, list[bytes | SeedreamError]] = field(default_factory=dict)
+    sent: list[Call] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
+    whole: tuple[bytes, ...] = (PNG,)
+    """A good picture."""
+    at_send: Callable[[Call], None] = lambda _: None
+
+    def send(
+        self,
+        profile: Profile,
+        call: Call,
+        limits: Limits,
+        *,
+        on_first_byte: Callable[[], None] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """Play the next answer."""
+        del profile, limits, headers
+        answer = self.answers.pop(0)
+        is_unsent = isinstance(answer, SeedreamError) and answer.code == "unreachable"
+        if on_first_byte is not None and not is_unsent:
+            on_first_byte()
+        self.sent.append(call)
+        self.at_send(call)
+        if isinstance(answer, SeedreamError):
+            raise answer
+        return replace(answer, purpose=call.purpose)
+
+    @contextmanager
+    def fetch(self, url: str, limits: Limits, *, is_loopback_ok: bool) -> Iterator[Download]:
+        """Play the next picture of this URL; the last one stays."""
+        del limits, is_loopback_ok
+        self.fetched.append(url)
+        plays = self.pictures.get(url, [PNG])
+        play = plays.pop(0) if len(plays) > 1 else plays[0]
+        if isinstance(play, SeedreamError):
+            raise play
+        yield Download(length=len(play), chunks=iter([play[:20], play[20:]]))
+
+
+@dataclass
+class House:
+    """An engine with everything around it."""
+
+    folder: Path
+    clock: FakeClock
+    transport: FakeTransport
+    ledger: Ledger
+    owner: Owner
+    events: list[Event]
+    engine: Engine
+
+    def buy(self, provider: str = "ark", prompt: str = "a fox", count: int = 1) -> list[Job]:
+        """Plan the jobs of one command."""
+        spec = PROVIDERS[provider]
+        profile = Profile(name=provider, provider=provider, base_url=spec.base_url)
+        resolved = resolve(spec, Options(prompt=prompt, count=count))
+        output = plan(None, base=str(self.folder / "out"), many=count > 1)
+        ids = iter(range(100))
+        bought = purchases(
+            split(resolved),
+            profile=profile,
+            provider=spec,
+            capabilities=resolved.capabilities,
+            output=output.to_json(),
+            run="run00000",
+            owner=self.owner.name,
+            now=self.clock.now(),
+            job_id=lambda: f"job{len(self.ledger.jobs()):03}{next(ids):02}",
+        )
+        self.ledger.plan([purchase.job for purchase in bought])
+        self.engine.calls.update({purchase.job.id: purchase.call for purchase in bought})
+        return [purchase.job for purchase in bought]
+
+    def run(self, jobs: list[Job]) -> list[Job]:
+        """Take the jobs as far as they go, on the fake clock, and return them."""
+        crew = Crew(self.engine, self.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
+        crew.run([step for step in map(self.engine.first_step, jobs) if step is not None])
+        return [self.ledger.job(job.id) for job in jobs]
+
+    def pictures(self) -> list[Path]:
+        """Return the files that lie in the output folder."""
+        return sorted((self.folder / "out").glob("*")) if (self.folder / "out").exists() else []
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """Build the house on a real ledger."""
+    clock, transport = FakeClock(), FakeTransport()
+    ledger = Ledger(tmp_path / "ledger.db", now=clock.now)
+    events: list[Event] = []
+    with Owner(tmp_path / "owners", "testtest") as owner:
+        yield build(tmp_path, clock, transport, ledger, owner, events)
+    ledger.close()
+
+
+def build(
+    folder: Path,
+    clock: FakeClock,
+    transport: FakeTransport,
+    ledger: Ledger,
+    owner: Owner,
+    events: list[Event],
+) -> House:
+    """Build an engine around these parts."""
+
+    def account(job: Job) -> Profile:
+        key = Secret("sk-test")
+        return Profile(name=job.profile, provider=job.provider, base_url=job.origin, api_key=key)
+
+    saver = Saver(
+        transport=transport,  # type: ignore[arg-type]  # it has the two methods that are used
+        ledger=ledger,
+        files=Files(folder, owner.name),
+        owner=owner,
+        clock=clock,
+        notify=events.append,
+        providers=PROVIDERS,
+        account=account,
+    )
+    engine = Engine(
+        transport=transport,  # type: ignore[arg-type]  # likewise
+        ledger=ledger,
+        saver=saver,
+        clock=clock,
+        notify=events.append,
+        providers=PROVIDERS,
+        account=account,
+        random=lambda: 0.5,
+        timing=Timing(deadline=clock.monotonic() + 1200),
+    )
+    return House(folder, clock, transport, ledger, owner, events, engine)

@@ -1,0 +1,255 @@
+"""One job's steps on a real ledger: what is written when, and what is never sent twice."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seedream_cli.errors import ImageBroken, ImageGone, OutcomeUnknown, StorageError, Unsent
+from seedream_cli.model import Charge, Purpose, Reply, State
+
+if TYPE_CHECKING:
+    from seedream_cli.model import Call
+    from tests.engine.conftest import House
+
+URL = "https://images.example/1.png"
+
+
+def reply(body: object, status: int = 200, **headers: str) -> Reply:
+    """Build a reply from JSON, or from text as it is."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    return Reply(purpose=Purpose.SUBMIT, status=status, headers=headers, body=text.encode())
+
+
+def made(*urls: str) -> Reply:
+    """Ark's answer with these images."""
+    return reply({"model": "m", "created": 1, "data": [{"url": url} for url in urls or (URL,)]})
+
+
+def accepted(task: str = "t1") -> Reply:
+    """KIE's answer to a submit."""
+    return reply({"code": 200, "msg": "success", "data": {"taskId": task}})
+
+
+def polled(state: str, task: str = "t1", **more: object) -> Reply:
+    """KIE's answer to a poll."""
+    return reply({"code": 200, "msg": "ok", "data": {"taskId": task, "state": state, **more}})
+
+
+def success(task: str = "t1", url: str = URL) -> Reply:
+    """KIE's answer when it is done."""
+    return polled("success", task, resultJson=json.dumps({"resultUrls": [url]}))
+
+
+def test_a_picture_is_bought_once_and_saved(house: House) -> None:
+    """One submit, one picture under its final name, the job saved and charged."""
+    house.transport.answers = [made()]
+    (job,) = house.run(house.buy())
+    assert (job.state, job.charge) == (State.SAVED, Charge.CHARGED)
+    assert len(house.transport.sent) == 1
+    (picture,) = house.pictures()
+    assert job.images[0].path == str(picture)
+    assert picture.suffix == ".png"
+
+
+def test_sending_is_committed_before_the_first_byte(house: House) -> None:
+    """While a submit is on the wire the ledger already says so."""
+    seen: list[State] = []
+    (job,) = house.buy()
+
+    def look(_: Call) -> None:
+        seen.append(house.ledger.job(job.id).state)
+
+    house.transport.answers, house.transport.at_send = [made()], look
+    house.run([job])
+    assert seen == [State.SENDING]
+
+
+def test_urls_are_committed_before_the_download(house: House) -> None:
+    """A picture that cannot be fetched leaves its URL in the ledger, the job ready."""
+    house.transport.answers = [made()]
+    house.transport.pictures = {URL: [OutcomeUnknown("cut")]}
+    (job,) = house.run(house.buy())
+    assert job.state is State.READY
+    assert job.images[0].url == URL
+    assert house.engine.problems[job.id].code == "timeout"
+
+
+def test_the_raw_answer_is_kept(house: House) -> None:
+    """The provider's own bytes are in the ledger, also when nobody can read them."""
+    house.transport.answers = [reply("<html>not json</html>")]
+    (job,) = house.run(house.buy())
+    assert job.state is State.UNKNOWN
+    (kept,) = house.ledger.answers(job.id, Purpose.SUBMIT)
+    assert kept.body == b"<html>not json</html>"
+
+
+@pytest.mark.parametrize(
+    "provider", ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"]
+)
+def test_a_cut_submit_is_never_sent_again(house: House, provider: str) -> None:
+    """Bytes had left and no answer came: unknown, one request, maybe charged."""
+    house.transport.answers = [OutcomeUnknown("cut")]
+    (job,) = house.run(house.buy(provider))
+    assert (job.state, job.charge) == (State.UNKNOWN, Charge.MAYBE)
+    assert len(house.transport.sent) == 1
+    assert job.problem is not None
+    assert f"status {job.id}" in job.problem.hint
+
+
+def test_what_never_left_is_tried_again(house: House) -> None:
+    """A refused connection is retried a few times, then the job is closed without charge."""
+    house.transport.answers = [Unsent("refused")] * 9
+    (job,) = house.run(house.buy())
+    assert (job.state, job.charge) == (State.CLOSED, Charge.NONE)
+    assert job.problem is not None
+    assert job.problem.code == "unreachable"
+    assert len(house.transport.answers) == 5
+
+
+def test_a_busy_provider_is_asked_again(house: House) -> None:
+    """429 in the provider's words: wait as long as it says, then send; charged once."""
+    busy = reply(
+        {"error": {"code": "ServerOverloaded", "message": "m"}}, 429, **{"retry-after": "7"}
+    )
+    house.transport.answers = [busy, made()]
+    (job,) = house.run(house.buy())
+    assert job.state is State.SAVED
+    assert len(house.transport.sent) == 2
+    assert sum(house.clock.slept) == pytest.approx(7)
+
+
+def test_a_wait_beyond_ten_minutes_is_not_waited_for(house: House) -> None:
+    """A Retry-After of an hour ends the job, uncharged, and says the time."""
+    busy = reply(
+        {"error": {"code": "ServerOverloaded", "message": "m"}}, 429, **{"retry-after": "3601"}
+    )
+    house.transport.answers = [busy]
+    (job,) = house.run(house.buy())
+    assert (job.state, job.charge) == (State.CLOSED, Charge.NONE)
+    assert job.problem is not None
+    assert "3601 s" in job.problem.message
+
+
+def test_a_polled_job_is_polled_until_it_is_done(house: House) -> None:
+    """Accepted, running, an unknown word, a 500, then done: one submit, one picture."""
+    house.transport.answers = [
+        accepted(),
+        polled("waiting"),
+        polled("dreaming"),
+        reply("oops", 500),
+        success(),
+    ]
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is State.SAVED
+    assert [call.purpose for call in house.transport.sent].count(Purpose.SUBMIT) == 1
+
+
+def test_failed_is_believed_when_read_twice(house: House) -> None:
+    """A failure that is taken back was none; one that stays is one."""
+    failed = polled("fail", failCode="501", failMsg="upstream")
+    house.transport.answers = [accepted(), failed, success()]
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is State.SAVED
+    house.transport.answers = [accepted("t2"), *[polled("fail", "t2", failMsg="no")] * 2]
+    (job,) = house.run(house.buy("kie"))
+    assert (job.state, job.charge) == (State.FAILED, Charge.MAYBE)
+
+
+def test_a_task_that_is_not_found_yet_still_runs(house: House) -> None:
+    """Within two minutes of its submit a missing task is a running one."""
+    missing = reply({"code": 422, "msg": "recordInfo is null", "data": None})
+    house.transport.answers = [accepted(), missing, missing, success()]
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is State.SAVED
+
+
+def test_an_answer_about_another_task_is_not_ours(house: House) -> None:
+    """The id in a poll's answer must be the job's."""
+    house.transport.answers = [
+        accepted(),
+        success("other", "https://x.example/other.png"),
+        success(),
+    ]
+    (job,) = house.run(house.buy("kie"))
+    assert job.images[0].url == URL
+
+
+def test_the_deadline_leaves_the_job_running(house: House) -> None:
+    """When `--timeout` is over the job stays running, to be downloaded later."""
+    house.transport.answers = [accepted(), *[polled("generating")] * 1000]
+    (job,) = house.run(house.buy("kie"))
+    assert (job.state, job.charge) == (State.RUNNING, Charge.CHARGED)
+    assert house.engine.problems[job.id].exit == 75
+    assert sum(house.clock.slept) == pytest.approx(1200, abs=20)
+
+
+def test_a_lost_key_while_polling_leaves_the_job_running(house: House) -> None:
+    """401 on a poll is the account's trouble, not the job's."""
+    refused = reply({"code": 401, "msg": "You do not have access permissions"})
+    house.transport.answers = [accepted(), refused]
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is State.RUNNING
+    assert house.engine.problems[job.id].exit == 4
+
+
+def test_a_gone_url_is_asked_for_anew(house: House) -> None:
+    """KIE gives a fresh URL for a picture whose first one is gone."""
+    fresh = "https://images.example/fresh.png"
+    again = reply({"code": 200, "msg": "success", "data": fresh})
+    house.transport.answers = [accepted(), success(), success(), again]
+    house.transport.pictures = {URL: [ImageGone("403")]}
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is State.SAVED
+    assert house.transport.fetched == [URL, fresh]
+
+
+def test_a_picture_that_is_gone_for_good_is_expired(house: House) -> None:
+    """Where no fresh URL can be had the job is expired, and it was paid."""
+    house.transport.answers = [made()]
+    house.transport.pictures = {URL: [ImageGone("403")]}
+    (job,) = house.run(house.buy())
+    assert (job.state, job.charge) == (State.EXPIRED, Charge.CHARGED)
+
+
+def test_a_broken_picture_is_fetched_again(house: House) -> None:
+    """A page of HTML in a picture's place is not saved; the next try is."""
+    house.transport.answers = [made()]
+    broken = ImageBroken("a web page")
+    house.transport.pictures = {URL: [broken, broken, *house.transport.whole]}
+    (job,) = house.run(house.buy())
+    assert job.state is State.SAVED
+    assert len(house.transport.sent) == 1
+
+
+def test_a_missing_member_keeps_the_others(house: House) -> None:
+    """One image of an answer is an error: the good one is saved, the job has a problem."""
+    house.transport.answers = [
+        reply({"data": [{"url": URL}, {"error": {"code": "OutputImageSensitiveContentDetected"}}]})
+    ]
+    (job,) = house.run(house.buy())
+    assert job.state is State.SAVED
+    assert job.problem is not None
+    assert job.problem.code == "content_policy"
+    assert len(house.pictures()) == 1
+
+
+def test_a_commit_that_fails_sends_nothing(house: House) -> None:
+    """If the ledger does not take `sending`, the transport's hook stops the request."""
+    (job,) = house.buy()
+    house.ledger.begin(job.id)  # someone else has begun it
+    house.transport.answers = [made()]
+    with pytest.raises(StorageError):
+        house.ledger.begin(job.id)
+    house.run([job])
+    assert house.transport.sent == []
+
+
+def test_three_jobs_run_together(house: House) -> None:
+    """Each job of one command has its own picture, numbered through."""
+    house.transport.answers = [made(f"https://images.example/{k}.png") for k in range(3)]
+    jobs = house.run(house.buy(count=3))
+    assert [job.images[0].n for job in jobs] == [1, 2, 3]
+    assert len(house.pictures()) == 3

@@ -1,0 +1,86 @@
+"""The README's tables are made from the code; SEEDREAM_UPDATE_README=1 writes them anew."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from seedream_cli.cli.app import build
+from seedream_cli.cli.showing import aspects, tariff
+from seedream_cli.errors import EXITS
+from seedream_cli.providers import PROVIDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+README = Path(__file__).parents[2] / "README.md"
+WHEN = {
+    0: "everything asked for is on disk",
+    1: "`status --exit-status`: a job did not end well",
+    2: "usage: nothing was sent",
+    3: "not everything asked for was made: refused, failed, partly made",
+    4: "account: no key, bad key, no credit",
+    5: "an outcome is unknown, or a paid image is gone",
+    69: "the provider cannot be reached or is too busy; nothing was bought",
+    70: "a bug in seedream",
+    74: "disk, folder or ledger would not take it; what was bought can still be fetched",
+    75: "not finished within `--timeout`; `seedream download` goes on",
+    130: "interrupted; state is saved",
+    143: "terminated; state is saved",
+}
+
+
+def _exit_codes() -> Iterator[str]:
+    yield "| code | when | `error.code` |"
+    yield "|---|---|---|"
+    for code, when in WHEN.items():
+        words = " ".join(f"`{word}`" for word, found in EXITS.items() if found == code)
+        yield f"| {code} | {when} | {words} |"
+
+
+def _commands() -> Iterator[str]:
+    yield "| command | does |"
+    yield "|---|---|"
+    yield from _rows(typer.main.get_command(build()), "seedream")
+
+
+def _rows(command: object, path: str) -> Iterator[str]:
+    for name, child in getattr(command, "commands", {}).items():
+        if getattr(child, "commands", None):
+            yield from _rows(child, f"{path} {name}")
+        else:
+            yield f"| `{path} {name}` | {(child.help or '').splitlines()[0]} |"
+
+
+def _models() -> Iterator[str]:
+    yield "| provider | model | sizes | aspects | formats | price |"
+    yield "|---|---|---|---|---|---|"
+    for provider in PROVIDERS.values():
+        for name, model in provider.models.items():
+            sizes = " ".join(model.sizes) + (" WxH" if model.pixels else "") or "-"
+            formats = " ".join(model.formats) or "-"
+            row = (provider.name, f"`{name}`" if name else "-", sizes, aspects(model), formats)
+            yield f"| {' | '.join(row)} | {tariff(model.tariff)} |"
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    """The README says of commands, models and exit codes what the code says."""
+    text = made = README.read_text(encoding="utf-8")
+    tables = {"exit codes": _exit_codes(), "commands": _commands(), "models": _models()}
+    for name, lines in tables.items():
+        body = "\n".join(lines)
+        pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        assert pattern.search(made), name
+        made = pattern.sub(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", made)  # type: ignore[misc]
+    if os.environ.get("SEEDREAM_UPDATE_README"):
+        README.write_text(made, encoding="utf-8")
+    assert made == text or os.environ.get("SEEDREAM_UPDATE_README")
+
+
+def test_every_exit_code_is_explained() -> None:
+    """No error code ends with an exit code that the README does not explain."""
+    assert set(EXITS.values()) <= set(WHEN)
