@@ -68,7 +68,6 @@ class Crew:
         self._due: list[Step] = []
         self._tasks: queue.SimpleQueue[Step] = queue.SimpleQueue()
         self._threads = 0
-        self._idle = 0
         self.under_way: dict[str, Step] = {}
         """Steps that a thread is doing now, by job."""
         self.is_stopping = False
@@ -106,7 +105,9 @@ class Crew:
         self.is_stopping = True
         seconds = self._on_signal(number)
         if seconds is not None:
-            self._give_up_at = self._clock.monotonic() + seconds
+            # A later signal never gives more time than an earlier one did.
+            up = self._clock.monotonic() + seconds
+            self._give_up_at = up if self._give_up_at is None else min(up, self._give_up_at)
 
     def _is_time_up(self) -> bool:
         return self._give_up_at is not None and self._clock.monotonic() >= self._give_up_at

@@ -279,7 +279,7 @@ class Engine:
             outcome = dialect.decode(reply)
         except (Unsent, OutcomeUnknown, UnreadableReply) as error:
             return self._poll_again(job, step, error.message)
-        if getattr(outcome, "task_id", None) not in {None, job.task_id}:
+        if getattr(outcome, "task_id", None) not in {None, "", job.task_id}:
             return self._poll_again(job, step, "the answer is about another task")
         return self._polled(job, step, outcome)
 

@@ -66,7 +66,11 @@ class Ledger:
         self._write_lock = threading.RLock()
         self.is_read_only = False
         """True when a newer seedream has written it."""
-        self._open()
+        try:
+            self._open()
+        except StorageError:
+            self.close()
+            raise
 
     # -- opening -------------------------------------------------------------------------------
 
@@ -75,10 +79,14 @@ class Ledger:
         with self._storage("opened"):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             was_born = birth.exists()
-            if was_born and self._path.exists() and self._path.stat().st_size == 0:
-                raise self._unsound("it is empty, and it was not")
+            was_there = self._path.exists()
+            if was_born and not was_there:  # moved aside, as we advise: this one is another
+                birth.unlink(missing_ok=True)
+                was_born = False
             connection = self._connection()
             version = self._version(connection)
+            if was_born and was_there and version == 0:
+                raise self._unsound("it is empty, and it was not")
             if version > len(SCHEMA):
                 self.is_read_only = True
                 return
@@ -88,9 +96,10 @@ class Ledger:
                 self._write_birth(birth)
 
     def _version(self, connection: sqlite3.Connection) -> int:
+        # In this order: another process may be creating it between two of these reads.
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()[0][0]
         (application,) = connection.execute("PRAGMA application_id").fetchall()[0]
         (version,) = connection.execute("PRAGMA user_version").fetchall()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()[0][0]
         if tables and application != APPLICATION_ID:
             raise self._unsound("it belongs to another program")
         return int(version)
@@ -135,19 +144,19 @@ class Ledger:
             connection = sqlite3.connect(
                 self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
+            self._connections.append(connection)
             # WAL before SQLite 3.51.3 has a reset bug; EXTRA also flushes the folder's entry.
             connection.execute("PRAGMA journal_mode = DELETE").fetchall()
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA foreign_keys = ON")
             self._local.connection = connection
-            self._connections.append(connection)
         return connection
 
     @contextlib.contextmanager
     def _storage(self, deed: str) -> Iterator[None]:
         try:
             yield
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, UnicodeError) as error:
             message = f"the ledger {self._path} could not be {deed}: {error}"
             raise StorageError(message, hint="see the disk and the folder's rights") from error
         except OSError as error:
@@ -372,9 +381,8 @@ class Ledger:
             )
             rows = cursor.fetchall()
             names = [column[0] for column in cursor.description]
-        return [
-            job_of(row[1:], names[1:], self._images(str(row[names.index("id")]))) for row in rows
-        ]
+            at = names.index("id")
+            return [job_of(row[1:], names[1:], self._images(str(row[at]))) for row in rows]
 
     def _images(self, job_id: str) -> tuple[Image, ...]:
         cursor = self._connection().execute(

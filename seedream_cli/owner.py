@@ -25,16 +25,31 @@ class Owner:
         self._path = folder / f"{name}.lock"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._file = self._locked()
         except OSError as error:
             raise StorageError(f"the state folder {folder} cannot be used: {error}") from error
 
+    def _locked(self) -> int:
+        while True:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # Between these two another process may have taken us for dead and buried us.
+            if os.fstat(file).st_nlink:
+                return file
+            os.close(file)
+
     def remember(self, folder: str) -> None:
-        """Write down a folder before a temp file is opened there, for whoever buries us."""
-        if folder not in self._folders:
-            self._folders.add(folder)
+        """Write down a folder before a temp file is opened there, for whoever buries us.
+
+        Raises `StorageError` when the state folder does not take it.
+        """
+        if folder in self._folders:
+            return
+        try:
             os.write(self._file, os.fsencode(folder) + b"\0")
+        except OSError as error:
+            raise StorageError(f"{self._path} could not be written: {error}") from error
+        self._folders.add(folder)
 
     def folders_of(self, name: str) -> list[str]:
         """Name the folders where a process opened temp files."""

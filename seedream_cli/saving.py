@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from seedream_cli.ledger import Ledger
     from seedream_cli.model import Job, Profile, Request
     from seedream_cli.naming import Plan
-    from seedream_cli.owner import Owner
     from seedream_cli.providers.spec import Capabilities, Provider
     from seedream_cli.transport import Transport
 
@@ -41,7 +40,6 @@ class Saver:
     transport: Transport
     ledger: Ledger
     files: Files
-    owner: Owner
     clock: Clock
     notify: Callable[[Event], None]
     providers: Mapping[str, Provider]
@@ -81,12 +79,9 @@ class Saver:
             ext = naming.extension_of_format(facts.format)
             return plan.absolute(naming.expand(plan, fields=sized, ext=ext))
 
-        guess = plan.absolute(naming.expand(plan, fields=fields, ext="jpg"))
-        folder = posixpath.dirname(guess)
-        self.owner.remember(folder)
         saved = self.files.save(
             self._counted(job, image, chunks, length),
-            folder=folder,
+            folder=folder_of(plan, job, image.n),
             path_of=path_of,
             job=job.id,
             index=image.index,
@@ -187,7 +182,8 @@ def known_paths(
     plan: Plan, job: Job, capabilities: Capabilities | None, request: Request
 ) -> list[str]:
     """Return the paths of a job's pictures that are known before anything is sent."""
-    made = request.format or (capabilities.formats[0] if capabilities else None)
+    formats = capabilities.formats if capabilities else ()
+    made = request.format or (formats[0] if formats else None)
     ext = naming.extension_of_format(made) if made else None
     paths = []
     for k in range(job.expected):
@@ -198,6 +194,12 @@ def known_paths(
         if path is not None:
             paths.append(path)
     return paths
+
+
+def folder_of(plan: Plan, job: Job, n: int = 1) -> str:
+    """Return the folder where a picture will most likely lie, absolute."""
+    path = naming.expand(plan, fields=_fields(job, n), ext="jpg")
+    return posixpath.dirname(plan.absolute(path))
 
 
 def _fields(job: Job, n: int) -> dict[str, str | int | None]:

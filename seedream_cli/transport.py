@@ -21,6 +21,7 @@ from seedream_cli.errors import (
 )
 from seedream_cli.events import Exchange
 from seedream_cli.model import Purpose, Reply
+from seedream_cli.proxies import is_loopback
 from seedream_cli.watchdog import Leash, Watchdog
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class Download:
     chunks: Iterator[bytes]
 
 
+_CONNECTED = frozenset({"connection.connect_tcp.complete", "socks.connect_tcp.complete"})
+
+
 class _Wire:
     """Hears what happens on the wire of one request (httpx's `trace` extension)."""
 
@@ -77,9 +81,10 @@ class _Wire:
         self._limits = limits
         self._on_first_byte = on_first_byte
         self._is_public_only = is_public_only
+        self._refusal: Exception | None = None
 
     def __call__(self, event: str, info: Mapping[str, object]) -> None:
-        if event == "connection.connect_tcp.complete":
+        if event in _CONNECTED:
             stream = info["return_value"]
             self.leash.hold(stream.get_extra_info("socket"))  # type: ignore[attr-defined]
             if self._is_public_only:
@@ -88,9 +93,18 @@ class _Wire:
             # A proxy's CONNECT carries nothing of ours yet.
             if info["request"].method == b"CONNECT":  # type: ignore[attr-defined]
                 return
+            if self.leash.is_late:
+                raise Unsent(f"{self._host} cannot be reached within {self._limits.total:g} s")
+            self._spend()
+            self.had_left = True
+
+    def _spend(self) -> None:
+        try:
             if self._on_first_byte is not None:
                 self._on_first_byte()
-            self.had_left = True
+        except Exception as error:
+            self._refusal = error
+            raise
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
@@ -102,6 +116,8 @@ class _Wire:
         except SeedreamError:
             raise
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+            if error is self._refusal:
+                raise
             reason = str(error).strip() or type(error).__name__
             if self.leash.is_late:
                 reason = f"no whole answer within {self._limits.total:g} s"
@@ -188,12 +204,12 @@ class Transport:
         """
         headers = {"Accept": "image/*,*/*;q=0.1"}
         for _ in range(MAX_REDIRECTS + 1):
-            _check_image_url(url, is_loopback_ok=is_loopback_ok)
+            _check_image_url(self._target(url)[0], is_loopback_ok=is_loopback_ok)
             is_public_only = not is_loopback_ok and self._proxy_of(url) is None
             wire = _Wire(_host(url), limits, is_public_only=is_public_only)
             with self._opened(wire, limits, "GET", url, headers) as response:
                 if response.status_code in REDIRECTS and "location" in response.headers:
-                    url = urljoin(url, response.headers["location"])
+                    url = _redirected(url, response.headers["location"])
                     continue
                 if response.status_code in GONE:
                     raise ImageGone(f"the image host answered {response.status_code}")
@@ -278,13 +294,21 @@ class Transport:
             if key not in self._clients:
                 # No keep-alive: a stale connection is an ambiguity that need not be.
                 self._clients[key] = httpx.Client(
-                    proxy=proxy,
+                    proxy=self._proxy(proxy),
                     trust_env=False,
                     follow_redirects=False,
                     verify=self._context() if is_tls else False,
                     limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
                 )
             return self._clients[key]
+
+    def _proxy(self, url: str | None) -> httpx.Proxy | None:
+        import httpx
+
+        if url is None:
+            return None
+        # Without it httpcore trusts its own certificates at a proxy, and no `ca_file`.
+        return httpx.Proxy(url, ssl_context=self._context() if url.startswith("https:") else None)
 
     def _context(self) -> ssl.SSLContext:
         """Load the certificates once, and only when something is asked over TLS."""
@@ -314,12 +338,23 @@ def _host(url: str) -> str:
 
 
 def _check_image_url(url: str, *, is_loopback_ok: bool) -> None:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback_ok):
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ImageBroken(f"the image's address cannot be read: {error}") from error
+    is_http_ok = is_loopback_ok and parts.scheme == "http" and is_loopback(host)
+    if parts.scheme != "https" and not is_http_ok:
         raise ImageBroken(f"the image's address is not an https URL ({parts.scheme}: on {host})")
     if not host or parts.username is not None:
         raise ImageBroken("the image's address has no plain host name")
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise ImageBroken(f"the image host redirected to no address: {error}") from error
 
 
 def _check_peer(address: str) -> None:

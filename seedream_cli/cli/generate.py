@@ -186,10 +186,9 @@ class _Making:
         self, plan: Plan, resolved: Resolved, bought: list[Purchase]
     ) -> tuple[list[Purchase], list[tuple[int, str]]]:
         """Check every name that can be known; drop jobs whose files exist, if asked to."""
-        from seedream_cli.files import Files
-        from seedream_cli.saving import known_paths
+        from seedream_cli.saving import folder_of, known_paths
 
-        files = Files(state_dir=self.world.places.state_dir, owner=self.world.owner.name)
+        files = self.world.files()
         kept, skipped = [], []
         for purchase in bought:
             paths = known_paths(plan, purchase.job, resolved.capabilities, resolved.request)
@@ -197,11 +196,13 @@ class _Making:
             if self.asked.skip_existing and paths and len(there) == purchase.job.expected:
                 skipped += [(purchase.job.first_n + k, path) for k, path in enumerate(paths)]
                 continue
+            if self.asked.sidecar:
+                paths = [*paths, *map(naming.sidecar_path, paths)]
             for path in paths:
                 files.check_target(plan.absolute(path), overwrite=self.asked.overwrite)
             kept.append(purchase)
-        if kept:
-            files.check_folder(str(Path(plan.absolute(plan.template)).parent))
+        for folder in {folder_of(plan, purchase.job) for purchase in kept}:
+            files.check_folder(folder)
         return kept, skipped
 
     def _buy(self, profile: Profile, bought: list[Purchase], show: Plain, stdout: Stdout) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,7 +83,7 @@ def check(
 
 
 def _checked(world: World, profile: Profile, say: Plain) -> str:
-    from seedream_cli.model import Refused
+    from seedream_cli.model import Done, Refused
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.transport import Limits
 
@@ -93,18 +92,25 @@ def _checked(world: World, profile: Profile, say: Plain) -> str:
     if dialect.check is None or dialect.checked is None:
         return f"a key is set ({profile.key_source}); {provider.name} has no free call to prove it"
     reply = world.transport(say, with_bodies=False).send(profile, dialect.check(), Limits())
-    outcome = _heard(provider, reply)
-    if isinstance(outcome, Refused):
-        raise AccountError(
-            f"{provider.name} does not take the key: {outcome.problem.message}",
-            hint=f"the key came from {profile.key_source}; {provider.docs}",
-            code="auth" if outcome.problem.code not in {"auth", "credit"} else outcome.problem.code,
-        )
-    return f"the key works ({dialect.checked(reply)})"
+    match _heard(provider, reply):
+        case Done():
+            return f"the key works ({dialect.checked(reply)})"
+        case Refused(problem=problem):
+            raise AccountError(
+                f"{provider.name} does not take the key: {problem.message}",
+                hint=f"the key came from {profile.key_source}; {provider.docs}",
+                code="credit" if problem.code == "credit" else "auth",
+            )
+        case _:
+            raise SeedreamError(
+                f"{provider.name} gave no answer that says anything of the key"
+                f" (HTTP {reply.status})",
+                hint="try again later",
+                code="busy",
+            )
 
 
 def _heard(provider: Provider, reply: Reply) -> Outcome | None:
-    """Read a refusal; a good answer to a check is none of the outcomes."""
     from seedream_cli.errors import UnreadableReply
 
     try:
@@ -128,4 +134,20 @@ def sandbox(
     ] = None,
 ) -> int:
     """Serve a stand-in for every provider on this machine, until Ctrl-C."""
-    raise NotImplementedError((port, delay, fault, sys, SeedreamError, UsageError))
+    import signal
+
+    from seedream_cli.sandbox.server import Sandbox
+    from seedream_cli.sandbox.wire import Settings
+
+    try:
+        serving = Sandbox(port=port, settings=Settings(delay=delay), faults=fault or ())
+    except OSError as error:
+        raise UsageError(f"port {port} is taken: {error.strerror}", hint="--port 0") from error
+    with serving:
+        Stdout().line(serving.origin)
+        for line in showing.served(serving.origin):
+            Plain().say(line)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: serving.closing.set())
+        serving.closing.wait()
+    return 0

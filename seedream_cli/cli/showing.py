@@ -83,6 +83,15 @@ def profile(profile: Profile, *, is_json: bool) -> Iterator[str]:
     yield from _table([_MODEL_HEADS, *(_model_row(*item) for item in provider.models.items())])
 
 
+def served(origin: str) -> Iterator[str]:
+    """Say what a sandbox server answers for, as lines of a config."""
+    from seedream_cli.providers import PROVIDERS
+
+    yield "any key works; one with “wrong” or “no-credit” in it is refused. As base_url:"
+    yield from (f"  {name:<13} {origin}{each.sandbox_path}" for name, each in PROVIDERS.items())
+    yield "Ctrl-C ends it."
+
+
 _MODEL_HEADS = ("MODEL", "SIZES", "ASPECTS", "FORMATS", "REFS", "SET", "PRICE")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import secrets
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seedream_cli.clock import SystemClock
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
     from seedream_cli.engine import Engine, Timing
     from seedream_cli.events import Event
+    from seedream_cli.files import Files
     from seedream_cli.ledger import Ledger
     from seedream_cli.model import Job, Profile
     from seedream_cli.owner import Owner
     from seedream_cli.places import Config, Places
+    from seedream_cli.sandbox.server import Sandbox
     from seedream_cli.transport import Transport
 
 
@@ -35,6 +38,8 @@ class World:
     _config: Config | None = None
     _ledger: Ledger | None = None
     _owner: Owner | None = None
+    _sandbox: Sandbox | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @staticmethod
     def of_process(exits: ExitStack) -> World:
@@ -142,8 +147,20 @@ class World:
     def _stand_in(self) -> str:
         """Start the sandbox of this process, once, and return its origin."""
         from seedream_cli.sandbox.server import Sandbox
+        from seedream_cli.sandbox.wire import Settings
 
-        raise NotImplementedError(Sandbox)
+        with self.lock:
+            if self._sandbox is None:
+                delay = self.seconds("SEEDREAM_SANDBOX_DELAY", 2.0)
+                self._sandbox = self.exits.enter_context(Sandbox(settings=Settings(delay=delay)))
+            return self._sandbox.origin
+
+    def files(self) -> Files:
+        """Return what writes pictures, each folder remembered for whoever buries this process."""
+        from seedream_cli.files import Files
+
+        owner = self.owner
+        return Files(self.places.state_dir, owner.name, remember=owner.remember)
 
     def timing(self, seconds: float) -> Timing:
         """Return how patient this command is; `seconds` is its `--timeout`."""
@@ -182,7 +199,6 @@ class World:
     ) -> Engine:
         """Build the engine of this command."""
         from seedream_cli.engine import Engine
-        from seedream_cli.files import Files
         from seedream_cli.providers import PROVIDERS
         from seedream_cli.saving import Saver
 
@@ -191,8 +207,7 @@ class World:
         saver = Saver(
             transport=transport,
             ledger=self.ledger,
-            files=Files(state_dir=self.places.state_dir, owner=self.owner.name),
-            owner=self.owner,
+            files=self.files(),
             clock=self.clock,
             notify=notify,
             providers=PROVIDERS,

@@ -87,7 +87,7 @@ def decode(reply: Reply) -> Outcome:
         return Done(images=images, request_id=reply.headers.get("x-request-id"))
     code, message = str_at(said, "error", "code"), message_at(said, "error", "message") or ""
     if code is None:
-        failures = [image.problem for image in images if image.problem]
+        failures = [image.problem for image in images if image.problem and reply.status == OK]
         return Failed(problem=failures[0]) if failures else unread(reply)
     return _refusal(reply, code, message)
 
@@ -106,7 +106,7 @@ def checked(reply: Reply) -> str:
         if "seedream" in (str_at(entry, "id") or "")
         and str_at(entry, "status") not in {"Retiring", "Shutdown"}
     ]
-    return f"{len(live)} Seedream models"
+    return f"Seedream models: {len(live)}"
 
 
 def expiry(url: str) -> datetime | None:

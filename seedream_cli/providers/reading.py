@@ -23,7 +23,7 @@ TOO_MANY_REQUESTS: Final = 429
 
 _ACCOUNT: Final = {401: "auth", 402: "credit", 403: "auth"}
 _CONTENT: Final = re.compile(
-    r"sensitive|policy|nsfw|violat|moderat|prohibited|inappropriate|敏感|违规", re.IGNORECASE
+    r"sensitive|policy|nsfw|violat|moderat|safety|prohibited|inappropriate|敏感|违规", re.IGNORECASE
 )
 _MAX_DEPTH: Final = 64
 _MAX_MESSAGE: Final = 1000

@@ -106,16 +106,16 @@ def _record(data: object, task_id: str | None) -> Outcome | None:
 
 
 def _urls(value: object) -> list[str]:
-    """Return the URLs in one field: one, a list, or either of them as text (seen nowhere yet)."""
+    """Return the URLs in one field: one, or several as a list, as JSON text, or with commas.
+
+    The page documents one only. Raises `UnreadableReply` for broken JSON text.
+    """
     if isinstance(value, list):
         return [url for each in value for url in _urls(at(each, "url") or each)]
     if not isinstance(value, str):
         return []
     if value.lstrip().startswith("["):
-        try:
-            listed = parse(value)
-        except UnreadableReply:
-            return []
+        listed = parse(value)
         return [url for url in map(web_url, listed) if url] if isinstance(listed, list) else []
     parts = value.split(",")
     is_list = len(parts) > 1 and all(web_url(part.strip()) for part in parts)

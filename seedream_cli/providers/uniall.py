@@ -92,7 +92,7 @@ def decode(reply: Reply) -> Outcome:
     images = pictures(said.get("data"), _item_problem, _image)
     if any(image.problem is None for image in images):
         return Done(images=images)
-    failures = [image.problem for image in images if image.problem]
+    failures = [image.problem for image in images if image.problem and reply.status == OK]
     problem = failures[0] if failures else _problem(reply.status, said)
     if problem is None or reply.status == TOO_MANY_REQUESTS:
         return unread(reply)
@@ -109,7 +109,7 @@ def check() -> Call:
 def checked(reply: Reply) -> str:
     """Count the models that the key may use."""
     entries = opened(reply).get("data")
-    return f"{len(entries) if isinstance(entries, list) else 0} models"
+    return f"models: {len(entries) if isinstance(entries, list) else 0}"
 
 
 def _image(index: int, url: str) -> RemoteImage:

@@ -181,8 +181,7 @@ def build(
     saver = Saver(
         transport=transport,  # type: ignore[arg-type]  # it has the two methods that are used
         ledger=ledger,
-        files=Files(folder, owner.name),
-        owner=owner,
+        files=Files(folder, owner.name, remember=owner.remember),
         clock=clock,
         notify=events.append,
         providers=PROVIDERS,

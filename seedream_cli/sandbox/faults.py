@@ -1,0 +1,130 @@
+"""Bad weather on request: each fault is a record of where it strikes and what it does there."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.errors import UsageError
+from seedream_cli.sandbox.images import denied
+from seedream_cli.sandbox.wire import Answer, Fate, Where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from seedream_cli.sandbox.wire import Asked, Deed, Stage, Voice
+
+    Bend = Callable[[Answer, Voice, Asked, Stage], Answer | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One kind of bad weather. It strikes only what would have gone well."""
+
+    name: str
+    where: Where
+    help: str
+    fate: Fate | None = None
+    """What becomes of the accepted work; None: as usual."""
+    bend: Bend | None = None
+    """What becomes of the good answer; it gives None where the provider has no such words."""
+    instead: Fate = Fate.MADE
+    """The fate of work that `bend` had no words for."""
+
+
+def _busy(_reply: Answer, voice: Voice, asked: Asked, stage: Stage) -> Answer:
+    busy = voice.busy(asked, stage)
+    return replace(busy, headers={**busy.headers, "retry-after": "1"})
+
+
+def _broken(reply: Answer, voice: Voice, asked: Asked, stage: Stage) -> Answer:
+    return replace(voice.broken(asked, stage), delay=reply.delay, deed=reply.deed)
+
+
+def _dropped(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+    return replace(reply, is_dropped=True)
+
+
+def _denied(_reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+    return denied()
+
+
+def _refused(_reply: Answer, voice: Voice, asked: Asked, stage: Stage) -> Answer | None:
+    return voice.refused(asked, stage) if voice.refused else None
+
+
+def _truncated(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+    return replace(reply, cut_at=len(reply.body) // 2)
+
+
+def _webpage(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+    return Answer(
+        headers={"content-type": "text/html; charset=utf-8"},
+        body=b"<!DOCTYPE html><html><head><title>One moment, please</title></head></html>",
+        delay=reply.delay,
+        deed=reply.deed,
+    )
+
+
+_SUBMIT: Final = Where.SUBMIT
+
+FAULTS: Final = {
+    fault.name: fault
+    for fault in (
+        Fault(name="429", where=_SUBMIT, help="too busy, come again in 1 s", bend=_busy),
+        Fault(name="500", where=_SUBMIT, help="charged, then an internal error", bend=_broken),
+        Fault(name="drop", where=_SUBMIT, help="charged, then no answer", bend=_dropped),
+        Fault(name="slow", where=_SUBMIT, help="never gets ready", fate=Fate.ENDLESS),
+        Fault(name="expire", where=Where.IMAGE, help="the image URL has lapsed", bend=_denied),
+        Fault(
+            name="refuse",
+            where=_SUBMIT,
+            help="content policy",
+            bend=_refused,
+            instead=Fate.REFUSED,
+        ),
+        Fault(name="fail", where=_SUBMIT, help="accepted, then failed", fate=Fate.FAILED),
+        Fault(name="truncate", where=Where.IMAGE, help="half an image", bend=_truncated),
+        Fault(name="html", where=_SUBMIT, help="charged, then a web page", bend=_webpage),
+    )
+}
+
+
+class Weather:
+    """The faults that still have to strike; the only state that changes answers."""
+
+    def __init__(self, faults: Iterable[str] = ()) -> None:
+        """Take `KIND` (always) or `KIND:TIMES`; raises `UsageError`."""
+        self._lock = threading.Lock()
+        self._left = [parse_fault(text) for text in faults]
+
+    def strike(self, deed: Deed) -> Fault | None:
+        """Return the fault that strikes this good deed, and count it off."""
+        if not deed.is_good:
+            return None
+        with self._lock:
+            for place, (fault, left) in enumerate(self._left):
+                if fault.where is deed.where and left != 0:
+                    self._left[place] = (fault, left - 1 if left is not None else None)
+                    return fault
+        return None
+
+    def change(self, faults: Iterable[str]) -> None:
+        """Put `faults` in the place of all others; raises `UsageError`."""
+        parsed = [parse_fault(text) for text in faults]
+        with self._lock:
+            self._left = parsed
+
+
+def parse_fault(text: str) -> tuple[Fault, int | None]:
+    """Return the fault of `KIND[:TIMES]` and how often it strikes (None: always).
+
+    Raises `UsageError`.
+    """
+    name, colon, times = text.partition(":")
+    if name not in FAULTS:
+        raise UsageError(f"there is no fault {name!r}", hint=f"one of: {', '.join(FAULTS)}")
+    if colon and not (times.isascii() and times.isdecimal()):
+        raise UsageError(f"how often is {times!r}?", hint=f"a whole number: --fault {name}:2")
+    return FAULTS[name], int(times) if colon else None

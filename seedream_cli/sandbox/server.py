@@ -1,0 +1,222 @@
+"""The loopback HTTP server around the stand-in; the only module that imports http.server."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from seedream_cli.errors import UsageError
+from seedream_cli.sandbox.answers import answer, struck
+from seedream_cli.sandbox.faults import Weather
+from seedream_cli.sandbox.tally import Tally
+from seedream_cli.sandbox.wire import Answer, Asked, Settings, Stage, says
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+HOST: Final = "127.0.0.1"
+LARGEST_BODY: Final = 512 * 1024 * 1024
+"""Bytes: 14 inline references of 30 MB, in base64, fit."""
+
+_CONTROL: Final = "/_sandbox/"
+_BACKLOG: Final = 256
+
+
+class Sandbox:
+    """A stand-in that listens on loopback from its making until `close`."""
+
+    def __init__(
+        self, *, port: int = 0, settings: Settings | None = None, faults: Iterable[str] = ()
+    ) -> None:
+        """Bind and begin to answer; port 0 takes a free one.
+
+        Raises `UsageError` for an unknown fault, and `OSError` where the port is taken.
+        """
+        self.settings = settings or Settings()
+        self.weather = Weather(faults)
+        self.tally = Tally()
+        self.closing = threading.Event()
+        self._server = _Server(self, port)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._server.server_address[1])
+
+    @property
+    def origin(self) -> str:
+        """Its address: `http://127.0.0.1:PORT`."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def counters(self) -> dict[str, object]:
+        """What was counted so far (see `Tally.counters`)."""
+        return self.tally.counters()
+
+    def close(self) -> None:
+        """Stop listening and wake everybody who still waits for an answer."""
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        """Return itself: it listens already."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def reply(self, asked: Asked) -> Answer:
+        """Answer one request, let the weather have its way, and count."""
+        if asked.path.startswith(_CONTROL):
+            return self._control(asked)
+        stage = Stage(now=time.time(), settings=self.settings)
+        reply = answer(asked, stage)
+        fault = self.weather.strike(reply.deed)
+        if fault is not None:
+            reply = struck(asked, stage, fault, reply)
+        self.tally.note(asked, reply, stage.now)
+        return reply
+
+    def _control(self, asked: Asked) -> Answer:
+        match asked.method, asked.path.removeprefix(_CONTROL):
+            case "GET", "counters":
+                return says(self.counters)
+            case "GET", "log":
+                return says(self.tally.log())
+            case "POST", "reset":
+                self.tally.reset()
+                return says({"ok": True})
+            case "POST", "faults":
+                return self._change_weather(asked)
+            case _:
+                return says({"error": "counters, log, reset and faults are here"}, 404)
+
+    def _change_weather(self, asked: Asked) -> Answer:
+        faults = (asked.json() or {}).get("faults")
+        try:
+            self.weather.change(map(str, faults if isinstance(faults, list) else []))
+        except UsageError as error:
+            return says({"error": error.message, "hint": error.hint}, 400)
+        return says({"ok": True})
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = _BACKLOG
+
+    def __init__(self, sandbox: Sandbox, port: int) -> None:
+        self.sandbox = sandbox
+        super().__init__((HOST, port), _Connection)
+
+    def server_bind(self) -> None:
+        """Bind without the name look-up of the parent, which can hang."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = HOST, self.server_address[1]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet about clients that went away; they are what this server is for."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # as given
+
+
+class _Connection(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "seedream-sandbox"
+    sys_version = ""
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def _answer(self) -> None:
+        asked = self._asked()
+        if asked is None:
+            return
+        sandbox = self.server.sandbox
+        reply = sandbox.reply(asked)
+        if sandbox.closing.wait(reply.delay) or reply.is_dropped:
+            self._drop()
+        elif reply.events:
+            self._stream(reply)
+        else:
+            self._send(reply)
+
+    do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  # named by http.server
+
+    def _asked(self) -> Asked | None:
+        length = self.headers.get("content-length", "0")
+        if "transfer-encoding" in self.headers or not length.isdecimal():
+            self._turn_away(411, "Say the length of the body.")
+            return None
+        if int(length) > LARGEST_BODY:
+            self._turn_away(413, "The body is too large.")
+            return None
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            # Half a request is no purchase.
+            self._drop()
+            return None
+        parts = urlsplit(self.path)
+        return Asked(
+            method=self.command,
+            path=unquote(parts.path),
+            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=body,
+        )
+
+    def _turn_away(self, status: int, text: str) -> None:
+        self.close_connection = True
+        self._send(says({"error": text}, status))
+
+    def _send(self, reply: Answer) -> None:
+        self._head(reply, {"Content-Length": str(len(reply.body))})
+        if self.command != "HEAD":
+            self.wfile.write(reply.body[: reply.cut_at])
+        if reply.cut_at is not None:
+            self.close_connection = True
+
+    def _stream(self, reply: Answer) -> None:
+        self._head(reply, {"Transfer-Encoding": "chunked"})
+        for pause, content in reply.events:
+            if self.server.sandbox.closing.wait(pause):
+                return self._drop()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(content), content))
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+        return None
+
+    def _head(self, reply: Answer, framing: dict[str, str]) -> None:
+        self.send_response_only(reply.status)
+        for name, value in {**reply.headers, **framing}.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+
+    def _drop(self) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the parent's name
+        """Say nothing: `/_sandbox/log` has it all."""

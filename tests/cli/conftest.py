@@ -1,0 +1,189 @@
+"""Real processes against the sandbox server, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+PROVIDERS = ("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams")
+PATHS = {
+    "ark": "/ark/api/v3",
+    "byteplus": "/byteplus/api/v3",
+    "kie": "/kie",
+    "kie-seedream": "/kie",
+    "uniall": "/uniall",
+    "seedreams": "/seedreams/api",
+}
+SECONDS = 60
+
+
+@dataclass
+class Ran:
+    """What a command left: its exit code and what it wrote."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Stdout's lines."""
+        return self.out.decode().splitlines()
+
+    @property
+    def objects(self) -> list[dict[str, object]]:
+        """Stdout's JSON objects, one a line."""
+        return [json.loads(line) for line in self.lines]
+
+
+@dataclass
+class Cli:
+    """Runs `seedream` in a home of its own."""
+
+    home: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def work(self) -> Path:
+        """The working folder."""
+        return self.home / "work"
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment of a run: nothing of ours but what a test sets."""
+        kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
+        own = {
+            "HOME": str(self.home),
+            "SEEDREAM_STATE_DIR": str(self.home / "state"),
+            "SEEDREAM_CONFIG": str(self.home / "config.toml"),
+            "SEEDREAM_SANDBOX_DELAY": "0.05",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        return kept | {"LANG": "C.UTF-8"} | own | self.env | dict(extra or {})
+
+    def start(
+        self, *arguments: str, env: Mapping[str, str] | None = None, **options: object
+    ) -> subprocess.Popen[bytes]:
+        """Start a command and leave it running."""
+        self.work.mkdir(exist_ok=True, parents=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "seedream_cli", *arguments],
+            cwd=self.work,
+            env=self.environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,  # type: ignore[call-overload]
+        )
+
+    def __call__(
+        self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> Ran:
+        """Run a command to its end; no traceback is ever right."""
+        self.work.mkdir(exist_ok=True, parents=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "seedream_cli", *arguments],
+            cwd=self.work,
+            env=self.environment(env),
+            input=stdin,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        ran = Ran(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
+        assert "Traceback" not in ran.err, ran.err
+        return ran
+
+    def configure(self, server: Server, key: str = "sk-test", **extra: str) -> None:
+        """Write a profile a provider that speaks to the server, each named as its provider."""
+        text = ""
+        for name, path in PATHS.items():
+            text += f'[profiles.{name}]\nprovider = "{name}"\napi_key = "{key}"\n'
+            text += f'base_url = "{server.origin}{path}"\n'
+            text += "".join(f'{key} = "{value}"\n' for key, value in extra.items())
+        config = self.home / "config.toml"
+        config.write_text(text)
+        config.chmod(0o600)
+
+    def pictures(self) -> list[Path]:
+        """Return the files in the working folder, by name."""
+        return sorted(path for path in self.work.rglob("*") if path.is_file())
+
+
+@dataclass
+class Server:
+    """A sandbox server in a process of its own."""
+
+    origin: str
+    process: subprocess.Popen[bytes]
+
+    def counters(self) -> dict[str, object]:
+        """Return what it counted."""
+        with urllib.request.urlopen(f"{self.origin}/_sandbox/counters") as answer:  # noqa: S310 - loopback
+            found: dict[str, object] = json.load(answer)
+            return found
+
+    def log(self) -> list[dict[str, object]]:
+        """Return the requests that it saw."""
+        with urllib.request.urlopen(f"{self.origin}/_sandbox/log") as answer:  # noqa: S310 - loopback
+            found: list[dict[str, object]] = json.load(answer)
+            return found
+
+    def submits(self) -> list[dict[str, object]]:
+        """Return the paid requests that it saw."""
+        return [entry for entry in self.log() if entry["method"] == "POST"]
+
+
+class StartServer(Protocol):
+    """Starts a sandbox server with options of `seedream providers sandbox`."""
+
+    def __call__(self, *arguments: str) -> Server:
+        """Start it."""
+        ...
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Return the command line in an empty home."""
+    return Cli(home=tmp_path)
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Start sandbox servers that end with the test."""
+    with ExitStack() as exits:
+
+        def start(*arguments: str) -> Server:
+            home = Cli(home=tmp_path)
+            process = home.start(
+                "providers", "sandbox", "--port", "0", "--delay", "0.05", *arguments
+            )
+            exits.callback(_end, process)
+            assert process.stdout is not None
+            origin = process.stdout.readline().decode().strip()
+            assert origin.startswith("http://127.0.0.1:"), origin
+            return Server(origin=origin, process=process)
+
+        yield start
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.communicate(timeout=10)
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> Server:
+    """Return a sandbox server without faults."""
+    return start_server()

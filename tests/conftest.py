@@ -1,0 +1,111 @@
+"""A home of its own for every test, and no way out of this machine for any."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seedream_cli.model import Charge, Job, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+LONGEST_NAME = 253
+"""Characters of a DNS name: a longer one fails on this machine and is asked of nobody."""
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+class BeyondLoopback(AssertionError):
+    """A test reached for another machine."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def breaches() -> list[str]:
+    """Return the hosts beyond loopback that were reached for; each attempt is stopped."""
+    found: list[str] = []
+
+    def audit(event: str, arguments: tuple[object, ...]) -> None:
+        host: object = None
+        if event in {"socket.connect", "socket.sendto"}:
+            address = arguments[1]
+            host = address[0] if isinstance(address, tuple) else None
+        elif event in {"socket.getaddrinfo", "socket.gethostbyname"}:
+            host = arguments[0]
+        if host is not None and not _is_here(host):
+            found.append(f"{event} {host!r}")
+            raise BeyondLoopback(f"{event} {host!r}")
+
+    sys.addaudithook(audit)
+    return found
+
+
+def _is_here(host: object) -> bool:
+    name = host.decode() if isinstance(host, bytes) else str(host)
+    if name in {"", "localhost"} or len(name) > LONGEST_NAME:
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _stays_here(breaches: list[str]) -> Iterator[None]:
+    """Fail a test that reached beyond loopback, also where the program took it for bad weather."""
+    breaches.clear()
+    yield
+    assert breaches == []
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty home; nothing of the person who runs the tests is read or written."""
+    folder = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        is_ours = name.startswith("SEEDREAM_") and name != "SEEDREAM_EXPECT_INSTALLED"
+        is_key = name.endswith(("_API_KEY", "_API_KEY_FILE"))
+        if is_ours or is_key or name.lower() in PROXIES or name in CERTIFICATES:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(folder))
+    for kind in ("CONFIG", "STATE", "DATA", "CACHE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(folder / kind.lower()))
+    monkeypatch.setenv("SEEDREAM_STATE_DIR", str(folder / "state" / "seedream"))
+    return folder
+
+
+@pytest.fixture
+def make_job() -> Callable[..., Job]:
+    """Return what makes a planned job; keywords change its fields."""
+    planned = Job(
+        id="0000aaaa",
+        run="run00001",
+        state=State.PLANNED,
+        charge=Charge.NONE,
+        provider="kie",
+        profile="work",
+        origin="https://api.example.com",
+        sandbox=False,
+        model="seedream/4.5-text-to-image",
+        prompt="a fox",
+        request={"size": "2048x2048", "references": []},
+        recipe={"prompt": "a fox"},
+        fingerprint="f" * 64,
+        output={"template": "{slug}-{job}.{ext}"},
+        first_n=1,
+        expected=1,
+        owner="owner001",
+        created_at=datetime(2026, 11, 21, 10, 0, tzinfo=UTC),
+    )
+
+    def make(**changes: object) -> Job:
+        return replace(planned, **changes)  # type: ignore[arg-type] # each test names real fields
+
+    return make

@@ -1,0 +1,443 @@
+"""What goes on the wire: bodies written by hand from the providers' documents, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from seedream_cli.model import Call, Purpose, Reference, Request, Size
+from seedream_cli.providers import PROVIDERS
+
+A = Reference(source="https://example.com/a.png", url="https://example.com/a.png")
+B = Reference(source="b.png", url="data:image/png;base64,AAAA", digest="00")
+C = Reference(source="https://example.com/c.png", url="https://example.com/c.png")
+
+
+def asked(model: str, **more: object) -> Request:
+    """Return a request for `model` as the checks would make it."""
+    return replace(Request(model=model, prompt="a fox"), **more)  # type: ignore[arg-type]  # the tests name fields
+
+
+ARK = "/images/generations"
+JOBS = "/api/v1/jobs/createTask"
+OLDER = "/api/v1/seedream/generate"
+APP = "/generate-image"
+
+GOLDEN: list[tuple[str, Request, str, dict[str, object]]] = [
+    (
+        "ark",
+        asked("doubao-seedream-4-5-251128", keyword="2K", size=Size(2048, 2048), aspect="1:1"),
+        ARK,
+        {
+            "model": "doubao-seedream-4-5-251128",
+            "prompt": "a fox",
+            "size": "2048x2048",
+            "response_format": "url",
+            "watermark": False,
+        },
+    ),
+    (
+        "ark",
+        asked(
+            "doubao-seedream-5-0-260128",
+            size=Size(4096, 2304),
+            format="png",
+            watermark=True,
+            series=4,
+            references=(A, B),
+        ),
+        ARK,
+        {
+            "model": "doubao-seedream-5-0-260128",
+            "prompt": "a fox",
+            "image": [A.url, B.url],
+            "size": "4096x2304",
+            "response_format": "url",
+            "watermark": True,
+            "output_format": "png",
+            "sequential_image_generation": "auto",
+            "sequential_image_generation_options": {"max_images": 4},
+        },
+    ),
+    (
+        "byteplus",
+        asked(
+            "dola-seedream-5-0-pro-260628",
+            size=Size(1424, 800),
+            references=(A,),
+            series=3,
+            seed=7,
+            guidance=2.0,
+            extra={"optimize_prompt_options": {"mode": "fast"}, "watermark": True},
+        ),
+        ARK,
+        {
+            "model": "dola-seedream-5-0-pro-260628",
+            "prompt": "a fox",
+            "image": A.url,
+            "size": "1424x800",
+            "response_format": "url",
+            "watermark": True,
+            "optimize_prompt_options": {"mode": "fast"},
+        },
+    ),
+    (
+        "byteplus",
+        asked("seededit-3-0-i2i-250628", keyword="adaptive", references=(A,), seed=1, guidance=5.5),
+        ARK,
+        {
+            "model": "seededit-3-0-i2i-250628",
+            "prompt": "a fox",
+            "image": A.url,
+            "size": "adaptive",
+            "response_format": "url",
+            "watermark": False,
+            "seed": 1,
+            "guidance_scale": 5.5,
+        },
+    ),
+    (
+        "ark",
+        asked("ep-20261101-abcde", is_known_model=False, keyword="2K", format="png", series=2),
+        ARK,
+        {
+            "model": "ep-20261101-abcde",
+            "prompt": "a fox",
+            "size": "2K",
+            "response_format": "url",
+            "watermark": False,
+            "output_format": "png",
+            "sequential_image_generation": "auto",
+            "sequential_image_generation_options": {"max_images": 2},
+        },
+    ),
+    (
+        "kie",
+        asked(
+            "seedream/4.5-text-to-image",
+            keyword="2K",
+            size=Size(2848, 1600),
+            aspect="16:9",
+            quality="basic",
+            callback_url="https://example.com/hook",
+        ),
+        JOBS,
+        {
+            "model": "seedream/4.5-text-to-image",
+            "callBackUrl": "https://example.com/hook",
+            "input": {"prompt": "a fox", "aspect_ratio": "16:9", "quality": "basic"},
+        },
+    ),
+    (
+        "kie",
+        asked(
+            "seedream/5-lite-image-to-image",
+            keyword="4K",
+            aspect="1:1",
+            format="jpeg",
+            references=(A, C),
+            extra={"nsfw_checker": True},
+        ),
+        JOBS,
+        {
+            "model": "seedream/5-lite-image-to-image",
+            "input": {
+                "prompt": "a fox",
+                "image_urls": [A.url, C.url],
+                "aspect_ratio": "1:1",
+                "quality": "ultra",
+                "output_format": "jpeg",
+                "nsfw_checker": True,
+            },
+        },
+    ),
+    (
+        "kie",
+        asked("seedream/5-flash-text-to-image", keyword="1.5K", aspect="9:16"),
+        JOBS,
+        {
+            "model": "seedream/5-flash-text-to-image",
+            "input": {"prompt": "a fox", "aspect_ratio": "9:16", "size": "1.5K"},
+        },
+    ),
+    (
+        "kie",
+        asked("seedream/5-pro-layer-decomposition", keyword="auto", references=(A,)),
+        JOBS,
+        {
+            "model": "seedream/5-pro-layer-decomposition",
+            "input": {"prompt": "a fox", "image_url": A.url, "size": "auto"},
+        },
+    ),
+    (
+        "kie",
+        asked(
+            "bytedance/seedream-v4-text-to-image", keyword="4K", aspect="21:9", series=6, seed=42
+        ),
+        JOBS,
+        {
+            "model": "bytedance/seedream-v4-text-to-image",
+            "input": {
+                "prompt": "a fox",
+                "image_size": "landscape_21_9",
+                "image_resolution": "4K",
+                "max_images": 6,
+                "seed": 42,
+            },
+        },
+    ),
+    (
+        "kie",
+        asked("bytedance/seedream-v4-edit", keyword="1K", aspect="1:1", references=(A,)),
+        JOBS,
+        {
+            "model": "bytedance/seedream-v4-edit",
+            "input": {
+                "prompt": "a fox",
+                "image_urls": [A.url],
+                "image_size": "square",
+                "image_resolution": "1K",
+            },
+        },
+    ),
+    (
+        "kie",
+        asked("bytedance/seedream", aspect="1:1", guidance=2.5),
+        JOBS,
+        {
+            "model": "bytedance/seedream",
+            "input": {"prompt": "a fox", "image_size": "square_hd", "guidance_scale": 2.5},
+        },
+    ),
+    (
+        "kie",
+        asked(
+            "z-image",
+            is_known_model=False,
+            aspect="4:3",
+            extra={"strength": 0.5, "callBackUrl": "https://example.com/"},
+        ),
+        JOBS,
+        {
+            "model": "z-image",
+            "callBackUrl": "https://example.com/",
+            "input": {"prompt": "a fox", "aspect_ratio": "4:3", "strength": 0.5},
+        },
+    ),
+    (
+        "kie-seedream",
+        asked("", keyword="2K", aspect="16:9", steps=30, guidance=7.5, seed=3),
+        OLDER,
+        {
+            "prompt": "a fox",
+            "image_size": "landscape_16_9",
+            "image_resolution": "2K",
+            "num_inference_steps": 30,
+            "guidance_scale": 7.5,
+            "seed": 3,
+        },
+    ),
+    (
+        "kie-seedream",
+        asked(
+            "",
+            keyword="1K",
+            aspect="1:1",
+            references=(A,),
+            callback_url="https://example.com/hook",
+        ),
+        OLDER,
+        {
+            "prompt": "a fox",
+            "input_image_url": A.url,
+            "image_size": "square",
+            "image_resolution": "1K",
+            "callBackUrl": "https://example.com/hook",
+        },
+    ),
+    (
+        "uniall",
+        asked("seedream-4.5", keyword="2K", size=Size(2048, 2048), aspect="1:1", count=3),
+        "/v1/images/generations",
+        {
+            "model": "seedream-4.5",
+            "prompt": "a fox",
+            "n": 3,
+            "custom_size": {"width": 2048, "height": 2048},
+        },
+    ),
+    (
+        "uniall",
+        asked(
+            "seedream-5.0-lite",
+            size=Size(2560, 1440),
+            references=(A, C),
+            edit=True,
+            extra={"timeout_seconds": 300},
+        ),
+        "/v1/images/edits",
+        {
+            "model": "seedream-5.0-lite",
+            "prompt": "a fox",
+            "n": 1,
+            "custom_size": {"width": 2560, "height": 1440},
+            "image": [A.url, C.url],
+            "timeout_seconds": 300,
+        },
+    ),
+    (
+        "uniall",
+        asked("seedream-4.0", extra={"num_images": 2}),
+        "/v1/images/generations",
+        {"model": "seedream-4.0", "prompt": "a fox", "num_images": 2},
+    ),
+    (
+        "seedreams",
+        asked("seedream/4.5-text-to-image", keyword="4K", aspect="16:9"),
+        APP,
+        {
+            "model": "seedream/4.5-text-to-image",
+            "prompt": "a fox",
+            "ratio": "16:9",
+            "quality": "high",
+            "maxImages": 1,
+        },
+    ),
+    (
+        "seedreams",
+        asked("bytedance/seedream-v4", aspect="1:1", series=5, references=(A,)),
+        APP,
+        {
+            "model": "bytedance/seedream-v4",
+            "prompt": "a fox",
+            "ratio": "1:1",
+            "image": A.url,
+            "maxImages": 5,
+        },
+    ),
+    (
+        "seedreams",
+        asked("google/nano-banana-2", keyword="2K", aspect="8:1", references=(A, C)),
+        APP,
+        {
+            "model": "google/nano-banana-2",
+            "prompt": "a fox",
+            "ratio": "8:1",
+            "quality": "2K",
+            "image": [A.url, C.url],
+            "maxImages": 1,
+        },
+    ),
+    (
+        "seedreams",
+        asked("z-image", aspect="3:4"),
+        APP,
+        {"model": "z-image", "prompt": "a fox", "ratio": "3:4", "maxImages": 1},
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "request_", "path", "body"), GOLDEN)
+def test_submit_is_written_as_documented(
+    name: str, request_: Request, path: str, body: dict[str, object]
+) -> None:
+    """A request becomes the very body that the provider's document shows for it."""
+    call = PROVIDERS[name].dialect.submit(request_)
+    assert call == Call(purpose=Purpose.SUBMIT, method="POST", path=path, body=body)
+
+
+EVERYTHING = Request(
+    model="",
+    prompt="a fox",
+    keyword="2K",
+    size=Size(2048, 2048),
+    aspect="1:1",
+    count=1,
+    series=3,
+    seed=5,
+    guidance=3.0,
+    steps=20,
+    quality="basic",
+    format="png",
+    watermark=True,
+    references=(A,),
+    callback_url="https://example.com/hook",
+)
+"""All options at once, as `--no-validate` may let them through."""
+
+ALWAYS = {
+    "ark": {"model", "prompt", "size", "response_format", "watermark"},
+    "byteplus": {"model", "prompt", "size", "response_format", "watermark"},
+    "kie": {"prompt"},
+    "kie-seedream": {"prompt", "callBackUrl"},
+    "uniall": {"model", "prompt", "n", "custom_size"},
+    "seedreams": {"model", "prompt", "maxImages"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [(p.name, model) for p in PROVIDERS.values() for model in p.models]
+)
+def test_what_is_not_documented_is_not_sent(name: str, model: str) -> None:
+    """With every option set, a model gets only fields that it documents, and none it rejects."""
+    provider = PROVIDERS[name]
+    able = provider.models[model]
+    body = provider.dialect.submit(replace(EVERYTHING, model=model)).body or {}
+    sent = body["input"] if name == "kie" else body
+    assert isinstance(sent, dict)
+    documented = set(ALWAYS[name] | able.fields)
+    documented |= {"seed"} if able.seed else set()
+    documented |= {"guidance_scale"} if able.guidance else set()
+    documented |= {"output_format"} if able.picks_format else set()
+    assert set(sent) <= documented
+    assert not set(sent) & able.rejects
+    if name == "kie":
+        assert set(body) == {"model", "input", "callBackUrl"}
+    if name == "seedreams":
+        assert sent["model"] == model
+        assert sent["maxImages"] == (3 if able.max_series > 1 else 1)
+
+
+@pytest.mark.parametrize("aspect", ["1:1", "4:3", "3:4", "16:9", "9:16", "3:2", "2:3", "21:9"])
+def test_every_older_name_is_one_of_the_documented(aspect: str) -> None:
+    """KIE's older endpoint gets one of the nine names on its page, of the right orientation."""
+    call = PROVIDERS["kie-seedream"].dialect.submit(asked("", keyword="2K", aspect=aspect))
+    name = (call.body or {})["image_size"]
+    wide, high = map(int, aspect.split(":"))
+    assert name in {"square_hd"} | {f"portrait_{r}" for r in ("4_3", "3_2", "16_9")} | {
+        f"landscape_{r}" for r in ("4_3", "3_2", "16_9", "21_9")
+    }
+    assert str(name).startswith(
+        "square" if wide == high else "landscape" if wide > high else "portrait"
+    )
+
+
+def test_free_questions_are_written_as_documented() -> None:
+    """Polls, the balance, model lists and fresh links go to the documented paths."""
+    calls = {
+        name: [
+            (call.purpose.value, call.method, call.path, dict(call.query), call.body)
+            for call in (
+                dialect.poll("t 1") if dialect.poll else None,
+                dialect.check() if dialect.check else None,
+                dialect.refresh("https://example.com/x") if dialect.refresh else None,
+            )
+            if call
+        ]
+        for name, dialect in ((name, p.dialect) for name, p in PROVIDERS.items())
+    }
+    models: list[object] = [("check", "GET", "/models", {}, None)]
+    kie: list[object] = [
+        ("check", "GET", "/api/v1/chat/credit", {}, None),
+        ("refresh", "POST", "/api/v1/common/download-url", {}, {"url": "https://example.com/x"}),
+    ]
+    ours = {"taskId": "t 1"}
+    assert calls == {
+        "ark": models,
+        "byteplus": models,
+        "kie": [("poll", "GET", "/api/v1/jobs/recordInfo", ours, None), *kie],
+        "kie-seedream": [("poll", "GET", "/api/v1/seedream/record-info", ours, None), *kie],
+        "uniall": [("check", "GET", "/v1/models", {}, None)],
+        "seedreams": [("poll", "GET", "/generate-image", ours, None)],
+    }
