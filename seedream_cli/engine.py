@@ -164,7 +164,9 @@ class Engine:
     def _begin(self, job: Job) -> None:
         """Spend. The transport calls this just before the first byte leaves; nothing else does."""
         self.ledger.begin(job.id)
-        self.notify(JobChanged(job=replace(job, state=State.SENDING, charge=Charge.MAYBE)))
+        sending = replace(job, state=State.SENDING, charge=Charge.MAYBE)
+        is_polled = self.providers[job.provider].dialect.poll is not None
+        self.notify(JobChanged(job=sending, word="sending" if is_polled else "generating"))
 
     def _submit_limits(self, provider: Provider) -> Limits:
         if provider.dialect.poll is not None:

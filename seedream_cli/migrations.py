@@ -101,6 +101,12 @@ CREATE TABLE images (
 CREATE TRIGGER urls_stay BEFORE UPDATE OF url ON images
 WHEN OLD.url IS NOT NULL AND NEW.url IS NULL
 BEGIN SELECT RAISE(ABORT, 'a URL is never deleted'); END;
+CREATE TRIGGER jobs_stay BEFORE DELETE ON jobs
+BEGIN SELECT RAISE(ABORT, 'a job is never deleted'); END;
+CREATE TRIGGER attempts_stay BEFORE DELETE ON attempts
+BEGIN SELECT RAISE(ABORT, 'an attempt is never deleted'); END;
+CREATE TRIGGER images_stay BEFORE DELETE ON images
+BEGIN SELECT RAISE(ABORT, 'an image is never deleted'); END;
 CREATE TRIGGER task_ids_stay BEFORE UPDATE OF task_id ON jobs
 WHEN OLD.task_id IS NOT NULL AND NEW.task_id IS NOT OLD.task_id
 BEGIN SELECT RAISE(ABORT, 'a task id is never changed'); END;

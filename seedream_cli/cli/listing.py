@@ -15,20 +15,25 @@ if TYPE_CHECKING:
     from seedream_cli.model import Image, Job
 
 HEADS = ("JOB", "STATE", "LAPSES", "COST", "AGE", "PROMPT")
+_LEAST_NEEDED = (4, 2, 3)
+"""Columns to leave out on a narrow terminal, first to last."""
+_PROMPT_ROOM = 12
 
 
 def table(jobs: Sequence[Job], now: datetime, width: int) -> list[str]:
-    """Return the lines of the table, cut to `width` columns."""
+    """Return the lines of the table, cut to `width` columns; a narrow one has fewer of them."""
     rows = [HEADS, *(_row(job, now) for job in jobs)]
     widths = [max(columns(row[k]) for row in rows) for k in range(len(HEADS) - 1)]
-    lines = []
-    for row in rows:
-        left = "  ".join(
-            cell + " " * (room - columns(cell)) for cell, room in zip(row[:-1], widths, strict=True)
-        )
-        room = max(8, width - columns(left) - 2)
-        lines.append(f"{left}  {shorten(row[-1], room)}".rstrip())
-    return lines
+    kept = list(range(len(widths)))
+    for least in _LEAST_NEEDED:
+        if sum(widths[k] + 2 for k in kept) + _PROMPT_ROOM > width:
+            kept.remove(least)
+    room = max(_PROMPT_ROOM, width - sum(widths[k] + 2 for k in kept))
+    return [
+        "".join(row[k] + " " * (widths[k] - columns(row[k]) + 2) for k in kept)
+        + shorten(row[-1], room)
+        for row in rows
+    ]
 
 
 def sums(jobs: Sequence[Job]) -> str:

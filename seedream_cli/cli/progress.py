@@ -63,22 +63,22 @@ class Plain:
         self._quiet = quiet
         self._verbose = verbose
         self._lock = threading.Lock()
-        self._last: dict[str, float] = {}
+        self._last: dict[str, tuple[str, float]] = {}
 
     def __call__(self, event: Event) -> None:
         """Write what is worth a line."""
         text = _line(event, self._verbose)
-        if isinstance(event, JobChanged) and event.word and not self._is_minute(event.job.id):
-            return
-        if text:
+        if text and not (isinstance(event, JobChanged) and self._is_stale(event.job.id, text)):
             self.say(text)
 
-    def _is_minute(self, job_id: str) -> bool:
+    def _is_stale(self, job_id: str, text: str) -> bool:
+        """Tell whether a job has said the same within the last minute."""
+        last, at = self._last.get(job_id, ("", 0.0))
         now = time.monotonic()
-        is_over = now - self._last.setdefault(job_id, now) >= _MINUTE
-        if is_over:
-            self._last[job_id] = now
-        return is_over
+        if text == last and now - at < _MINUTE:
+            return True
+        self._last[job_id] = (text, now)
+        return False
 
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Write a line for people, cleaned of whatever a terminal would obey."""

@@ -152,14 +152,15 @@ def shown_path(job: Job, path: str) -> str:
 
 def _say_cost(report: Report, observer: Plain) -> None:
     paid = [job for job in report.jobs if job.charge is not Charge.NONE]
-    costs = [cost for cost in (job.cost or job.price for job in paid) if cost]
-    if not costs:
+    if not paid:
         return
-    sums = " and ".join(price.show(money) for money in price.total(costs))
     count = sum(bool(image.saved_at) for job in paid for image in job.images)
     pictures = f"{count} picture{'' if count == 1 else 's'}"
+    costs = [cost for cost in (job.cost or job.price for job in paid) if cost]
+    sums = " and ".join(price.show(money) for money in price.total(costs)) or "not known"
     if all(job.sandbox for job in paid):
-        observer.say(f"{pictures}; would cost about {sums} (sandbox: nothing was charged)")
+        would = f"would cost about {sums}" if costs else "price not known"
+        observer.say(f"{pictures}; {would} (sandbox: nothing was charged)")
     else:
-        is_estimate = any(job.cost is None or job.cost == job.price for job in paid)
+        is_estimate = bool(costs) and any(job.cost is None or job.cost == job.price for job in paid)
         observer.say(f"{pictures}; cost {'about ' if is_estimate else ''}{sums}")

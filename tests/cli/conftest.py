@@ -77,7 +77,7 @@ class Cli:
     ) -> subprocess.Popen[bytes]:
         """Start a command and leave it running."""
         self.work.mkdir(exist_ok=True, parents=True)
-        return subprocess.Popen(
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-m", "seedream_cli", *arguments],
             cwd=self.work,
             env=self.environment(env),
@@ -86,6 +86,7 @@ class Cli:
             stderr=subprocess.PIPE,
             **options,  # type: ignore[call-overload]
         )
+        return process
 
     def __call__(
         self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None

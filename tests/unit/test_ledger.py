@@ -1,0 +1,839 @@
+"""The ledger: what is written is on disk, and no step but a lawful one can be written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seedream_cli.errors import OutcomeUnknown, StorageError
+from seedream_cli.ledger import Ledger
+from seedream_cli.migrations import APPLICATION_ID, SCHEMA
+from seedream_cli.model import Charge, Image, Job, Money, Problem, Purpose, Reply, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    MakeJob = Callable[..., Job]
+
+NOW = datetime(2026, 11, 21, 10, 0, 5, 250_000, tzinfo=UTC)
+EXTRA = 3
+"""What `PRAGMA synchronous` calls EXTRA."""
+
+# The steps of charge-safety.md, and three that the engine needs besides: a submit that is refused
+# before it is sent, one that is answered with a failure, and a lapsed picture with a fresh URL.
+LAWFUL = {
+    State.PLANNED: {State.SENDING, State.CLOSED, State.REFUSED},
+    State.SENDING: {
+        State.RUNNING,
+        State.READY,
+        State.REFUSED,
+        State.PLANNED,
+        State.UNKNOWN,
+        State.FAILED,
+    },
+    State.RUNNING: {State.READY, State.FAILED},
+    State.READY: {State.SAVED, State.EXPIRED},
+    State.UNKNOWN: {State.RUNNING, State.READY, State.CLOSED},
+    State.EXPIRED: {State.READY},
+    State.SAVED: set(),
+    State.REFUSED: set(),
+    State.FAILED: set(),
+    State.CLOSED: set(),
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the ledger of a test lies."""
+    return tmp_path / "state" / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    """Return a new ledger."""
+    with closing(Ledger(path, now=lambda: NOW)) as ledger:
+        yield ledger
+
+
+def by_hand(path: Path, *statements: str) -> None:
+    """Change a ledger behind its back, as a sabotage or another program would."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def cells(path: Path, query: str) -> list[tuple[object, ...]]:
+    """Read a ledger from outside: only what is committed is seen."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def running(script: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start another Python process that uses the installed package."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """Return what a process printed once it has ended well."""
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    return out.strip()
+
+
+# -- spending ----------------------------------------------------------------------------------
+
+
+def test_a_begun_job_is_on_disk_before_begin_returns(
+    ledger: Ledger, path: Path, make_job: MakeJob
+) -> None:
+    """Another process that looks right after begin() sees the job sending, and one attempt."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    at = "2026-11-21T10:00:05.250000Z"
+    assert cells(path, "SELECT state, charge, sent_at FROM jobs") == [("sending", "maybe", at)]
+    assert cells(path, "SELECT job, started_at, ending FROM attempts") == [("0000aaaa", at, None)]
+
+
+def test_a_job_is_begun_once(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """A second begin() of a job that is being sent is refused and leaves no trace."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    with pytest.raises(StorageError):
+        ledger.begin("0000aaaa")
+    assert cells(path, "SELECT count(*) FROM attempts") == [(1,)]
+
+
+def test_a_live_attempt_bars_another_one(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """Also where a bug put the job back to planned, the unique index alone refuses to send."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    by_hand(path, "UPDATE jobs SET state = 'planned'")
+    with pytest.raises(StorageError, match="UNIQUE"):
+        ledger.begin("0000aaaa")
+    assert ledger.job("0000aaaa").state is State.PLANNED
+    assert cells(path, "SELECT count(*) FROM attempts") == [(1,)]
+
+
+def test_it_is_the_index_that_bars(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """Without `one_live_attempt` the same second attempt passes: nothing else stands there."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    by_hand(path, "UPDATE jobs SET state = 'planned'", "DROP INDEX one_live_attempt")
+    ledger.begin("0000aaaa")
+    assert cells(path, "SELECT count(*) FROM attempts") == [(2,)]
+
+
+@pytest.mark.parametrize("ending", ["accepted", "refused", "unknown"])
+def test_only_a_busy_attempt_is_followed_by_another(
+    ledger: Ledger, path: Path, make_job: MakeJob, ending: str
+) -> None:
+    """An attempt that was accepted, refused or lost is the job's last one."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    by_hand(path, f"UPDATE attempts SET ending = '{ending}'", "UPDATE jobs SET state = 'planned'")  # noqa: S608 - ours
+    with pytest.raises(StorageError):
+        ledger.begin("0000aaaa")
+
+
+def test_a_busy_provider_is_asked_again(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """An attempt that was provably turned away leaves the job free to be sent again."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    job = ledger.move(ledger.job("0000aaaa"), State.PLANNED)
+    assert (job.state, job.charge) == (State.PLANNED, Charge.NONE)
+    ledger.begin("0000aaaa")
+    assert cells(path, "SELECT ending FROM attempts ORDER BY id") == [("busy",), (None,)]
+
+
+def test_begin_needs_a_planned_job(ledger: Ledger, make_job: MakeJob) -> None:
+    """A job in any other state is not sent, and neither is one that nobody planned."""
+    others = [state for state in State if state is not State.PLANNED]
+    ledger.plan([make_job(id=f"0000{n:04}", state=state) for n, state in enumerate(others)])
+    for n in range(len(others)):
+        with pytest.raises(StorageError, match="no longer planned"):
+            ledger.begin(f"0000{n:04}")
+    with pytest.raises(StorageError):
+        ledger.begin("zzzzzzzz")
+
+
+BEGIN = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from seedream_cli.errors import StorageError
+from seedream_cli.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]), now=lambda: datetime.now(UTC))
+print("open", flush=True)
+sys.stdin.readline()
+won = 0
+for number in range(int(sys.argv[2])):
+    try:
+        ledger.begin(f"0000{number:04}")
+        won += 1
+    except StorageError:
+        pass
+print(won)
+"""
+
+
+def test_of_two_processes_one_begins(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """Two processes that race for the same jobs begin each job exactly once between them."""
+    count = 40
+    ledger.plan([make_job(id=f"0000{n:04}") for n in range(count)])
+    racers = [running(BEGIN, path, count) for _ in range(2)]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "open\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    assert sum(int(said(racer)) for racer in racers) == count
+    assert cells(path, "SELECT count(*), count(DISTINCT job) FROM attempts") == [(count, count)]
+
+
+def test_of_many_threads_one_begins(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """Eight threads that begin one job at the same moment spend once."""
+    ledger.plan([make_job()])
+    gate, results = threading.Barrier(8), []
+
+    def begin() -> None:
+        gate.wait()
+        try:
+            ledger.begin("0000aaaa")
+            results.append(True)
+        except StorageError:
+            results.append(False)
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [False] * 7 + [True]
+    assert cells(path, "SELECT count(*) FROM attempts") == [(1,)]
+
+
+# -- steps -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("was", "becomes"), list(product(State, State)))
+def test_only_lawful_steps_are_taken(
+    ledger: Ledger, path: Path, make_job: MakeJob, was: State, becomes: State
+) -> None:
+    """The database itself refuses each pair of states that is not in the list of steps."""
+    ledger.plan([make_job(state=was)])
+    step = f"UPDATE jobs SET state = '{becomes}'"  # noqa: S608 - ours
+    if becomes is was or becomes in LAWFUL[was]:
+        by_hand(path, step)
+        assert ledger.job("0000aaaa").state is becomes
+    else:
+        with pytest.raises(sqlite3.IntegrityError, match="cannot take this step"):
+            by_hand(path, step)
+        assert ledger.job("0000aaaa").state is was
+
+
+def test_a_refused_step_changes_nothing(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """Where the step is unlawful, nothing that came with it is written either."""
+    ledger.plan([make_job(state=State.SAVED)])
+    before = cells(path, "SELECT * FROM jobs")
+    image = Image(job="0000aaaa", index=1, n=1, url="https://cdn.example.com/1.png")
+    with pytest.raises(StorageError, match="cannot take this step"):
+        ledger.move(ledger.job("0000aaaa"), State.READY, task_id="t1", images=[image])
+    assert cells(path, "SELECT * FROM jobs") == before
+    assert cells(path, "SELECT count(*) FROM images") == [(0,)]
+
+
+def test_a_step_from_a_state_that_is_past_is_refused(ledger: Ledger, make_job: MakeJob) -> None:
+    """Who holds an old view of a job learns that another process was first."""
+    ledger.plan([make_job(state=State.RUNNING)])
+    old = ledger.job("0000aaaa")
+    ledger.move(old, State.READY)
+    ledger.move(ledger.job("0000aaaa"), State.SAVED)
+    with pytest.raises(StorageError, match="no longer running"):
+        ledger.move(old, State.READY)
+    assert ledger.job("0000aaaa").state is State.SAVED
+
+
+def test_two_identical_steps_are_one(ledger: Ledger, make_job: MakeJob) -> None:
+    """The same step from the same old view is taken once: the second one is told so."""
+    ledger.plan([make_job(state=State.RUNNING)])
+    old = ledger.job("0000aaaa")
+    ledger.move(old, State.READY)
+    with pytest.raises(StorageError, match="no longer running"):
+        ledger.move(old, State.READY)
+
+
+@pytest.mark.parametrize(
+    ("becomes", "ending", "charge"),
+    [
+        (State.RUNNING, "accepted", Charge.CHARGED),
+        (State.READY, "accepted", Charge.CHARGED),
+        (State.REFUSED, "refused", Charge.NONE),
+        (State.PLANNED, "busy", Charge.NONE),
+        (State.UNKNOWN, "unknown", Charge.MAYBE),
+        (State.FAILED, "accepted", Charge.NONE),
+    ],
+)
+def test_a_step_ends_its_attempt(
+    ledger: Ledger, path: Path, make_job: MakeJob, becomes: State, ending: str, charge: Charge
+) -> None:
+    """What became of a submit is written with the job's step, and what it cost."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    job = ledger.move(ledger.job("0000aaaa"), becomes)
+    assert (job.state, job.charge) == (becomes, charge)
+    assert cells(path, "SELECT ending, ended_at IS NOT NULL FROM attempts") == [(ending, 1)]
+
+
+# -- what stays --------------------------------------------------------------------------------
+
+
+def test_a_task_id_stays(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """No statement clears or changes a task id, and no step replaces one."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    ledger.move(ledger.job("0000aaaa"), State.RUNNING, task_id="t1")
+    for value in ("NULL", "'t2'"):
+        with pytest.raises(sqlite3.IntegrityError, match="task id"):
+            by_hand(path, f"UPDATE jobs SET task_id = {value}")  # noqa: S608 - ours
+    assert ledger.move(ledger.job("0000aaaa"), State.READY, task_id="t2").task_id == "t1"
+
+
+def test_a_url_stays(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """No statement clears a URL; a fresh one may take its place."""
+    ledger.plan([make_job()])
+    image = Image(job="0000aaaa", index=1, n=1, url="https://cdn.example.com/1.png")
+    ledger.put_image(image)
+    with pytest.raises(sqlite3.IntegrityError, match="URL"):
+        by_hand(path, "UPDATE images SET url = NULL")
+    with pytest.raises(StorageError, match="URL"):
+        ledger.put_image(replace(image, url=None))
+    ledger.put_image(replace(image, url="https://cdn.example.com/2.png"))
+    (kept,) = ledger.job("0000aaaa").images
+    assert kept.url == "https://cdn.example.com/2.png"
+
+
+@pytest.mark.parametrize("table", ["jobs", "attempts", "images"])
+def test_rows_stay(ledger: Ledger, path: Path, make_job: MakeJob, table: str) -> None:
+    """No statement deletes a job, an attempt or an image, and with it a task id or a URL."""
+    ledger.plan([make_job(), make_job(id="0000bbbb", task_id="t9", state=State.RUNNING)])
+    ledger.begin("0000aaaa")
+    ledger.put_image(Image(job="0000aaaa", index=1, n=1, url="https://cdn.example.com/1.png"))
+    before = cells(path, f"SELECT * FROM {table}")  # noqa: S608 - ours
+    with pytest.raises(sqlite3.IntegrityError, match="never deleted"):
+        by_hand(path, f"DELETE FROM {table}")  # noqa: S608 - ours
+    assert cells(path, f"SELECT * FROM {table}") == before  # noqa: S608 - ours
+
+
+def test_a_task_belongs_to_one_job(ledger: Ledger, make_job: MakeJob) -> None:
+    """A task id of one origin is adopted once; elsewhere the same id is another task."""
+    ledger.plan([make_job(id="00000001", task_id="t1", state=State.RUNNING)])
+    with pytest.raises(StorageError, match="UNIQUE"):
+        ledger.plan([make_job(id="00000002", task_id="t1", state=State.RUNNING)])
+    elsewhere = "https://api.example.org"
+    ledger.plan([make_job(id="00000003", task_id="t1", state=State.RUNNING, origin=elsewhere)])
+    assert [job.id for job in ledger.jobs()] == ["00000003", "00000001"]
+
+
+def test_a_failed_plan_leaves_nothing(ledger: Ledger, make_job: MakeJob) -> None:
+    """The jobs of a command are planned all or none."""
+    with pytest.raises(StorageError):
+        ledger.plan([make_job(id="00000001"), make_job(id="00000002"), make_job(id="00000001")])
+    assert ledger.jobs() == []
+
+
+# -- the same purchase -------------------------------------------------------------------------
+
+
+def test_an_unknown_purchase_holds_back_its_like(ledger: Ledger, make_job: MakeJob) -> None:
+    """What may have been bought is not bought again, unless the person names that job."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    ledger.move(ledger.job("0000aaaa"), State.UNKNOWN)
+    again = make_job(id="0000bbbb")
+    with pytest.raises(OutcomeUnknown, match="0000aaaa"):
+        ledger.plan([again])
+    with pytest.raises(OutcomeUnknown, match="0000aaaa"):
+        ledger.plan([again], despite=["0000cccc"])
+    assert [job.id for job in ledger.jobs()] == ["0000aaaa"]
+    ledger.plan([make_job(id="0000dddd", fingerprint="e" * 64)])
+    ledger.plan([again], despite=["0000aaaa"])
+    assert [job.id for job in ledger.jobs()] == ["0000bbbb", "0000dddd", "0000aaaa"]
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.READY])
+def test_a_purchase_under_way_is_joined(ledger: Ledger, make_job: MakeJob, state: State) -> None:
+    """The same request for the same file takes on the job that is under way; others are bought."""
+    output = {"template": "fox.png"}
+    ledger.plan([make_job(id="00000001", state=state, output=output)])
+    same = make_job(id="00000002", output=output)
+    other = make_job(id="00000003", output={"template": "other.png"})
+    second = make_job(id="00000004", output=output, first_n=2)
+    taken = ledger.plan([same, other, second])
+    assert [job.id for job in taken] == ["00000001", "00000003", "00000004"]
+    assert [job.id for job in ledger.jobs()] == ["00000004", "00000003", "00000001"]
+
+
+def test_jobs_that_are_named_by_their_id_are_never_joined(
+    ledger: Ledger, make_job: MakeJob
+) -> None:
+    """With the job's id in the name, the same request goes to another file."""
+    ledger.plan([make_job(id="00000001", state=State.RUNNING)])
+    assert [job.id for job in ledger.plan([make_job(id="00000002")])] == ["00000002"]
+
+
+# -- what comes back ---------------------------------------------------------------------------
+
+
+def test_a_job_comes_back_as_it_was(ledger: Ledger, make_job: MakeJob) -> None:
+    """Every field of a planned job survives the ledger, exact to the digit and the microsecond."""
+    job = make_job(
+        prompt="ein Fuchs “狐” 🦊\n\x1b[31m",
+        price=Money(Decimal("0.0325"), "USD"),
+        row="hero",
+        sandbox=True,
+        expected=4,
+        first_n=3,
+        created_at=NOW,
+    )
+    ledger.plan([job])
+    assert ledger.job(job.id) == job
+
+
+def test_a_step_is_returned_as_it_was_written(ledger: Ledger, make_job: MakeJob) -> None:
+    """What comes with a step is in the job that move() returns: ids, cost, images, problem."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    problem = Problem("content_policy", "the second one is missing", "change the prompt")
+    images = (
+        Image(job="0000aaaa", index=1, n=1, url="https://cdn.example.com/1", expires_at=NOW),
+        Image(job="0000aaaa", index=2, n=2, problem=problem, name="sky"),
+    )
+    cost = Money(Decimal("0.06"), "CNY")
+    sending = ledger.job("0000aaaa")
+    job = ledger.move(sending, State.READY, task_id="t1", request_id="r1", cost=cost, images=images)
+    assert job.images == images
+    assert (job.task_id, job.request_id, job.cost) == ("t1", "r1", cost)
+    assert job.finished_at is None
+    job = ledger.move(job, State.SAVED, problem=problem)
+    assert (job.problem, job.finished_at, job.cost) == (problem, NOW, cost)
+
+
+def test_paths_that_are_no_text_survive(ledger: Ledger, make_job: MakeJob) -> None:
+    """A file name with bytes that are no UTF-8 comes back as those bytes."""
+    name = b"/tmp/caf\xe9 \xff.png".decode("utf-8", "surrogateescape")
+    ledger.plan([make_job(output={"template": name})])
+    saved = Image(job="0000aaaa", index=1, n=1, path=name, saved_at=NOW)
+    ledger.put_image(saved)
+    job = ledger.job("0000aaaa")
+    assert job.images == (saved,)
+    assert job.output == {"template": name}
+    assert ledger.put_output(job, {"template": name * 2}).output == {"template": name * 2}
+
+
+def test_text_that_is_no_text_is_a_storage_error(ledger: Ledger, make_job: MakeJob) -> None:
+    """A lone surrogate where text belongs is refused before anything is written."""
+    with pytest.raises(StorageError):
+        ledger.plan([make_job(prompt="\ud800")])
+    assert ledger.jobs() == []
+
+
+def test_answers_come_back_byte_for_byte(ledger: Ledger, make_job: MakeJob) -> None:
+    """A stored answer is what came over the wire, whatever its bytes and headers are."""
+    ledger.plan([make_job()])
+    body = bytes(range(256)) * 4097
+    headers = {"content-type": "text/html", "x-odd": "caf\xe9 \ud800"}
+    replies = [
+        Reply(purpose=Purpose.SUBMIT, status=200, headers=headers, body=body),
+        Reply(purpose=Purpose.SUBMIT, status=599, headers={}, body=b""),
+    ]
+    for reply in replies:
+        ledger.store("0000aaaa", reply)
+    assert ledger.answers("0000aaaa", Purpose.SUBMIT) == replies
+    assert ledger.answers("0000aaaa", Purpose.POLL) == []
+
+
+def test_of_polls_the_newest_is_kept(ledger: Ledger, make_job: MakeJob) -> None:
+    """A later poll replaces an earlier one and touches neither the submit nor another job."""
+    ledger.plan([make_job(), make_job(id="0000bbbb")])
+
+    def reply(purpose: Purpose, body: bytes) -> Reply:
+        return Reply(purpose=purpose, status=200, headers={}, body=body)
+
+    ledger.store("0000aaaa", reply(Purpose.SUBMIT, b"s"))
+    ledger.store("0000bbbb", reply(Purpose.POLL, b"other"))
+    for body in (b"1", b"2", b"3"):
+        ledger.store("0000aaaa", reply(Purpose.POLL, body))
+    assert [found.body for found in ledger.answers("0000aaaa", Purpose.POLL)] == [b"3"]
+    assert [found.body for found in ledger.answers("0000aaaa", Purpose.SUBMIT)] == [b"s"]
+    assert [found.body for found in ledger.answers("0000bbbb", Purpose.POLL)] == [b"other"]
+
+
+def test_jobs_are_listed_newest_first(ledger: Ledger, make_job: MakeJob) -> None:
+    """The order is that of planning; a limit takes the newest, a condition chooses."""
+    ids = ["0000zzzz", "0000aaaa", "0000mmmm"]
+    for job_id in ids:
+        ledger.plan([make_job(id=job_id)])
+    assert [job.id for job in ledger.jobs()] == ids[::-1]
+    assert [job.id for job in ledger.jobs(limit=2)] == ["0000mmmm", "0000aaaa"]
+    assert [job.id for job in ledger.jobs("id < ?", ("0000n",))] == ["0000mmmm", "0000aaaa"]
+    with pytest.raises(KeyError):
+        ledger.job("0000")
+
+
+def test_newest_runs_saved_a_picture(ledger: Ledger, make_job: MakeJob) -> None:
+    """Runs that saved nothing and runs of a batch are no runs that a person means by last."""
+    for n, (run, row, saved_at) in enumerate(
+        [("first", None, NOW), ("batch", "hero", NOW), ("empty", None, None), ("third", None, NOW)]
+    ):
+        ledger.plan([make_job(id=f"0000000{n}", run=run, row=row)])
+        ledger.put_image(Image(job=f"0000000{n}", index=1, n=1, saved_at=saved_at))
+    assert ledger.newest_runs(5) == ["third", "first"]
+    assert ledger.newest_runs(1) == ["third"]
+
+
+# -- durability --------------------------------------------------------------------------------
+
+
+def test_every_connection_is_durable(ledger: Ledger) -> None:
+    """In every thread: rollback journal, synchronous EXTRA, foreign keys, 30 s of patience."""
+    found = []
+
+    def look() -> None:
+        connection = ledger._connection()
+        names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        found.append([connection.execute(f"PRAGMA {name}").fetchall()[0][0] for name in names])
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    look()
+    assert found == [["delete", EXTRA, 1, 30_000]] * 4
+    assert len(ledger._connections) == 4
+
+
+OPENS = """
+import os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from seedream_cli.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]), now=lambda: datetime.now(UTC))
+"""
+BEGINS = f"""{OPENS}
+os.write(1, b"MARK before")
+ledger.begin("0000aaaa")
+os.write(1, b"MARK after")
+"""
+
+
+def straced(tmp_path: Path, path: Path, script: str) -> list[str]:
+    """Return what a process that uses a ledger asked of the file system."""
+    if sys.platform != "linux" or shutil.which("strace") is None:
+        pytest.skip("strace is not here: NOBODY PROVED that what is written is flushed to the disk")
+    log = tmp_path / "calls"
+    calls = "trace=fsync,fdatasync,unlink,unlinkat,write,pwrite64"
+    traced = ["strace", "-f", "-y", "-o", str(log), "-e", calls, sys.executable, "-c", script]
+    done = subprocess.run([*traced, str(path)], capture_output=True, check=False)
+    if b"ptrace" in done.stderr.lower():
+        pytest.skip("strace may not trace here: NOBODY PROVED that what is written is flushed")
+    assert done.returncode == 0, done.stderr
+    return log.read_text(errors="replace").splitlines()
+
+
+def test_begin_flushes_database_and_folder(
+    tmp_path: Path, ledger: Ledger, path: Path, make_job: MakeJob
+) -> None:
+    """Before begin() returns, journal, database and folder are flushed, in a safe order."""
+    ledger.plan([make_job()])
+    lines = straced(tmp_path, path, BEGINS)
+    first, last = (
+        next(n for n, line in enumerate(lines) if f'"MARK {word}' in line)
+        for word in ("before", "after")
+    )
+    folder, kinds = re.escape(str(path.parent)), []
+    meanings = {
+        "journal": rf"f(data)?sync\(\d+<{folder}/ledger\.db-journal>\)",
+        "folder": rf"f(data)?sync\(\d+<{folder}>\)",
+        "write": rf"pwrite64\(\d+<{folder}/ledger\.db>",
+        "database": rf"f(data)?sync\(\d+<{folder}/ledger\.db>\)",
+        "commit": r"unlink(at)?\(.*ledger\.db-journal",
+    }
+    for line in lines[first:last]:
+        kinds += [kind for kind, meaning in meanings.items() if re.search(meaning, line)]
+    writes = [n for n, kind in enumerate(kinds) if kind == "write"]
+    before, after = kinds[: writes[0]], kinds[writes[-1] + 1 :]
+    assert {"journal", "folder"} <= set(before), "the way back is flushed before the change"
+    assert after == ["database", "commit", "folder"], "and the change before the way back goes"
+
+
+def test_the_birth_note_is_flushed(tmp_path: Path, path: Path) -> None:
+    """The note that tells an emptied ledger from a new one is on disk, too."""
+    lines = straced(tmp_path, path, OPENS)
+    assert any(re.search(r"fsync\(\d+<.*ledger\.birth>\)", line) for line in lines)
+
+
+# -- company -----------------------------------------------------------------------------------
+
+CREATE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from seedream_cli.ledger import Ledger
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(15):
+    path = Path(sys.argv[1]) / str(number) / "ledger.db"
+    ledger = Ledger(path, now=lambda: datetime.now(UTC))
+    assert not ledger.jobs()
+    ledger.close()
+print("done")
+"""
+
+
+def test_processes_create_one_ledger_together(tmp_path: Path) -> None:
+    """Three processes that make the same new ledgers at the same moment all succeed."""
+    makers = [running(CREATE, tmp_path) for _ in range(3)]
+    for maker in makers:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == "ready\n"
+    for maker in makers:
+        assert maker.stdin is not None
+        maker.stdin.write("go\n")
+        maker.stdin.flush()
+    assert [said(maker) for maker in makers] == ["done"] * 3
+    for number in range(15):
+        path = tmp_path / str(number) / "ledger.db"
+        ((birth,),) = cells(path, "SELECT value FROM meta WHERE key = 'birth'")
+        assert path.with_suffix(".birth").read_text() == birth
+
+
+def test_a_write_waits_for_another_process(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """A ledger that is held by another writer is waited for, not given up."""
+    ledger.plan([make_job()])
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        timer = threading.Timer(0.3, other.execute, ["COMMIT"])
+        started = time.monotonic()
+        timer.start()
+        ledger.begin("0000aaaa")
+        assert time.monotonic() - started >= 0.25
+        timer.join()
+    assert ledger.job("0000aaaa").state is State.SENDING
+
+
+def test_a_reader_holds_no_writer_up(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """Every SELECT is read to its end, so that another process commits at once."""
+    ledger.plan([make_job(id=f"0000{n:04}") for n in range(300)])
+    ledger.store("00000001", Reply(purpose=Purpose.POLL, status=200, headers={}, body=b"x"))
+    ledger.jobs()
+    ledger.job("00000001")
+    ledger.answers("00000001", Purpose.POLL)
+    ledger.newest_runs(3)
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+        other.execute("UPDATE jobs SET prompt = 'a crow'")
+
+
+# -- ledgers that are not sound ----------------------------------------------------------------
+
+
+def opened(path: Path) -> Ledger:
+    """Open a ledger again."""
+    return Ledger(path, now=lambda: NOW)
+
+
+@pytest.fixture
+def used(path: Path, make_job: MakeJob) -> Path:
+    """Return the path of a ledger that holds a job and is closed."""
+    with closing(opened(path)) as ledger:
+        ledger.plan([make_job()])
+    return path
+
+
+def test_a_damaged_ledger_is_refused_and_kept(used: Path) -> None:
+    """A file that is no database stops us, and stays as it is for whoever can mend it."""
+    damaged = b"not a database" * 1000
+    used.write_bytes(damaged)
+    with pytest.raises(StorageError):
+        opened(used)
+    assert used.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("is_valid", [False, True])
+def test_an_emptied_ledger_is_refused_and_kept(used: Path, *, is_valid: bool) -> None:
+    """A ledger that was born and holds nothing now has lost what was paid for: we stop."""
+    used.write_bytes(b"")
+    if is_valid:
+        by_hand(used, "VACUUM", "CREATE TABLE t (x)", "DROP TABLE t")
+    before = used.read_bytes()
+    with pytest.raises(StorageError, match="empty"):
+        opened(used)
+    assert used.read_bytes() == before
+
+
+def test_an_empty_file_without_a_past_is_a_new_ledger(path: Path, make_job: MakeJob) -> None:
+    """What a kill left of the very first start is no loss: it is made anew."""
+    path.parent.mkdir()
+    path.touch()
+    with closing(opened(path)) as ledger:
+        ledger.plan([make_job()])
+        assert len(ledger.jobs()) == 1
+    assert path.with_suffix(".birth").exists()
+
+
+def test_a_ledger_that_was_moved_aside_is_followed_by_a_new_one(used: Path) -> None:
+    """Our own advice works: another ledger, with a birth of its own, takes the place."""
+    old = used.with_suffix(".birth").read_text()
+    used.rename(used.with_suffix(".aside"))
+    with closing(opened(used)) as ledger:
+        assert ledger.jobs() == []
+    assert used.with_suffix(".birth").read_text() != old
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["CREATE TABLE bookmarks (id)"],
+        ["CREATE TABLE jobs (id)", "PRAGMA application_id = 7"],
+        ["CREATE TABLE jobs (id)", "PRAGMA user_version = 1"],
+    ],
+)
+def test_a_foreign_database_is_refused_and_kept(path: Path, statements: list[str]) -> None:
+    """Another program's database is neither used nor changed."""
+    path.parent.mkdir()
+    by_hand(path, *statements)
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="another program"):
+        opened(path)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_in_the_ledgers_place_is_refused(path: Path) -> None:
+    """A path that cannot be a file is a storage error."""
+    path.mkdir(parents=True)
+    with pytest.raises(StorageError):
+        opened(path)
+
+
+def test_a_state_folder_that_cannot_be_made_is_refused(path: Path) -> None:
+    """A file in the folder's place is a storage error."""
+    path.parent.write_text("in the way")
+    with pytest.raises(StorageError):
+        opened(path)
+
+
+def test_a_newer_ledger_is_read_and_never_written(used: Path, make_job: MakeJob) -> None:
+    """What a newer seedream wrote can be listed here, and is left as it is."""
+    by_hand(
+        used, f"PRAGMA user_version = {len(SCHEMA) + 1}", "ALTER TABLE jobs ADD COLUMN mood TEXT"
+    )
+    before = used.read_bytes()
+    with closing(opened(used)) as ledger:
+        assert ledger.is_read_only
+        (job,) = ledger.jobs()
+        assert job == make_job()
+        for write in writes(ledger, job):
+            with pytest.raises(StorageError, match="newer"):
+                write()
+    assert used.read_bytes() == before
+
+
+def test_the_current_version_is_marked(ledger: Ledger, path: Path) -> None:
+    """A ledger says whose it is and which version wrote it."""
+    assert not ledger.is_read_only
+    assert cells(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert cells(path, "PRAGMA user_version") == [(len(SCHEMA),)]
+
+
+def writes(ledger: Ledger, job: Job) -> list[Callable[[], object]]:
+    """Return a call of every public method that writes."""
+    reply = Reply(purpose=Purpose.SUBMIT, status=200, headers={}, body=b"{}")
+    return [
+        lambda: ledger.plan([replace(job, id="0000bbbb")]),
+        lambda: ledger.begin(job.id),
+        lambda: ledger.store(job.id, reply),
+        lambda: ledger.move(job, State.CLOSED),
+        lambda: ledger.put_output(job, {}),
+        lambda: ledger.put_image(Image(job=job.id, index=1, n=1)),
+    ]
+
+
+def reads(ledger: Ledger, job: Job) -> list[Callable[[], object]]:
+    """Return a call of every public method that reads."""
+    return [
+        lambda: ledger.job(job.id),
+        ledger.jobs,
+        lambda: ledger.answers(job.id, Purpose.SUBMIT),
+        lambda: ledger.newest_runs(1),
+    ]
+
+
+def test_every_method_is_tried_here(ledger: Ledger, make_job: MakeJob) -> None:
+    """The two lists above name all public methods but close()."""
+    public = {name for name in vars(Ledger) if not name.startswith("_")} - {"close"}
+    code = [
+        call.__code__.co_names for call in writes(ledger, make_job()) if hasattr(call, "__code__")
+    ]
+    code += [
+        call.__code__.co_names for call in reads(ledger, make_job()) if hasattr(call, "__code__")
+    ]
+    assert public - {name for names in code for name in names} == {"jobs"}
+
+
+def test_a_closed_ledger_is_a_storage_error(ledger: Ledger, make_job: MakeJob) -> None:
+    """No method lets SQLite's own errors out."""
+    job = make_job()
+    ledger.plan([job])
+    ledger.close()
+    for call in writes(ledger, job) + reads(ledger, job):
+        with pytest.raises(StorageError):
+            call()
+
+
+def test_damage_midway_is_a_storage_error(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """A file that is spoiled while it is in use stops every method with a storage error."""
+    job = make_job()
+    ledger.plan([job])
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    for call in writes(ledger, job) + reads(ledger, job):
+        with pytest.raises(StorageError):
+            call()
+
+
+def test_a_lost_images_table_is_a_storage_error(
+    ledger: Ledger, path: Path, make_job: MakeJob
+) -> None:
+    """Also the second query of a job's reading says what is wrong in our words."""
+    ledger.plan([make_job()])
+    by_hand(path, "DROP TABLE images")
+    with pytest.raises(StorageError):
+        ledger.jobs()
+
+
+def test_times_sort_as_text(ledger: Ledger, make_job: MakeJob) -> None:
+    """Times of any zone are kept as UTC in one width, so that SQL can compare them."""
+    ledger.plan([make_job(id="00000001", created_at=NOW.replace(microsecond=0))])
+    ledger.plan([make_job(id="00000002", created_at=NOW + timedelta(seconds=1))])
+    since = "2026-11-21T10:00:05.500000Z"
+    assert [job.id for job in ledger.jobs("created_at >= ?", (since,))] == ["00000002"]
