@@ -1,0 +1,341 @@
+# bash completion for seedream.
+#
+# The part between the two marks is made from the command line itself, by
+#     python -m seedream_cli.cli.completion completions
+# Commands, options and choices stand in this file: a TAB starts seedream only where profiles,
+# models or jobs are asked for.
+#
+# To try it: source this file. Kept to what bash 3.2 (macOS) understands.
+
+# >>> made from the app: python -m seedream_cli.cli.completion completions
+_seedream_command() {
+    commands='' positions=() more='' rows=()
+    case $1 in
+    '')
+        commands='generate edit status download providers'
+        rows=(
+            '-V|--version'
+            '--help|-h'
+        )
+        ;;
+    'generate')
+        positions=('@')
+        rows=(
+            '-f|--prompt-file=@files'
+            '-o|--output=@files'
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
+            '-m|--model=@models'
+            '-s|--size=@ 1K 1.5K 2K 3K 4K adaptive auto'
+            '-a|--aspect=@ 1:1 4:3 3:4 16:9 9:16 3:2 2:3 21:9 1:4 1:8 4:1 4:5 5:4 8:1 auto'
+            '-n|--count=@'
+            '--sandbox'
+            '--json'
+            '-q|--quiet'
+            '*-v|--verbose'
+            '--seed=@'
+            '--guidance=@'
+            '--steps=@'
+            '--quality=@ basic high ultra 1K 2K 4K'
+            '--format=@ png jpeg'
+            '--watermark|--no-watermark'
+            '*--set=@'
+            '--callback-url=@'
+            '--wait|--no-wait'
+            '--timeout=@'
+            '--overwrite'
+            '--skip-existing'
+            '--any-format'
+            '--no-validate'
+            '--dry-run'
+            '--sidecar'
+            '*--despite=@jobs'
+            '--help|-h'
+        )
+        ;;
+    'edit')
+        positions=('@')
+        rows=(
+            '-f|--prompt-file=@files'
+            '*-i|--image=@images'
+            '-o|--output=@files'
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
+            '-m|--model=@models'
+            '-s|--size=@ 1K 1.5K 2K 3K 4K adaptive auto'
+            '-a|--aspect=@ 1:1 4:3 3:4 16:9 9:16 3:2 2:3 21:9 1:4 1:8 4:1 4:5 5:4 8:1 auto'
+            '-n|--count=@'
+            '--sandbox'
+            '--json'
+            '-q|--quiet'
+            '*-v|--verbose'
+            '--seed=@'
+            '--guidance=@'
+            '--steps=@'
+            '--quality=@ basic high ultra 1K 2K 4K'
+            '--format=@ png jpeg'
+            '--watermark|--no-watermark'
+            '*--set=@'
+            '--callback-url=@'
+            '--wait|--no-wait'
+            '--timeout=@'
+            '--overwrite'
+            '--skip-existing'
+            '--any-format'
+            '--no-validate'
+            '--dry-run'
+            '--sidecar'
+            '*--despite=@jobs'
+            '--help|-h'
+        )
+        ;;
+    'status')
+        positions=('@jobs')
+        more=1
+        rows=(
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
+            '--all'
+            '--limit=@'
+            '--state=@ planned sending running ready saved refused failed unknown expired closed'
+            '--unsaved'
+            '--expiring=@'
+            '--since=@'
+            '--offline'
+            '--json'
+            '--exit-status'
+            '--adopt=@'
+            '--not-charged'
+            '--write-off'
+            '-q|--quiet'
+            '*-v|--verbose'
+            '--help|-h'
+        )
+        ;;
+    'download')
+        positions=('@jobs')
+        more=1
+        rows=(
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
+            '-o|--output=@files'
+            '--task-id=@'
+            '--unsaved'
+            '--expiring=@'
+            '--no-wait'
+            '--timeout=@'
+            '--sandbox'
+            '--json'
+            '-q|--quiet'
+            '*-v|--verbose'
+            '--help|-h'
+        )
+        ;;
+    'providers')
+        commands='list show check sandbox'
+        rows=(
+            '--json'
+            '--help|-h'
+        )
+        ;;
+    'providers list')
+        rows=(
+            '--json'
+            '--help|-h'
+        )
+        ;;
+    'providers show')
+        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams')
+        rows=(
+            '--sandbox'
+            '--json'
+            '--help|-h'
+        )
+        ;;
+    'providers check')
+        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams')
+        rows=(
+            '--sandbox'
+            '--json'
+            '*-v|--verbose'
+            '--help|-h'
+        )
+        ;;
+    'providers sandbox')
+        rows=(
+            '--port=@'
+            '--delay=@'
+            '*--fault=@ 429 500 drop slow expire refuse fail truncate html'
+            '--help|-h'
+        )
+        ;;
+    esac
+}
+# <<< made from the app
+
+# The functions below share the variables of _seedream.
+#
+# commands   names of subcommands          rows   one option each: [*]-s|--long[=TAKES]
+# positions  TAKES of each argument        more   set: the last argument repeats
+#
+# TAKES is @SOURCE WORD…; the SOURCE may be empty.  A leading * says that the option repeats.
+
+# Puts together what bash took apart at = and : (COMP_WORDBREAKS); the last word is $cur.
+_seedream_split() {
+    local rest=${COMP_LINE:0:COMP_POINT} i lead word
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        lead=${rest%%[![:space:]]*}
+        rest=${rest#"$lead"}
+        word=${COMP_WORDS[i]}
+        ((i == COMP_CWORD)) && word=$rest
+        rest=${rest#"$word"}
+        if [[ $i -gt 0 && -z $lead ]]; then
+            words[${#words[@]} - 1]+=$word
+        else
+            words[${#words[@]}]=$word
+        fi
+    done
+    cur=${words[${#words[@]} - 1]}
+}
+
+# Sets row, at and takes for an option; fails where the command has none of that spelling.
+_seedream_find() {
+    local spellings
+    for ((at = 0; at < ${#rows[@]}; at++)); do
+        row=${rows[at]}
+        spellings=${row#\*}
+        if [[ "|${spellings%%=*}|" == *"|$1|"* ]]; then
+            takes=
+            [[ $row == *=* ]] && takes=${row#*=}
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Reads the words before the cursor. Leaves in $takes what the option before the cursor waits for.
+_seedream_read() {
+    local i word letters
+    takes=
+    for ((i = 1; i < ${#words[@]} - 1; i++)); do
+        word=${words[i]}
+        if [[ -n $takes ]]; then
+            [[ $takes == @profiles* ]] && profile=${word//[\"\'\\]/}
+            takes=
+        elif [[ -n $ended || $word != -?* ]]; then
+            if [[ -z $ended && " $commands " == *" $word "* ]]; then
+                path="$path${path:+ }$word" given=' '
+                _seedream_command "$path"
+            else
+                ((placed++))
+            fi
+        elif [[ $word == -- ]]; then
+            ended=1
+        elif [[ $word == --* ]]; then
+            _seedream_find "${word%%=*}" || continue
+            given+="$at "
+            if [[ $word == *=* ]]; then
+                [[ $takes == @profiles* ]] && profile=${word#*=}
+                takes=
+            fi
+        else
+            letters=${word#-}
+            while [[ -n $letters ]] && _seedream_find "-${letters:0:1}"; do
+                given+="$at "
+                letters=${letters:1}
+                [[ -n $takes && -n $letters ]] || continue
+                [[ $takes == @profiles* ]] && profile=$letters
+                letters='' takes=
+            done
+        fi
+    done
+}
+
+# Offers those words that begin with $cur.
+_seedream_offer() {
+    local word quoted
+    for word in "$@"; do
+        printf -v quoted %q "$word"
+        [[ -n $quote ]] && quoted=$word
+        if [[ $word == "$cur"* || $quoted == "$cur"* ]]; then
+            COMPREPLY[${#COMPREPLY[@]}]=$lead$quoted
+        fi
+    done
+}
+
+# Offers what seedream itself knows: PREFIX KIND [PROFILE].
+_seedream_ask() {
+    local line
+    while IFS= read -r line; do
+        _seedream_offer "$1${line%%$'\t'*}"
+    done < <(command seedream __complete "${@:2}" 2>/dev/null </dev/null)
+}
+
+_seedream_files() {
+    # Readline itself quotes names and knows ~ and folders; where it cannot be told so, the names.
+    compopt -o default 2>/dev/null && return
+    local line
+    while IFS= read -r line; do
+        COMPREPLY[${#COMPREPLY[@]}]=$lead$line
+    done < <(compgen -f -- "$cur")
+}
+
+# Completes a value: TAKES.
+_seedream_value() {
+    local source=${1%% *} listed=
+    [[ $1 == *' '* ]] && listed=${1#* }
+    quote=
+    [[ $cur == [\"\']* ]] && quote=${cur:0:1} cur=${cur:1}
+    case $source in
+    @files) _seedream_files ;;
+    @images) if [[ $cur == job:* ]]; then _seedream_ask job: jobs; else _seedream_files; fi ;;
+    @models) _seedream_ask '' models "$profile" ;;
+    @?*) _seedream_ask '' "${source#@}" ;;
+    esac
+    _seedream_offer $listed
+}
+
+_seedream_options() {
+    local row spellings spelling
+    for ((at = 0; at < ${#rows[@]}; at++)); do
+        row=${rows[at]}
+        [[ $given == *" $at "* && $row != \** ]] && continue
+        spellings=${row#\*}
+        spellings=${spellings%%=*}
+        _seedream_offer ${spellings//|/ }
+    done
+}
+
+# Readline replaces only what stands behind the last : that parts words.
+_seedream_trim() {
+    local i before=${cur%"${cur##*:}"}
+    [[ -z $quote && $cur == *:* && $COMP_WORDBREAKS == *:* ]] || return
+    for ((i = 0; i < ${#COMPREPLY[@]}; i++)); do
+        COMPREPLY[i]=${COMPREPLY[i]#"$before"}
+    done
+}
+
+_seedream() {
+    local IFS=$' \t\n'
+    local cur='' lead='' quote='' path='' given=' ' ended='' profile='' placed=0
+    local words commands positions more rows row at takes
+    words=() COMPREPLY=()
+    _seedream_split
+    _seedream_command ''
+    _seedream_read
+    if [[ -n $takes ]]; then
+        _seedream_value "$takes"
+    elif [[ -z $ended && $cur == --*=* ]]; then
+        _seedream_find "${cur%%=*}" || return
+        [[ $COMP_WORDBREAKS == *=* ]] || lead=${cur%%=*}=
+        cur=${cur#*=}
+        [[ -n $takes ]] && _seedream_value "$takes"
+    elif [[ -z $ended && $cur == -* ]]; then
+        _seedream_options
+    elif [[ -n $commands && $placed -eq 0 ]]; then
+        _seedream_offer $commands
+    elif ((placed < ${#positions[@]})); then
+        _seedream_value "${positions[placed]}"
+    elif [[ -n $more ]]; then
+        _seedream_value "${positions[${#positions[@]} - 1]}"
+    fi
+    _seedream_trim
+}
+
+complete -o nosort -F _seedream seedream 2>/dev/null || complete -F _seedream seedream

@@ -1,0 +1,190 @@
+# fish completion for seedream.
+#
+# The part between the two marks is made from the command line itself, by
+#     python -m seedream_cli.cli.completion completions
+# Commands, options and choices stand in this file: a TAB starts seedream only where profiles,
+# models or jobs are asked for.
+
+# Says whether the words before the cursor belong to the command at a path ("providers show").
+function __seedream_at
+    set -l tokens (commandline -opc)
+    set -e tokens[1]
+    set -l path ''
+    for token in $tokens
+        string match -q -- '-*' $token; and continue
+        set -l longer (string trim -- "$path $token")
+        contains -- $longer (__seedream_paths); or break
+        set path $longer
+    end
+    test "$path" = "$argv[1]"
+end
+
+# Says whether the line is at a path and has none of the spellings of an option yet.
+function __seedream_new
+    __seedream_at $argv[1]; or return
+    set -l tokens (commandline -opc)
+    for spelling in $argv[2..-1]
+        contains -- $spelling $tokens; and return 1
+        string match -q -- "$spelling=*" $tokens; and return 1
+    end
+    return 0
+end
+
+# The same for an option that takes a value: true also where that value is being typed.
+function __seedream_open
+    set -l tokens (commandline -opc)
+    if contains -- $tokens[-1] $argv[2..-1]
+        __seedream_at $argv[1]
+        return
+    end
+    __seedream_new $argv
+end
+
+# Prints what seedream itself knows of a kind, as words with descriptions.
+function __seedream_words
+    switch $argv[1]
+        case images
+            string match -q -- 'job:*' (commandline -ct | string replace -r -- '^--image=' ''); or return
+            command seedream __complete jobs 2>/dev/null </dev/null | string replace -r '^' job:
+        case models
+            set -l tokens (commandline -opc)
+            set -l profile
+            for i in (seq (count $tokens))
+                contains -- $tokens[$i] -p --profile; and set profile $tokens[(math $i + 1)]
+                string match -q -- '--profile=*' $tokens[$i]
+                and set profile (string replace -- '--profile=' '' $tokens[$i])
+            end
+            command seedream __complete models $profile 2>/dev/null </dev/null
+        case '*'
+            command seedream __complete $argv[1] 2>/dev/null </dev/null
+    end
+end
+
+complete -c seedream -f
+
+# >>> made from the app: python -m seedream_cli.cli.completion completions
+function __seedream_paths
+    printf '%s\n' 'generate' 'edit' 'status' 'download' 'providers' 'providers list' 'providers show' 'providers check' 'providers sandbox'
+end
+complete -c seedream -n '__seedream_at ""' -a generate -d 'Turn a prompt into image files'
+complete -c seedream -n '__seedream_at ""' -a edit -d 'Turn a prompt and reference images into image files'
+complete -c seedream -n '__seedream_at ""' -a status -d 'Show what became of jobs; asks the provider about those that still run'
+complete -c seedream -n '__seedream_at ""' -a download -d 'Save what is finished and not yet on disk; wait for what still runs. Bu…'
+complete -c seedream -n '__seedream_at ""' -a providers -d 'List providers and models, check keys, serve the sandbox'
+complete -c seedream -n '__seedream_new "" -V --version' -s V -l version -d 'Print the version'
+complete -c seedream -n '__seedream_new "" --help -h' -s h -l help -d 'Show this message and exit'
+complete -c seedream -n '__seedream_open "generate" -f --prompt-file' -s f -l prompt-file -r -F -d 'Read the prompt from a file'
+complete -c seedream -n '__seedream_open "generate" -o --output' -s o -l output -r -F -d 'A file, a folder/, a template like art/{slug}-{n}.{ext}, or \'-\' for std…'
+complete -c seedream -n '__seedream_open "generate" -p --profile' -s p -l profile -x -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app"' -d 'A profile, or a provider\'s name'
+complete -c seedream -n '__seedream_open "generate" -m --model' -s m -l model -x -k -a '(__seedream_words models)' -d 'See `seedream providers show`'
+complete -c seedream -n '__seedream_open "generate" -s --size' -s s -l size -x -k -a '1K 1.5K 2K 3K 4K adaptive auto' -d '1K, 1.5K, 2K, 3K, 4K or WIDTHxHEIGHT'
+complete -c seedream -n '__seedream_open "generate" -a --aspect' -s a -l aspect -x -k -a '1:1 4:3 3:4 16:9 9:16 3:2 2:3 21:9 1:4 1:8 4:1 4:5 5:4 8:1 auto' -d '16:9, 3:4, 1:1…'
+complete -c seedream -n '__seedream_open "generate" -n --count' -s n -l count -x -d 'N independent pictures'
+complete -c seedream -n '__seedream_new "generate" --sandbox' -l sandbox -d 'Offline rehearsal: no key, no network, no charge'
+complete -c seedream -n '__seedream_new "generate" --json' -l json -d 'One JSON object a job on stdout'
+complete -c seedream -n '__seedream_new "generate" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
+complete -c seedream -n '__seedream_at "generate"' -s v -l verbose -d 'A line each request; twice: bodies. Never keys'
+complete -c seedream -n '__seedream_open "generate" --seed' -l seed -x
+complete -c seedream -n '__seedream_open "generate" --guidance' -l guidance -x
+complete -c seedream -n '__seedream_open "generate" --steps' -l steps -x
+complete -c seedream -n '__seedream_open "generate" --quality' -l quality -x -k -a 'basic high ultra 1K 2K 4K' -d 'The provider\'s own word'
+complete -c seedream -n '__seedream_open "generate" --format' -l format -x -k -a 'png jpeg'
+complete -c seedream -n '__seedream_new "generate" --watermark --no-watermark' -l watermark -d 'Default: no'
+complete -c seedream -n '__seedream_new "generate" --watermark --no-watermark' -l no-watermark -d 'Default: no'
+complete -c seedream -n '__seedream_at "generate"' -l set -x -d 'A request field of the provider\'s own, as is; nested as a.b=VALUE; repe…'
+complete -c seedream -n '__seedream_open "generate" --callback-url' -l callback-url -x
+complete -c seedream -n '__seedream_new "generate" --wait --no-wait' -l wait -d '--no-wait: print the job and leave; `seedream download` goes on'
+complete -c seedream -n '__seedream_new "generate" --wait --no-wait' -l no-wait -d '--no-wait: print the job and leave; `seedream download` goes on'
+complete -c seedream -n '__seedream_open "generate" --timeout' -l timeout -x -d 'How long to wait for an accepted job (default 1200)'
+complete -c seedream -n '__seedream_new "generate" --overwrite' -l overwrite -d 'Replace an existing file'
+complete -c seedream -n '__seedream_new "generate" --skip-existing' -l skip-existing -d 'Where the file exists, print its path'
+complete -c seedream -n '__seedream_new "generate" --any-format' -l any-format -d 'Keep the name even where the format will differ'
+complete -c seedream -n '__seedream_new "generate" --no-validate' -l no-validate -d 'Skip the checks of the model'
+complete -c seedream -n '__seedream_new "generate" --dry-run' -l dry-run -d 'Print method, URL, body and price; send nothing'
+complete -c seedream -n '__seedream_new "generate" --sidecar' -l sidecar -d 'Also write NAME.json: recipe and receipt'
+complete -c seedream -n '__seedream_at "generate"' -l despite -x -k -a '(__seedream_words jobs)' -d 'Buy although that unknown job may have been the same purchase'
+complete -c seedream -n '__seedream_new "generate" --help -h' -s h -l help -d 'Show this message and exit'
+complete -c seedream -n '__seedream_open "edit" -f --prompt-file' -s f -l prompt-file -r -F -d 'Read the prompt from a file'
+complete -c seedream -n '__seedream_at "edit"' -s i -l image -r -F -k -a '(__seedream_words images)' -d 'A file, an https URL, \'-\', job:last.2 or @last; repeats, in order'
+complete -c seedream -n '__seedream_open "edit" -o --output' -s o -l output -r -F -d 'A file, a folder/, a template like art/{slug}-{n}.{ext}, or \'-\' for std…'
+complete -c seedream -n '__seedream_open "edit" -p --profile' -s p -l profile -x -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app"' -d 'A profile, or a provider\'s name'
+complete -c seedream -n '__seedream_open "edit" -m --model' -s m -l model -x -k -a '(__seedream_words models)' -d 'See `seedream providers show`'
+complete -c seedream -n '__seedream_open "edit" -s --size' -s s -l size -x -k -a '1K 1.5K 2K 3K 4K adaptive auto' -d '1K, 1.5K, 2K, 3K, 4K or WIDTHxHEIGHT'
+complete -c seedream -n '__seedream_open "edit" -a --aspect' -s a -l aspect -x -k -a '1:1 4:3 3:4 16:9 9:16 3:2 2:3 21:9 1:4 1:8 4:1 4:5 5:4 8:1 auto' -d '16:9, 3:4, 1:1…'
+complete -c seedream -n '__seedream_open "edit" -n --count' -s n -l count -x -d 'N independent pictures'
+complete -c seedream -n '__seedream_new "edit" --sandbox' -l sandbox -d 'Offline rehearsal: no key, no network, no charge'
+complete -c seedream -n '__seedream_new "edit" --json' -l json -d 'One JSON object a job on stdout'
+complete -c seedream -n '__seedream_new "edit" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
+complete -c seedream -n '__seedream_at "edit"' -s v -l verbose -d 'A line each request; twice: bodies. Never keys'
+complete -c seedream -n '__seedream_open "edit" --seed' -l seed -x
+complete -c seedream -n '__seedream_open "edit" --guidance' -l guidance -x
+complete -c seedream -n '__seedream_open "edit" --steps' -l steps -x
+complete -c seedream -n '__seedream_open "edit" --quality' -l quality -x -k -a 'basic high ultra 1K 2K 4K' -d 'The provider\'s own word'
+complete -c seedream -n '__seedream_open "edit" --format' -l format -x -k -a 'png jpeg'
+complete -c seedream -n '__seedream_new "edit" --watermark --no-watermark' -l watermark -d 'Default: no'
+complete -c seedream -n '__seedream_new "edit" --watermark --no-watermark' -l no-watermark -d 'Default: no'
+complete -c seedream -n '__seedream_at "edit"' -l set -x -d 'A request field of the provider\'s own, as is; nested as a.b=VALUE; repe…'
+complete -c seedream -n '__seedream_open "edit" --callback-url' -l callback-url -x
+complete -c seedream -n '__seedream_new "edit" --wait --no-wait' -l wait -d '--no-wait: print the job and leave; `seedream download` goes on'
+complete -c seedream -n '__seedream_new "edit" --wait --no-wait' -l no-wait -d '--no-wait: print the job and leave; `seedream download` goes on'
+complete -c seedream -n '__seedream_open "edit" --timeout' -l timeout -x -d 'How long to wait for an accepted job (default 1200)'
+complete -c seedream -n '__seedream_new "edit" --overwrite' -l overwrite -d 'Replace an existing file'
+complete -c seedream -n '__seedream_new "edit" --skip-existing' -l skip-existing -d 'Where the file exists, print its path'
+complete -c seedream -n '__seedream_new "edit" --any-format' -l any-format -d 'Keep the name even where the format will differ'
+complete -c seedream -n '__seedream_new "edit" --no-validate' -l no-validate -d 'Skip the checks of the model'
+complete -c seedream -n '__seedream_new "edit" --dry-run' -l dry-run -d 'Print method, URL, body and price; send nothing'
+complete -c seedream -n '__seedream_new "edit" --sidecar' -l sidecar -d 'Also write NAME.json: recipe and receipt'
+complete -c seedream -n '__seedream_at "edit"' -l despite -x -k -a '(__seedream_words jobs)' -d 'Buy although that unknown job may have been the same purchase'
+complete -c seedream -n '__seedream_new "edit" --help -h' -s h -l help -d 'Show this message and exit'
+complete -c seedream -n '__seedream_at "status"' -k -a '(__seedream_words jobs)'
+complete -c seedream -n '__seedream_open "status" -p --profile' -s p -l profile -x -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app"' -d 'A profile, or a provider\'s name'
+complete -c seedream -n '__seedream_new "status" --all' -l all -d 'Also those that ended long ago'
+complete -c seedream -n '__seedream_open "status" --limit' -l limit -x -d 'At most N jobs (default 20)'
+complete -c seedream -n '__seedream_open "status" --state' -l state -x -k -a 'planned sending running ready saved refused failed unknown expired closed' -d 'Only jobs in this state'
+complete -c seedream -n '__seedream_new "status" --unsaved' -l unsaved -d 'Only jobs with something not yet on disk'
+complete -c seedream -n '__seedream_open "status" --expiring' -l expiring -x -d 'Only URLs that lapse within 2h, 30m, 1d'
+complete -c seedream -n '__seedream_open "status" --since' -l since -x -d 'Only jobs of the last 30d, 12h'
+complete -c seedream -n '__seedream_new "status" --offline' -l offline -d 'Ask no provider'
+complete -c seedream -n '__seedream_new "status" --json' -l json -d 'One JSON object a job on stdout'
+complete -c seedream -n '__seedream_new "status" --exit-status' -l exit-status -d 'Exit 1 where a job did not end well'
+complete -c seedream -n '__seedream_open "status" --adopt' -l adopt -x -d 'It was made: this is the provider\'s task, or the picture\'s address'
+complete -c seedream -n '__seedream_new "status" --not-charged' -l not-charged -d 'The provider shows no charge for it'
+complete -c seedream -n '__seedream_new "status" --write-off' -l write-off -d 'Leave it, charged or not; stop asking'
+complete -c seedream -n '__seedream_new "status" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
+complete -c seedream -n '__seedream_at "status"' -s v -l verbose -d 'A line each request; twice: bodies. Never keys'
+complete -c seedream -n '__seedream_new "status" --help -h' -s h -l help -d 'Show this message and exit'
+complete -c seedream -n '__seedream_at "download"' -k -a '(__seedream_words jobs)'
+complete -c seedream -n '__seedream_open "download" -p --profile' -s p -l profile -x -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app"' -d 'A profile, or a provider\'s name'
+complete -c seedream -n '__seedream_open "download" -o --output' -s o -l output -r -F -d 'A file, a folder/, a template like art/{slug}-{n}.{ext}, or \'-\' for std…'
+complete -c seedream -n '__seedream_open "download" --task-id' -l task-id -x -d 'Adopt a task that was made elsewhere (with -p NAME)'
+complete -c seedream -n '__seedream_new "download" --unsaved' -l unsaved -d 'Only jobs with something not yet on disk'
+complete -c seedream -n '__seedream_open "download" --expiring' -l expiring -x -d 'Only URLs that lapse within 2h, 30m, 1d'
+complete -c seedream -n '__seedream_new "download" --no-wait' -l no-wait -d 'Save what is ready; do not wait for the rest'
+complete -c seedream -n '__seedream_open "download" --timeout' -l timeout -x -d 'How long to wait for an accepted job (default 1200)'
+complete -c seedream -n '__seedream_new "download" --sandbox' -l sandbox -d 'Offline rehearsal: no key, no network, no charge'
+complete -c seedream -n '__seedream_new "download" --json' -l json -d 'One JSON object a job on stdout'
+complete -c seedream -n '__seedream_new "download" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
+complete -c seedream -n '__seedream_at "download"' -s v -l verbose -d 'A line each request; twice: bodies. Never keys'
+complete -c seedream -n '__seedream_new "download" --help -h' -s h -l help -d 'Show this message and exit'
+complete -c seedream -n '__seedream_at "providers"' -a list -d 'List the providers and profiles, and which of them have a key'
+complete -c seedream -n '__seedream_at "providers"' -a show -d 'Show a profile: where each value comes from, and what each model takes…'
+complete -c seedream -n '__seedream_at "providers"' -a check -d 'Prove a key with one free call, where the provider has one'
+complete -c seedream -n '__seedream_at "providers"' -a sandbox -d 'Serve a stand-in for every provider on this machine, until Ctrl-C'
+complete -c seedream -n '__seedream_new "providers" --json' -l json -d 'One JSON object a job on stdout'
+complete -c seedream -n '__seedream_new "providers" --help -h' -s h -l help -d 'Show this message and exit'
+complete -c seedream -n '__seedream_new "providers list" --json' -l json -d 'One JSON object a job on stdout'
+complete -c seedream -n '__seedream_new "providers list" --help -h' -s h -l help -d 'Show this message and exit'
+complete -c seedream -n '__seedream_at "providers show"' -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app"'
+complete -c seedream -n '__seedream_new "providers show" --sandbox' -l sandbox -d 'Offline rehearsal: no key, no network, no charge'
+complete -c seedream -n '__seedream_new "providers show" --json' -l json -d 'One JSON object a job on stdout'
+complete -c seedream -n '__seedream_new "providers show" --help -h' -s h -l help -d 'Show this message and exit'
+complete -c seedream -n '__seedream_at "providers check"' -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app"'
+complete -c seedream -n '__seedream_new "providers check" --sandbox' -l sandbox -d 'Offline rehearsal: no key, no network, no charge'
+complete -c seedream -n '__seedream_new "providers check" --json' -l json -d 'One JSON object a job on stdout'
+complete -c seedream -n '__seedream_at "providers check"' -s v -l verbose -d 'A line each request; twice: bodies. Never keys'
+complete -c seedream -n '__seedream_new "providers check" --help -h' -s h -l help -d 'Show this message and exit'
+complete -c seedream -n '__seedream_open "providers sandbox" --port' -l port -x -d '0: any free one'
+complete -c seedream -n '__seedream_open "providers sandbox" --delay' -l delay -x -d 'How long a picture takes'
+complete -c seedream -n '__seedream_at "providers sandbox"' -l fault -x -k -a '429\\t"too busy, come again in 1 s" 500\\t"charged, then an internal error" drop\\t"charged, then no answer" slow\\t"never gets ready" expire\\t"the image URL has lapsed" refuse\\t"content policy" fail\\t"accepted, then failed" truncate\\t"half an image" html\\t"charged, then a web page"' -d '429 500 drop slow expire refuse…'
+complete -c seedream -n '__seedream_new "providers sandbox" --help -h' -s h -l help -d 'Show this message and exit'
+# <<< made from the app

@@ -1,7 +1,8 @@
-"""`python -m seedream_cli` and the console script; answers --version before the rest loads."""
+"""`python -m seedream_cli` and the console script; answers --version and a TAB before Typer loads."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -11,6 +12,11 @@ def run() -> None:
         from seedream_cli import __version__
 
         sys.stdout.write(f"seedream {__version__}\n")
+        return
+    if sys.argv[1:2] == ["__complete"]:
+        from seedream_cli.cli.completion import answer
+
+        answer(sys.argv[2:], os.environ)
         return
     from seedream_cli.cli.app import main
 

@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from seedream_cli.transport import Transport
 
 
+_SAVES_AT_LEAST = 2
+"""Tries of a download that is late already: a synchronous answer may take all the time there is."""
+
+
 class Deed(StrEnum):
     """What a step does."""
 
@@ -110,6 +114,8 @@ class Engine:
     """False with `--no-wait`: accepted jobs are left to run."""
     problems: dict[str, Problem] = field(default_factory=dict)
     """What stopped us at jobs that have not ended."""
+    strange: set[str] = field(default_factory=set)
+    """Jobs of which an unknown status word was told once."""
 
     def take(self, step: Step) -> Step | None:
         """Do one step and return the next one of the same job, if any."""
@@ -298,9 +304,10 @@ class Engine:
                     job, step, Problem("provider_failed", f"{job.provider} does not know this task")
                 )
             case Running(word=word, is_strange=is_strange):
-                if is_strange and step.tries == 0:
+                if is_strange and job.id not in self.strange:
+                    self.strange.add(job.id)
                     self.notify(Note(message=f"{job.id}: {job.provider} says “{word}”; waiting on"))
-                self.notify(JobChanged(job=job, word=word))
+                self.notify(JobChanged(job=job, word=word or "waiting"))
                 return self._poll_again(job, replace(step, is_doubted=False), "")
             case Busy(problem=problem):
                 return self._poll_again(job, step, problem.message)
@@ -368,12 +375,13 @@ class Engine:
 
     def _save_again(self, job: Job, step: Step, reason: str) -> Step | None:
         """Put a download off; the URLs are in the ledger, so giving up loses nothing."""
-        if step.tries + 1 >= self.timing.save_tries:
+        wait = self._backoff(step.tries)
+        is_late = self.clock.monotonic() + wait > self.timing.deadline
+        if step.tries + 1 >= self.timing.save_tries or (is_late and step.tries >= _SAVES_AT_LEAST):
             self.problems[job.id] = Problem(
                 "timeout", f"the image cannot be fetched: {reason}", f"seedream download {job.id}"
             )
             return None
-        wait = self._backoff(step.tries)
         self.notify(Waiting(job_id=job.id, seconds=wait, reason=reason))
         return replace(step, due=self.clock.monotonic() + wait, tries=step.tries + 1)
 

@@ -319,6 +319,28 @@ class Ledger:
             )
         return self.job(job.id)
 
+    def put_upload(self, origin: str, digest: str, url: str) -> None:
+        """Remember where a reference image was uploaded to."""
+        with self._write() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO uploads (origin, digest, url, uploaded_at)"
+                " VALUES (?, ?, ?, ?)",
+                (origin, digest, url, time_text(self._now())),
+            )
+
+    def upload(self, origin: str, digest: str, since: datetime) -> str | None:
+        """Return where the same bytes were uploaded to since then, if they were."""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT url FROM uploads WHERE origin = ? AND digest = ? AND uploaded_at > ?",
+                    (origin, digest, time_text(since)),
+                )
+                .fetchall()
+            )
+        return str(rows[0][0]) if rows else None
+
     def put_image(self, image: Image) -> None:
         """Write what is known of one image."""
         with self._write() as connection:

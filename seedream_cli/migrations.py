@@ -98,6 +98,13 @@ CREATE TABLE images (
   name TEXT,
   PRIMARY KEY (job, idx)
 ) STRICT;
+CREATE TABLE uploads (
+  origin TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  url TEXT NOT NULL,
+  uploaded_at TEXT NOT NULL,
+  PRIMARY KEY (origin, digest)
+) STRICT;
 CREATE TRIGGER urls_stay BEFORE UPDATE OF url ON images
 WHEN OLD.url IS NOT NULL AND NEW.url IS NULL
 BEGIN SELECT RAISE(ABORT, 'a URL is never deleted'); END;

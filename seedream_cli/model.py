@@ -132,6 +132,18 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalImage:
+    """The bytes of a reference image on this machine."""
+
+    name: str
+    """A file name for the provider, unique to the bytes."""
+    media_type: str
+    digest: str
+    """Lower-case hex SHA-256."""
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What a person asked for, before it is held against a model. None means: not said."""
 
@@ -198,6 +210,8 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, object] | None = None
     """Sent as JSON."""
+    file: LocalImage | None = None
+    """Sent with `body`'s fields as a multipart form."""
     is_stream: bool = False
     """The answer is a server-sent event stream."""
 

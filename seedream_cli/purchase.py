@@ -30,6 +30,7 @@ BYSTANDERS = frozenset({"callBackUrl"})
 class Purchase:
     """One job and the call that buys it."""
 
+    request: Request
     job: Job
     call: Call
 
@@ -78,7 +79,7 @@ def purchases(
             owner=owner,
             created_at=now,
         )
-        bought.append(Purchase(job=job, call=call))
+        bought.append(Purchase(request=request, job=job, call=call))
         first_n += expected
     return bought
 

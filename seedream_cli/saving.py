@@ -13,6 +13,7 @@ from seedream_cli.events import BytesReceived, ImageSaved, Note
 from seedream_cli.model import Done, Image, Purpose
 from seedream_cli.proxies import is_loopback
 from seedream_cli.rows import money_text, time_text
+from seedream_cli.text import escape_unseen
 from seedream_cli.transport import Limits
 
 if TYPE_CHECKING:
@@ -173,9 +174,9 @@ class Saver:
             "cost": money_text(job.cost or job.price),
             "sandbox": job.sandbox,
         }
-        text = json.dumps(receipt, ensure_ascii=False, indent=2) + "\n"
+        text = escape_unseen(json.dumps(receipt, ensure_ascii=False, indent=2)) + "\n"
         path = naming.sidecar_path(image.path or "")
-        self.files.write_atomically(path, text.encode("utf-8", "backslashreplace"))
+        self.files.write_atomically(path, text.encode())
 
 
 def known_paths(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 _MARK: Final = "\ufffd"
 _ELLIPSIS: Final = "\u2026"
 _EMOJI_STYLE: Final = "\ufe0f"
+
+MAX_BODY: Final = 2000
+"""Characters that are shown of a request's or an answer's body."""
 
 _NEXT_UNIT: Final = 999.95
 """From here on a number would print as `1000.0` of its unit."""
@@ -32,6 +36,11 @@ _UNSEEN: Final = re.compile(
     "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
     "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])",
 )
+
+_INLINE: Final = re.compile(
+    r"data:[a-zA-Z0-9/+.-]{1,80};base64,[A-Za-z0-9+/=]*|[A-Za-z0-9+/=]{200,}"
+)
+_QUERY: Final = re.compile(r"(https?:(?:/|\\/){2}[^\s\"?]{1,2000})\?[^\s\"]+")
 
 _HIDDEN_BYTE: Final = re.compile("[\udc80-\udcff]")  # PEP 383: a byte that is no UTF-8
 
@@ -56,6 +65,21 @@ def clean(text: str, *, ci: bool = False, one_line: bool = False) -> str:
     if ci:
         text = _CI_ANYWHERE.sub("# ", _CI_START.sub(r"\1: ", text))
     return text
+
+
+def legible(body: bytes) -> str:
+    """Return what a person may see of a body: no megabytes of base64, no signatures of URLs."""
+    text = body.decode("utf-8", "replace")
+    text = _INLINE.sub(
+        lambda found: f"{found[0][:24]}{_ELLIPSIS} ({len(found[0])} characters)", text
+    )
+    shown = _QUERY.sub(r"\1?****", text[:MAX_BODY])
+    return shown if len(text) <= MAX_BODY else f"{shown}{_ELLIPSIS} ({len(text)} characters)"
+
+
+def escape_unseen(json_text: str) -> str:
+    r"""Return JSON of the same value in which `\uXXXX` stands for all that a terminal obeys."""
+    return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], json_text)
 
 
 def columns(text: str) -> int:

@@ -22,6 +22,7 @@ from seedream_cli.errors import (
 from seedream_cli.events import Exchange
 from seedream_cli.model import Purpose, Reply
 from seedream_cli.proxies import is_loopback
+from seedream_cli.text import legible
 from seedream_cli.watchdog import Leash, Watchdog
 
 if TYPE_CHECKING:
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from seedream_cli.model import Call, Profile
+    from seedream_cli.model import Call, LocalImage, Profile
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of a submit's answer, which may hold images inline."""
 MAX_OTHER_ANSWER = 8 * 1024 * 1024
 MAX_IMAGE = 512 * 1024 * 1024
 MAX_REDIRECTS = 3
+SHORTEST_KEY = 16
+"""Characters: what is shorter may stand in a URL by chance."""
 HTTP_OK = 200
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 GONE = frozenset({403, 404, 410})
@@ -82,6 +85,9 @@ class _Wire:
         self._on_first_byte = on_first_byte
         self._is_public_only = is_public_only
         self._refusal: Exception | None = None
+        self.asked: bytes | None = None
+        self.heard: bytes | None = None
+        """Bodies, where somebody may want to see them."""
 
     def __call__(self, event: str, info: Mapping[str, object]) -> None:
         if event in _CONNECTED:
@@ -180,20 +186,19 @@ class Transport:
         base = profile.base_url
         if call.purpose is Purpose.UPLOAD and profile.upload_base_url:
             base = profile.upload_base_url
-        body = None if call.body is None else json.dumps(call.body, ensure_ascii=False).encode()
         own = {"Accept": "application/json", **_authorisation(profile), **(headers or {})}
+        body, media_type = _form(call.body, call.file) if call.file else _json(call.body)
         if body is not None:
-            own["Content-Type"] = "application/json"
+            own["Content-Type"] = media_type
         wire = _Wire(_host(base), limits, on_first_byte)
+        wire.asked = body if call.file is None else None
         cap = MAX_ANSWER if call.purpose is Purpose.SUBMIT else MAX_OTHER_ANSWER
         url = base + call.path
         with self._opened(wire, limits, call.method, url, own, call.query, body) as response:
-            return Reply(
-                purpose=call.purpose,
-                status=response.status_code,
-                headers={name.lower(): value for name, value in response.headers.items()},
-                body=b"".join(wire.read(response.iter_bytes(), cap)),
-            )
+            heard = b"".join(wire.read(response.iter_bytes(), cap))
+            reply = _without_key(profile, call.purpose, response, heard)
+            wire.heard = reply.body
+            return reply
 
     @contextlib.contextmanager
     def fetch(self, url: str, limits: Limits, *, is_loopback_ok: bool) -> Iterator[Download]:
@@ -248,7 +253,12 @@ class Transport:
                 seconds, path = time.monotonic() - started, urlsplit(url).path
                 self._observe(
                     Exchange(
-                        method=method, host=_host(url), path=path, status=status, seconds=seconds
+                        method=method,
+                        host=_host(url),
+                        path=path,
+                        status=status,
+                        seconds=seconds,
+                        detail=_detail(wire.asked, wire.heard) if self._with_bodies else "",
                     )
                 )
 
@@ -331,6 +341,46 @@ _COMMON = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection"
 def _authorisation(profile: Profile) -> dict[str, str]:
     """Reveal the key; nothing else does."""
     return {"Authorization": f"Bearer {profile.api_key.reveal()}"} if profile.api_key else {}
+
+
+def _json(body: Mapping[str, object] | None) -> tuple[bytes | None, str]:
+    return (None if body is None else _encoded(body)), "application/json"
+
+
+def _form(fields: Mapping[str, object] | None, file: LocalImage) -> tuple[bytes, str]:
+    """Encode a multipart form, and say its media type with the boundary."""
+    import httpx
+
+    texts = {name: str(value) for name, value in (fields or {}).items()}
+    picture = {"file": (file.name, file.data, file.media_type)}
+    form = httpx.Request("POST", "http://localhost", data=texts, files=picture)
+    return form.read(), form.headers["content-type"]
+
+
+def _encoded(body: Mapping[str, object]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # Half a character, as JSON can name it: only an escape carries it.
+        return json.dumps(body).encode()
+
+
+def _without_key(
+    profile: Profile, purpose: Purpose, response: httpx.Response, body: bytes
+) -> Reply:
+    """Return an answer as it came, but for our own key, which some error messages repeat."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    key = profile.api_key.reveal() if profile.api_key else ""
+    if len(key) >= SHORTEST_KEY:
+        body = body.replace(key.encode(), b"****")
+        headers = {name: value.replace(key, "****") for name, value in headers.items()}
+    return Reply(purpose=purpose, status=response.status_code, headers=headers, body=body)
+
+
+def _detail(asked: bytes | None, heard: bytes | None) -> str:
+    """Return both bodies for `-vv`: never headers."""
+    marked = (("> ", asked), ("< ", heard))
+    return "\n".join(mark + legible(body) for mark, body in marked if body)
 
 
 def _host(url: str) -> str:

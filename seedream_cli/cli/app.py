@@ -11,7 +11,7 @@ from typer._click.exceptions import ClickException
 from seedream_cli.cli import help as helping
 from seedream_cli.cli import render
 from seedream_cli.cli.download import download
-from seedream_cli.cli.generate import generate
+from seedream_cli.cli.generate import edit, generate
 from seedream_cli.cli.providers import providers
 from seedream_cli.cli.status import status
 from seedream_cli.cli.stdout import Stdout
@@ -35,7 +35,7 @@ def build() -> typer.Typer:
         no_args_is_help=False,
         context_settings=SETTINGS,
     )
-    for command in (generate, status, download):
+    for command in (generate, edit, status, download):
         app.command(cls=helping.Command, context_settings=SETTINGS)(command)
     app.add_typer(providers, name="providers")
     app.callback(invoke_without_command=True)(_root)
@@ -110,7 +110,7 @@ def _report(error: SeedreamError, arguments: list[str]) -> int:
         Stdout().json(render.error_json(error))
     text = f"seedream: {error.message}" + (f"\n  {error.hint}" if error.hint else "")
     try:
-        sys.stderr.buffer.write(clean(text).encode("utf-8", "backslashreplace") + b"\n")
+        sys.stderr.buffer.write(clean(text, ci=True).encode("utf-8", "backslashreplace") + b"\n")
         sys.stderr.buffer.flush()
     except (OSError, ValueError):
         return error.exit

@@ -14,7 +14,7 @@ from seedream_cli.model import Options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedream_cli.model import Profile
+    from seedream_cli.model import Profile, Reference
 
 DEFAULTABLE = (
     "size",
@@ -38,6 +38,8 @@ class Asked:
 
     prompt: str | None = None
     prompt_file: str | None = None
+    image: list[str] | None = None
+    """The references of `edit`; None: this is `generate`."""
     output: str | None = None
     profile: str | None = None
     model: str | None = None
@@ -95,7 +97,18 @@ def read_prompt(asked: Asked) -> str:
     return asked.prompt
 
 
-def options(asked: Asked, profile: Profile, prompt: str, file_format: str | None) -> Options:
+def read_stdin() -> bytes:
+    """Return all of stdin, up to what no provider would take."""
+    return sys.stdin.buffer.read((100 << 20) + 1)
+
+
+def options(
+    asked: Asked,
+    profile: Profile,
+    prompt: str,
+    references: tuple[Reference, ...] = (),
+    file_format: str | None = None,
+) -> Options:
     """Merge what was typed with the profile's defaults; `file_format` is asked for by a name."""
     typed = {name: getattr(asked, name) for name in DEFAULTABLE}
     defaults = {
@@ -115,6 +128,8 @@ def options(asked: Asked, profile: Profile, prompt: str, file_format: str | None
         model=asked.model or profile.model,
         count=count,  # type: ignore[arg-type]
         extra=extra,
+        references=references,
+        edit=asked.image is not None,
         validate=not asked.no_validate,
         defaulted=frozenset(defaults) | ({"model"} if not asked.model and profile.model else set()),
         **merged,  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from seedream_cli import naming
 from seedream_cli.cli import options as o
 from seedream_cli.cli import render, work
-from seedream_cli.cli.asked import Asked, current_folder, options, read_prompt
+from seedream_cli.cli.asked import Asked, current_folder, options, read_prompt, read_stdin
 from seedream_cli.cli.progress import observer
 from seedream_cli.cli.stdout import Silence, Stdout
 from seedream_cli.cli.world import World
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from seedream_cli.check import Resolved
     from seedream_cli.cli.progress import Plain
     from seedream_cli.engine import Engine
-    from seedream_cli.model import Profile, Request
+    from seedream_cli.model import Call, Profile, Reference, Request
     from seedream_cli.naming import Plan
     from seedream_cli.providers.spec import Provider
     from seedream_cli.purchase import Purchase
+    from seedream_cli.references import Gathered
 
 DEFAULT_TIMEOUT = 1200.0
 
@@ -81,7 +83,9 @@ class _Making:
         prompt = read_prompt(asked)
         profile = self.world.profile(asked.profile, sandbox=asked.sandbox)
         show = observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
-        provider, plan, resolved, requests = self._settled(profile, prompt)
+        gathered = self._gathered(profile)
+        provider, plan, resolved, requests = self._settled(profile, prompt, gathered)
+        self._hold_images(gathered, resolved, show)
         for note in resolved.notes:
             show.say(note)
         if asked.dry_run:
@@ -92,10 +96,33 @@ class _Making:
             _show_skipped(stdout, n, path, is_json=asked.json)
         if not bought:
             return 0
-        return self._buy(profile, bought, show, stdout)
+        return self._buy(profile, provider, bought, gathered, show, stdout)
+
+    def _gathered(self, profile: Profile) -> list[Gathered]:
+        """Find and read the reference images."""
+        if not self.asked.image:
+            return []
+        from seedream_cli.references import Gatherer
+
+        if self.asked.prompt == "-" and "-" in self.asked.image:
+            raise UsageError("the prompt and an image both want stdin", hint="--prompt-file FILE")
+        world = self.world
+        gatherer = Gatherer(lambda: world.ledger, profile, read_stdin, world.clock.now())
+        return gatherer.gather(self.asked.image)
+
+    def _hold_images(self, gathered: list[Gathered], resolved: Resolved, show: Plain) -> None:
+        if not gathered or self.asked.no_validate:
+            return
+        from seedream_cli.references import hold
+
+        mistakes, notes = hold(gathered, resolved.capabilities)
+        if mistakes:
+            raise UsageError("; ".join(mistakes), hint="nothing was sent")
+        for note in notes:
+            show.say(note)
 
     def _settled(
-        self, profile: Profile, prompt: str
+        self, profile: Profile, prompt: str, gathered: list[Gathered]
     ) -> tuple[Provider, Plan, Resolved, tuple[Request, ...]]:
         from seedream_cli.check import resolve, split
         from seedream_cli.providers import PROVIDERS
@@ -108,11 +135,15 @@ class _Making:
                 hint="leave it out, or use a provider that is polled (kie, seedreams)",
             )
         draft = self._plan(profile, many=False, many_per_job=False)
-        is_any = bool(asked.default("any_format", profile))
-        wanted = None if is_any or draft is None else _format_of(draft)
-        resolved = resolve(
-            provider, options(asked, profile, prompt, wanted), providers=PROVIDERS.values()
+        references = _travelling(gathered, provider)
+        wishes = options(asked, profile, prompt, references)
+        resolved = resolve(provider, wishes, providers=PROVIDERS.values())
+        wanted = (
+            None if asked.default("any_format", profile) or draft is None else _format_of(draft)
         )
+        if wanted is not None and asked.format is None and _is_choice(resolved, draft, wanted):
+            named = options(asked, profile, prompt, references, wanted)
+            resolved = resolve(provider, named, providers=PROVIDERS.values())
         requests = split(resolved)
         pictures = [request.count * (request.series or 1) for request in requests]
         if draft is None:
@@ -205,7 +236,15 @@ class _Making:
             files.check_folder(folder)
         return kept, skipped
 
-    def _buy(self, profile: Profile, bought: list[Purchase], show: Plain, stdout: Stdout) -> int:
+    def _buy(
+        self,
+        profile: Profile,
+        provider: Provider,
+        bought: list[Purchase],
+        gathered: list[Gathered],
+        show: Plain,
+        stdout: Stdout,
+    ) -> int:
         from seedream_cli.proxies import check_proxies
 
         world, asked = self.world, self.asked
@@ -220,14 +259,48 @@ class _Making:
         engine.is_waiting = is_wait
         world.settle_estates(engine)
         _tell_of_waiting(world, engine, show)
+        calls = _calls(bought, gathered, provider, profile, engine)
         jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
         jobs = engine.ledger.plan(jobs, despite=_named(world, asked.despite))
-        engine.calls.update({purchase.job.id: purchase.call for purchase in bought})
+        engine.calls.update(calls)
         report = work.run(world, engine, jobs, show)
         if asked.output == "-":
             _pour(report, stdout)
             return work.show(report, Silence(), show, is_json=False, is_wait=True)
         return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
+
+
+def _travelling(gathered: list[Gathered], provider: Provider) -> tuple[Reference, ...]:
+    from seedream_cli.references import travelling
+
+    return travelling(gathered, provider) if gathered else ()
+
+
+def _calls(
+    bought: list[Purchase],
+    gathered: list[Gathered],
+    provider: Provider,
+    profile: Profile,
+    engine: Engine,
+) -> dict[str, Call]:
+    """Return what will be sent for each job, local references uploaded where they must be."""
+    if not any(each.local for each in gathered) or "upload" not in provider.reference_kinds:
+        return {purchase.job.id: purchase.call for purchase in bought}
+    from seedream_cli.references import uploaded
+
+    references = uploaded(
+        bought[0].request.references,
+        gathered,
+        provider=provider,
+        profile=profile,
+        transport=engine.transport,
+        ledger=engine.ledger,
+        now=engine.clock.now(),
+    )
+    return {
+        purchase.job.id: provider.dialect.submit(replace(purchase.request, references=references))
+        for purchase in bought
+    }
 
 
 def _tell_of_waiting(world: World, engine: Engine, show: Plain) -> None:
@@ -256,6 +329,45 @@ def _named(world: World, names: Sequence[str] | None) -> frozenset[str]:
 def _format_of(plan: Plan) -> str | None:
     extension = plan.given_extension
     return naming.format_of_extension(extension) if extension else None
+
+
+def edit(**typed: object) -> int:
+    """Turn a prompt and reference images into image files."""
+    typed["image"] = typed.get("image") or []
+    with ExitStack() as exits:
+        return _Making(World.of_process(exits), Asked(**typed)).make()  # type: ignore[arg-type]
+
+
+def _dress_as_generate() -> None:
+    """Give `edit` the options of `generate`, and `-i` behind the prompt's."""
+    own = inspect.signature(generate, eval_str=True)
+    image = inspect.Parameter(
+        "image", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=o.Images
+    )
+    parameters = list(own.parameters.values())
+    signature = own.replace(parameters=[*parameters[:2], image, *parameters[2:]])
+    edit.__signature__ = signature  # type: ignore[attr-defined]  # what Typer reads
+    edit.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
+
+
+_dress_as_generate()
+
+
+def _is_choice(resolved: Resolved, plan: Plan | None, wanted: str) -> bool:
+    """Tell whether the format that a name asks for can be sent; raise `UsageError` for never."""
+    from seedream_cli.limits import makes
+
+    capabilities = resolved.capabilities
+    verdict = makes(capabilities, wanted)
+    if verdict is False and capabilities is not None:
+        stem = plan.template.rpartition(".")[0] if plan else "cat"
+        ext = naming.extension_of_format(capabilities.formats[0])
+        only = " or ".join(word.upper() for word in capabilities.formats)
+        raise UsageError(
+            f"{capabilities.label} makes {only} only, not {wanted.upper()}",
+            hint=f"use -o {stem}.{ext} or -o {stem}, or keep the name with --any-format",
+        )
+    return verdict is True and capabilities is not None and capabilities.picks_format
 
 
 def _show_skipped(stdout: Stdout, n: int, path: str, *, is_json: bool) -> None:

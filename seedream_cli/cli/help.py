@@ -21,6 +21,11 @@ EXAMPLES = {
         'seedream generate "a fox" -n 3 -a 16:9 -o art/fox-{n}.{ext}',
         'seedream generate "a fox" -o - --sandbox | file -',
     ),
+    "edit": (
+        'seedream edit "make it night" -i photo.jpg',
+        'seedream edit "at night" -i job:last.2 -o night.jpg',
+        'seedream edit "the person wears the coat" -i person.jpg -i coat.png',
+    ),
     "status": (
         "seedream status",
         "seedream status last",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from seedream_cli import price
 from seedream_cli.model import Charge, State
-from seedream_cli.text import clean, columns, human_span, shorten
+from seedream_cli.text import clean as cleaned
+from seedream_cli.text import columns, human_span, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,23 +52,24 @@ def details(job: Job, now: datetime) -> list[str]:
     lines = [
         f"job      {job.id} (run {job.run}{', sandbox' if job.sandbox else ''})",
         f"state    {job.state.value}, charge {job.charge.value}",
-        f"provider {job.provider} ({job.profile}), model {job.model or '-'}",
-        f"prompt   {clean(job.prompt, one_line=True)}",
+        f"provider {job.provider} ({_clean(job.profile)}), model {_clean(job.model or '-')}",
+        f"prompt   {_clean(job.prompt)}",
         f"made     {job.created_at:%Y-%m-%d %H:%M:%S} UTC",
     ]
     asked = {key: value for key, value in job.request.items() if value}
     lines.append("request  " + ", ".join(f"{key} {_word(value)}" for key, value in asked.items()))
     if job.task_id:
-        lines.append(f"task     {clean(job.task_id, one_line=True)}")
+        lines.append(f"task     {_clean(job.task_id)}")
     if job.request_id:
-        lines.append(f"support  request id {clean(job.request_id, one_line=True)}")
+        lines.append(f"support  request id {_clean(job.request_id)}")
     money = job.cost or job.price
     if money:
         lines.append(f"cost     about {price.show(money)}")
     lines += [_image_line(image, now) for image in job.images]
     if job.problem:
-        lines.append(f"problem  {clean(job.problem.message, one_line=True)}")
-        lines += [f"         {line}" for line in clean(job.problem.hint).splitlines()]
+        lines.append(f"problem  {_clean(job.problem.message)}")
+        hint = cleaned(job.problem.hint, ci=True)
+        lines += [f"         {line}" for line in hint.splitlines()]
     return lines
 
 
@@ -81,7 +83,7 @@ def _row(job: Job, now: datetime) -> tuple[str, ...]:
         _lapses(job, now),
         f"{cost}?" if job.charge is Charge.MAYBE and money else cost,
         human_span(now - job.created_at),
-        clean(job.prompt, one_line=True),
+        _clean(job.prompt),
     )
 
 
@@ -95,13 +97,18 @@ def _lapses(job: Job, now: datetime) -> str:
 def _image_line(image: Image, now: datetime) -> str:
     size = f" {image.width}x{image.height}" if image.width else ""
     if image.path:
-        return f"image    {image.index}: {clean(image.path, one_line=True)}{size}"
+        return f"image    {image.index}: {_clean(image.path)}{size}"
     if image.problem:
-        return f"image    {image.index}: {clean(image.problem.message, one_line=True)}"
+        return f"image    {image.index}: {_clean(image.problem.message)}"
     left = f", lapses in {human_span(image.expires_at - now)}" if image.expires_at else ""
     return f"image    {image.index}: not saved yet{left}"
 
 
+def _clean(text: str) -> str:
+    # CI runners read stdout too, and obey some commands wherever they stand in a line.
+    return cleaned(text, ci=True, one_line=True)
+
+
 def _word(value: object) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return clean(text, one_line=True)
+    return _clean(text)

@@ -17,6 +17,15 @@ PromptFile = Annotated[
     str | None,
     typer.Option("-f", "--prompt-file", metavar="FILE", help="Read the prompt from a file."),
 ]
+Images = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-i",
+        "--image",
+        metavar="IMAGE",
+        help="A file, an https URL, '-', job:last.2 or @last; repeats, in order.",
+    ),
+]
 Output = Annotated[
     str | None,
     typer.Option(

@@ -57,7 +57,7 @@ class Observer(Protocol):
 class Plain:
     """A line a change of state, and one a minute; errors only when `quiet`."""
 
-    def __init__(self, *, quiet: bool = False, verbose: int = 0, is_ci: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: int = 0, is_ci: bool = True) -> None:
         """Write to stderr."""
         self._is_ci = is_ci
         self._quiet = quiet
@@ -150,7 +150,7 @@ class Live(Plain):
             case _:
                 text = _line(event, self._verbose)
                 if text:
-                    self.say(text)
+                    self.say(text, is_error=_is_warning(event))
 
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Write a line above the moving ones."""
@@ -189,6 +189,10 @@ def observer(environ: Mapping[str, str], *, quiet: bool, verbose: int) -> Plain:
     if quiet or not is_terminal:
         return Plain(quiet=quiet, verbose=verbose, is_ci=bool(environ.get("CI")))
     return Live(verbose=verbose)
+
+
+def _is_warning(event: Event) -> bool:
+    return isinstance(event, Note) and event.is_warning
 
 
 def _line(event: Event, verbose: int) -> str:

@@ -39,7 +39,9 @@ _AGAIN = frozenset({"unreachable", "busy", "rate_limit", "interrupted", "provide
 
 def to_line(value: Mapping[str, object]) -> str:
     """Write one JSON line: ASCII, so that any terminal, locale and parser takes it."""
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    line = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    # DEL is ASCII too, and `##[error]` is a command to CI runners wherever it stands in a line.
+    return line.replace("\x7f", "\\u007f").replace("##", "#\\u0023")
 
 
 def job_json(job: Job, problem: Problem | None = None) -> dict[str, object]:
@@ -106,7 +108,7 @@ def next_step(job: Job, problem: Problem | None) -> str | None:
             return "fix" if code in {"auth", "credit"} else "download"
         case State.REFUSED:
             return "fix"
-        case State.CLOSED | State.FAILED if job.charge is Charge.NONE:
+        case State.PLANNED | State.CLOSED | State.FAILED if job.charge is Charge.NONE:
             return "retry" if code in _AGAIN else "fix"
         case _:
             return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.cli import render
 from seedream_cli.errors import StorageError
+from seedream_cli.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,12 @@ class Stdout:
         self._is_closed = False
 
     def line(self, text: str) -> None:
-        """Write one line; surrogates go back to the bytes that they stand for."""
+        """Write one line; surrogates go back to the bytes that they stand for.
+
+        A program gets the very bytes of a path, a terminal nothing that it would obey.
+        """
+        if _is_terminal():
+            text = clean(text)
         self._write(os.fsencode(text) + b"\n")
 
     def json(self, value: Mapping[str, object]) -> None:
@@ -60,6 +66,13 @@ class Stdout:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
             os.close(null)
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stdout.isatty()
+    except (AttributeError, ValueError):
+        return False
 
 
 class Silence(Stdout):

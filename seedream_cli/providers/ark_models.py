@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.providers.spec import Capabilities, Tariff, Tier
+from seedream_cli.providers.spec import Capabilities, InputLimits, Tariff, Tier
 from seedream_cli.providers.tables import (
     PRO_CHEAP_PIXELS,
     SEED,
@@ -26,6 +26,18 @@ _SETS: Final = frozenset({"sequential_image_generation", "sequential_image_gener
 _LAYERS: Final = frozenset({"background", "layer_decomposition", "optimize_prompt_options"})
 
 
+# ArkAPI 2026-09; the seed, and older pages, say 10 MB and know no HEIC.
+_INPUTS: Final = InputLimits(
+    formats=frozenset({"jpeg", "png", "webp", "bmp", "tiff", "gif", "heic", "heif"}),
+    max_bytes=30_000_000,
+    advised_bytes=10_000_000,
+    min_side=15,
+    area=(196, 36_000_000),
+    max_ratio=16.0,
+)
+_INPUTS_3: Final = replace(_INPUTS, max_bytes=10_000_000, max_ratio=3.0)
+
+
 def _on_ark(
     base: Capabilities,
     references: tuple[int, int],
@@ -39,6 +51,7 @@ def _on_ark(
         base,
         any_aspect=True,
         references=references,
+        inputs=_INPUTS if references[1] else None,
         fields=fields | ({"image"} if references[1] else frozenset()),
         rejects=rejects,
         max_series=max_series,
@@ -85,6 +98,7 @@ _SEEDEDIT: Final = replace(
         Capabilities(label="SeedEdit 3.0", sizes={"adaptive": {}}, default_size="adaptive"), (1, 1)
     ),
     any_aspect=False,
+    inputs=_INPUTS_3,
     seed=SEED,
     guidance=(1.0, 10.0),
 )

@@ -24,7 +24,7 @@ from seedream_cli.providers.spec import Dialect, Provider, RateLimit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedream_cli.model import Outcome, Reply, Request
+    from seedream_cli.model import LocalImage, Outcome, Reply, Request
 
 _UNDER_WAY: Final = frozenset({"waiting", "queuing", "generating"})
 _ENVELOPE: Final = frozenset({"input", "callBackUrl"})
@@ -84,6 +84,13 @@ def poll(task_id: str) -> Call:
     return Call(purpose=Purpose.POLL, method="GET", path=path, query={"taskId": task_id})
 
 
+def upload(image: LocalImage) -> Call:
+    """Take a reference image to KIE's file host, which is free; it is kept for a day or more."""
+    path = "/api/file-stream-upload"
+    fields = {"uploadPath": "seedream", "fileName": image.name}
+    return Call(purpose=Purpose.UPLOAD, method="POST", path=path, body=fields, file=image)
+
+
 def refresh(url: str) -> Call:
     """Ask for a fresh download URL; it lives 20 minutes."""
     path = "/api/v1/common/download-url"
@@ -127,7 +134,13 @@ KIE: Final = Provider(
     docs="https://docs.kie.ai",
     charges_page="https://kie.ai/logs",
     dialect=Dialect(
-        submit=submit, decode=decode, poll=poll, refresh=refresh, check=check, checked=checked
+        submit=submit,
+        decode=decode,
+        poll=poll,
+        upload=upload,
+        refresh=refresh,
+        check=check,
+        checked=checked,
     ),
     models=MODELS,
     default_model="seedream/4.5-text-to-image",

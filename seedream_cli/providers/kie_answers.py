@@ -105,7 +105,9 @@ def _good_news(purpose: Purpose, said: Mapping[str, object], record: Record) -> 
         case Purpose.CHECK:
             return Done(images=()) if number_at(said, "data") is not None else None
         case Purpose.REFRESH | Purpose.UPLOAD:
-            url = web_url(data) or web_url(at(data, "url"))
+            # Live uploads say downloadUrl, one page fileUrl (kie.md, "File upload").
+            places = (data, *(at(data, key) for key in ("downloadUrl", "fileUrl", "url")))
+            url = next(filter(None, map(web_url, places)), None)
             return Done(images=(RemoteImage(index=1, url=url),)) if url else None
 
 

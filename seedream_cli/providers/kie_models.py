@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.model import Size
-from seedream_cli.providers.spec import Capabilities, Tariff, Tier
+from seedream_cli.providers.spec import Capabilities, InputLimits, Tariff, Tier
 from seedream_cli.providers.tables import (
     PRO_CHEAP_PIXELS,
     SEED,
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DOLLARS_A_CREDIT: Final = Decimal("0.005")
+
+MB: Final = 1_000_000
 
 IMAGE_SIZES: Final[Mapping[str, str]] = {
     "1:1": "square_hd",
@@ -50,9 +52,18 @@ def _usd(amount: str, *, high: str = "", reference: str = "0", free: int = 0) ->
     )
 
 
+_INPUTS: Final = InputLimits(formats=frozenset({"jpeg", "png", "webp"}), max_bytes=10 * MB)
+_LAYER_INPUTS: Final = InputLimits(
+    formats=frozenset({"jpeg", "png", "webp", "bmp", "tiff", "gif"}),
+    max_bytes=30 * MB,
+    area=(262_144, 36_000_000),
+    max_ratio=16.0,
+)
+
+
 def _edits(base: Capabilities, most: int) -> Capabilities:
     """Return the twin of a text model that needs 1 to `most` reference images."""
-    return replace(base, references=(1, most), fields=base.fields | {"image_urls"})
+    return replace(base, references=(1, most), inputs=_INPUTS, fields=base.fields | {"image_urls"})
 
 
 def _on_kie(base: Capabilities, fields: frozenset[str], *, is_4: bool = False) -> Capabilities:
@@ -121,6 +132,7 @@ _LAYERS: Final = Capabilities(
     formats=("jpeg", "png"),  # of the base image; layers are PNG
     picks_format=True,
     references=(1, 1),
+    inputs=_LAYER_INPUTS,
     prompt=(0, 5000),
     tariff=_usd("0.035", high="0.07"),  # one source; perhaps for each layer
     fields=frozenset({"image_url", "size", "output_format"}),
@@ -167,6 +179,7 @@ OLDER: Final = Capabilities(
     aspects=tuple(IMAGE_SIZES),
     formats=(),
     references=(0, 1),
+    inputs=_INPUTS,
     seed=SEED,
     guidance=(1.0, 20.0),
     steps=(1, 50),

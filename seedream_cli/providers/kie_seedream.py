@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.model import Call, Purpose, Running
-from seedream_cli.providers.kie import KIE, check, checked, inputs, refresh
+from seedream_cli.providers.kie import KIE, inputs
 from seedream_cli.providers.kie_answers import done, failed, read, result, urls_in
 from seedream_cli.providers.kie_models import OLDER
 from seedream_cli.providers.reading import at, given, id_at, merge, message_at
-from seedream_cli.providers.spec import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,11 +76,7 @@ KIE_SEEDREAM: Final = replace(
     KIE,
     name="kie-seedream",
     title="KIE.ai's older Seedream endpoint",
-    dialect=Dialect(
-        submit=submit, decode=decode, poll=poll, refresh=refresh, check=check, checked=checked
-    ),
+    dialect=replace(KIE.dialect, submit=submit, decode=decode, poll=poll),
     models={"": OLDER},
     default_model=None,
-    upload_base_url=None,
-    reference_kinds=frozenset({"url"}),
 )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
 
-    from seedream_cli.model import Call, Outcome, Reply, Request
+    from seedream_cli.model import Call, LocalImage, Outcome, Reply, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,21 @@ class Tariff:
     reference: Decimal = Decimal(0)
     """For each reference image beyond the free ones."""
     free_references: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputLimits:
+    """What a reference image must be; held against local files before anything is sent."""
+
+    formats: frozenset[str]
+    max_bytes: int
+    advised_bytes: int | None = None
+    """Above it a note: an older document of the provider names this limit."""
+    min_side: int = 1
+    area: tuple[int, int] | None = None
+    """Least and greatest, in pixels."""
+    max_ratio: float | None = None
+    """Longer side to shorter side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +74,8 @@ class Capabilities:
     """The request can say which of `formats`."""
     references: tuple[int, int] = (0, 0)
     """Least and greatest number of reference images."""
+    inputs: InputLimits | None = None
+    """None: not documented."""
     max_inputs_and_outputs: int | None = None
     max_series: int = 1
     """Greatest set of related pictures in one request; 1: no sets."""
@@ -103,6 +120,8 @@ class Dialect:
     """Raises `UnreadableReply` for anything it has no reading for, and nothing else."""
     poll: Callable[[str], Call] | None = None
     """None: the API answers its submit with the result."""
+    upload: Callable[[LocalImage], Call] | None = None
+    """Takes a local reference image to a URL; decodes to `Done`. None: inline, or URLs only."""
     refresh: Callable[[str], Call] | None = None
     """Asks for a fresh download URL in exchange for a result URL; decodes to `Done`."""
     check: Callable[[], Call] | None = None
