@@ -33,17 +33,17 @@ from seedream_cli.model import (
     Running,
     State,
 )
+from seedream_cli.streaming import Hearing, image_of, share
 from seedream_cli.transport import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from seedream_cli.clock import Clock
     from seedream_cli.errors import SeedreamError
     from seedream_cli.events import Event
     from seedream_cli.ledger import Ledger
-    from seedream_cli.model import Call, Job, Money, Outcome, Profile, RemoteImage
+    from seedream_cli.model import Call, Job, Outcome, Profile
     from seedream_cli.providers.spec import Provider
     from seedream_cli.saving import Saver
     from seedream_cli.transport import Transport
@@ -150,22 +150,40 @@ class Engine:
     # -- submit --------------------------------------------------------------------------------
 
     def _submit(self, job: Job, step: Step) -> Step | None:
-        provider = self.providers[job.provider]
-        header = provider.client_id_header
+        call = self.calls[job.id]
         try:
+            if call.is_stream:
+                return self._listen(job, call, step)
             reply = self.transport.send(
                 self.account(job),
-                self.calls[job.id],
-                self._submit_limits(provider),
+                call,
+                self._submit_limits(job),
                 on_first_byte=lambda: self._begin(job),
-                headers={header: f"seedream-{job.id}"} if header else {},
+                headers=self._names(job),
             )
         except Unsent as error:
             return self._later(job, step, Problem("unreachable", error.message))
         except OutcomeUnknown as error:
-            self.lose(self.ledger.job(job.id), error.message)
-            return None
+            return self._next(self.lose(self.ledger.job(job.id), error.message))
         return self._hear(self.ledger.job(job.id), reply, step)
+
+    def _listen(self, job: Job, call: Call, step: Step) -> Step | None:
+        """Submit a set: each image is stored and fetched as its event comes."""
+        with self.transport.listen(
+            self.account(job),
+            call,
+            self._submit_limits(job),
+            on_first_byte=lambda: self._begin(job),
+            headers=self._names(job),
+        ) as heard:
+            sent = self.ledger.job(job.id)
+            if not heard.is_stream:
+                return self._hear(sent, heard.whole(), step)
+            return self._next(self.hearing.follow(sent, heard))
+
+    def _names(self, job: Job) -> dict[str, str]:
+        header = self.providers[job.provider].client_id_header
+        return {header: f"seedream-{job.id}"} if header else {}
 
     def _begin(self, job: Job) -> None:
         """Spend. The transport calls this just before the first byte leaves; nothing else does."""
@@ -174,11 +192,22 @@ class Engine:
         is_polled = self.providers[job.provider].dialect.poll is not None
         self.notify(JobChanged(job=sending, word="sending" if is_polled else "generating"))
 
-    def _submit_limits(self, provider: Provider) -> Limits:
-        if provider.dialect.poll is not None:
+    def _submit_limits(self, job: Job) -> Limits:
+        if self.providers[job.provider].dialect.poll is not None:
             return Limits(read=120.0, total=180.0)
         read = max(600.0, self.timing.timeout)
-        return Limits(read=read, total=read + 60.0)
+        return Limits(read=read, total=read + 60.0 * job.expected)
+
+    @property
+    def hearing(self) -> Hearing:
+        """What follows the event stream of a set."""
+        return Hearing(
+            ledger=self.ledger,
+            saver=self.saver,
+            notify=self.notify,
+            providers=self.providers,
+            now=self.clock.now,
+        )
 
     def _hear(self, job: Job, reply: Reply, step: Step) -> Step | None:
         """Store a submit's answer raw, then read it."""
@@ -242,7 +271,10 @@ class Engine:
             f"look at {provider.charges_page}, then: seedream status {job.id} --adopt TASK_ID|URL,"
             " --not-charged or --write-off",
         )
-        job = self.ledger.move(job, State.UNKNOWN, problem=problem, request_id=request_id)
+        cost = share(job.price, job.images, job.expected) if job.images else None
+        job = self.ledger.move(
+            job, State.UNKNOWN, problem=problem, request_id=request_id, cost=cost
+        )
         self.notify(JobChanged(job=job))
         return job
 
@@ -347,13 +379,13 @@ class Engine:
         """Write down where the images are, before any of them is fetched."""
         lifetime = self.providers[job.provider].url_lifetime
         lapses = self.clock.now() + lifetime if lifetime else None
-        images = [_image(job, remote, lapses) for remote in done.images]
+        images = [image_of(job, remote, lapses) for remote in done.images]
         return self.ledger.move(
             job,
             State.READY,
             task_id=done.task_id,
             request_id=done.request_id or request_id,
-            cost=done.cost or _share(job.price, sum(not i.problem for i in images), job.expected),
+            cost=done.cost or share(job.price, images, job.expected),
             images=images,
         )
 
@@ -413,22 +445,3 @@ class Engine:
 
 def _is_waiting(image: Image) -> bool:
     return image.saved_at is None and image.problem is None
-
-
-def _share(price: Money | None, made: int, expected: int) -> Money | None:
-    """Estimate what the pictures that were made cost: the missing ones are not billed."""
-    if price is None or made == expected:
-        return price
-    return replace(price, amount=price.amount * made / expected)
-
-
-def _image(job: Job, remote: RemoteImage, lapses: datetime | None) -> Image:
-    return Image(
-        job=job.id,
-        index=remote.index,
-        n=job.first_n + remote.index - 1,
-        url=remote.url,
-        expires_at=remote.expires_at or lapses,
-        problem=remote.problem,
-        name=remote.name,
-    )

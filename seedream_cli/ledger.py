@@ -251,7 +251,7 @@ class Ledger:
     def store(self, job_id: str, reply: Reply) -> None:
         """Keep an answer raw, before anybody reads it; of polls only the newest."""
         with self._write() as connection:
-            if reply.purpose is not Purpose.SUBMIT:
+            if reply.purpose not in {Purpose.SUBMIT, Purpose.EVENT}:
                 connection.execute(
                     "DELETE FROM answers WHERE job = ? AND purpose = ?", (job_id, reply.purpose)
                 )
@@ -432,6 +432,21 @@ class Ledger:
             Reply(purpose=purpose, status=status, headers=json.loads(headers), body=body)
             for status, headers, body in rows
         ]
+
+    def last_answer(self, job_id: str) -> Reply | None:
+        """Return the answer to a job's newest attempt; None where none was stored.
+
+        The 429 that an earlier attempt got says nothing of the one after it.
+        """
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT count(*) FROM attempts WHERE job = ? AND ending = 'busy'", (job_id,)
+                )
+                .fetchall()
+            )
+        return next(iter(self.answers(job_id, Purpose.SUBMIT)[rows[0][0] :]), None)
 
     def newest_runs(self, count: int) -> list[str]:
         """Return the newest runs that saved a picture, batches left out."""

@@ -49,6 +49,8 @@ class Purpose(StrEnum):
     UPLOAD = "upload"
     REFRESH = "refresh"
     CHECK = "check"
+    EVENT = "event"
+    """One event of a submit that answers as a stream."""
 
 
 class Secret:
@@ -289,6 +291,11 @@ class Busy:
     problem: Problem
     retry_after: float | None = None
     """Seconds, where the provider gave a usable number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A stream says that it is over."""
 
 
 Outcome = Running | Done | Failed | Refused | Busy

@@ -22,6 +22,7 @@ class Owner:
         self.name = name
         self._folder = folder
         self._folders: set[str] = set()
+        self._is_kept = False
         self._path = folder / f"{name}.lock"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -59,10 +60,15 @@ class Owner:
             return []
         return [os.fsdecode(folder) for folder in text.split(b"\0") if folder]
 
+    def keep(self) -> None:
+        """Leave the lock file at the end: a thread that is still at work may leave temp files."""
+        self._is_kept = True
+
     def release(self) -> None:
-        """Give the lock back: nothing of this process is under way any more."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+        """Give the lock back; whoever comes next buries us if something was still under way."""
+        if not self._is_kept:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
         with contextlib.suppress(OSError):
             os.close(self._file)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seedream_cli.errors import StorageError
-from seedream_cli.model import Charge, Problem, Purpose, State
+from seedream_cli.model import Charge, Problem, State
 
 if TYPE_CHECKING:
     from seedream_cli.engine import Engine
@@ -27,7 +27,12 @@ def settle_estates(engine: Engine, files: Files, owner: Owner) -> None:
             if not is_ours:
                 continue
             for job in engine.ledger.jobs("owner = ? AND state IN ('planned', 'sending')", (name,)):
-                _settle(engine, job)
+                conclude(
+                    engine,
+                    job,
+                    "the process was killed while it was sending",
+                    "its process died before anything was sent",
+                )
             files.sweep(owner.folders_of(name), is_dead=name.__eq__)
             owner.bury(name)
 
@@ -39,24 +44,22 @@ def waiting(engine: Engine, owner: Owner) -> list[Job]:
     return [job for job in jobs if job.owner in dead]
 
 
-def _settle(engine: Engine, job: Job) -> None:
+def conclude(engine: Engine, job: Job, reason: str, unsent: str) -> None:
+    """End a job that nobody submits any more: closed if nothing was sent, else what came of it.
+
+    `reason` is why no answer was stored, `unsent` why nothing was sent.
+    """
     try:
+        if job.state is State.SENDING:
+            answer = engine.ledger.last_answer(job.id)
+            if answer is None:
+                engine.lose(job, reason)
+                return
+            job, _ = engine.settle(job, answer)
         if job.state is State.PLANNED:
-            _close(engine, job)
-            return
-        answers = engine.ledger.answers(job.id, Purpose.SUBMIT)
-        if not answers:
-            engine.lose(job, "the process was killed while it was sending")
-            return
-        job, _ = engine.settle(job, answers[-1])
-        if job.state is State.PLANNED:
-            _close(engine, job)
+            problem = Problem("interrupted", unsent)
+            engine.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
     except StorageError as error:
         # Someone else was quicker: the guard of the ledger held.
         if "no longer" not in error.message:
             raise
-
-
-def _close(engine: Engine, job: Job) -> None:
-    problem = Problem("interrupted", "its process died before anything was sent")
-    engine.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)

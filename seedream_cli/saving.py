@@ -122,9 +122,11 @@ class Saver:
 
     def _inline(self, job: Job, image: Image) -> str:
         """Read an inline image again from the stored answer; it is kept nowhere else."""
-        decode = self.providers[job.provider].dialect.decode
-        for reply in self.ledger.answers(job.id, Purpose.SUBMIT):
-            outcome = decode(reply)
+        dialect = self.providers[job.provider].dialect
+        heard = [dialect.decode(reply) for reply in self.ledger.answers(job.id, Purpose.SUBMIT)]
+        events = self.ledger.answers(job.id, Purpose.EVENT) if dialect.event else []
+        said = [dialect.event(reply.body) for reply in events if dialect.event]
+        for outcome in (*heard, *said):
             if isinstance(outcome, Done):
                 for remote in outcome.images:
                     if remote.index == image.index and remote.data is not None:

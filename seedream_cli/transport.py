@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of a submit's answer, which may hold images inline."""
+MAX_STREAM = 16 * MAX_ANSWER
 MAX_OTHER_ANSWER = 8 * 1024 * 1024
 MAX_IMAGE = 512 * 1024 * 1024
 MAX_REDIRECTS = 3
@@ -85,13 +86,14 @@ class _Wire:
         self._on_first_byte = on_first_byte
         self._is_public_only = is_public_only
         self._refusal: Exception | None = None
+        self._stream: object = None
         self.asked: bytes | None = None
         self.heard: bytes | None = None
         """Bodies, where somebody may want to see them."""
 
     def __call__(self, event: str, info: Mapping[str, object]) -> None:
         if event in _CONNECTED:
-            stream = info["return_value"]
+            self._stream = stream = info["return_value"]
             self.leash.hold(stream.get_extra_info("socket"))  # type: ignore[attr-defined]
             if self._is_public_only:
                 _check_peer(str(stream.get_extra_info("server_addr")[0]))  # type: ignore[attr-defined]
@@ -112,16 +114,20 @@ class _Wire:
             self._refusal = error
             raise
 
+    def end(self) -> None:
+        """Let the connection go: httpcore leaves it open when its handshake fails."""
+        self.leash.drop()
+        if self._stream is not None:
+            self._stream.close()  # type: ignore[attr-defined]
+
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
         """Turn whatever HTTP can raise into one of the two endings that matter."""
-        import httpx
-
         try:
             yield
         except SeedreamError:
             raise
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+        except _breakages() as error:
             if error is self._refusal:
                 raise
             reason = str(error).strip() or type(error).__name__
@@ -141,6 +147,59 @@ class _Wire:
                 if received > cap:
                     raise OutcomeUnknown(f"the answer is larger than {cap // 1024 // 1024} MiB")
                 yield chunk
+
+
+def _breakages() -> tuple[type[Exception], ...]:
+    """Return what a broken exchange raises; httpcore lets a SOCKS proxy's mistakes through raw."""
+    import httpx
+
+    known = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError)
+    try:
+        from socksio.exceptions import SOCKSError
+    except ImportError:
+        return known
+    return (*known, SOCKSError)
+
+
+class Heard:
+    """An answer on its way: whole, or chunk by chunk where it is a stream."""
+
+    def __init__(
+        self, profile: Profile, purpose: Purpose, response: httpx.Response, wire: _Wire
+    ) -> None:
+        """Wrap an open response."""
+        self._profile = profile
+        self._purpose = purpose
+        self._response = response
+        self._wire = wire
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the server answers as an event stream."""
+        kind = self._response.headers.get("content-type", "")
+        return self._response.status_code == HTTP_OK and kind.startswith("text/event-stream")
+
+    @property
+    def has_visible_end(self) -> bool:
+        """Whether a clean end can be told from a cut."""
+        headers = self._response.headers
+        return "chunked" in headers.get("transfer-encoding", "") or "content-length" in headers
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body as it comes; raise `OutcomeUnknown` when it is cut."""
+        return self._wire.read(self._response.iter_bytes(), MAX_STREAM)
+
+    def event(self, data: bytes) -> Reply:
+        """Return one event of the stream as it is stored."""
+        return _without_key(self._profile, Purpose.EVENT, self._response, data)
+
+    def whole(self) -> Reply:
+        """Read the body to its end."""
+        cap = MAX_ANSWER if self._purpose is Purpose.SUBMIT else MAX_OTHER_ANSWER
+        heard = b"".join(self._wire.read(self._response.iter_bytes(), cap))
+        reply = _without_key(self._profile, self._purpose, self._response, heard)
+        self._wire.heard = reply.body
+        return reply
 
 
 class Transport:
@@ -183,6 +242,22 @@ class Transport:
         Raises `Unsent` when provably nothing had left, `OutcomeUnknown` when something had and no
         whole answer came, and lets through what `on_first_byte` raises (nothing has left then).
         """
+        with self.listen(
+            profile, call, limits, on_first_byte=on_first_byte, headers=headers
+        ) as heard:
+            return heard.whole()
+
+    @contextlib.contextmanager
+    def listen(
+        self,
+        profile: Profile,
+        call: Call,
+        limits: Limits,
+        *,
+        on_first_byte: Callable[[], None] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Heard]:
+        """Send one call and hear its answer as it comes; raises as `send` does."""
         base = profile.base_url
         if call.purpose is Purpose.UPLOAD and profile.upload_base_url:
             base = profile.upload_base_url
@@ -192,13 +267,9 @@ class Transport:
             own["Content-Type"] = media_type
         wire = _Wire(_host(base), limits, on_first_byte)
         wire.asked = body if call.file is None else None
-        cap = MAX_ANSWER if call.purpose is Purpose.SUBMIT else MAX_OTHER_ANSWER
         url = base + call.path
         with self._opened(wire, limits, call.method, url, own, call.query, body) as response:
-            heard = b"".join(wire.read(response.iter_bytes(), cap))
-            reply = _without_key(profile, call.purpose, response, heard)
-            wire.heard = reply.body
-            return reply
+            yield Heard(profile, call.purpose, response, wire)
 
     @contextlib.contextmanager
     def fetch(self, url: str, limits: Limits, *, is_loopback_ok: bool) -> Iterator[Download]:
@@ -248,7 +319,7 @@ class Transport:
                 status = response.status_code
                 yield response
         finally:
-            wire.leash.drop()
+            wire.end()
             if self._observe is not None:
                 seconds, path = time.monotonic() - started, urlsplit(url).path
                 self._observe(
@@ -297,6 +368,8 @@ class Transport:
         return url, {}
 
     def _client(self, proxy: str | None, *, is_tls: bool) -> httpx.Client:
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
         import httpx
 
         key = (proxy, is_tls)
@@ -307,6 +380,7 @@ class Transport:
                     proxy=self._proxy(proxy),
                     trust_env=False,
                     follow_redirects=False,
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
                     verify=self._context() if is_tls else False,
                     limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
                 )

@@ -46,6 +46,7 @@ def generate(
     json: o.Json = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = 0,
+    series: o.Series = None,
     seed: o.Seed = None,
     guidance: o.Guidance = None,
     steps: o.Steps = None,

@@ -72,6 +72,15 @@ Verbose = Annotated[
     ),
 ]
 
+Series = Annotated[
+    int | None,
+    typer.Option(
+        "--series",
+        metavar="N",
+        help="One request for a set of up to N related pictures; say the number in the prompt.",
+        rich_help_panel=MORE,
+    ),
+]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", rich_help_panel=MORE)]
 Guidance = Annotated[float | None, typer.Option("--guidance", metavar="X", rich_help_panel=MORE)]
 Steps = Annotated[int | None, typer.Option("--steps", metavar="N", rich_help_panel=MORE)]

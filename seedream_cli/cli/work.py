@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from seedream_cli import price
 from seedream_cli.cli import render
 from seedream_cli.crew import Crew, Inbox, Signalled
-from seedream_cli.errors import StorageError, gravest
+from seedream_cli.errors import gravest
 from seedream_cli.model import Charge, Problem, State
+from seedream_cli.recovery import conclude
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,8 +93,12 @@ def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> R
         on_signal=signals.seconds_left,
     )
     steps = [step for step in map(engine.first_step, jobs) if step is not None]
-    with observer:
-        crew.run(steps)
+    try:
+        with observer:
+            crew.run(steps)
+    finally:
+        if crew.under_way:
+            world.owner.keep()
     if crew.is_stopping:
         _put_down(engine, [job.id for job in jobs])
     return Report(
@@ -107,20 +112,14 @@ def _put_down(engine: Engine, job_ids: Sequence[str]) -> None:
     """Write down where a signal left the jobs of this command."""
     stopped = Problem("interrupted", "a signal stopped it")
     for job_id in job_ids:
-        job = engine.ledger.job(job_id)
-        try:
-            match job.state:
-                case State.PLANNED:
-                    engine.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=stopped)
-                case State.SENDING:
-                    engine.lose(job, "a signal came before the provider's answer")
-                case State.RUNNING | State.READY:
-                    engine.problems.setdefault(job_id, stopped)
-                case _:
-                    pass
-        except StorageError:
-            # Its answer arrived in this very moment and was written down by the step under way.
-            continue
+        conclude(
+            engine,
+            engine.ledger.job(job_id),
+            "a signal came before the provider's answer",
+            stopped.message,
+        )
+        if engine.ledger.job(job_id).state in {State.RUNNING, State.READY}:
+            engine.problems.setdefault(job_id, stopped)
 
 
 def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_wait: bool) -> int:

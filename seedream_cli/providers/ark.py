@@ -13,6 +13,7 @@ from seedream_cli.model import (
     Call,
     Charge,
     Done,
+    Ended,
     Failed,
     Problem,
     Purpose,
@@ -30,9 +31,11 @@ from seedream_cli.providers.reading import (
     message_at,
     one_or_list,
     opened,
+    parse,
     pictures,
     str_at,
     unread,
+    whole_at,
 )
 from seedream_cli.providers.spec import Dialect, Provider, RateLimit
 
@@ -69,12 +72,36 @@ def submit(request: Request) -> Call:
     if request.series is not None and (model is None or model.max_series > 1):
         body["sequential_image_generation"] = "auto"
         body["sequential_image_generation_options"] = {"max_images": request.series}
+        body["stream"] = True
+    body = merge(body, request.extra)
     return Call(
         purpose=Purpose.SUBMIT,
         method="POST",
         path="/images/generations",
-        body=merge(body, request.extra),
+        body=body,
+        is_stream=body.get("stream") is True,
     )
+
+
+def event(data: bytes) -> Done | Failed | Ended | None:
+    """Read one event of a streamed set; its images are numbered from 1, the wire's from 0."""
+    if data.strip() == b"[DONE]":
+        return Ended()
+    said = parse(data)
+    kind, index = str_at(said, "type") or "", whole_at(said, "image_index")
+    if kind == "image_generation.completed":
+        return Ended()
+    code = str_at(said, "error", "code")
+    problem = _problem(OK, code, message_at(said, "error", "message") or "") if code else None
+    if index is None:
+        return Failed(problem=problem) if problem else None
+    if kind == "image_generation.partial_failed" or problem:
+        lost = problem or Problem("provider_failed", "the provider did not make this image")
+        return Done(images=(RemoteImage(index=index + 1, problem=lost),))
+    if kind == "image_generation.partial_succeeded":
+        (image,) = pictures([said], _item_problem, _image) or (None,)
+        return Done(images=(replace(image, index=index + 1),)) if image else None
+    return None
 
 
 def decode(reply: Reply) -> Outcome:
@@ -166,7 +193,7 @@ ARK: Final = Provider(
     key_env=("ARK_API_KEY",),
     docs="https://www.volcengine.com/docs/82379/1541523",
     charges_page="https://console.volcengine.com/finance/bill",
-    dialect=Dialect(submit=submit, decode=decode, check=check, checked=checked),
+    dialect=Dialect(submit=submit, decode=decode, event=event, check=check, checked=checked),
     models=ARK_MODELS,
     default_model="doubao-seedream-4-5-251128",
     url_lifetime=timedelta(hours=24),

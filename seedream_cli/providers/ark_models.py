@@ -22,7 +22,9 @@ from seedream_cli.providers.tables import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SETS: Final = frozenset({"sequential_image_generation", "sequential_image_generation_options"})
+_SETS: Final = frozenset(
+    {"sequential_image_generation", "sequential_image_generation_options", "stream"}
+)
 _LAYERS: Final = frozenset({"background", "layer_decomposition", "optimize_prompt_options"})
 
 
@@ -75,10 +77,9 @@ def _tariff(currency: str, *amounts: str, reference: str = "0", free: int = 0) -
 
 
 # 5.x but lite answer 400 to the fields of sets even when they say `disabled` (LZ, APIYI, 2026).
-_SINGLE: Final = _SETS | {"stream"}
-_5_5: Final = _on_ark(SEEDREAM_5_5, (0, 10), fields=_LAYERS, rejects=_SINGLE)
-_5_PRO: Final = _on_ark(SEEDREAM_5_PRO, (0, 10), fields=_LAYERS, rejects=_SINGLE)
-_5_FLASH: Final = _on_ark(SEEDREAM_5_FLASH, (0, 10), fields=_LAYERS, rejects=_SINGLE)
+_5_5: Final = _on_ark(SEEDREAM_5_5, (0, 10), fields=_LAYERS, rejects=_SETS)
+_5_PRO: Final = _on_ark(SEEDREAM_5_PRO, (0, 10), fields=_LAYERS, rejects=_SETS)
+_5_FLASH: Final = _on_ark(SEEDREAM_5_FLASH, (0, 10), fields=_LAYERS, rejects=_SETS)
 _5_LITE: Final = _on_ark(
     SEEDREAM_5_LITE, (0, 14), fields=_SETS | {"tools", "optimize_prompt_options"}, max_series=15
 )

@@ -109,6 +109,8 @@ def _good_news(purpose: Purpose, said: Mapping[str, object], record: Record) -> 
             places = (data, *(at(data, key) for key in ("downloadUrl", "fileUrl", "url")))
             url = next(filter(None, map(web_url, places)), None)
             return Done(images=(RemoteImage(index=1, url=url),)) if url else None
+        case Purpose.EVENT:
+            return None
 
 
 def _unfinished(said: Mapping[str, object]) -> Running | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import timedelta
 
-    from seedream_cli.model import Call, LocalImage, Outcome, Reply, Request
+    from seedream_cli.model import Call, Done, Ended, Failed, LocalImage, Outcome, Reply, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +126,8 @@ class Dialect:
     """Asks for a fresh download URL in exchange for a result URL; decodes to `Done`."""
     check: Callable[[], Call] | None = None
     """A free call that proves a key."""
+    event: Callable[[bytes], Done | Failed | Ended | None] | None = None
+    """Reads one event of a streamed submit; None: it says nothing. Raises `UnreadableReply`."""
     checked: Callable[[Reply], str] | None = None
     """What a good answer to `check` says, in words (`5916.25 credits`)."""
 

@@ -58,6 +58,7 @@ GOLDEN: list[tuple[str, Request, str, dict[str, object]]] = [
             "output_format": "png",
             "sequential_image_generation": "auto",
             "sequential_image_generation_options": {"max_images": 4},
+            "stream": True,
         },
     ),
     (
@@ -110,6 +111,7 @@ GOLDEN: list[tuple[str, Request, str, dict[str, object]]] = [
             "output_format": "png",
             "sequential_image_generation": "auto",
             "sequential_image_generation_options": {"max_images": 2},
+            "stream": True,
         },
     ),
     (
@@ -344,7 +346,10 @@ def test_submit_is_written_as_documented(
 ) -> None:
     """A request becomes the very body that the provider's document shows for it."""
     call = PROVIDERS[name].dialect.submit(request_)
-    assert call == Call(purpose=Purpose.SUBMIT, method="POST", path=path, body=body)
+    is_stream = body.get("stream") is True
+    assert call == Call(
+        purpose=Purpose.SUBMIT, method="POST", path=path, body=body, is_stream=is_stream
+    )
 
 
 EVERYTHING = Request(

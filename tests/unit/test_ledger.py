@@ -490,6 +490,36 @@ def test_of_polls_the_newest_is_kept(ledger: Ledger, make_job: MakeJob) -> None:
     assert [found.body for found in ledger.answers("0000bbbb", Purpose.POLL)] == [b"other"]
 
 
+def test_the_last_answer_is_that_of_the_newest_attempt(ledger: Ledger, make_job: MakeJob) -> None:
+    """What a busy provider said to an earlier attempt is never taken for the answer to a later."""
+    ledger.plan([make_job()])
+    replies = [
+        Reply(purpose=Purpose.SUBMIT, status=status, headers={}, body=b"") for status in (429, 200)
+    ]
+    assert ledger.last_answer("0000aaaa") is None
+    ledger.begin("0000aaaa")
+    assert ledger.last_answer("0000aaaa") is None
+    ledger.store("0000aaaa", replies[0])
+    assert ledger.last_answer("0000aaaa") == replies[0]
+    ledger.move(ledger.job("0000aaaa"), State.PLANNED)
+    ledger.begin("0000aaaa")
+    assert ledger.last_answer("0000aaaa") is None
+    ledger.store("0000aaaa", replies[1])
+    assert ledger.last_answer("0000aaaa") == replies[1]
+
+
+def test_an_upload_is_remembered_while_it_lives(ledger: Ledger) -> None:
+    """The newest address of the same bytes at the same origin is used again, until it is old."""
+    first, second = "https://cdn.example.com/1", "https://cdn.example.com/2"
+    ledger.put_upload("https://api.example.com", "d" * 64, first)
+    ledger.put_upload("https://api.example.com", "d" * 64, second)
+    earlier = NOW - timedelta(days=1)
+    assert ledger.upload("https://api.example.com", "d" * 64, earlier) == second
+    assert ledger.upload("https://api.example.com", "d" * 64, NOW) is None
+    assert ledger.upload("https://api.example.com", "e" * 64, earlier) is None
+    assert ledger.upload("https://api.example.org", "d" * 64, earlier) is None
+
+
 def test_jobs_are_listed_newest_first(ledger: Ledger, make_job: MakeJob) -> None:
     """The order is that of planning; a limit takes the newest, a condition chooses."""
     ids = ["0000zzzz", "0000aaaa", "0000mmmm"]
@@ -753,7 +783,7 @@ def test_a_newer_ledger_is_read_and_never_written(used: Path, make_job: MakeJob)
         assert ledger.is_read_only
         (job,) = ledger.jobs()
         assert job == make_job()
-        for write in writes(ledger, job):
+        for write in writes(ledger, job).values():
             with pytest.raises(StorageError, match="newer"):
                 write()
     assert used.read_bytes() == before
@@ -766,39 +796,36 @@ def test_the_current_version_is_marked(ledger: Ledger, path: Path) -> None:
     assert cells(path, "PRAGMA user_version") == [(len(SCHEMA),)]
 
 
-def writes(ledger: Ledger, job: Job) -> list[Callable[[], object]]:
+def writes(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
     """Return a call of every public method that writes."""
     reply = Reply(purpose=Purpose.SUBMIT, status=200, headers={}, body=b"{}")
-    return [
-        lambda: ledger.plan([replace(job, id="0000bbbb")]),
-        lambda: ledger.begin(job.id),
-        lambda: ledger.store(job.id, reply),
-        lambda: ledger.move(job, State.CLOSED),
-        lambda: ledger.put_output(job, {}),
-        lambda: ledger.put_image(Image(job=job.id, index=1, n=1)),
-    ]
+    return {
+        "plan": lambda: ledger.plan([replace(job, id="0000bbbb")]),
+        "begin": lambda: ledger.begin(job.id),
+        "store": lambda: ledger.store(job.id, reply),
+        "move": lambda: ledger.move(job, State.CLOSED),
+        "put_output": lambda: ledger.put_output(job, {}),
+        "put_image": lambda: ledger.put_image(Image(job=job.id, index=1, n=1)),
+        "put_upload": lambda: ledger.put_upload(job.origin, "d" * 64, "https://cdn.example.com/1"),
+    }
 
 
-def reads(ledger: Ledger, job: Job) -> list[Callable[[], object]]:
+def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
     """Return a call of every public method that reads."""
-    return [
-        lambda: ledger.job(job.id),
-        ledger.jobs,
-        lambda: ledger.answers(job.id, Purpose.SUBMIT),
-        lambda: ledger.newest_runs(1),
-    ]
+    return {
+        "job": lambda: ledger.job(job.id),
+        "jobs": ledger.jobs,
+        "answers": lambda: ledger.answers(job.id, Purpose.SUBMIT),
+        "last_answer": lambda: ledger.last_answer(job.id),
+        "newest_runs": lambda: ledger.newest_runs(1),
+        "upload": lambda: ledger.upload(job.origin, "d" * 64, NOW),
+    }
 
 
 def test_every_method_is_tried_here(ledger: Ledger, make_job: MakeJob) -> None:
     """The two lists above name all public methods but close()."""
-    public = {name for name in vars(Ledger) if not name.startswith("_")} - {"close"}
-    code = [
-        call.__code__.co_names for call in writes(ledger, make_job()) if hasattr(call, "__code__")
-    ]
-    code += [
-        call.__code__.co_names for call in reads(ledger, make_job()) if hasattr(call, "__code__")
-    ]
-    assert public - {name for names in code for name in names} == {"jobs"}
+    public = {name for name in vars(Ledger) if not name.startswith("_")}
+    assert public == {*writes(ledger, make_job()), *reads(ledger, make_job()), "close"}
 
 
 def test_a_closed_ledger_is_a_storage_error(ledger: Ledger, make_job: MakeJob) -> None:
@@ -806,7 +833,7 @@ def test_a_closed_ledger_is_a_storage_error(ledger: Ledger, make_job: MakeJob) -
     job = make_job()
     ledger.plan([job])
     ledger.close()
-    for call in writes(ledger, job) + reads(ledger, job):
+    for call in (writes(ledger, job) | reads(ledger, job)).values():
         with pytest.raises(StorageError):
             call()
 
@@ -816,7 +843,7 @@ def test_damage_midway_is_a_storage_error(ledger: Ledger, path: Path, make_job: 
     job = make_job()
     ledger.plan([job])
     path.write_bytes(b"\xff" * path.stat().st_size)
-    for call in writes(ledger, job) + reads(ledger, job):
+    for call in (writes(ledger, job) | reads(ledger, job)).values():
         with pytest.raises(StorageError):
             call()
 
