@@ -1,4 +1,4 @@
-"""The README's tables are made from the code; SEEDREAM_UPDATE_README=1 writes them anew."""
+"""The README's tables are made from the code; UPDATE_README=1 writes them anew."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def test_the_tables_are_those_of_the_code() -> None:
         pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         assert pattern.search(made), name
         made = pattern.sub(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", made)  # type: ignore[misc]
-    if os.environ.get("SEEDREAM_UPDATE_README"):
+    if os.environ.get("UPDATE_README"):
         README.write_text(made, encoding="utf-8")
-    assert made == text or os.environ.get("SEEDREAM_UPDATE_README")
+    assert made == text or os.environ.get("UPDATE_README")
 
 
 def test_every_exit_code_is_explained() -> None:
