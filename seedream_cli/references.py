@@ -99,10 +99,8 @@ class Gatherer:
         """Use the provider's own URL while it lives and the provider is the same, else the file."""
         source = f"job:{job.id}.{image.index}"
         lapses = image.expires_at or job.created_at + UNDOCUMENTED_LIFETIME
-        is_same = (job.origin, job.sandbox) == (
-            origin(self._profile.base_url),
-            self._profile.sandbox,
-        )
+        here = self._profile
+        is_same = job.provider == here.provider and job.origin == origin(here.base_url)
         if image.url and is_same and lapses - URL_MARGIN > self._now:
             return Gathered(source=source, url=image.url, digest=image.sha256 or "")
         if image.path is None or not Path(image.path).is_file():

@@ -388,6 +388,20 @@ def _pour(report: work.Report, stdout: Stdout) -> None:
                 held.unlink(missing_ok=True)
 
 
+def _shortened(value: object) -> object:
+    """Return a body for people: inline images by their size, not their bytes."""
+    match value:
+        case str() if value.startswith("data:") and "," in value:
+            head, _, data = value.partition(",")
+            return f"{head},… ({len(data) * 3 // 4} bytes)"
+        case dict():
+            return {key: _shortened(each) for key, each in value.items()}
+        case list():
+            return [_shortened(each) for each in value]
+        case _:
+            return value
+
+
 def _rehearse(
     profile: Profile,
     provider: Provider,
@@ -402,7 +416,7 @@ def _rehearse(
     for request in requests:
         call = provider.dialect.submit(request)
         money = price.estimate(resolved.capabilities, request)
-        url = profile.base_url + call.path
+        url, body = profile.base_url + call.path, _shortened(call.body)
         if asked.json:
             stdout.json(
                 {
@@ -412,7 +426,7 @@ def _rehearse(
                     "profile": profile.name,
                     "method": call.method,
                     "url": url,
-                    "body": call.body,
+                    "body": body,
                     "price": {**price.as_json(money), "estimated": True} if money else None,
                 }
             )
@@ -420,6 +434,6 @@ def _rehearse(
         import json
 
         stdout.line(f"{call.method} {url}")
-        stdout.line(json.dumps(call.body, ensure_ascii=False, indent=2))
+        stdout.line(json.dumps(body, ensure_ascii=False, indent=2))
         stdout.line(f"about {price.show(money)}" if money else "price not known")
     return 0

@@ -69,7 +69,7 @@ class Plain:
         """Write what is worth a line."""
         text = _line(event, self._verbose)
         if text and not (isinstance(event, JobChanged) and self._is_stale(event.job.id, text)):
-            self.say(text)
+            self.say(text, is_error=_is_warning(event))
 
     def _is_stale(self, job_id: str, text: str) -> bool:
         """Tell whether a job has said the same within the last minute."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -58,6 +59,22 @@ def _truncated(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> An
     return replace(reply, cut_at=len(reply.body) // 2)
 
 
+def _cut(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+    """Break a stream off after half of its images; other answers in the middle of their body."""
+    images = len(reply.events) - _ENDINGS
+    return replace(reply, cut_at=images // 2 if reply.events else len(reply.body) // 2)
+
+
+def _partial(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer | None:
+    """Let the second image of a streamed set fail; the others are made."""
+    if len(reply.events) <= 1 + _ENDINGS:
+        return None
+    pause, content = reply.events[1]
+    failed = content.replace(b"partial_succeeded", b"partial_failed")
+    failed = re.sub(rb'"url": ?"[^"]*"', b'"error": ' + _UNSEEMLY, failed)
+    return replace(reply, events=(reply.events[0], (pause, failed), *reply.events[2:]))
+
+
 def _webpage(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
     return Answer(
         headers={"content-type": "text/html; charset=utf-8"},
@@ -68,6 +85,12 @@ def _webpage(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answ
 
 
 _SUBMIT: Final = Where.SUBMIT
+_ENDINGS: Final = 2
+"""Events of a stream behind its images: `completed` and `[DONE]`."""
+_UNSEEMLY: Final = (
+    b'{"code": "OutputImageSensitiveContentDetected", "message": "The output image may contain'
+    b' sensitive information."}'
+)
 
 FAULTS: Final = {
     fault.name: fault
@@ -86,6 +109,8 @@ FAULTS: Final = {
         ),
         Fault(name="fail", where=_SUBMIT, help="accepted, then failed", fate=Fate.FAILED),
         Fault(name="truncate", where=Where.IMAGE, help="half an image", bend=_truncated),
+        Fault(name="cut", where=_SUBMIT, help="charged, then cut in the middle", bend=_cut),
+        Fault(name="partial", where=_SUBMIT, help="an image of a set fails", bend=_partial),
         Fault(name="html", where=_SUBMIT, help="charged, then a web page", bend=_webpage),
     )
 }

@@ -197,8 +197,8 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _stream(self, reply: Answer) -> None:
         self._head(reply, {"Transfer-Encoding": "chunked"})
-        for pause, content in reply.events:
-            if self.server.sandbox.closing.wait(pause):
+        for number, (pause, content) in enumerate(reply.events):
+            if self.server.sandbox.closing.wait(pause) or number == reply.cut_at:
                 return self._drop()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(content), content))
             self.wfile.flush()
