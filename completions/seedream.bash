@@ -9,16 +9,17 @@
 
 # >>> made from the app: python -m seedream_cli.cli.completion completions
 _seedream_command() {
-    commands='' positions=() more='' rows=()
     case $1 in
     '')
-        commands='generate edit status download providers'
+        commands='generate edit status download providers' more=
+        positions=()
         rows=(
             '-V|--version'
-            '--help|-h'
+            '-h|--help'
         )
         ;;
     'generate')
+        commands='' more=
         positions=('@')
         rows=(
             '-f|--prompt-file=@files'
@@ -32,6 +33,7 @@ _seedream_command() {
             '--json'
             '-q|--quiet'
             '*-v|--verbose'
+            '--series=@'
             '--seed=@'
             '--guidance=@'
             '--steps=@'
@@ -49,10 +51,11 @@ _seedream_command() {
             '--dry-run'
             '--sidecar'
             '*--despite=@jobs'
-            '--help|-h'
+            '-h|--help'
         )
         ;;
     'edit')
+        commands='' more=
         positions=('@')
         rows=(
             '-f|--prompt-file=@files'
@@ -67,6 +70,7 @@ _seedream_command() {
             '--json'
             '-q|--quiet'
             '*-v|--verbose'
+            '--series=@'
             '--seed=@'
             '--guidance=@'
             '--steps=@'
@@ -84,12 +88,12 @@ _seedream_command() {
             '--dry-run'
             '--sidecar'
             '*--despite=@jobs'
-            '--help|-h'
+            '-h|--help'
         )
         ;;
     'status')
+        commands='' more=1
         positions=('@jobs')
-        more=1
         rows=(
             '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
             '--all'
@@ -106,12 +110,12 @@ _seedream_command() {
             '--write-off'
             '-q|--quiet'
             '*-v|--verbose'
-            '--help|-h'
+            '-h|--help'
         )
         ;;
     'download')
+        commands='' more=1
         positions=('@jobs')
-        more=1
         rows=(
             '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
             '-o|--output=@files'
@@ -124,45 +128,52 @@ _seedream_command() {
             '--json'
             '-q|--quiet'
             '*-v|--verbose'
-            '--help|-h'
+            '-h|--help'
         )
         ;;
     'providers')
-        commands='list show check sandbox'
+        commands='list show check sandbox' more=
+        positions=()
         rows=(
             '--json'
-            '--help|-h'
+            '-h|--help'
         )
         ;;
     'providers list')
+        commands='' more=
+        positions=()
         rows=(
             '--json'
-            '--help|-h'
+            '-h|--help'
         )
         ;;
     'providers show')
+        commands='' more=
         positions=('@profiles ark byteplus kie kie-seedream uniall seedreams')
         rows=(
             '--sandbox'
             '--json'
-            '--help|-h'
+            '-h|--help'
         )
         ;;
     'providers check')
+        commands='' more=
         positions=('@profiles ark byteplus kie kie-seedream uniall seedreams')
         rows=(
             '--sandbox'
             '--json'
             '*-v|--verbose'
-            '--help|-h'
+            '-h|--help'
         )
         ;;
     'providers sandbox')
+        commands='' more=
+        positions=()
         rows=(
             '--port=@'
             '--delay=@'
-            '*--fault=@ 429 500 drop slow expire refuse fail truncate html'
-            '--help|-h'
+            '*--fault=@ 429 500 drop slow expire refuse fail truncate cut partial html'
+            '-h|--help'
         )
         ;;
     esac

@@ -1,4 +1,4 @@
-"""`python -m seedream_cli` and the console script; answers --version and a TAB before Typer loads."""
+"""`python -m seedream_cli` and the console script; answers --version and TABs without Typer."""
 
 from __future__ import annotations
 
