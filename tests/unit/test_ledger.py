@@ -85,7 +85,7 @@ def cells(path: Path, query: str) -> list[tuple[object, ...]]:
 def running(script: str, *arguments: object) -> subprocess.Popen[str]:
     """Start another Python process that uses the installed package."""
     return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
+        [sys.executable, "-P", "-c", script, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -584,8 +584,9 @@ def straced(tmp_path: Path, path: Path, script: str) -> list[str]:
         pytest.skip("strace is not here: NOBODY PROVED that what is written is flushed to the disk")
     log = tmp_path / "calls"
     calls = "trace=fsync,fdatasync,unlink,unlinkat,write,pwrite64"
-    traced = ["strace", "-f", "-y", "-o", str(log), "-e", calls, sys.executable, "-c", script]
-    done = subprocess.run([*traced, str(path)], capture_output=True, check=False)
+    traced = ["strace", "-f", "-y", "-o", str(log), "-e", calls]
+    python = [sys.executable, "-P", "-c", script, str(path)]
+    done = subprocess.run([*traced, *python], capture_output=True, check=False)
     if b"ptrace" in done.stderr.lower():
         pytest.skip("strace may not trace here: NOBODY PROVED that what is written is flushed")
     assert done.returncode == 0, done.stderr
@@ -671,6 +672,31 @@ def test_a_write_waits_for_another_process(ledger: Ledger, path: Path, make_job:
         assert time.monotonic() - started >= 0.25
         timer.join()
     assert ledger.job("0000aaaa").state is State.SENDING
+
+
+def test_plans_of_several_processes_do_not_clash(
+    ledger: Ledger, path: Path, make_job: MakeJob
+) -> None:
+    """A plan that reads before it writes holds the ledger from its start: none is turned away."""
+    errors: list[StorageError] = []
+    gate = threading.Barrier(3)
+
+    def plan(worker: int) -> None:
+        with closing(Ledger(path, now=lambda: NOW)) as own:
+            gate.wait()
+            for number in range(40):
+                try:
+                    own.plan([make_job(id=f"{worker}000{number:04}")])
+                except StorageError as error:
+                    errors.append(error)
+
+    workers = [threading.Thread(target=plan, args=(worker,)) for worker in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert errors == []
+    assert len(ledger.jobs()) == 120
 
 
 def test_a_reader_holds_no_writer_up(ledger: Ledger, path: Path, make_job: MakeJob) -> None:

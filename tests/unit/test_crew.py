@@ -1,0 +1,306 @@
+"""The crew: steps when they are due, never two of one job, and an orderly end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seedream_cli.clock import SystemClock
+from seedream_cli.crew import Crew, Inbox, Signalled
+from seedream_cli.engine import Deed, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seedream_cli.clock import Clock
+
+SIGINT, SIGTERM = 2, 15
+
+
+@dataclass
+class FakeClock:
+    """Time that moves only when somebody sleeps."""
+
+    seconds: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        """Return the wall time."""
+        return datetime(2026, 11, 21, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        """Return the same time in seconds."""
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        assert seconds >= 0
+        self.slept.append(seconds)
+        self.seconds += seconds
+
+
+@dataclass
+class Taker:
+    """Takes steps as a test says, and remembers which and how many at once."""
+
+    do: Callable[[Step], Step | None] = lambda _: None
+    taken: list[Step] = field(default_factory=list)
+    most_at_once: int = 0
+    _now: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, step: Step) -> Step | None:
+        """Do one step."""
+        with self._lock:
+            self.taken.append(step)
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            return self.do(step)
+        finally:
+            with self._lock:
+                self._now -= 1
+
+
+def step(job_id: str, due: float = 0.0, deed: Deed = Deed.SUBMIT) -> Step:
+    """Make a step."""
+    return Step(due, job_id, deed)
+
+
+def crew_of(
+    taker: Taker,
+    *,
+    workers: int,
+    clock: Clock | None = None,
+    inbox: Inbox | None = None,
+    patience: float | None = None,
+) -> Crew:
+    """Make a crew that gives the steps under way `patience` seconds after any signal."""
+    return Crew(
+        taker,
+        clock or SystemClock(),
+        inbox or Inbox(),
+        workers=workers,
+        on_signal=lambda _: patience,
+    )
+
+
+# -- in the calling thread ---------------------------------------------------------------------
+
+
+def test_steps_are_taken_when_they_are_due() -> None:
+    """The earliest step comes first, and the clock sleeps exactly until it is due."""
+    clock, at = FakeClock(), []
+    taker = Taker(lambda _: at.append(clock.seconds))
+    crew_of(taker, workers=0, clock=clock).run([step("c", 7.5), step("a"), step("b", 2.0)])
+    assert [taken.job_id for taken in taker.taken] == ["a", "b", "c"]
+    assert at == [0.0, 2.0, 7.5]
+    assert sum(clock.slept) == pytest.approx(7.5)
+
+
+def test_what_follows_is_taken_too() -> None:
+    """A job goes on until its step says that nothing follows."""
+    clock = FakeClock()
+
+    def poll(taken: Step) -> Step | None:
+        return replace(taken, due=taken.due + 1, tries=taken.tries + 1) if taken.tries < 3 else None
+
+    taker = Taker(poll)
+    crew_of(taker, workers=0, clock=clock).run([step("a")])
+    assert [taken.tries for taken in taker.taken] == [0, 1, 2, 3]
+    assert clock.seconds == 3.0
+
+
+def test_nothing_to_do_is_done() -> None:
+    """A crew without steps returns at once."""
+    taker = Taker()
+    crew_of(taker, workers=0, clock=FakeClock()).run([])
+    crew_of(taker, workers=4).run([])
+    assert taker.taken == []
+
+
+def test_a_signal_between_steps_stops_the_rest() -> None:
+    """After a signal no further step is taken, and what was left over is known."""
+    inbox: Inbox = Inbox()
+    taker = Taker(lambda _: inbox.put(Signalled(SIGTERM)))
+    crew = crew_of(taker, workers=0, clock=FakeClock(), inbox=inbox, patience=5.0)
+    crew.run([step("a"), step("b", 1.0), step("c", 2.0)])
+    assert [taken.job_id for taken in taker.taken] == ["a"]
+    assert [left.job_id for left in crew.waiting] == ["b", "c"]
+    assert crew.is_stopping
+
+
+def test_a_bug_in_a_step_is_raised_here() -> None:
+    """What a step could not explain ends the run, and nothing else is started."""
+
+    def fail(_: Step) -> Step | None:
+        raise ZeroDivisionError
+
+    taker = Taker(fail)
+    crew = crew_of(taker, workers=0, clock=FakeClock())
+    with pytest.raises(ZeroDivisionError):
+        crew.run([step("a"), step("b", 1.0)])
+    assert [taken.job_id for taken in taker.taken] == ["a"]
+
+
+# -- in threads --------------------------------------------------------------------------------
+
+
+def test_many_jobs_share_few_threads() -> None:
+    """Never more steps at once than workers, and every step is taken once."""
+    taker = Taker(lambda _: time.sleep(0.01))
+    crew_of(taker, workers=3).run([step(f"job{n}") for n in range(30)])
+    assert taker.most_at_once == 3
+    assert sorted(taken.job_id for taken in taker.taken) == sorted(f"job{n}" for n in range(30))
+
+
+def test_a_waiting_job_holds_no_thread() -> None:
+    """While one job's next step is not due, the only worker does the others'."""
+    now = time.monotonic()
+    taker = Taker()
+    crew_of(taker, workers=1).run([step("late", now + 0.15), step("a", now), step("b", now)])
+    assert [taken.job_id for taken in taker.taken] == ["a", "b", "late"]
+    assert time.monotonic() >= now + 0.15
+
+
+def test_steps_of_one_job_come_one_after_the_other() -> None:
+    """The next step of a job starts after the one before has ended."""
+    spans: dict[str, list[tuple[float, float]]] = {}
+
+    def poll(taken: Step) -> Step | None:
+        started = time.monotonic()
+        time.sleep(0.005)
+        spans.setdefault(taken.job_id, []).append((started, time.monotonic()))
+        return replace(taken, tries=taken.tries + 1) if taken.tries < 4 else None
+
+    crew_of(Taker(poll), workers=4).run([step(f"job{n}") for n in range(8)])
+    for found in spans.values():
+        assert len(found) == 5
+        assert all(end <= start for (_, end), (start, _) in pairwise(found))
+
+
+def test_workers_are_daemons() -> None:
+    """A worker that hangs in a request never keeps the process from ending."""
+    found: list[threading.Thread] = []
+    taker = Taker(lambda _: found.append(threading.current_thread()))
+    crew_of(taker, workers=1).run([step("a")])
+    assert found[0] is not threading.main_thread()
+    assert found[0].daemon
+
+
+def test_a_bug_is_raised_after_the_others_have_finished() -> None:
+    """What others were doing, and may have paid for, is ended first."""
+    ended, is_started = [], threading.Event()
+
+    def do(taken: Step) -> Step | None:
+        if taken.job_id == "bug":
+            assert is_started.wait(5)
+            raise ZeroDivisionError
+        is_started.set()
+        time.sleep(0.15)
+        ended.append(taken.job_id)
+        return replace(taken, due=taken.due + 100)
+
+    crew = crew_of(Taker(do), workers=2)
+    with pytest.raises(ZeroDivisionError):
+        crew.run([step("paid"), step("bug"), step("next", 1.0)])
+    assert ended == ["paid"]
+    assert [left.job_id for left in crew.waiting] == ["next", "paid"]
+
+
+# -- signals -----------------------------------------------------------------------------------
+
+
+def test_a_patient_stop_waits_for_the_steps_under_way() -> None:
+    """After the first Ctrl-C what is being paid for ends, and nothing new begins."""
+    inbox: Inbox = Inbox()
+    ended = []
+
+    def do(taken: Step) -> Step | None:
+        inbox.put(Signalled(SIGINT))
+        time.sleep(0.2)
+        ended.append(taken.job_id)
+        return replace(taken, deed=Deed.POLL)
+
+    crew = crew_of(Taker(do), workers=1, inbox=inbox, patience=None)
+    crew.run([step("a"), step("b", 1.0)])
+    assert ended == ["a"]
+    assert crew.under_way == {}
+    assert [(left.job_id, left.deed) for left in crew.waiting] == [
+        ("a", Deed.POLL),
+        ("b", Deed.SUBMIT),
+    ]
+
+
+def test_a_limited_stop_leaves_the_steps_under_way() -> None:
+    """After SIGTERM the crew returns when the time is over and says what it left."""
+    inbox: Inbox = Inbox()
+    is_over = threading.Event()
+    inbox.put(Signalled(SIGTERM))
+    crew = crew_of(Taker(lambda _: wait(is_over)), workers=2, inbox=inbox, patience=0.2)
+    started = time.monotonic()
+    crew.run([step("a"), step("b"), step("c")])
+    assert 0.2 <= time.monotonic() - started < 2
+    assert set(crew.under_way) == {"a", "b"}
+    assert [left.job_id for left in crew.waiting] == ["c"]
+    is_over.set()
+
+
+def wait(event: threading.Event) -> None:
+    """Wait for the end of a test."""
+    event.wait(10)
+
+
+def test_a_limited_stop_returns_early_when_all_is_done() -> None:
+    """The seconds after SIGTERM are a bound, not a pause."""
+    inbox: Inbox = Inbox()
+    inbox.put(Signalled(SIGTERM))
+    started = time.monotonic()
+    crew_of(Taker(lambda _: time.sleep(0.05)), workers=2, inbox=inbox, patience=9.0).run(
+        [step("a"), step("b")]
+    )
+    assert time.monotonic() - started < 2
+
+
+def test_the_second_interrupt_ends_a_patient_stop() -> None:
+    """After the second Ctrl-C nothing is waited for."""
+    inbox: Inbox = Inbox()
+    is_over = threading.Event()
+    answers = iter([None, 0.0])
+    heard = []
+
+    def on_signal(number: int) -> float | None:
+        heard.append(number)
+        threading.Timer(0.1, inbox.put, [Signalled(SIGINT)]).start()
+        return next(answers)
+
+    inbox.put(Signalled(SIGINT))
+    taker = Taker(lambda _: wait(is_over))
+    crew = Crew(taker, SystemClock(), inbox, workers=1, on_signal=on_signal)
+    crew.run([step("a")])
+    assert heard == [SIGINT, SIGINT]
+    assert set(crew.under_way) == {"a"}
+    is_over.set()
+
+
+def test_later_signals_never_give_more_time() -> None:
+    """A process that is told to end again and again ends when it was first told to."""
+    inbox: Inbox = Inbox()
+    is_over, timers = threading.Event(), []
+    inbox.put(Signalled(SIGTERM))
+    for n in range(1, 8):
+        timers.append(threading.Timer(0.1 * n, inbox.put, [Signalled(SIGTERM)]))
+        timers[-1].start()
+    crew = crew_of(Taker(lambda _: wait(is_over)), workers=1, inbox=inbox, patience=0.3)
+    started = time.monotonic()
+    crew.run([step("a")])
+    assert 0.3 <= time.monotonic() - started < 0.6
+    is_over.set()
+    for timer in timers:
+        timer.join()
