@@ -16,6 +16,7 @@ from seedream_cli.errors import (
     ImageBroken,
     ImageGone,
     OutcomeUnknown,
+    Overtaken,
     StorageError,
     UnreadableReply,
     Unsent,
@@ -119,8 +120,8 @@ class Engine:
 
     def take(self, step: Step) -> Step | None:
         """Do one step and return the next one of the same job, if any."""
-        job = self.ledger.job(step.job_id)
         try:
+            job = self.ledger.job(step.job_id)
             match step.deed:
                 case Deed.SUBMIT:
                     return self._submit(job, step)
@@ -128,8 +129,11 @@ class Engine:
                     return self._poll(job, step)
                 case Deed.SAVE:
                     return self._save(job, step)
+        except Overtaken:
+            # Whoever was quicker wrote down what to go on from.
+            return self.first_step(self.ledger.job(step.job_id))
         except (StorageError, AccountError) as error:
-            self._stop(job, error)
+            self._stop(step.job_id, error)
             return None
 
     def first_step(self, job: Job) -> Step | None:
@@ -142,7 +146,7 @@ class Engine:
                 return Step(now, job.id, Deed.POLL)
             case State.READY:
                 return Step(now, job.id, Deed.SAVE)
-            case State.UNKNOWN if any(_is_waiting(image) for image in job.images):
+            case State.UNKNOWN | State.SAVED if any(_is_waiting(image) for image in job.images):
                 return Step(now, job.id, Deed.SAVE)
             case _:
                 return None
@@ -214,6 +218,9 @@ class Engine:
         try:
             self.ledger.store(job.id, reply)
             job, outcome = self.settle(job, reply)
+        except Overtaken:
+            # The main thread gave it up a moment ago; the answer is here after all.
+            job, outcome = self.settle(self.ledger.job(job.id), reply)
         except StorageError as error:
             raise StorageError(error.message, hint=self._rescue_words(job, reply)) from error
         if isinstance(outcome, Busy):
@@ -242,25 +249,33 @@ class Engine:
         """Read the stored answer to a submit and take the step that it means; also at recovery."""
         provider = self.providers[job.provider]
         request_id = reply.headers.get("x-request-id")
+        is_given_up = job.state is State.UNKNOWN
         try:
             outcome = provider.dialect.decode(reply)
+            if is_given_up and not isinstance(outcome, Running | Done):
+                return job, None
+            return self._heard(job, outcome, request_id), outcome
         except UnreadableReply as error:
+            if is_given_up:
+                return job, None
             return self.lose(job, error.message, request_id), None
+
+    def _heard(self, job: Job, outcome: Outcome, request_id: str | None) -> Job:
+        """Take the step that a submit's outcome means."""
         match outcome:
             case Running(task_id=task_id):
-                job = self.ledger.move(job, State.RUNNING, task_id=task_id, request_id=request_id)
+                return self.ledger.move(job, State.RUNNING, task_id=task_id, request_id=request_id)
             case Done():
-                job = self._ready(job, outcome, request_id)
+                return self._ready(job, outcome, request_id)
             case Failed(problem=problem):
-                charge = provider.charge_of_failed
-                job = self.ledger.move(
+                charge = self.providers[job.provider].charge_of_failed
+                return self.ledger.move(
                     job, State.FAILED, charge=charge, problem=problem, request_id=request_id
                 )
             case Refused(problem=problem):
-                job = self.ledger.move(job, State.REFUSED, problem=problem, request_id=request_id)
+                return self.ledger.move(job, State.REFUSED, problem=problem, request_id=request_id)
             case Busy():
-                job = self.ledger.move(job, State.PLANNED)
-        return job, outcome
+                return self.ledger.move(job, State.PLANNED)
 
     def lose(self, job: Job, reason: str, request_id: str | None = None) -> Job:
         """Write down that nobody knows what became of a submit; it is never sent again."""
@@ -311,7 +326,7 @@ class Engine:
             return self.first_step(job)
         dialect = self.providers[job.provider].dialect
         if dialect.poll is None or job.task_id is None:
-            self._stop(job, UnreadableReply(f"{job.provider} has no way to ask about it"))
+            self._stop(job.id, UnreadableReply(f"{job.provider} has no way to ask about it"))
             return None
         try:
             reply = self.transport.send(self.account(job), dialect.poll(job.task_id), Limits())
@@ -360,12 +375,9 @@ class Engine:
     def _poll_again(self, job: Job, step: Step, reason: str) -> Step | None:
         now = self.clock.monotonic()
         if now >= self.timing.deadline:
-            self.problems[job.id] = Problem(
-                "timeout",
-                f"{job.provider} has not finished within {self.timing.timeout:g} s"
-                + (f" ({reason})" if reason else ""),
-                f"seedream download {job.id}",
-            )
+            within = f" within {self.timing.timeout:g} s" if self.timing.timeout else " yet"
+            words = f"{job.provider} has not finished{within}" + (f" ({reason})" if reason else "")
+            self.problems[job.id] = Problem("timeout", words, f"seedream download {job.id}")
             return None
         if reason:
             self.notify(Waiting(job_id=job.id, seconds=0, reason=reason))
@@ -392,29 +404,47 @@ class Engine:
     # -- save ----------------------------------------------------------------------------------
 
     def _save(self, job: Job, step: Step) -> Step | None:
-        for image in job.images:
-            if image.saved_at or image.problem:
-                continue
+        """Fetch what is not saved; one picture that does not come keeps no other one back."""
+        trouble: SeedreamError | None = None
+        gone: list[Image] = []
+        for image in filter(_is_waiting, job.images):
             try:
                 self.saver.save(job, image)
             except ImageGone as error:
-                problem = Problem("expired", f"{error.message}; the picture was made and is gone")
-                self.ledger.put_image(replace(image, problem=problem))
+                trouble = trouble or error
+                gone.append(image)
             except (Unsent, OutcomeUnknown, ImageBroken) as error:
-                return self._save_again(job, step, error.message)
+                trouble = error
+        if gone and step.is_doubted:
+            self._write_off(gone)
+            if not any(map(_is_waiting, self.ledger.job(job.id).images)):
+                trouble = None
+        if trouble is not None:
+            return self._save_again(job, step, trouble, is_gone=bool(gone))
         self._finish(self.ledger.job(job.id))
         return None
 
-    def _save_again(self, job: Job, step: Step, reason: str) -> Step | None:
+    def _write_off(self, gone: list[Image]) -> None:
+        for image in gone:
+            problem = Problem("expired", "its host says that the picture is gone; it was made")
+            self.ledger.put_image(replace(image, problem=problem))
+
+    def _save_again(
+        self, job: Job, step: Step, trouble: SeedreamError, *, is_gone: bool
+    ) -> Step | None:
         """Put a download off; the URLs are in the ledger, so giving up loses nothing."""
+        if is_gone and not step.is_doubted:
+            # A host's "gone" is believed when it is read twice, as `failed` is.
+            due = self.clock.monotonic() + self.timing.believe_after
+            return replace(step, due=due, is_doubted=True)
         wait = self._backoff(step.tries)
         is_late = self.clock.monotonic() + wait > self.timing.deadline
         if step.tries + 1 >= self.timing.save_tries or (is_late and step.tries >= _SAVES_AT_LEAST):
-            self.problems[job.id] = Problem(
-                "timeout", f"the image cannot be fetched: {reason}", f"seedream download {job.id}"
-            )
+            code = "provider_failed" if isinstance(trouble, ImageBroken) else "timeout"
+            words = f"the picture cannot be fetched: {trouble.message}"
+            self.problems[job.id] = Problem(code, words, f"seedream download {job.id}")
             return None
-        self.notify(Waiting(job_id=job.id, seconds=wait, reason=reason))
+        self.notify(Waiting(job_id=job.id, seconds=wait, reason=trouble.message))
         return replace(step, due=self.clock.monotonic() + wait, tries=step.tries + 1)
 
     def _finish(self, job: Job) -> None:
@@ -435,12 +465,14 @@ class Engine:
             return replace(step, due=step.due + self.timing.first_poll)
         return step
 
-    def _stop(self, job: Job, error: SeedreamError) -> None:
+    def _stop(self, job_id: str, error: SeedreamError) -> None:
         """Remember what stopped us; close a job of which nothing was sent."""
         problem = Problem(error.code, error.message, error.hint)
-        self.problems[job.id] = problem
-        if isinstance(error, AccountError) and job.state is State.PLANNED:
-            self.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
+        self.problems[job_id] = problem
+        if isinstance(error, AccountError):
+            job = self.ledger.job(job_id)
+            if job.state is State.PLANNED:
+                self.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
 
 
 def _is_waiting(image: Image) -> bool:

@@ -10,6 +10,7 @@
     ├── ImageGone           expired          5   the host says that an image is no longer there
     ├── ImageBroken         provider_failed  3   what came is not a whole picture
     ├── StorageError        storage         74   disk, folder or ledger would not take it
+    │   └── Overtaken       storage         74   another process has taken the job on
     ├── DeadlineReached     timeout         75   still running at the provider
     └── Interrupted         interrupted    130   or 143, by signal
 
@@ -120,6 +121,10 @@ class StorageError(SeedreamError):
     """A disk, a folder or the ledger would not take what we have to write."""
 
     code = "storage"
+
+
+class Overtaken(StorageError):
+    """Another process, or another thread of this one, has taken the job on."""
 
 
 class DeadlineReached(SeedreamError):

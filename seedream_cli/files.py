@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.errors import ImageBroken, StorageError, UsageError
 from seedream_cli.formats import BLOCK
 from seedream_cli.naming import aside, extension_of_format
-from seedream_cli.part import Disk, Part, create, forget, part_name, parts_in, refusal
+from seedream_cli.part import (
+    Disk,
+    Part,
+    create,
+    forget,
+    is_equal,
+    is_same,
+    part_name,
+    parts_in,
+    refusal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -83,6 +93,11 @@ class Files:
         self._disk = disk
 
     @property
+    def owner(self) -> str:
+        """The id of this process."""
+        return self._owner
+
+    @property
     def rescue_folder(self) -> str:
         """Where pictures go whose own folder does not take them."""
         return str(self._state_dir / "rescue")
@@ -144,11 +159,19 @@ class Files:
             raise refusal(path.parent, error) from error
 
     def place(
-        self, part: Part, path: str, *, job: str, index: int, overwrite: bool = False
+        self,
+        part: Part,
+        path: str,
+        *,
+        job: str,
+        index: int,
+        overwrite: bool = False,
+        is_resumed: bool = False,
     ) -> Saved:
         """Give a finished part its final name, and flush the folder before returning.
 
         A name that is taken is left alone, unless `overwrite`: the picture then stands beside it.
+        With `is_resumed` a process may have died that had just named this very picture.
         Raises `StorageError`; until it is discarded the part can be placed elsewhere.
         """
         if part.facts is None:
@@ -158,7 +181,7 @@ class Files:
             self._make(target.parent)
             if target.parent.resolve() != part.path.parent.resolve():
                 part.move(self._part_path(target.parent, f"{job}-{index}"))
-            final = self._named(part.path, path, job, overwrite=overwrite)
+            final = self._named(part.path, path, job, overwrite=overwrite, is_resumed=is_resumed)
             self._sync_folder(target.parent)
         except OSError as error:
             raise refusal(target, error) from error
@@ -181,6 +204,7 @@ class Files:
         job: str,
         index: int,
         overwrite: bool = False,
+        is_resumed: bool = False,
         expected_length: int | None = None,
     ) -> Saved:
         """Write a stream that cannot be read twice, verify it, and give it its final name.
@@ -201,7 +225,14 @@ class Files:
                 facts = part.finish(expected_length)
                 if not self._is_rescued(part):
                     path = path_of(facts)
-                    return self.place(part, path, job=job, index=index, overwrite=overwrite)
+                    return self.place(
+                        part,
+                        path,
+                        job=job,
+                        index=index,
+                        overwrite=overwrite,
+                        is_resumed=is_resumed,
+                    )
             except StorageError as error:
                 self._rescue(part, job, index, error)
                 facts = part.finish(expected_length)
@@ -263,21 +294,21 @@ class Files:
         self._remember(str(folder.absolute()))
         return folder / part_name(label, self._owner)
 
-    def _named(self, part: Path, path: str, job: str, *, overwrite: bool) -> str:
+    def _named(self, part: Path, path: str, job: str, *, overwrite: bool, is_resumed: bool) -> str:
         """Move a complete file to `path`, or beside it; return the name it got."""
         if overwrite and not Path(path).is_dir():
             part.replace(path)
             return path
         names = itertools.chain([path], (aside(path, job, k) for k in itertools.count(1)))
-        return next(name for name in names if self._take(part, Path(name)))
+        return next(name for name in names if self._take(part, Path(name), is_resumed=is_resumed))
 
-    def _take(self, part: Path, name: Path) -> bool:
+    def _take(self, part: Path, name: Path, *, is_resumed: bool) -> bool:
         """Give a complete file its final name; False where something has that name."""
         try:
             self._disk.link(part, name)
         except FileExistsError:
-            # NFS can lose the answer to a link that it made.
-            if not _is_same(part, name):
+            # NFS can lose the answer to a link that it made; a kill can come before its record.
+            if not (is_same(part, name) or (is_resumed and is_equal(part, name))):
                 return False
         except OSError as error:
             if error.errno not in _NO_LINKS:
@@ -353,13 +384,6 @@ class Files:
 
 def _is_missing(folder: Path) -> bool:
     return not folder.is_dir()
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samestat(one.lstat(), other.lstat())
-    except OSError:
-        return False
 
 
 def _claim(part: Path, name: Path) -> bool:

@@ -12,7 +12,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING
 
-from seedream_cli.errors import OutcomeUnknown, StorageError
+from seedream_cli.errors import OutcomeUnknown, Overtaken, StorageError, UnreadableReply
 from seedream_cli.migrations import APPLICATION_ID, SCHEMA
 from seedream_cli.model import Charge, Purpose, Reply, State
 from seedream_cli.rows import (
@@ -282,19 +282,20 @@ class Ledger:
     ) -> Job:
         """Take one step and all that comes with it in one commit; return the job as it is now.
 
-        Raises `StorageError` when the job is no longer in `job.state` (another process was first).
+        Raises `StorageError` when the job is no longer in `job.state` (another process was first),
+        `UnreadableReply` when another job has that task.
         """
         charge = charge or _CHARGES.get(becomes) or Charge.NONE
         at = time_text(self._now())
         with self._write() as connection:
             self._step(connection, job.id, job.state, becomes)
+            if task_id is not None:
+                self._name_task(connection, job, task_id)
             connection.execute(
-                "UPDATE jobs SET charge = ?, task_id = coalesce(task_id, ?),"
-                " request_id = coalesce(?, request_id), problem = ?, cost = coalesce(?, cost),"
-                " finished_at = ? WHERE id = ?",
+                "UPDATE jobs SET charge = ?, request_id = coalesce(?, request_id), problem = ?,"
+                " cost = coalesce(?, cost), finished_at = ? WHERE id = ?",
                 (
                     charge.value,
-                    task_id,
                     request_id,
                     problem_text(problem),
                     money_text(cost),
@@ -310,6 +311,16 @@ class Ledger:
             for image in images:
                 self._put_image(connection, image)
         return self.job(job.id)
+
+    @staticmethod
+    def _name_task(connection: sqlite3.Connection, job: Job, task_id: str) -> None:
+        try:
+            connection.execute(
+                "UPDATE jobs SET task_id = coalesce(task_id, ?) WHERE id = ?", (task_id, job.id)
+            )
+        except sqlite3.IntegrityError as error:
+            # A provider that takes equal requests for one; what it charged only it can tell.
+            raise UnreadableReply("its answer names the task of another job") from error
 
     def put_output(self, job: Job, output: Mapping[str, object]) -> Job:
         """Change where a job's pictures will go; return the job as it is now."""
@@ -341,6 +352,28 @@ class Ledger:
             )
         return str(rows[0][0]) if rows else None
 
+    def reopen(self, job: Job, indexes: Sequence[int]) -> Job:
+        """Take these pictures of a job for not fetched, and those given up for not given up."""
+        with self._write() as connection:
+            if job.state is State.EXPIRED:
+                self._step(connection, job.id, State.EXPIRED, State.READY)
+                connection.execute("UPDATE jobs SET problem = NULL WHERE id = ?", (job.id,))
+            connection.executemany(
+                "UPDATE images SET saved_at = NULL, path = NULL WHERE job = ? AND idx = ?",
+                [(job.id, index) for index in indexes],
+            )
+            connection.execute(
+                "UPDATE images SET problem = NULL WHERE job = ? AND url IS NOT NULL", (job.id,)
+            )
+        return self.job(job.id)
+
+    def let_go(self, image: Image) -> None:
+        """Write down that a saved picture went to stdout and lies nowhere."""
+        with self._write() as connection:
+            connection.execute(
+                "UPDATE images SET path = NULL WHERE job = ? AND idx = ?", (image.job, image.index)
+            )
+
     def put_image(self, image: Image) -> None:
         """Write what is known of one image."""
         with self._write() as connection:
@@ -367,7 +400,8 @@ class Ledger:
         updates = ", ".join(f"{name} = excluded.{name}" for name in columns)
         connection.execute(
             f"INSERT INTO images ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our names
-            f" ON CONFLICT (job, idx) DO UPDATE SET {updates}",
+            # What is saved stays saved, whatever a slower process makes of an older view of it.
+            f" ON CONFLICT (job, idx) DO UPDATE SET {updates} WHERE images.saved_at IS NULL",
             tuple(columns.values()),
         )
 
@@ -378,7 +412,7 @@ class Ledger:
             (becomes.value, job_id, was.value),
         )
         if done.rowcount != 1:
-            raise StorageError(
+            raise Overtaken(
                 f"job {job_id} is no longer {was}: another process has taken it on",
                 hint=f"seedream status {job_id}",
             )

@@ -110,7 +110,8 @@ class Owner:
             yield False
             return
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: whoever looks must not hide a dead process from somebody else who does.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             yield False
         else:

@@ -181,3 +181,21 @@ def refusal(path: Path, error: OSError) -> StorageError:
         f"{path} could not be written: {error.strerror or error}.",
         hint="Make room or choose another place; what was bought can still be fetched.",
     )
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Tell whether two names stand for one file."""
+    try:
+        return os.path.samestat(one.lstat(), other.lstat())
+    except OSError:
+        return False
+
+
+def is_equal(one: Path, other: Path) -> bool:
+    """Tell whether two regular files hold the same bytes."""
+    from filecmp import cmp
+
+    try:
+        return not other.is_symlink() and cmp(one, other, shallow=False)
+    except OSError:
+        return False

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seedream_cli.errors import StorageError
-from seedream_cli.model import Charge, Problem, State
+from seedream_cli.errors import Overtaken
+from seedream_cli.model import Charge, Ended, Failed, Problem, Purpose, State
 
 if TYPE_CHECKING:
     from seedream_cli.engine import Engine
     from seedream_cli.files import Files
     from seedream_cli.model import Job
     from seedream_cli.owner import Owner
+
+
+_LEFT = (
+    "owner = ? AND (state IN ('planned', 'sending') OR (state = 'unknown' AND task_id IS NULL"
+    " AND EXISTS (SELECT 1 FROM answers WHERE job = jobs.id AND purpose = 'submit')))"
+)
+"""Also what was given up in the very moment in which its answer was stored."""
 
 
 def settle_estates(engine: Engine, files: Files, owner: Owner) -> None:
@@ -26,7 +33,7 @@ def settle_estates(engine: Engine, files: Files, owner: Owner) -> None:
         with owner.estate(name) as is_ours:
             if not is_ours:
                 continue
-            for job in engine.ledger.jobs("owner = ? AND state IN ('planned', 'sending')", (name,)):
+            for job in engine.ledger.jobs(_LEFT, (name,)):
                 conclude(
                     engine,
                     job,
@@ -50,16 +57,34 @@ def conclude(engine: Engine, job: Job, reason: str, unsent: str) -> None:
     `reason` is why no answer was stored, `unsent` why nothing was sent.
     """
     try:
-        if job.state is State.SENDING:
+        if job.state in {State.SENDING, State.UNKNOWN}:
             answer = engine.ledger.last_answer(job.id)
             if answer is None:
-                engine.lose(job, reason)
+                if job.state is State.SENDING:
+                    _hear_again(engine, job, reason)
                 return
             job, _ = engine.settle(job, answer)
         if job.state is State.PLANNED:
             problem = Problem("interrupted", unsent)
             engine.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
-    except StorageError as error:
-        # Someone else was quicker: the guard of the ledger held.
-        if "no longer" not in error.message:
-            raise
+    except Overtaken:
+        return  # someone else was quicker: the guard of the ledger held
+
+
+def _hear_again(engine: Engine, job: Job, reason: str) -> None:
+    """Read the stored events of a set, the last of which nobody may have read, if there are any."""
+    failure: Problem | None = None
+    is_over = False
+    for event in engine.ledger.answers(job.id, Purpose.EVENT):
+        match engine.hearing.read(engine.ledger.job(job.id), event):
+            case Ended():
+                is_over = True
+            case Failed(problem=problem):
+                failure = problem
+            case _:
+                continue
+    job = engine.ledger.job(job.id)
+    if is_over or failure:
+        engine.hearing.close(job, failure)
+    else:
+        engine.lose(job, reason)

@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from seedream_cli.errors import ImageBroken, StorageError, UnreadableReply, UsageError
+from seedream_cli.errors import (
+    AccountError,
+    ImageBroken,
+    OutcomeUnknown,
+    StorageError,
+    UnreadableReply,
+    Unsent,
+    UsageError,
+)
 from seedream_cli.formats import HEAD, inspect, sniff
 from seedream_cli.lookup import find
-from seedream_cli.model import Done, LocalImage, Reference, Refused
+from seedream_cli.model import Busy, Done, LocalImage, Reference, Refused
 from seedream_cli.proxies import origin
 from seedream_cli.transport import Limits
 
@@ -168,13 +176,19 @@ def _upload(image: LocalImage, provider: Provider, profile: Profile, transport: 
     upload = provider.dialect.upload
     if upload is None:
         raise UsageError(f"{provider.name} takes no uploads")
-    reply = transport.send(profile, upload(image), _UPLOAD_LIMITS)
     try:
+        reply = transport.send(profile, upload(image), _UPLOAD_LIMITS)
         outcome = provider.dialect.decode(reply)
-    except UnreadableReply as error:
-        raise _upload_error(provider, image, error.message) from error
+    except (OutcomeUnknown, UnreadableReply) as error:
+        raise Unsent(
+            f"{image.name} could not be uploaded: {error.message}; nothing was bought"
+        ) from error
+    if isinstance(outcome, Busy):
+        raise Unsent(f"{provider.name} takes no uploads now: {outcome.problem.message}")
     if isinstance(outcome, Done) and outcome.images and outcome.images[0].url:
         return outcome.images[0].url
+    if isinstance(outcome, Refused) and outcome.problem.code in {"auth", "credit"}:
+        raise AccountError(outcome.problem.message, code=outcome.problem.code)
     words = outcome.problem.message if isinstance(outcome, Refused) else "no address came back"
     raise _upload_error(provider, image, words)
 

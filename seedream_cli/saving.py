@@ -5,10 +5,19 @@ from __future__ import annotations
 import base64
 import posixpath
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from seedream_cli import naming
-from seedream_cli.errors import ImageBroken, ImageGone, OutcomeUnknown, UnreadableReply, Unsent
+from seedream_cli.errors import (
+    AccountError,
+    ImageBroken,
+    ImageGone,
+    OutcomeUnknown,
+    UnreadableReply,
+    Unsent,
+)
 from seedream_cli.events import BytesReceived, ImageSaved, Note
 from seedream_cli.model import Done, Image, Purpose
 from seedream_cli.proxies import is_loopback
@@ -24,9 +33,9 @@ if TYPE_CHECKING:
     from seedream_cli.files import Files, Saved
     from seedream_cli.formats import Facts
     from seedream_cli.ledger import Ledger
-    from seedream_cli.model import Job, Profile, Request
+    from seedream_cli.model import Call, Job, Profile, RemoteImage, Reply, Request
     from seedream_cli.naming import Plan
-    from seedream_cli.providers.spec import Capabilities, Provider
+    from seedream_cli.providers.spec import Capabilities, Dialect, Provider
     from seedream_cli.transport import Transport
 
 IMAGE_LIMITS = Limits(read=60.0, total=900.0)
@@ -58,17 +67,16 @@ class Saver:
             fresh = self._fresh(job, image)
             if fresh is None:
                 raise
-            self._save(job, fresh)
+            self._save(job, image, url=fresh)
 
-    def _save(self, job: Job, image: Image) -> None:
-        if image.url is None:
+    def _save(self, job: Job, image: Image, *, url: str | None = None) -> None:
+        url = url or image.url
+        if url is None:
             data = self._inline(job, image)
             self._write(job, image, _decoded(data), None)
             return
-        is_loopback_ok = job.sandbox or is_loopback(job.origin.rpartition("://")[2].split(":")[0])
-        with self.transport.fetch(
-            image.url, IMAGE_LIMITS, is_loopback_ok=is_loopback_ok
-        ) as download:
+        is_loopback_ok = job.sandbox or is_loopback(urlsplit(job.origin).hostname or "")
+        with self.transport.fetch(url, IMAGE_LIMITS, is_loopback_ok=is_loopback_ok) as download:
             self._write(job, image, download.chunks, download.length)
 
     def _write(self, job: Job, image: Image, chunks: Iterable[bytes], length: int | None) -> None:
@@ -87,6 +95,7 @@ class Saver:
             job=job.id,
             index=image.index,
             overwrite=bool(job.output.get("overwrite")),
+            is_resumed=job.owner != self.files.owner,
             expected_length=length,
         )
         self._record(job, image, saved, plan)
@@ -121,39 +130,37 @@ class Saver:
             yield chunk
 
     def _inline(self, job: Job, image: Image) -> str:
-        """Read an inline image again from the stored answer; it is kept nowhere else."""
+        """Read an inline image again from the stored answers; it is kept nowhere else."""
         dialect = self.providers[job.provider].dialect
-        heard = [dialect.decode(reply) for reply in self.ledger.answers(job.id, Purpose.SUBMIT)]
-        events = self.ledger.answers(job.id, Purpose.EVENT) if dialect.event else []
-        said = [dialect.event(reply.body) for reply in events if dialect.event]
-        for outcome in (*heard, *said):
-            if isinstance(outcome, Done):
-                for remote in outcome.images:
+        for purpose in (Purpose.SUBMIT, Purpose.EVENT):
+            for reply in self.ledger.answers(job.id, purpose):
+                for remote in _images_in(dialect, reply):
                     if remote.index == image.index and remote.data is not None:
                         return remote.data
         raise ImageGone("the provider's answer holds neither the image nor its address")
 
-    def _fresh(self, job: Job, image: Image) -> Image | None:
-        """Ask for another URL of an image, where the provider can give one."""
+    def _fresh(self, job: Job, image: Image) -> str | None:
+        """Ask for another URL of an image, where the provider can give one.
+
+        It is used once and not written down: it may live shorter than the one that it stands for.
+        """
         dialect = self.providers[job.provider].dialect
-        calls = []
         if dialect.poll is not None and job.task_id is not None:
-            calls.append(dialect.poll(job.task_id))
+            for remote in self._asked(job, dialect.poll(job.task_id)):
+                if remote.index == image.index and remote.url not in {None, image.url}:
+                    return remote.url
         if dialect.refresh is not None and image.url is not None:
-            calls.append(dialect.refresh(image.url))
-        for call in calls:
-            try:
-                reply = self.transport.send(self.account(job), call, Limits())
-                outcome = dialect.decode(reply)
-            except (Unsent, OutcomeUnknown, UnreadableReply):
-                continue
-            urls = [r.url for r in outcome.images if r.url] if isinstance(outcome, Done) else []
-            url = urls[min(image.index, len(urls)) - 1] if urls else image.url
-            if url != image.url:
-                fresh = replace(image, url=url)
-                self.ledger.put_image(fresh)
-                return fresh
+            for remote in self._asked(job, dialect.refresh(image.url)):
+                if remote.url not in {None, image.url}:
+                    return remote.url
         return None
+
+    def _asked(self, job: Job, call: Call) -> tuple[RemoteImage, ...]:
+        try:
+            reply = self.transport.send(self.account(job), call, Limits())
+        except (Unsent, OutcomeUnknown, AccountError):
+            return ()
+        return _images_in(self.providers[job.provider].dialect, reply)
 
     def _write_sidecar(self, job: Job, image: Image) -> None:
         """Write recipe and receipt beside the picture, so that it can be made again."""
@@ -177,8 +184,26 @@ class Saver:
             "sandbox": job.sandbox,
         }
         text = escape_unseen(json.dumps(receipt, ensure_ascii=False, indent=2)) + "\n"
-        path = naming.sidecar_path(image.path or "")
+        path = sidecar_of(image.path or "")
+        if Path(path).exists() and not job.output.get("overwrite"):
+            path = naming.aside(path, job.id)
         self.files.write_atomically(path, text.encode())
+
+
+def sidecar_of(path: str) -> str:
+    """Return where a picture's sidecar goes: never onto the picture itself."""
+    sidecar = naming.sidecar_path(path)
+    return f"{path}.json" if sidecar == path else sidecar
+
+
+def _images_in(dialect: Dialect, reply: Reply) -> tuple[RemoteImage, ...]:
+    """Return the images of a reply; none where it cannot be read."""
+    try:
+        is_event = reply.purpose is Purpose.EVENT and dialect.event is not None
+        said = dialect.event(reply.body) if is_event and dialect.event else dialect.decode(reply)
+    except UnreadableReply:
+        return ()
+    return said.images if isinstance(said, Done) else ()
 
 
 def known_paths(
@@ -197,6 +222,12 @@ def known_paths(
         if path is not None:
             paths.append(path)
     return paths
+
+
+def known_paths_of(plan: Plan, job: Job) -> list[str]:
+    """Return the paths that a bought job's pictures would have, where they are known."""
+    found = [naming.known(plan, fields=_fields(job, image.n)) for image in job.images]
+    return [path for path in found if path is not None]
 
 
 def folder_of(plan: Plan, job: Job, n: int = 1) -> str:

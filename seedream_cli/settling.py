@@ -40,7 +40,7 @@ def adopt(ledger: Ledger, job: Job, provider: Provider, what: str) -> Job:
 def close(ledger: Ledger, job: Job, *, charge: Charge) -> Job:
     """Settle an unknown job for good: `NONE`, it was not charged; `MAYBE`, written off."""
     _check_unknown(job)
-    return ledger.move(job, State.CLOSED, charge=charge, problem=job.problem)
+    return ledger.move(job, State.CLOSED, charge=charge)
 
 
 def _check_unknown(job: Job) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from seedream_cli.errors import (
+    AccountError,
     ImageBroken,
     ImageGone,
     OutcomeUnknown,
@@ -18,7 +22,7 @@ from seedream_cli.model import Done, Ended, Failed, Image, Problem, State
 from seedream_cli.sse import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from seedream_cli.events import Event
@@ -27,6 +31,21 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Provider
     from seedream_cli.saving import Saver
     from seedream_cli.transport import Heard
+
+
+@dataclass(slots=True)
+class _Ending:
+    """What a stream has said of its own end so far."""
+
+    is_said: bool = False
+    failure: Problem | None = None
+    trouble: StorageError | None = None
+    urls: list[str] = field(default_factory=list)
+
+    @property
+    def words(self) -> str:
+        """What would be lost with this terminal."""
+        return "write this down: " + " ".join(self.urls) if self.urls else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,32 +63,69 @@ class Hearing:
 
         Raises `OutcomeUnknown` where the stream is cut; the images that came are kept.
         """
-        failure: Problem | None = None
-        is_over = False
-        for data in events(heard.chunks()):
-            reply = heard.event(data)
-            self.ledger.store(job.id, reply)
-            match self.read(job, reply):
-                case Ended():
-                    is_over = True
+        ending = _Ending()
+        with self._fetching() as fetch:
+            for data in events(heard.chunks()):
+                if not self._take(job, heard.event(data), ending):
                     break
-                case Failed(problem=problem):
-                    failure = problem
-                case Done():
-                    job = self._fetch(self.ledger.job(job.id))
-                case None:
-                    continue
-        if not (is_over or failure or (job.images and heard.has_visible_end)):
+                fetch.put(job.id)
+        job = self.ledger.job(job.id)
+        if ending.trouble is not None:
+            raise StorageError(ending.trouble.message, hint=ending.words)
+        if not (ending.is_said or ending.failure or (job.images and heard.has_visible_end)):
             raise OutcomeUnknown("the stream ended before the set was complete")
-        return self.close(self.ledger.job(job.id), failure)
+        return self.close(job, ending.failure)
+
+    def _take(self, job: Job, reply: Reply, ending: _Ending) -> bool:
+        """Store and read one event; tell whether the stream goes on.
+
+        A ledger that takes no more does not end a stream that is paid for: its URLs are said.
+        """
+        try:
+            self.ledger.store(job.id, reply)
+            outcome = self.read(self.ledger.job(job.id), reply)
+        except StorageError as error:
+            ending.trouble = error
+            outcome = self._said(job, reply)
+            if isinstance(outcome, Done):
+                ending.urls += [image.url for image in outcome.images if image.url]
+        match outcome:
+            case Ended():
+                ending.is_said = True
+            case Failed(problem=problem):
+                ending.failure = problem
+            case Done() | None:
+                pass
+        return not ending.is_said
+
+    @contextmanager
+    def _fetching(self) -> Iterator[SimpleQueue[str | None]]:
+        """Fetch beside the stream, so that a slow image host never holds up what is paid for."""
+        wanted: SimpleQueue[str | None] = SimpleQueue()
+
+        def fetch() -> None:
+            tried: set[int] = set()
+            while (job_id := wanted.get()) is not None:
+                self._fetch(self.ledger.job(job_id), tried)
+
+        thread = Thread(target=fetch, daemon=True, name="set")
+        thread.start()
+        try:
+            yield wanted
+        finally:
+            wanted.put(None)
+            thread.join()
+
+    def _said(self, job: Job, reply: Reply) -> Done | Failed | Ended | None:
+        event = self.providers[job.provider].dialect.event
+        try:
+            return event(reply.body) if event is not None else None
+        except UnreadableReply:
+            return None  # kept raw; a stream that says more goes on
 
     def read(self, job: Job, reply: Reply) -> Done | Failed | Ended | None:
         """Read one stored event and write down the image that it brings; also at recovery."""
-        event = self.providers[job.provider].dialect.event
-        try:
-            outcome = event(reply.body) if event is not None else None
-        except UnreadableReply:
-            return None  # kept raw; a stream that says more goes on
+        outcome = self._said(job, reply)
         if isinstance(outcome, Done):
             lifetime = self.providers[job.provider].url_lifetime
             lapses = self.now() + lifetime if lifetime else None
@@ -81,14 +137,14 @@ class Hearing:
 
     def close(self, job: Job, failure: Problem | None) -> Job:
         """Take the step that a finished stream means; a failure after images counts as one more."""
-        if failure is not None and not any(image.url for image in job.images):
+        if failure is not None and all(image.problem for image in job.images):
             charge = self.providers[job.provider].charge_of_failed
             job = self.ledger.move(job, State.FAILED, charge=charge, problem=failure)
             self.notify(JobChanged(job=job))
             return job
         lost: list[Image] = []
         if failure is not None:
-            index = max(image.index for image in job.images) + 1
+            index = max((image.index for image in job.images), default=0) + 1
             number = job.first_n + index - 1
             lost = [Image(job=job.id, index=index, n=number, problem=failure)]
         cost = share(job.price, [*job.images, *lost], job.expected)
@@ -96,19 +152,19 @@ class Hearing:
         self.notify(JobChanged(job=job))
         return job
 
-    def _fetch(self, job: Job) -> Job:
+    def _fetch(self, job: Job, tried: set[int]) -> None:
         """Save what has come; what does not work now is tried again when the stream is over."""
         for image in job.images:
-            if image.saved_at or image.problem:
+            if image.index in tried or image.problem:
                 continue
+            tried.add(image.index)
             try:
                 self.saver.save(job, image)
-            except (Unsent, OutcomeUnknown, ImageBroken, ImageGone, StorageError):
+                job = self.ledger.job(job.id)
+            except (Unsent, OutcomeUnknown, ImageBroken, ImageGone, StorageError, AccountError):
                 continue
-        job = self.ledger.job(job.id)
-        count = sum(bool(image.saved_at) for image in job.images)
-        self.notify(JobChanged(job=job, word=f"{count} saved, making more"))
-        return job
+            count = sum(bool(each.saved_at) for each in job.images)
+            self.notify(JobChanged(job=job, word=f"{count} saved, making more"))
 
 
 def image_of(job: Job, remote: RemoteImage, lapses: datetime | None) -> Image:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from seedream_cli.model import Call, LocalImage, Profile
+    from seedream_cli.model import Call, LocalImage, Profile, Secret
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of a submit's answer, which may hold images inline."""
@@ -40,7 +40,7 @@ MAX_OTHER_ANSWER = 8 * 1024 * 1024
 MAX_IMAGE = 512 * 1024 * 1024
 MAX_REDIRECTS = 3
 SHORTEST_KEY = 16
-"""Characters: what is shorter may stand in a URL by chance."""
+"""Characters."""
 HTTP_OK = 200
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 GONE = frozenset({403, 404, 410})
@@ -78,6 +78,7 @@ class _Wire:
         on_first_byte: Callable[[], None] | None = None,
         *,
         is_public_only: bool = False,
+        key: Secret | None = None,
     ) -> None:
         self.had_left = False
         self.leash = Leash()
@@ -85,6 +86,7 @@ class _Wire:
         self._limits = limits
         self._on_first_byte = on_first_byte
         self._is_public_only = is_public_only
+        self._key = key
         self._refusal: Exception | None = None
         self._stream: object = None
         self.asked: bytes | None = None
@@ -130,7 +132,7 @@ class _Wire:
         except _breakages() as error:
             if error is self._refusal:
                 raise
-            reason = str(error).strip() or type(error).__name__
+            reason = _starred(str(error).strip(), self._key) or type(error).__name__
             if self.leash.is_late:
                 reason = f"no whole answer within {self._limits.total:g} s"
             if self.had_left:
@@ -265,7 +267,7 @@ class Transport:
         body, media_type = _form(call.body, call.file) if call.file else _json(call.body)
         if body is not None:
             own["Content-Type"] = media_type
-        wire = _Wire(_host(base), limits, on_first_byte)
+        wire = _Wire(_host(base), limits, on_first_byte, key=profile.api_key)
         wire.asked = body if call.file is None else None
         url = base + call.path
         with self._opened(wire, limits, call.method, url, own, call.query, body) as response:
@@ -443,12 +445,25 @@ def _without_key(
     profile: Profile, purpose: Purpose, response: httpx.Response, body: bytes
 ) -> Reply:
     """Return an answer as it came, but for our own key, which some error messages repeat."""
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    key = profile.api_key.reveal() if profile.api_key else ""
-    if len(key) >= SHORTEST_KEY:
-        body = body.replace(key.encode(), b"****")
-        headers = {name: value.replace(key, "****") for name, value in headers.items()}
+    for form in _forms(profile.api_key):
+        body = body.replace(form.encode(), b"****")
+    headers = {
+        name.lower(): _starred(value, profile.api_key) for name, value in response.headers.items()
+    }
     return Reply(purpose=purpose, status=response.status_code, headers=headers, body=body)
+
+
+def _starred(text: str, key: Secret | None) -> str:
+    """Return words that may quote a server without our own key."""
+    for form in _forms(key):
+        text = text.replace(form, "****")
+    return text
+
+
+def _forms(key: Secret | None) -> tuple[str, ...]:
+    """Return how an answer would write a key; none for what may stand in a URL by chance."""
+    text = key.reveal() if key else ""
+    return (text, text.replace("/", "\\/")) if len(text) >= SHORTEST_KEY else ()
 
 
 def _detail(asked: bytes | None, heard: bytes | None) -> str:

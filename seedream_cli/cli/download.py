@@ -17,7 +17,7 @@ from seedream_cli.cli.status import span
 from seedream_cli.cli.stdout import Stdout
 from seedream_cli.cli.world import World
 from seedream_cli.errors import UsageError
-from seedream_cli.model import Charge, Job, State
+from seedream_cli.model import Charge, Job, Problem, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,20 +46,54 @@ def download(
     with ExitStack() as exits:
         world, stdout = World.of_process(exits), Stdout()
         show = observer(world.environ, quiet=quiet, verbose=verbose)
+        _check_words(jobs or [], task_id, expiring)
+        seconds = 0.0 if no_wait else timeout if timeout is not None else DEFAULT_TIMEOUT
+        engine = world.engine(world.timing(seconds), show, profile=profile, with_bodies=verbose > 1)
+        world.settle_estates(engine)
         if task_id is not None:
             found = [_adopted(world, task_id, profile, sandbox=sandbox)]
         else:
             found = _found(world, jobs or [], expiring)
-        seconds = 0.0 if no_wait else timeout if timeout is not None else DEFAULT_TIMEOUT
-        engine = world.engine(world.timing(seconds), show, profile=profile, with_bodies=verbose > 1)
-        world.settle_estates(engine)
-        found = [world.ledger.job(job.id) for job in found]
         if output is not None:
             found = [_moved(world, job, output, len(found)) for job in found]
-        if not found and not jobs:
+        elif jobs:
+            found = [_reopened(world, job) for job in found]
+        if not found:
             show.say("nothing to download")
+        engine.problems.update(_strangers_sends(found))
         report = work.run(world, engine, _by_urgency(found), show)
         return work.show(report, stdout, show, is_json=json, is_wait=True)
+
+
+def _check_words(names: Sequence[str], task_id: str | None, expiring: str | None) -> None:
+    if task_id is not None and names:
+        raise UsageError("--task-id and JOB exclude each other")
+    if (task_id is not None or names) and expiring is not None:
+        raise UsageError("--expiring chooses jobs by itself; leave the names out")
+    pictures = [name for name in names if "." in name]
+    if pictures:
+        raise UsageError(
+            f"{pictures[0]} is one picture; download takes whole jobs",
+            hint=f"seedream download {pictures[0].partition('.')[0]}",
+        )
+
+
+def _reopened(world: World, job: Job) -> Job:
+    """Fetch again what a person names though it was fetched: gone from disk, or given up."""
+    lost = [i for i in job.images if i.saved_at and not (i.path and Path(i.path).exists())]
+    if job.state is State.EXPIRED or (job.state is State.SAVED and lost and not _is_held(job)):
+        return world.ledger.reopen(job, [image.index for image in lost])
+    return job
+
+
+def _is_held(job: Job) -> bool:
+    return bool(job.output.get("stdout"))
+
+
+def _strangers_sends(jobs: Sequence[Job]) -> dict[str, Problem]:
+    """Say of jobs that another live process is about to buy that there is nothing to fetch yet."""
+    words = Problem("timeout", "another process is still sending it", "run the same again later")
+    return {job.id: words for job in jobs if job.state in {State.PLANNED, State.SENDING}}
 
 
 def _found(world: World, names: Sequence[str], expiring: str | None) -> list[Job]:
@@ -90,8 +124,14 @@ def _lapses(job: Job) -> datetime | None:
 
 
 def _moved(world: World, job: Job, output: str, count: int) -> Job:
-    """Give a job another place for its pictures."""
+    """Give a job another place for its pictures; what was saved is fetched once more."""
+    from seedream_cli.saving import known_paths_of
+
     plan = _plan(world, output, many=count > 1 or job.expected > 1)
+    for path in known_paths_of(plan, job):
+        world.files().check_target(plan.absolute(path))
+    if job.state in {State.SAVED, State.EXPIRED}:
+        job = world.ledger.reopen(job, [image.index for image in job.images if image.saved_at])
     return world.ledger.put_output(job, {**job.output, **plan.to_json(), "stdout": False})
 
 

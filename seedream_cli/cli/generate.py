@@ -17,6 +17,7 @@ from seedream_cli.cli.progress import observer
 from seedream_cli.cli.stdout import Silence, Stdout
 from seedream_cli.cli.world import World
 from seedream_cli.errors import UsageError
+from seedream_cli.model import Image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +78,7 @@ class _Making:
 
     world: World
     asked: Asked
+    is_stdout: bool = False
 
     def make(self) -> int:
         """Check everything that can be checked, then buy, wait and save."""
@@ -94,7 +96,7 @@ class _Making:
         bought = self._purchases(profile, provider, plan, resolved, requests)
         bought, skipped = self._clear_targets(plan, resolved, bought)
         for n, path in skipped:
-            _show_skipped(stdout, n, path, is_json=asked.json)
+            _show_skipped(stdout, n, plan.absolute(path) if asked.json else path, asked)
         if not bought:
             return 0
         return self._buy(profile, provider, bought, gathered, show, stdout)
@@ -129,7 +131,7 @@ class _Making:
         from seedream_cli.providers import PROVIDERS
 
         asked, provider = self.asked, PROVIDERS[profile.provider]
-        is_wait = asked.default("wait", profile)
+        is_wait = asked.wait
         if is_wait is False and provider.dialect.poll is None:
             raise UsageError(
                 f"--no-wait: {provider.name} answers only when finished",
@@ -148,6 +150,9 @@ class _Making:
         requests = split(resolved)
         pictures = [request.count * (request.series or 1) for request in requests]
         if draft is None:
+            self.is_stdout = True
+            if is_wait is False:
+                raise UsageError("-o - and --no-wait exclude each other")
             if sum(pictures) != 1:
                 raise UsageError("-o - takes one picture; more may come", hint="use -o FOLDER/")
             plan = naming.plan(None, base=str(self.world.places.state_dir / "held"))
@@ -200,7 +205,7 @@ class _Making:
             **plan.to_json(),
             "overwrite": asked.overwrite,
             "sidecar": bool(asked.default("sidecar", profile)),
-            "stdout": asked.output == "-",
+            "stdout": self.is_stdout,
         }
         return purchases(
             requests,
@@ -218,7 +223,7 @@ class _Making:
         self, plan: Plan, resolved: Resolved, bought: list[Purchase]
     ) -> tuple[list[Purchase], list[tuple[int, str]]]:
         """Check every name that can be known; drop jobs whose files exist, if asked to."""
-        from seedream_cli.saving import folder_of, known_paths
+        from seedream_cli.saving import folder_of, known_paths, sidecar_of
 
         files = self.world.files()
         kept, skipped = [], []
@@ -228,8 +233,8 @@ class _Making:
             if self.asked.skip_existing and paths and len(there) == purchase.job.expected:
                 skipped += [(purchase.job.first_n + k, path) for k, path in enumerate(paths)]
                 continue
-            if self.asked.sidecar:
-                paths = [*paths, *map(naming.sidecar_path, paths)]
+            if purchase.job.output.get("sidecar"):
+                paths = [*paths, *map(sidecar_of, paths)]
             for path in paths:
                 files.check_target(plan.absolute(path), overwrite=self.asked.overwrite)
             kept.append(purchase)
@@ -264,9 +269,13 @@ class _Making:
         jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
         jobs = engine.ledger.plan(jobs, despite=_named(world, asked.despite))
         engine.calls.update(calls)
+        for job, planned in zip(jobs, bought, strict=True):
+            if job.id != planned.job.id:
+                show.say(f"the same picture is under way as job {job.id}; nothing is bought for it")
         report = work.run(world, engine, jobs, show)
-        if asked.output == "-":
-            _pour(report, stdout)
+        report = replace(report, runs=frozenset({bought[0].job.run}))
+        if self.is_stdout:
+            _pour(report, stdout, engine)
             return work.show(report, Silence(), show, is_json=False, is_wait=True)
         return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
 
@@ -371,20 +380,24 @@ def _is_choice(resolved: Resolved, plan: Plan | None, wanted: str) -> bool:
     return verdict is True and capabilities is not None and capabilities.picks_format
 
 
-def _show_skipped(stdout: Stdout, n: int, path: str, *, is_json: bool) -> None:
-    if is_json:
-        stdout.json(render.bare_json(state="saved", skipped=True, images=[{"n": n, "path": path}]))
+def _show_skipped(stdout: Stdout, n: int, path: str, asked: Asked) -> None:
+    if asked.json:
+        image = render.image_json(Image(job="", index=1, n=n, path=path))
+        stdout.json(
+            render.bare_json(state="saved", skipped=True, prompt=asked.prompt, images=[image])
+        )
     else:
         stdout.line(path)
 
 
-def _pour(report: work.Report, stdout: Stdout) -> None:
+def _pour(report: work.Report, stdout: Stdout, engine: Engine) -> None:
     """Write the one picture to stdout; it is kept until stdout took all of it."""
     for job in report.jobs:
         for image in job.images:
             if image.saved_at and image.path:
                 held = Path(image.path)
                 stdout.picture(held)
+                engine.ledger.let_go(image)
                 held.unlink(missing_ok=True)
 
 

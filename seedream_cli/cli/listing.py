@@ -98,10 +98,12 @@ def _image_line(image: Image, now: datetime) -> str:
     size = f" {image.width}x{image.height}" if image.width else ""
     if image.path:
         return f"image    {image.index}: {_clean(image.path)}{size}"
-    if image.problem:
+    if image.problem and not image.url:
         return f"image    {image.index}: {_clean(image.problem.message)}"
+    what = _clean(image.problem.message) if image.problem else "not saved yet"
     left = f", lapses in {human_span(image.expires_at - now)}" if image.expires_at else ""
-    return f"image    {image.index}: not saved yet{left}"
+    where = f" {_clean(image.url)}" if image.url else ""
+    return f"image    {image.index}: {what}{left}{where}"
 
 
 def _clean(text: str) -> str:

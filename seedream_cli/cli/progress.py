@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
 from seedream_cli.events import (
@@ -125,13 +126,16 @@ class Live(Plain):
         self._progress = Progress(
             spinner, what, TimeElapsedColumn(), console=console, transient=True, expand=True
         )
-        self._progress.start()
+        with suppress(OSError, ValueError):
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give the lines back."""
         if self._progress is not None:
-            self._progress.stop()
+            # The terminal may have gone; what was bought is still to be written down.
+            with suppress(OSError, ValueError):
+                self._progress.stop()
             self._progress = None
 
     def __call__(self, event: Event) -> None:
@@ -160,7 +164,8 @@ class Live(Plain):
         from rich.text import Text
 
         line = clean(f"seedream: {text}" if is_error else text)
-        self._progress.console.print(Text(line), soft_wrap=True)
+        with suppress(OSError, ValueError):
+            self._progress.console.print(Text(line), soft_wrap=True)
 
     def _show(self, job_id: str, words: str) -> None:
         if self._progress is None:

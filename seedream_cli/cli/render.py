@@ -66,7 +66,7 @@ def job_json(job: Job, problem: Problem | None = None) -> dict[str, object]:
         "request": dict(job.request),
         "created_at": _time(job.created_at),
         "finished_at": _time(job.finished_at),
-        "images": [_image_json(image) for image in job.images],
+        "images": [image_json(image) for image in job.images],
         "price": {**price.as_json(job.price), "estimated": True} if job.price else None,
         "cost": _money(job.cost or job.price) if job.charge is not Charge.NONE else None,
         "error": _problem_json(problem, problem.exit) if problem else None,
@@ -109,7 +109,7 @@ def next_step(job: Job, problem: Problem | None) -> str | None:
         case State.REFUSED:
             return "fix"
         case State.PLANNED | State.CLOSED | State.FAILED if job.charge is Charge.NONE:
-            return "retry" if code in _AGAIN else "fix"
+            return "retry" if code in _AGAIN or not code else "fix"
         case _:
             return None
 
@@ -155,7 +155,8 @@ def encoded(path: str) -> bytes:
     return os.fsencode(path)
 
 
-def _image_json(image: Image) -> dict[str, object]:
+def image_json(image: Image) -> dict[str, object]:
+    """Return one entry of `images`."""
     return {
         "n": image.n,
         "index": image.index,

@@ -15,12 +15,14 @@ from seedream_cli.cli.progress import Plain
 from seedream_cli.cli.stdout import Stdout
 from seedream_cli.cli.world import World
 from seedream_cli.errors import UsageError
+from seedream_cli.events import Exchange
 from seedream_cli.model import Charge, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from seedream_cli.events import Event
     from seedream_cli.model import Job, Problem
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -51,11 +53,17 @@ def status(
         say = Plain(quiet=quiet, verbose=verbose)
         now = world.clock.now()
         wanted = _Filter(state=state, unsaved=unsaved, expiring=expiring, since=since, now=now)
+        if jobs and (state or unsaved or expiring or since):
+            raise UsageError("--state, --unsaved, --expiring and --since choose jobs by themselves")
+        if adopt is not None or not_charged or write_off:
+            offline = True
+            if not jobs:
+                raise UsageError("settling takes a JOB", hint="seedream status --state unknown")
+        settle_quietly(world, profile)
         found = _found(world, jobs or [], wanted, -1 if all else limit)
         if adopt is not None or not_charged or write_off:
             way = _Way(adopt=adopt, not_charged=not_charged, write_off=write_off)
             found = [_settled(world, found, way)]
-            offline = True
         problems: Mapping[str, Problem] = {}
         if not offline and any(job.state is State.RUNNING for job in found):
             found, problems = refresh(world, found, say, profile)
@@ -145,8 +153,25 @@ def _found(world: World, names: Sequence[str], wanted: _Filter, limit: int) -> l
         found = {job.id: job for name in names for job in find(world.ledger, name).jobs}
         return list(found.values())
     where = " AND ".join(wanted.where) or "1"
-    jobs = world.ledger.jobs(where, wanted.values, limit=limit)
-    return [job for job in jobs if wanted.takes(job)]
+    taken = [job for job in world.ledger.jobs(where, wanted.values) if wanted.takes(job)]
+    return taken if limit < 0 else taken[:limit]
+
+
+def settle_quietly(world: World, profile: str | None) -> None:
+    """Settle what dead processes left, where anything is left; a broken ledger is only read."""
+    if not world.ledger.is_read_only and world.ledger.jobs("state IN ('planned', 'sending')"):
+        world.settle_estates(world.engine(world.timing(0.0), Plain(quiet=True), profile=profile))
+
+
+class _OnlyExchanges:
+    """Hears of each request, for `-v`, and of nothing else."""
+
+    def __init__(self, say: Plain) -> None:
+        self._say = say
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Exchange):
+            self._say(event)
 
 
 def refresh(
@@ -157,20 +182,23 @@ def refresh(
     from seedream_cli.engine import Deed, Step
 
     now = world.clock.monotonic()
-    quiet = Plain(quiet=True)
-    engine = world.engine(world.timing(0.0), quiet, profile=profile)
+    engine = world.engine(world.timing(0.0), _OnlyExchanges(say), profile=profile)
 
     class Once:
         """Takes a step and leaves what follows."""
 
-        def take(self, step: Step) -> None:
-            """Do one step."""
-            engine.take(step)
+        def take(self, step: Step) -> Step | None:
+            """Do one step; a failure is read twice, as everywhere."""
+            following = engine.take(step)
+            is_doubted = following is not None and following.is_doubted and not step.is_doubted
+            return following if is_doubted else None
 
     steps = [Step(now, job.id, Deed.POLL) for job in jobs if job.state is State.RUNNING]
     Crew(Once(), world.clock, Inbox(), workers=8, on_signal=lambda _: 0.0).run(steps)
     problems = {
-        job_id: problem for job_id, problem in engine.problems.items() if problem.code != "timeout"
+        job_id: problem
+        for job_id, problem in engine.problems.items()
+        if problem.code != "timeout" or "(" in problem.message
     }
     for problem in {problem.message: problem for problem in problems.values()}.values():
         say.say(f"not asked: {problem.message}")

@@ -12,7 +12,7 @@ from seedream_cli import price
 from seedream_cli.cli import render
 from seedream_cli.crew import Crew, Inbox, Signalled
 from seedream_cli.errors import gravest
-from seedream_cli.model import Charge, Problem, State
+from seedream_cli.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.recovery import conclude
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from seedream_cli.cli.progress import Plain
     from seedream_cli.cli.stdout import Stdout
     from seedream_cli.cli.world import World
-    from seedream_cli.engine import Engine
+    from seedream_cli.engine import Engine, Step
     from seedream_cli.model import Job
 
-LAST_SECONDS = 6.0
-"""After SIGTERM: CI runners kill 10 s after it, and writing down takes its own time."""
+LAST_SECONDS = 5.5
+"""After SIGTERM, of 7: CI runners kill after 10, and writing down takes its own time."""
 WORKERS = 16
 
 
@@ -37,10 +37,12 @@ class Report:
     problems: Mapping[str, Problem]
     """What stopped us, by job."""
     signal: int = 0
+    runs: frozenset[str] = frozenset()
+    """Runs that this command bought: what it cost is said of these."""
 
     def problem(self, job: Job) -> Problem | None:
-        """Return what is wrong with a job, if anything."""
-        return job.problem or self.problems.get(job.id)
+        """Return what is wrong with a job, if anything; one that ended tells that itself."""
+        return job.problem or (self.problems.get(job.id) if job.state in OPEN_STATES else None)
 
     @property
     def exit(self) -> int:
@@ -92,20 +94,27 @@ def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> R
         workers=min(WORKERS, max(1, len(jobs))),
         on_signal=signals.seconds_left,
     )
-    steps = [step for step in map(engine.first_step, jobs) if step is not None]
+    steps = [step for job in jobs if (step := _first_step(engine, job)) is not None]
     try:
         with observer:
             crew.run(steps)
     finally:
         if crew.under_way:
             world.owner.keep()
-    if crew.is_stopping:
-        _put_down(engine, [job.id for job in jobs])
+        if crew.is_stopping:
+            _put_down(engine, [job.id for job in jobs])
     return Report(
         jobs=tuple(engine.ledger.job(job.id) for job in jobs),
         problems=dict(engine.problems),
         signal=signals.first,
     )
+
+
+def _first_step(engine: Engine, job: Job) -> Step | None:
+    """Return what a job waits for; with `--no-wait` what already runs is left to run."""
+    step = engine.first_step(job)
+    is_poll = step is not None and step.deed == "poll"
+    return None if is_poll and not engine.is_waiting else step
 
 
 def _put_down(engine: Engine, job_ids: Sequence[str]) -> None:
@@ -150,7 +159,7 @@ def shown_path(job: Job, path: str) -> str:
 
 
 def _say_cost(report: Report, observer: Plain) -> None:
-    paid = [job for job in report.jobs if job.charge is not Charge.NONE]
+    paid = [job for job in report.jobs if job.charge is not Charge.NONE and job.run in report.runs]
     if not paid:
         return
     count = sum(bool(image.saved_at) for job in paid for image in job.images)
@@ -162,4 +171,5 @@ def _say_cost(report: Report, observer: Plain) -> None:
         observer.say(f"{pictures}; {would} (sandbox: nothing was charged)")
     else:
         is_estimate = bool(costs) and any(job.cost is None or job.cost == job.price for job in paid)
-        observer.say(f"{pictures}; cost {'about ' if is_estimate else ''}{sums}")
+        verb = "may have cost" if all(job.charge is Charge.MAYBE for job in paid) else "cost"
+        observer.say(f"{pictures}; {verb} {'about ' if is_estimate else ''}{sums}")

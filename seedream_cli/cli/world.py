@@ -6,11 +6,12 @@ import os
 import random
 import secrets
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seedream_cli.clock import SystemClock
-from seedream_cli.errors import AccountError, ConfigError, SeedreamError
+from seedream_cli.errors import AccountError, ConfigError, SeedreamError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -166,6 +167,8 @@ class World:
         """Return how patient this command is; `seconds` is its `--timeout`."""
         from seedream_cli.engine import Timing
 
+        if not seconds >= 0:
+            raise UsageError("--timeout is no number of seconds")
         reread = self.seconds("SEEDREAM_REREAD_SECONDS", 5.0)
         deadline = self.clock.monotonic() + seconds
         return Timing(deadline=deadline, timeout=seconds, believe_after=reread)
@@ -202,6 +205,7 @@ class World:
         from seedream_cli.providers import PROVIDERS
         from seedream_cli.saving import Saver
 
+        notify = harmless(notify)
         transport = self.transport(notify, with_bodies=with_bodies)
         account = self.account(profile)
         saver = Saver(
@@ -224,6 +228,16 @@ class World:
             random=random.random,
             timing=timing,
         )
+
+
+def harmless(notify: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Return an observer that cannot stop what it observes: a terminal may go away at any time."""
+
+    def tell(event: Event) -> None:
+        with suppress(OSError, ValueError):
+            notify(event)
+
+    return tell
 
 
 def _without_sandbox(environ: Mapping[str, str]) -> dict[str, str]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.errors import UnreadableReply
-from seedream_cli.model import Call, Done, Failed, Problem, Purpose, Refused, RemoteImage, Running
+from seedream_cli.model import (
+    Busy,
+    Call,
+    Done,
+    Failed,
+    Problem,
+    Purpose,
+    Refused,
+    RemoteImage,
+    Running,
+)
 from seedream_cli.providers.reading import (
     REFUSALS,
     account_or_request,
@@ -72,6 +82,10 @@ def poll(task_id: str) -> Call:
     return Call(purpose=Purpose.POLL, method="GET", path=_PATH, query={"taskId": task_id})
 
 
+_NOT_NOW: Final = {429: "rate_limit", 455: "busy"}
+"""Its resold upstream's codes (KIE's), should they come through."""
+
+
 def decode(reply: Reply) -> Outcome:
     """Read an answer: the body's code first, whatever the HTTP status."""
     said = opened(reply)
@@ -84,6 +98,8 @@ def decode(reply: Reply) -> Outcome:
     if outcome is not None:
         return outcome
     message = message_at(said, "message")
+    if code in _NOT_NOW:
+        return Busy(problem=Problem(_NOT_NOW[code], message or f"code {code}"))
     if not code or message is None:  # 0 is "ok", and yet there was nothing to read
         return unread(reply)
     return _turned_down(reply, message)

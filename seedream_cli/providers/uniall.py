@@ -97,7 +97,8 @@ def decode(reply: Reply) -> Outcome:
     if problem is None or reply.status == TOO_MANY_REQUESTS:
         return unread(reply)
     if reply.status == OK:
-        return Failed(problem=problem)
+        is_said = bool(failures) or isinstance(said.get("error"), dict)
+        return Failed(problem=problem) if is_said else unread(reply)
     return Refused(problem=problem) if reply.status in REFUSALS else unread(reply)
 
 

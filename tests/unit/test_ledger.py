@@ -832,6 +832,8 @@ def writes(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "move": lambda: ledger.move(job, State.CLOSED),
         "put_output": lambda: ledger.put_output(job, {}),
         "put_image": lambda: ledger.put_image(Image(job=job.id, index=1, n=1)),
+        "reopen": lambda: ledger.reopen(job, [1]),
+        "let_go": lambda: ledger.let_go(Image(job=job.id, index=1, n=1)),
         "put_upload": lambda: ledger.put_upload(job.origin, "d" * 64, "https://cdn.example.com/1"),
     }
 

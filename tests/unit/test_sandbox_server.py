@@ -297,7 +297,7 @@ def test_the_weather_can_change() -> None:
 
 def test_faults_are_read_as_typed() -> None:
     """`KIND` is for ever, `KIND:TIMES` so often, and anything else is a usage error."""
-    assert " ".join(FAULTS) == "429 500 drop slow expire refuse fail truncate html"
+    assert " ".join(FAULTS) == "429 500 drop slow expire refuse fail truncate cut partial html"
     assert parse_fault("429")[1] is None
     assert parse_fault("drop:2")[1] == 2
     for text in ("rain", "429:", "429:-1", "429:x", ""):

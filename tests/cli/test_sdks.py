@@ -1,0 +1,342 @@
+"""The official SDKs as strangers: unchanged, only their base URL set to the sandbox's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from base64 import b64decode
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seedream_cli.formats import inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cli.conftest import Server, StartServer
+
+HERE = Path(__file__).parent
+SDKS = {"sdk_openai.py": "openai", "sdk_volcengine.py": "volcengine-python-sdk[ark]"}
+"""The scripts, and what they need from the package index."""
+MODEL = "doubao-seedream-4-5-251128"
+PRO = "doubao-seedream-5-0-pro-260628"
+SQUARE = ("jpeg", 2048, 2048)
+SLOWEST_INSTALL = 900
+"""Seconds: Volcengine's packages are some 600 MB on disk."""
+NO_ANSWER = re.compile(
+    r"\(from versions: none\)"
+    r"|(NewConnection|ConnectTimeout|ReadTimeout|NameResolution|Proxy|SSL|Protocol|HTTP)Error"
+    r"|IncompleteRead|connection broken"
+)
+"""How pip words an index that is not there, or that went away; its exit status is always 1."""
+OURS = re.compile(
+    r"require a different python|ResolutionImpossible|No space left|Permission denied"
+)
+"""What is no fault of the index, whatever else pip wrote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What an SDK returned, yielded or raised."""
+
+    images: list[dict[str, str]]
+    usage: dict[str, int]
+    events: list[dict[str, object]]
+    error: str
+    """The class that was raised, without the `Ark` before Volcengine's."""
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stranger:
+    """A program on somebody else's SDK."""
+
+    python: Path
+    script: str
+
+    def ask(self, server: Server, *, key: str = "sk-test", retries: int = 0, **ask: object) -> Said:
+        """Ask for pictures in a process of its own."""
+        base_url = f"{server.origin}/ark/api/v3"
+        client = {"base_url": base_url, "api_key": key, "max_retries": retries}
+        done = subprocess.run(
+            [self.python, "-I", HERE / self.script],
+            # Nothing is inherited: no proxy, no key, no other base URL.
+            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            input=json.dumps({"client": client, "ask": {"model": MODEL, "prompt": "a fox"} | ask}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        return Said(
+            images=found.get("data", []),
+            usage=found.get("usage", {}),
+            events=found.get("events", []),
+            error=(found.get("error") or "").removeprefix("Ark"),
+            code=found.get("code", ""),
+            text=found.get("text", ""),
+        )
+
+
+def is_out_of_reach(words: str) -> bool:
+    """Tell whether pip failed for want of an index, by what it wrote."""
+    return bool(NO_ANSWER.search(words)) and not OURS.search(words)
+
+
+@contextmanager
+def environment(request: pytest.FixtureRequest, script: str) -> Iterator[Stranger]:
+    """Install the SDK of a script in an environment of its own, gone at the end; or skip."""
+    package = SDKS[script]
+    if not os.environ.get("CI") and os.environ.get("SEEDREAM_SDK_TESTS") != "1":
+        skip_loudly(request, f"{package} NOT TRIED outside CI: set SEEDREAM_SDK_TESTS=1")
+    with tempfile.TemporaryDirectory(prefix="seedream-sdk-") as folder:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
+        python = Path(folder, "bin", "python")
+        code, words = install(python, package)
+        if code != 0 and is_out_of_reach(words):
+            why = f"the index is out of reach; pip ended with {code}: {words[-600:].strip()}"
+            skip_loudly(request, f"{package} NOT TRIED: {why}")
+        assert code == 0, f"{package} cannot be installed, pip ended with {code}: {words}"
+        yield Stranger(python=python, script=script)
+
+
+def install(python: Path, package: str) -> tuple[int, str]:
+    """Return pip's exit status and what it wrote to stderr."""
+    command: list[str | Path] = [python, "-m", "pip", "install", "--no-input", "--no-compile"]
+    try:
+        done = subprocess.run(
+            [*command, package],
+            # Of whoever runs the tests: PIP_… and proxies lead to their index.
+            env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+            capture_output=True,
+            text=True,
+            timeout=SLOWEST_INSTALL,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"ReadTimeoutError: stopped after {SLOWEST_INSTALL} s"
+    return done.returncode, done.stderr
+
+
+def skip_loudly(request: pytest.FixtureRequest, why: str) -> None:
+    """Skip, and say so on the terminal also where pytest would show a letter only."""
+    plugins = request.config.pluginmanager
+    terminal, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
+    if terminal is not None and capture is not None:
+        with capture.global_and_fixture_disabled():
+            terminal.ensure_newline()
+            terminal.write_line(f"SKIPPED: {why}", yellow=True, bold=True)
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def openai(request: pytest.FixtureRequest) -> Iterator[Stranger]:
+    """Return a program on the `openai` SDK."""
+    with environment(request, "sdk_openai.py") as stranger:
+        yield stranger
+
+
+@pytest.fixture(scope="session")
+def volcengine(request: pytest.FixtureRequest) -> Iterator[Stranger]:
+    """Return a program on Volcengine's SDK."""
+    with environment(request, "sdk_volcengine.py") as stranger:
+        yield stranger
+
+
+@pytest.fixture(params=["openai", "volcengine"])
+def stranger(request: pytest.FixtureRequest) -> Stranger:
+    """Return each of them in turn."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Stranger)
+    return found
+
+
+def fetch(url: str) -> tuple[str, int, int]:
+    """Download a whole picture as anybody would: without a key."""
+    with urllib.request.urlopen(url) as answer:  # noqa: S310 - loopback
+        return facts(answer.read())
+
+
+def facts(data: bytes) -> tuple[str, int, int]:
+    """Return format and size of a whole picture."""
+    found = inspect(data)
+    return found.format, found.width, found.height
+
+
+def statuses(server: Server) -> list[object]:
+    """Return how the paid requests were answered; None for not at all."""
+    return [entry["status"] for entry in server.submits()]
+
+
+@pytest.mark.network
+def test_openai_gets_a_url_of_a_picture(openai: Stranger, server: Server) -> None:
+    """`openai` with its base URL changed gets a URL, and that URL a whole JPEG for anybody."""
+    said = openai.ask(server, size="2K", response_format="url", extra_body={"watermark": False})
+    (image,) = said.images
+    assert fetch(image["url"]) == SQUARE
+    assert said.usage["generated_images"] == 1
+    assert server.counters()["authorised_image_requests"] == 0
+
+
+@pytest.mark.network
+def test_openai_gets_a_picture_inline(openai: Stranger, server: Server) -> None:
+    """`response_format="b64_json"` is the picture itself."""
+    (image,) = openai.ask(server, size="2K", response_format="b64_json").images
+    assert facts(b64decode(image["b64_json"], validate=True)) == SQUARE
+    assert "url" not in image
+
+
+@pytest.mark.network
+def test_volcengine_may_send_every_key_as_null(volcengine: Stranger, server: Server) -> None:
+    """The SDK sends all that was left out as null: a picture, also from a model without sets."""
+    for model in (MODEL, PRO):
+        (image,) = volcengine.ask(server, model=model).images
+        assert fetch(image["url"]) == SQUARE
+    for entry in server.submits():
+        body = entry["body"]
+        assert isinstance(body, dict)
+        unset = {name for name, value in body.items() if value is None}
+        assert unset == set(body) - {"model", "prompt"}
+        assert {"image", "seed", "guidance_scale", "sequential_image_generation"} < unset
+
+
+@pytest.mark.network
+def test_volcengine_gets_a_set(volcengine: Stranger, server: Server) -> None:
+    """A set of up to three is three pictures in one answer."""
+    said = volcengine.ask(
+        server,
+        sequential_image_generation="auto",
+        sequential_image_generation_options={"max_images": 3},
+    )
+    assert [fetch(image["url"]) for image in said.images] == [SQUARE] * 3
+    assert len({image["url"] for image in said.images}) == 3
+    assert said.usage["generated_images"] == 3
+    assert statuses(server) == [200]
+
+
+@pytest.mark.network
+def test_volcengine_gets_a_streamed_set_one_by_one(
+    volcengine: Stranger, start_server: StartServer
+) -> None:
+    """With `stream=True` each picture comes when it is made, and `completed` ends it."""
+    server = start_server("--delay", "1")
+    *images, end = volcengine.ask(
+        server,
+        stream=True,
+        sequential_image_generation="auto",
+        sequential_image_generation_options={"max_images": 3},
+    ).events
+    assert [image["type"] for image in images] == ["image_generation.partial_succeeded"] * 3
+    assert [image["image_index"] for image in images] == [0, 1, 2]
+    assert [fetch(str(image["url"])) for image in images] == [SQUARE] * 3
+    # Two seconds lie between the first and the third; half of that is left to a busy machine.
+    assert float(str(images[2]["at"])) - float(str(images[0]["at"])) > 1
+    assert end["type"] == "image_generation.completed"
+    assert end["usage"] == {"generated_images": 3, "output_tokens": 49152, "total_tokens": 49152}
+
+
+@pytest.mark.network
+def test_a_wrong_key_is_the_sdks_own_error(stranger: Stranger, server: Server) -> None:
+    """A wrong key raises the SDK's authentication error, in the provider's words."""
+    said = stranger.ask(server, key="wrong-key")
+    assert (said.error, said.code) == ("AuthenticationError", "AuthenticationError")
+    assert "The API key in the request is missing or invalid. Request id: 02" in said.text
+
+
+@pytest.mark.network
+def test_a_wrong_size_is_the_sdks_own_error(stranger: Stranger, server: Server) -> None:
+    """1024x1024 from 4.5 raises the SDK's error for bad requests, in the provider's words."""
+    said = stranger.ask(server, size="1024x1024")
+    assert (said.error, said.code) == ("BadRequestError", "InvalidParameter")
+    assert "image size must be at least 3686400 pixels. Request id: 02" in said.text
+    assert server.counters()["charged"] == {}
+
+
+@pytest.mark.network
+def test_an_unknown_model_is_the_sdks_own_error(stranger: Stranger, server: Server) -> None:
+    """A model that nobody has raises the SDK's not-found error, in the provider's words."""
+    said = stranger.ask(server, model="no-such")
+    assert (said.error, said.code) == ("NotFoundError", "InvalidEndpointOrModel.NotFound")
+    assert "The model or endpoint no-such does not exist or you do not have access" in said.text
+    assert server.counters()["charged"] == {}
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("value", ["auto", "disabled"])
+def test_a_set_from_a_model_without_sets_is_refused(
+    volcengine: Stranger, server: Server, value: str
+) -> None:
+    """Once it is not null, the key of sets is refused by 5.0 pro, even as `disabled`."""
+    said = volcengine.ask(server, model=PRO, sequential_image_generation=value)
+    assert (said.error, said.code) == ("BadRequestError", "InvalidParameter")
+    name = "`sequential_image_generation`"
+    assert f"the parameter {name} is not supported by the current model" in said.text
+    assert server.counters()["charged"] == {}
+
+
+@pytest.mark.network
+def test_a_busy_provider_is_asked_again(stranger: Stranger, start_server: StartServer) -> None:
+    """`--fault 429:1` reaches an SDK: with one retry its second request gets the picture."""
+    server = start_server("--fault", "429:1")
+    (image,) = stranger.ask(server, retries=1).images
+    assert fetch(image["url"]) == SQUARE
+    assert statuses(server) == [429, 200]
+    assert server.counters()["charged"] == {"ark": 1}
+
+
+@pytest.mark.network
+def test_a_busy_provider_is_an_error_without_retries(
+    stranger: Stranger, start_server: StartServer
+) -> None:
+    """Without retries the same fault is the SDK's rate limit error, and costs nothing."""
+    server = start_server("--fault", "429:1")
+    said = stranger.ask(server)
+    assert (said.error, said.code) == ("RateLimitError", "ModelAccountIpmRateLimitExceeded")
+    assert statuses(server) == [429]
+    assert server.counters()["charged"] == {}
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(("fault", "status"), [("drop", None), ("500", 500)])
+def test_a_retry_after_a_lost_answer_is_charged_twice(
+    stranger: Stranger, start_server: StartServer, fault: str, status: int | None
+) -> None:
+    """The sandbox shows what an SDK's retry costs: the answer is lost, the work is paid twice."""
+    server = start_server("--fault", f"{fault}:1")
+    assert len(stranger.ask(server, retries=1).images) == 1
+    assert statuses(server) == [status, 200]
+    assert server.counters()["charged"] == {"ark": 2}
+
+
+NOTHING_THERE = "ERROR: Could not find a version that satisfies openai (from versions: none)"
+TOO_OLD = "ERROR: Ignored the following versions that require a different python version: 1.0"
+
+
+@pytest.mark.parametrize(
+    ("words", "skips"),
+    [
+        (NOTHING_THERE, True),
+        ("WARNING: Retrying after connection broken by 'NewConnectionError(…)'", True),
+        ("pip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.", True),
+        ("ERROR: Could not install packages due to an OSError: …ProxyError('403')", True),
+        (f"{TOO_OLD}\n{NOTHING_THERE}", False),
+        ("WARNING: connection broken by …\nERROR: ResolutionImpossible: for help visit", False),
+        ("ERROR: No matching distribution found for httpx2<2 (from versions: 2.0.0)", False),
+        ("ERROR: Could not install packages due to an OSError: No space left on device", False),
+    ],
+)
+def test_only_an_index_out_of_reach_skips(words: str, skips: bool) -> None:  # noqa: FBT001 - a row
+    """Where pip has no index the SDKs are skipped; whatever else it says is a failure."""
+    assert is_out_of_reach(words) is skips
