@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from seedream_cli.model import Call, Job, Outcome, Profile
     from seedream_cli.providers.spec import Provider
     from seedream_cli.saving import Saver
-    from seedream_cli.transport import Transport
+    from seedream_cli.transport import Heard, Transport
 
 
 _SAVES_AT_LEAST = 2
@@ -156,7 +156,7 @@ class Engine:
     def _submit(self, job: Job, step: Step) -> Step | None:
         call = self.calls[job.id]
         try:
-            if call.is_stream:
+            if call.is_stream or call.is_inline:
                 return self._listen(job, call, step)
             reply = self.transport.send(
                 self.account(job),
@@ -172,7 +172,7 @@ class Engine:
         return self._hear(self.ledger.job(job.id), reply, step)
 
     def _listen(self, job: Job, call: Call, step: Step) -> Step | None:
-        """Submit a set: each image is stored and fetched as its event comes."""
+        """Submit where the answer is more than a few words: a stream, or pictures inline."""
         with self.transport.listen(
             self.account(job),
             call,
@@ -181,9 +181,15 @@ class Engine:
             headers=self._names(job),
         ) as heard:
             sent = self.ledger.job(job.id)
-            if not heard.is_stream:
-                return self._hear(sent, heard.whole(), step)
-            return self._next(self.hearing.follow(sent, heard))
+            if not call.is_inline:
+                return self._heed(sent, heard, step)
+            with self.saver.files.spill(job.id) as heard.spill:
+                return self._heed(sent, heard, step)
+
+    def _heed(self, sent: Job, heard: Heard, step: Step) -> Step | None:
+        if not heard.is_stream:
+            return self._hear(sent, heard.whole(), step)
+        return self._next(self.hearing.follow(sent, heard))
 
     def _names(self, job: Job) -> dict[str, str]:
         header = self.providers[job.provider].client_id_header
@@ -453,6 +459,7 @@ class Engine:
             is_gone = any(problem.code == "expired" for problem in problems)
             becomes = State.EXPIRED if is_gone else State.SAVED
             job = self.ledger.move(job, becomes, problem=problems[0] if problems else None)
+            self.saver.files.drop_spill(job.id)
             self.notify(JobChanged(job=job))
 
     # -- both ----------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from seedream_cli.part import (
     parts_in,
     refusal,
 )
+from seedream_cli.spill import Spill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -253,6 +254,19 @@ class Files:
         forget(path)
 
     # -- everything else that is written -------------------------------------------------------
+
+    def spill(self, job: str) -> Spill:
+        """Return what takes the long strings of a job's answer: inline pictures."""
+        return Spill(self.spill_path(job), self._disk.fsync)
+
+    def spill_path(self, job: str) -> str:
+        """Return where the inline pictures of a job lie until they are saved."""
+        return str(self._state_dir / "answers" / job)
+
+    def drop_spill(self, job: str) -> None:
+        """Let the inline pictures of a job go: they are saved."""
+        with suppress(OSError):
+            os.unlink(self.spill_path(job))  # noqa: PTH108 - the path is text
 
     def write_atomically(self, path: str, content: bytes, *, mode: int = 0o666) -> None:
         """Replace the file at `path` at once and lastingly; `mode` is subject to the umask.

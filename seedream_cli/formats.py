@@ -113,7 +113,18 @@ def _crc(data: Data, start: int, end: int) -> int:
     value = 0
     for at in range(start, end, BLOCK):
         value = zlib.crc32(data[at : min(at + BLOCK, end)], value)
+        _let_go(data, at, min(at + BLOCK, end))
     return value
+
+
+def _let_go(data: Data, start: int, end: int) -> None:
+    """Give the memory of a mapped file back: what was looked at is not looked at again."""
+    if not isinstance(data, bytes):
+        import mmap
+
+        if hasattr(mmap, "MADV_DONTNEED"):
+            start -= start % mmap.PAGESIZE
+            data.madvise(mmap.MADV_DONTNEED, start, end - start)
 
 
 def _png(data: Data) -> tuple[int, int]:
@@ -178,10 +189,14 @@ def _marker(data: Data, at: int) -> tuple[int, int]:
 
 def _end_of_scan(data: Data, at: int) -> int:
     """Return where the next marker stands that is not a part of the compressed data."""
+    looked_at = at
     while True:
         at = data.find(b"\xff", at)
         if at < 0:
             raise _cut_off("jpeg")
+        if at - looked_at > BLOCK:
+            _let_go(data, looked_at, at)
+            looked_at = at
         if _take(data, at + 1, 1, "jpeg")[0] not in _IN_SCAN:
             return at
         at += 2

@@ -214,6 +214,8 @@ class Call:
     """Sent as JSON."""
     file: LocalImage | None = None
     """Sent with `body`'s fields as a multipart form."""
+    is_inline: bool = False
+    """The answer holds the pictures themselves."""
     is_stream: bool = False
     """The answer is a server-sent event stream."""
 

@@ -22,6 +22,7 @@ from seedream_cli.events import BytesReceived, ImageSaved, Note
 from seedream_cli.model import Done, Image, Purpose
 from seedream_cli.proxies import is_loopback
 from seedream_cli.rows import money_text, time_text
+from seedream_cli.spill import blocks, is_spilled
 from seedream_cli.text import escape_unseen
 from seedream_cli.transport import Limits
 
@@ -73,7 +74,12 @@ class Saver:
         url = url or image.url
         if url is None:
             data = self._inline(job, image)
-            self._write(job, image, _decoded(data), None)
+            text = (
+                blocks(self.files.spill_path(job.id), data)
+                if is_spilled(data)
+                else _blocks_of(data)
+            )
+            self._write(job, image, _decoded(text), None)
             return
         is_loopback_ok = job.sandbox or is_loopback(urlsplit(job.origin).hostname or "")
         with self.transport.fetch(url, IMAGE_LIMITS, is_loopback_ok=is_loopback_ok) as download:
@@ -259,10 +265,15 @@ def _warnings(saved: Saved, plan: Plan) -> Iterator[str]:
         yield f"{saved.path} holds {saved.format.upper()}, whatever its name says"
 
 
-def _decoded(data: str) -> Iterator[bytes]:
-    """Decode base64 block by block, so that the image is never whole in memory twice."""
+def _blocks_of(data: str) -> Iterator[bytes]:
+    for start in range(0, len(data), _BASE64_BLOCK):
+        yield data[start : start + _BASE64_BLOCK].encode("ascii", "replace")
+
+
+def _decoded(text: Iterable[bytes]) -> Iterator[bytes]:
+    """Decode base64 block by block, so that the image is never whole in memory."""
     try:
-        for start in range(0, len(data), _BASE64_BLOCK):
-            yield base64.b64decode(data[start : start + _BASE64_BLOCK], validate=True)
+        for block in text:
+            yield base64.b64decode(block, validate=True)
     except ValueError as error:
         raise ImageBroken(f"the inline image is no base64: {error}") from error

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from seedream_cli.model import Call, LocalImage, Profile, Secret
+    from seedream_cli.spill import Spill
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of a submit's answer, which may hold images inline."""
@@ -174,6 +175,8 @@ class Heard:
         self._purpose = purpose
         self._response = response
         self._wire = wire
+        self.spill: Spill | None = None
+        """Takes the long strings of the answer, where it holds pictures."""
 
     @property
     def is_stream(self) -> bool:
@@ -189,16 +192,24 @@ class Heard:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it comes; raise `OutcomeUnknown` when it is cut."""
-        return self._wire.read(self._response.iter_bytes(), MAX_STREAM)
+        return self._read(MAX_STREAM)
+
+    def _read(self, cap: int) -> Iterator[bytes]:
+        chunks = self._wire.read(self._response.iter_bytes(), cap)
+        return self.spill.thin(chunks) if self.spill is not None else chunks
 
     def event(self, data: bytes) -> Reply:
         """Return one event of the stream as it is stored."""
+        if self.spill is not None:
+            self.spill.flush()
         return _without_key(self._profile, Purpose.EVENT, self._response, data)
 
     def whole(self) -> Reply:
         """Read the body to its end."""
         cap = MAX_ANSWER if self._purpose is Purpose.SUBMIT else MAX_OTHER_ANSWER
-        heard = b"".join(self._wire.read(self._response.iter_bytes(), cap))
+        heard = b"".join(self._read(cap))
+        if self.spill is not None:
+            self.spill.flush()
         reply = _without_key(self._profile, self._purpose, self._response, heard)
         self._wire.heard = reply.body
         return reply

@@ -79,6 +79,7 @@ def submit(request: Request) -> Call:
         method="POST",
         path="/images/generations",
         body=body,
+        is_inline=body.get("response_format") == "b64_json",
         is_stream=body.get("stream") is True,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,16 +16,16 @@ from seedream_cli.engine import Engine, Timing
 from seedream_cli.errors import SeedreamError
 from seedream_cli.files import Files
 from seedream_cli.ledger import Ledger
-from seedream_cli.model import Options, Profile, Reply, Secret
+from seedream_cli.model import Options, Profile, Purpose, Reply, Secret
 from seedream_cli.naming import plan
 from seedream_cli.owner import Owner
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.purchase import purchases
+from seedream_cli.recovery import settle_estates
 from seedream_cli.saving import Saver
 from seedream_cli.transport import Download
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from seedream_cli.events import Event
@@ -61,6 +62,41 @@ class FakeClock:
 
 Answer = Reply | SeedreamError
 """What the wire brings: a reply, or how it broke."""
+Piece = bytes | SeedreamError | Callable[[], None]
+"""What a stream brings next: bytes, how it broke, or what happens elsewhere just then."""
+Play = bytes | SeedreamError | Callable[[], bytes]
+"""What an image host brings."""
+
+
+@dataclass
+class FakeHeard:
+    """An answer on its way, as the transport would hand it out."""
+
+    pieces: list[Piece]
+    is_stream: bool = True
+    has_visible_end: bool = True
+    answer: Reply | None = None
+    """The whole answer, where it is no stream."""
+    spill: object = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Play the pieces in order."""
+        for piece in self.pieces:
+            if isinstance(piece, SeedreamError):
+                raise piece
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                piece()
+
+    def event(self, data: bytes) -> Reply:
+        """Return one event as it is stored."""
+        return Reply(purpose=Purpose.EVENT, status=200, headers={}, body=data)
+
+    def whole(self) -> Reply:
+        """Return the answer."""
+        assert self.answer is not None
+        return self.answer
 
 
 @dataclass
@@ -68,7 +104,9 @@ class FakeTransport:
     """Plays answers in order; says what had been asked, and what the ledger held at that time."""
 
     answers: list[Answer] = field(default_factory=list)
-    pictures: dict[str, list[bytes | SeedreamError]] = field(default_factory=dict)
+    streams: list[FakeHeard] = field(default_factory=list)
+    """What is heard instead of an answer, where a stream was asked for."""
+    pictures: dict[str, list[Play]] = field(default_factory=dict)
     sent: list[Call] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
     whole: tuple[bytes, ...] = (PNG,)
@@ -97,6 +135,30 @@ class FakeTransport:
         return replace(answer, purpose=call.purpose)
 
     @contextmanager
+    def listen(
+        self,
+        profile: Profile,
+        call: Call,
+        limits: Limits,
+        *,
+        on_first_byte: Callable[[], None],
+        headers: dict[str, str] | None = None,
+    ) -> Iterator[FakeHeard]:
+        """Play the next stream, or the next answer where none is left."""
+        if not self.streams:
+            answer = self.send(profile, call, limits, on_first_byte=on_first_byte, headers=headers)
+            yield FakeHeard([], is_stream=False, answer=answer)
+            return
+        on_first_byte()
+        self.sent.append(call)
+        self.at_send(call)
+        yield self.streams.pop(0)
+
+    def hears(self, *pieces: Piece, has_visible_end: bool = True) -> None:
+        """Let the next stream bring these pieces."""
+        self.streams.append(FakeHeard(list(pieces), has_visible_end=has_visible_end))
+
+    @contextmanager
     def fetch(self, url: str, limits: Limits, *, is_loopback_ok: bool) -> Iterator[Download]:
         """Play the next picture of this URL; the last one stays."""
         del limits, is_loopback_ok
@@ -105,6 +167,8 @@ class FakeTransport:
         play = plays.pop(0) if len(plays) > 1 else plays[0]
         if isinstance(play, SeedreamError):
             raise play
+        if not isinstance(play, bytes):
+            play = play()
         yield Download(length=len(play), chunks=iter([play[:20], play[20:]]))
 
 
@@ -120,27 +184,52 @@ class House:
     events: list[Event]
     engine: Engine
 
-    def buy(self, provider: str = "ark", prompt: str = "a fox", count: int = 1) -> list[Job]:
-        """Plan the jobs of one command."""
+    def buy(
+        self,
+        provider: str = "ark",
+        prompt: str = "a fox",
+        count: int = 1,
+        *,
+        series: int | None = None,
+        output: str | None = None,
+        owner: str | None = None,
+        **flags: object,
+    ) -> list[Job]:
+        """Plan the jobs of one command; `flags` go beside the naming plan."""
         spec = PROVIDERS[provider]
         profile = Profile(name=provider, provider=provider, base_url=spec.base_url)
-        resolved = resolve(spec, Options(prompt=prompt, count=count))
-        output = plan(None, base=str(self.folder / "out"), many=count > 1)
+        resolved = resolve(spec, Options(prompt=prompt, count=count, series=series))
+        base = str(self.folder / "out")
+        named = plan(output, base=base, many=count > 1, many_per_job=series is not None)
         ids = iter(range(100))
         bought = purchases(
             split(resolved),
             profile=profile,
             provider=spec,
             capabilities=resolved.capabilities,
-            output=output.to_json(),
+            output={**named.to_json(), **flags},
             run="run00000",
-            owner=self.owner.name,
+            owner=self.owner.name if owner is None else owner,
             now=self.clock.now(),
             job_id=lambda: f"job{len(self.ledger.jobs()):03}{next(ids):02}",
         )
         self.ledger.plan([purchase.job for purchase in bought])
         self.engine.calls.update({purchase.job.id: purchase.call for purchase in bought})
         return [purchase.job for purchase in bought]
+
+    def left(
+        self, owner: str, *replies: Reply, provider: str = "ark", prompt: str = "a fox"
+    ) -> Job:
+        """Leave a job that a process was sending, with what it had stored by then."""
+        (job,) = self.buy(provider, prompt, owner=owner)
+        self.ledger.begin(job.id)
+        for reply in replies:
+            self.ledger.store(job.id, reply)
+        return job
+
+    def settle(self) -> None:
+        """Settle what dead processes left."""
+        settle_estates(self.engine, self.engine.saver.files, self.owner)
 
     def run(self, jobs: list[Job]) -> list[Job]:
         """Take the jobs as far as they go, on the fake clock, and return them."""

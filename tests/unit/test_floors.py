@@ -29,7 +29,7 @@ FLOORS = (
         *("providers", "price", "choice", "sizes", "limits", "check"),
     ),
     (
-        *("watchdog", "proxies", "transport", "ledger", "owner"),
+        *("watchdog", "proxies", "spill", "transport", "ledger", "owner"),
         *("part", "files", "places", "config"),
     ),
     (
