@@ -311,8 +311,28 @@ def _hold_extra(desk: _Desk, capabilities: Capabilities, name: str, request: Req
         paths = set(_paths({key: value}))
         if refused := sorted(paths & capabilities.rejects):
             desk.findings.object(f"{name} answers {', '.join(refused)} with an error: leave it out")
-        elif not paths & known:
+        elif not _hold_values(desk, capabilities, name, {key: value}) and not paths & known:
             desk.findings.note(f"--set {key} is no field that {name} documents; it is sent as is")
+
+
+def _hold_values(
+    desk: _Desk,
+    capabilities: Capabilities,
+    name: str,
+    fields: Mapping[str, object],
+    above: str = "",
+) -> bool:
+    """Object to values that the model answers with an error; tell whether there was one."""
+    is_wrong = False
+    for key, value in fields.items():
+        path = f"{above}{key}"
+        if isinstance(value, dict):
+            is_wrong |= _hold_values(desk, capabilities, name, value, f"{path}.")
+        elif path in capabilities.values and value not in capabilities.values[path]:
+            known = ", ".join(sorted(str(each).lower() for each in capabilities.values[path]))
+            desk.findings.object(f"--set {path}={value}: {name} takes {known}")
+            is_wrong = True
+    return is_wrong
 
 
 def _paths(fields: Mapping[str, object], above: str = "") -> Iterator[str]:

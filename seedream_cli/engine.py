@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from seedream_cli import backoff
@@ -245,7 +246,7 @@ class Engine:
             return "the provider's answer could not be kept"
         match outcome:
             case Running(task_id=task_id):
-                return f"write this down: seedream download --task-id {task_id} -p {job.profile}"
+                return f"write this down: seedream download --task-id {quote(task_id)} -p {job.profile}"
             case Done(images=images):
                 return "write this down: " + " ".join(i.url for i in images if i.url)
             case _:

@@ -229,6 +229,14 @@ def aside(path: str, job: str, attempt: int = 1) -> str:
     return posixpath.join(folder, _cut(stem, MAX_NAME - len(_bytes(tail))) + tail)
 
 
+def labelled(path: str, label: str) -> str:
+    """Return the name with a layer's own name in it: `cat-2.png` becomes `cat-2-tree.png`."""
+    folder, name = posixpath.split(path)
+    stem, extension = posixpath.splitext(name)
+    tail = f"-{slug(label)}{extension}"
+    return posixpath.join(folder, _cut(stem, MAX_NAME - len(_bytes(tail))) + tail)
+
+
 def sidecar_path(path: str) -> str:
     """Return where the recipe and receipt of the picture at `path` go: `NAME.json`."""
     return posixpath.splitext(path)[0] + ".json"

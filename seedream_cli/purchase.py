@@ -80,8 +80,18 @@ def purchases(
             created_at=now,
         )
         bought.append(Purchase(request=request, job=job, call=call))
-        first_n += expected
+        # So many numbers are its own, though it may need fewer.
+        first_n += most_images(request, capabilities)
     return bought
+
+
+def most_images(request: Request, capabilities: Capabilities | None) -> int:
+    """Return how many pictures one request may bring at most."""
+    asked = request.count * (request.series or 1)
+    if capabilities is None or not capabilities.layers:
+        return asked
+    is_layered = capabilities.is_layered or request.extra.get("layer_decomposition") is True
+    return capabilities.layers if is_layered else asked
 
 
 def shown(request: Request) -> dict[str, object]:

@@ -92,7 +92,8 @@ class Saver:
         def path_of(facts: Facts) -> str:
             sized = {**fields, "width": facts.width, "height": facts.height}
             ext = naming.extension_of_format(facts.format)
-            return plan.absolute(naming.expand(plan, fields=sized, ext=ext))
+            path = plan.absolute(naming.expand(plan, fields=sized, ext=ext))
+            return naming.labelled(path, image.name) if image.name else path
 
         saved = self.files.save(
             self._counted(job, image, chunks, length),

@@ -129,6 +129,7 @@ class _Making:
     ) -> tuple[Provider, Plan, Resolved, tuple[Request, ...]]:
         from seedream_cli.check import resolve, split
         from seedream_cli.providers import PROVIDERS
+        from seedream_cli.purchase import most_images
 
         asked, provider = self.asked, PROVIDERS[profile.provider]
         is_wait = asked.wait
@@ -148,7 +149,7 @@ class _Making:
             named = options(asked, profile, prompt, references, wanted)
             resolved = resolve(provider, named, providers=PROVIDERS.values())
         requests = split(resolved)
-        pictures = [request.count * (request.series or 1) for request in requests]
+        pictures = [most_images(request, resolved.capabilities) for request in requests]
         if draft is None:
             self.is_stdout = True
             if is_wait is False:
@@ -446,7 +447,9 @@ def _rehearse(
             continue
         import json
 
+        from seedream_cli.text import escape_unseen
+
         stdout.line(f"{call.method} {url}")
-        stdout.line(json.dumps(body, ensure_ascii=False, indent=2))
+        stdout.line(escape_unseen(json.dumps(body, ensure_ascii=False, indent=2)))
         stdout.line(f"about {price.show(money)}" if money else "price not known")
     return 0

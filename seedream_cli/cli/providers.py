@@ -72,7 +72,7 @@ def check(
     with ExitStack() as exits:
         world, stdout = World.of_process(exits), Stdout()
         profile = world.keyed(world.profile(name, sandbox=sandbox))
-        words = _checked(world, profile, Plain(verbose=verbose))
+        words = _checked(world, profile, Plain(verbose=verbose), with_bodies=verbose > 1)
         if json:
             stdout.json(
                 {"schema": 1, "profile": profile.name, "provider": profile.provider, "says": words}
@@ -82,7 +82,7 @@ def check(
     return 0
 
 
-def _checked(world: World, profile: Profile, say: Plain) -> str:
+def _checked(world: World, profile: Profile, say: Plain, *, with_bodies: bool) -> str:
     from seedream_cli.model import Done, Refused
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.transport import Limits
@@ -91,7 +91,7 @@ def _checked(world: World, profile: Profile, say: Plain) -> str:
     dialect = provider.dialect
     if dialect.check is None or dialect.checked is None:
         return f"a key is set ({profile.key_source}); {provider.name} has no free call to prove it"
-    reply = world.transport(say, with_bodies=False).send(profile, dialect.check(), Limits())
+    reply = world.transport(say, with_bodies=with_bodies).send(profile, dialect.check(), Limits())
     match _heard(provider, reply):
         case Done():
             return f"the key works ({dialect.checked(reply)})"

@@ -40,6 +40,13 @@ _INPUTS: Final = InputLimits(
 _INPUTS_3: Final = replace(_INPUTS, max_bytes=10_000_000, max_ratio=3.0)
 
 
+_MODE: Final = "optimize_prompt_options.mode"
+_STANDARD: Final = {_MODE: frozenset[object]({"standard"})}
+_FAST: Final = {_MODE: frozenset[object]({"standard", "fast"})}
+"""`fast` is for 5.0 pro and 4.0 only (ArkTut, BP, AUDIT 2026-10)."""
+_OPAQUE: Final = {"background": frozenset[object]({"opaque", "transparent"})}
+
+
 def _on_ark(
     base: Capabilities,
     references: tuple[int, int],
@@ -77,21 +84,35 @@ def _tariff(currency: str, *amounts: str, reference: str = "0", free: int = 0) -
 
 
 # 5.x but lite answer 400 to the fields of sets even when they say `disabled` (LZ, APIYI, 2026).
-_5_5: Final = _on_ark(SEEDREAM_5_5, (0, 10), fields=_LAYERS, rejects=_SETS)
-_5_PRO: Final = _on_ark(SEEDREAM_5_PRO, (0, 10), fields=_LAYERS, rejects=_SETS)
-_5_FLASH: Final = _on_ark(SEEDREAM_5_FLASH, (0, 10), fields=_LAYERS, rejects=_SETS)
+_5_5: Final = replace(_on_ark(SEEDREAM_5_5, (0, 10), fields=_LAYERS, rejects=_SETS), layers=100)
+_5_PRO: Final = replace(
+    _on_ark(SEEDREAM_5_PRO, (0, 10), fields=_LAYERS, rejects=_SETS),
+    layers=17,
+    values=_FAST | _OPAQUE,
+)
+_5_FLASH: Final = replace(
+    _on_ark(SEEDREAM_5_FLASH, (0, 10), fields=_LAYERS, rejects=_SETS),
+    layers=17,
+    values=_STANDARD | _OPAQUE,
+)
 _5_LITE: Final = _on_ark(
     SEEDREAM_5_LITE, (0, 14), fields=_SETS | {"tools", "optimize_prompt_options"}, max_series=15
 )
-_4_5: Final = _on_ark(
-    SEEDREAM_4_5,
-    (0, 14),
-    fields=_SETS | {"optimize_prompt_options"},
-    # "not supported by the current model" (openhanako#657)
-    rejects=frozenset({"output_format"}),
-    max_series=15,
+_4_5: Final = replace(
+    _on_ark(
+        SEEDREAM_4_5,
+        (0, 14),
+        fields=_SETS | {"optimize_prompt_options"},
+        # "not supported by the current model" (openhanako#657)
+        rejects=frozenset({"output_format"}),
+        max_series=15,
+    ),
+    values=_STANDARD,
 )
-_4: Final = _on_ark(SEEDREAM_4, (0, 14), fields=_SETS | {"optimize_prompt_options"}, max_series=15)
+_4: Final = replace(
+    _on_ark(SEEDREAM_4, (0, 14), fields=_SETS | {"optimize_prompt_options"}, max_series=15),
+    values=_FAST,
+)
 # Ark has shut 3.0 and SeedEdit down (2026-09); BytePlus may still answer.
 _3: Final = _on_ark(SEEDREAM_3, (0, 0), rejects=frozenset({"image"}))
 _SEEDEDIT: Final = replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Never
 from urllib.parse import urlsplit
 
@@ -182,7 +183,7 @@ def _picture(
     image: Callable[[int, str], RemoteImage],
 ) -> RemoteImage | None:
     if url := web_url(at(item, "url")):
-        return image(index, url)
+        return replace(image(index, url), name=str_at(item, "name"))
     if data := str_at(item, "b64_json"):
         return RemoteImage(index=index, data=data, name=str_at(item, "name"))
     failure = problem(item)

@@ -79,6 +79,10 @@ class Capabilities:
     max_inputs_and_outputs: int | None = None
     max_series: int = 1
     """Greatest set of related pictures in one request; 1: no sets."""
+    layers: int = 0
+    """Most pictures of an answer in layers, one of them the base; 0: it makes none."""
+    is_layered: bool = False
+    """It always answers in layers; else `--set layer_decomposition=true` asks for them."""
     max_count: int = 1
     """Greatest number of independent pictures in one request; 1: one each."""
     seed: tuple[int, int] | None = None
@@ -99,6 +103,8 @@ class Capabilities:
     """The model that does the same from text alone, where that is another one."""
     fields: frozenset[str] = frozenset()
     """Further request fields that it documents: `--set` takes them without a warning."""
+    values: Mapping[str, frozenset[object]] = field(default_factory=dict)
+    """What it takes in some of `fields`, by dotted name; other fields take anything."""
     rejects: frozenset[str] = frozenset()
     """Fields that it answers with an error: `--set` refuses them."""
 

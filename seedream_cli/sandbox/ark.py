@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.sandbox.ark_checks import Complaint, read_purchase
 from seedream_cli.sandbox.frames import models_of
 from seedream_cli.sandbox.images import draw, image_url, signed_query
-from seedream_cli.sandbox.wire import Answer, Deed, Fate, Voice, Where, says
+from seedream_cli.sandbox.wire import LAYER_NAMES, Answer, Deed, Fate, Voice, Where, says
 
 if TYPE_CHECKING:
     from seedream_cli.sandbox.ark_checks import Purchase
@@ -162,6 +162,8 @@ class _Sale:
         item: dict[str, object] = {"size": f"{picture.width}x{picture.height}"}
         if self.purchase.is_recent:
             item["output_format"] = picture.format
+        if self.purchase.is_layered:
+            item |= {"z_index": number, "name": LAYER_NAMES[number]}
         if self.purchase.is_inline:
             return {"b64_json": b64encode(draw(picture)).decode()} | item
         query = signed_query(picture, self.stage, LIFETIME)

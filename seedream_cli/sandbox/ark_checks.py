@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.frames import pixels, ratio_in, read_size
 from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
-from seedream_cli.sandbox.wire import is_whole, texts
+from seedream_cli.sandbox.wire import LAYERS, is_whole, texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,7 @@ class Purchase:
     model: str
     picture: Picture
     count: int
+    is_layered: bool
     references: int
     is_inline: bool
     is_stream: bool
@@ -83,6 +84,7 @@ def read_purchase(asked: Asked, models: Mapping[str, Capabilities], provider: st
         references=len(references),
         is_inline=body.get("response_format") == "b64_json",
         is_stream=body.get("stream") is True,
+        is_layered=body.get("layer_decomposition") is True,
         is_recent=model is not None and model.picks_format and model.max_series == 1,
     )
 
@@ -218,6 +220,8 @@ def _format(model: Capabilities | None, body: Mapping[str, object]) -> str:
 
 def _count(model: Capabilities | None, body: Mapping[str, object], references: int) -> int:
     """Return how many pictures a set has: as many as it may, since nobody reads the prompt."""
+    if body.get("layer_decomposition") is True and model is not None and model.layers:
+        return LAYERS
     key = "sequential_image_generation"
     if body.get(key) != "auto":
         return 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.frames import models_of, pixels
 from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
-from seedream_cli.sandbox.wire import Answer, Deed, is_number, is_whole, says, texts
+from seedream_cli.sandbox.wire import LAYERS, Answer, Deed, is_number, is_whole, says, texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -210,6 +210,8 @@ def _format(model: Capabilities, given: Mapping[str, object]) -> str:
 
 
 def _count(model: Capabilities, given: Mapping[str, object]) -> int:
+    if model.is_layered:
+        return LAYERS
     if "max_images" not in model.fields:
         return 1
     bounded(given, "max_images", 1, _MOST_IMAGES)

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+LAYER_NAMES: Final = ("base", "sun", "hills", "foreground")
+LAYERS: Final = len(LAYER_NAMES)
+"""Pictures of an answer in layers, the base first."""
+
+
 class Where(Enum):
     """What a request is about; a fault strikes one of these."""
 

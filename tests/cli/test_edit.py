@@ -283,3 +283,40 @@ def test_a_dry_run_of_an_edit_is_readable(cli: Cli, photo: Path) -> None:
     assert len(ran.out) < 2000
     assert json.loads(ran.out)["body"]["image"].startswith("data:image/jpeg;base64,")
     assert time.monotonic() - started < 30
+
+
+def test_layers_are_saved_and_named(cli: Cli, photo: Path) -> None:
+    """An answer in layers is several files, each with its layer's name."""
+    ran = cli(
+        *("edit", "take it apart", "-i", photo.name, "--sandbox", "-o", "l.{ext}"),
+        *("-m", "doubao-seedream-5-0-pro-260628", "--set", "layer_decomposition=true"),
+    )
+    assert ran.code == 0, ran.err
+    assert [line.partition(".")[0] for line in ran.lines] == [
+        "l-1-base",
+        "l-2-sun",
+        "l-3-hills",
+        "l-4-foreground",
+    ]
+
+
+def test_layers_on_kie(cli: Cli, server: Server) -> None:
+    """KIE's layer models take one image and answer with several."""
+    cli.configure(server)
+    ran = cli("edit", "", "-i", URL, "-p", "kie", "-m", "seedream/5-pro-layer-decomposition")
+    assert ran.code == 0, ran.err
+    assert len(ran.lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("model", "setting"),
+    [
+        ("doubao-seedream-4-5-251128", "optimize_prompt_options.mode=fast"),
+        ("doubao-seedream-5-0-pro-260628", "background=blue"),
+        ("doubao-seedream-5-0-pro-260628", "stream=true"),
+    ],
+)
+def test_what_a_model_answers_with_an_error_is_not_sent(cli: Cli, model: str, setting: str) -> None:
+    """A field or value that the model rejects is exit 2."""
+    ran = cli("generate", "x", "--sandbox", "-m", model, "--set", setting)
+    assert ran.code == 2, ran.err
