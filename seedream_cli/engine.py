@@ -36,7 +36,7 @@ from seedream_cli.model import (
     State,
 )
 from seedream_cli.streaming import Hearing, image_of, share
-from seedream_cli.transport import Limits
+from seedream_cli.wire import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -246,7 +246,8 @@ class Engine:
             return "the provider's answer could not be kept"
         match outcome:
             case Running(task_id=task_id):
-                return f"write this down: seedream download --task-id {quote(task_id)} -p {job.profile}"
+                task = quote(task_id)
+                return f"write this down: seedream download --task-id {task} -p {job.profile}"
             case Done(images=images):
                 return "write this down: " + " ".join(i.url for i in images if i.url)
             case _:

@@ -23,7 +23,7 @@ from seedream_cli.formats import HEAD, inspect, sniff
 from seedream_cli.lookup import find
 from seedream_cli.model import Busy, Done, LocalImage, Reference, Refused
 from seedream_cli.proxies import origin
-from seedream_cli.transport import Limits
+from seedream_cli.wire import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -24,7 +24,7 @@ from seedream_cli.proxies import is_loopback
 from seedream_cli.rows import money_text, time_text
 from seedream_cli.spill import blocks, is_spilled
 from seedream_cli.text import escape_unseen
-from seedream_cli.transport import Limits
+from seedream_cli.wire import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from seedream_cli import __version__
 from seedream_cli.errors import (
     ImageBroken,
     ImageGone,
     OutcomeUnknown,
-    SeedreamError,
-    Unsent,
 )
 from seedream_cli.events import Exchange
 from seedream_cli.model import Purpose, Reply
-from seedream_cli.proxies import is_loopback
 from seedream_cli.text import legible
-from seedream_cli.watchdog import Leash, Watchdog
+from seedream_cli.watchdog import Watchdog
+from seedream_cli.wire import (
+    Limits,
+    Wire,
+    check_image_url,
+    forms,
+    redirected,
+    starred,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from seedream_cli.model import Call, LocalImage, Profile, Secret
+    from seedream_cli.model import Call, LocalImage, Profile
     from seedream_cli.spill import Spill
 
 MAX_ANSWER = 64 * 1024 * 1024
@@ -40,21 +44,10 @@ MAX_STREAM = 16 * MAX_ANSWER
 MAX_OTHER_ANSWER = 8 * 1024 * 1024
 MAX_IMAGE = 512 * 1024 * 1024
 MAX_REDIRECTS = 3
-SHORTEST_KEY = 16
-"""Characters."""
 HTTP_OK = 200
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 GONE = frozenset({403, 404, 410})
 USER_AGENT = f"seedream/{__version__}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How long a request may take, in seconds."""
-
-    connect: float = 15.0
-    read: float = 30.0
-    total: float = 90.0
 
 
 @dataclass(slots=True)
@@ -64,92 +57,6 @@ class Download:
     length: int | None
     """Bytes that the host announced."""
     chunks: Iterator[bytes]
-
-
-_CONNECTED = frozenset({"connection.connect_tcp.complete", "socks.connect_tcp.complete"})
-
-
-class _Wire:
-    """Hears what happens on the wire of one request (httpx's `trace` extension)."""
-
-    def __init__(
-        self,
-        host: str,
-        limits: Limits,
-        on_first_byte: Callable[[], None] | None = None,
-        *,
-        is_public_only: bool = False,
-        key: Secret | None = None,
-    ) -> None:
-        self.had_left = False
-        self.leash = Leash()
-        self._host = host
-        self._limits = limits
-        self._on_first_byte = on_first_byte
-        self._is_public_only = is_public_only
-        self._key = key
-        self._refusal: Exception | None = None
-        self._stream: object = None
-        self.asked: bytes | None = None
-        self.heard: bytes | None = None
-        """Bodies, where somebody may want to see them."""
-
-    def __call__(self, event: str, info: Mapping[str, object]) -> None:
-        if event in _CONNECTED:
-            self._stream = stream = info["return_value"]
-            self.leash.hold(stream.get_extra_info("socket"))  # type: ignore[attr-defined]
-            if self._is_public_only:
-                _check_peer(str(stream.get_extra_info("server_addr")[0]))  # type: ignore[attr-defined]
-        elif event == "http11.send_request_headers.started" and not self.had_left:
-            # A proxy's CONNECT carries nothing of ours yet.
-            if info["request"].method == b"CONNECT":  # type: ignore[attr-defined]
-                return
-            if self.leash.is_late:
-                raise Unsent(f"{self._host} cannot be reached within {self._limits.total:g} s")
-            self._spend()
-            self.had_left = True
-
-    def _spend(self) -> None:
-        try:
-            if self._on_first_byte is not None:
-                self._on_first_byte()
-        except Exception as error:
-            self._refusal = error
-            raise
-
-    def end(self) -> None:
-        """Let the connection go: httpcore leaves it open when its handshake fails."""
-        self.leash.drop()
-        if self._stream is not None:
-            self._stream.close()  # type: ignore[attr-defined]
-
-    @contextlib.contextmanager
-    def named(self) -> Iterator[None]:
-        """Turn whatever HTTP can raise into one of the two endings that matter."""
-        try:
-            yield
-        except SeedreamError:
-            raise
-        except _breakages() as error:
-            if error is self._refusal:
-                raise
-            reason = _starred(str(error).strip(), self._key) or type(error).__name__
-            if self.leash.is_late:
-                reason = f"no whole answer within {self._limits.total:g} s"
-            if self.had_left:
-                message = f"the exchange with {self._host} broke off: {reason}"
-                raise OutcomeUnknown(message) from error
-            raise Unsent(f"{self._host} cannot be reached: {reason}") from error
-
-    def read(self, chunks: Iterator[bytes], cap: int) -> Iterator[bytes]:
-        """Yield a body as it comes; raise `OutcomeUnknown` when it breaks off or is too large."""
-        received = 0
-        with self.named():
-            for chunk in chunks:
-                received += len(chunk)
-                if received > cap:
-                    raise OutcomeUnknown(f"the answer is larger than {cap // 1024 // 1024} MiB")
-                yield chunk
 
 
 def _breakages() -> tuple[type[Exception], ...]:
@@ -168,7 +75,7 @@ class Heard:
     """An answer on its way: whole, or chunk by chunk where it is a stream."""
 
     def __init__(
-        self, profile: Profile, purpose: Purpose, response: httpx.Response, wire: _Wire
+        self, profile: Profile, purpose: Purpose, response: httpx.Response, wire: Wire
     ) -> None:
         """Wrap an open response."""
         self._profile = profile
@@ -278,7 +185,7 @@ class Transport:
         body, media_type = _form(call.body, call.file) if call.file else _json(call.body)
         if body is not None:
             own["Content-Type"] = media_type
-        wire = _Wire(_host(base), limits, on_first_byte, key=profile.api_key)
+        wire = Wire(_host(base), limits, on_first_byte, key=profile.api_key, breakages=_breakages())
         wire.asked = body if call.file is None else None
         url = base + call.path
         with self._opened(wire, limits, call.method, url, own, call.query, body) as response:
@@ -293,12 +200,12 @@ class Transport:
         """
         headers = {"Accept": "image/*,*/*;q=0.1"}
         for _ in range(MAX_REDIRECTS + 1):
-            _check_image_url(self._target(url)[0], is_loopback_ok=is_loopback_ok)
+            check_image_url(self._target(url)[0], is_loopback_ok=is_loopback_ok)
             is_public_only = not is_loopback_ok and self._proxy_of(url) is None
-            wire = _Wire(_host(url), limits, is_public_only=is_public_only)
+            wire = Wire(_host(url), limits, breakages=_breakages(), is_public_only=is_public_only)
             with self._opened(wire, limits, "GET", url, headers) as response:
                 if response.status_code in REDIRECTS and "location" in response.headers:
-                    url = _redirected(url, response.headers["location"])
+                    url = redirected(url, response.headers["location"])
                     continue
                 if response.status_code in GONE:
                     raise ImageGone(f"the image host answered {response.status_code}")
@@ -315,7 +222,7 @@ class Transport:
     @contextlib.contextmanager
     def _opened(
         self,
-        wire: _Wire,
+        wire: Wire,
         limits: Limits,
         method: str,
         url: str,
@@ -348,7 +255,7 @@ class Transport:
 
     def _sent(
         self,
-        wire: _Wire,
+        wire: Wire,
         limits: Limits,
         method: str,
         url: str,
@@ -456,25 +363,12 @@ def _without_key(
     profile: Profile, purpose: Purpose, response: httpx.Response, body: bytes
 ) -> Reply:
     """Return an answer as it came, but for our own key, which some error messages repeat."""
-    for form in _forms(profile.api_key):
+    for form in forms(profile.api_key):
         body = body.replace(form.encode(), b"****")
     headers = {
-        name.lower(): _starred(value, profile.api_key) for name, value in response.headers.items()
+        name.lower(): starred(value, profile.api_key) for name, value in response.headers.items()
     }
     return Reply(purpose=purpose, status=response.status_code, headers=headers, body=body)
-
-
-def _starred(text: str, key: Secret | None) -> str:
-    """Return words that may quote a server without our own key."""
-    for form in _forms(key):
-        text = text.replace(form, "****")
-    return text
-
-
-def _forms(key: Secret | None) -> tuple[str, ...]:
-    """Return how an answer would write a key; none for what may stand in a URL by chance."""
-    text = key.reveal() if key else ""
-    return (text, text.replace("/", "\\/")) if len(text) >= SHORTEST_KEY else ()
 
 
 def _detail(asked: bytes | None, heard: bytes | None) -> str:
@@ -485,30 +379,3 @@ def _detail(asked: bytes | None, heard: bytes | None) -> str:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
-
-
-def _check_image_url(url: str, *, is_loopback_ok: bool) -> None:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise ImageBroken(f"the image's address cannot be read: {error}") from error
-    is_http_ok = is_loopback_ok and parts.scheme == "http" and is_loopback(host)
-    if parts.scheme != "https" and not is_http_ok:
-        raise ImageBroken(f"the image's address is not an https URL ({parts.scheme}: on {host})")
-    if not host or parts.username is not None:
-        raise ImageBroken("the image's address has no plain host name")
-
-
-def _redirected(url: str, location: str) -> str:
-    try:
-        return urljoin(url, location)
-    except ValueError as error:
-        raise ImageBroken(f"the image host redirected to no address: {error}") from error
-
-
-def _check_peer(address: str) -> None:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    if not (mapped or ip).is_global or (mapped or ip).is_multicast:
-        raise ImageBroken(f"the image host's address {address} is not a public one")

@@ -85,7 +85,7 @@ def check(
 def _checked(world: World, profile: Profile, say: Plain, *, with_bodies: bool) -> str:
     from seedream_cli.model import Done, Refused
     from seedream_cli.providers import PROVIDERS
-    from seedream_cli.transport import Limits
+    from seedream_cli.wire import Limits
 
     provider = PROVIDERS[profile.provider]
     dialect = provider.dialect

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.events import Event
     from seedream_cli.model import Call, Job
-    from seedream_cli.transport import Limits
+    from seedream_cli.wire import Limits
 
 # One pixel, made by hand: signature, IHDR, IDAT, IEND.
 PNG = bytes.fromhex(

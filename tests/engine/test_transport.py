@@ -25,7 +25,8 @@ from seedream_cli.errors import (
     Unsent,
 )
 from seedream_cli.model import Call, Profile, Purpose, Secret
-from seedream_cli.transport import Limits, Transport, _check_peer
+from seedream_cli.transport import Transport
+from seedream_cli.wire import Limits, check_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -931,7 +932,7 @@ PRIVATE = """
 def test_no_private_peer_is_public(address: str) -> None:
     """Loopback, private, link-local, shared, multicast and mapped addresses are refused."""
     with pytest.raises(ImageBroken):
-        _check_peer(address)
+        check_peer(address)
 
 
 @pytest.mark.parametrize(
@@ -939,7 +940,7 @@ def test_no_private_peer_is_public(address: str) -> None:
 )
 def test_public_peers_are_public(address: str) -> None:
     """Ordinary addresses pass."""
-    _check_peer(address)
+    check_peer(address)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from seedream_cli.purchase import purchases
 from seedream_cli.sandbox.server import Sandbox
 from seedream_cli.sandbox.wire import Settings
 from seedream_cli.saving import Saver
-from seedream_cli.transport import Limits, Transport
+from seedream_cli.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from seedream_cli.model import Call, Job
     from seedream_cli.part import Disk
     from seedream_cli.transport import Download, Heard
+    from seedream_cli.wire import Limits
 
 PATHS = {name: provider.sandbox_path for name, provider in PROVIDERS.items()}
 KEY = "sk-only-for-tests-0123456789"

@@ -17,7 +17,7 @@ from seedream_cli.model import Charge, Problem, State
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.sandbox.images import draw
 from seedream_cli.sandbox.tickets import Picture
-from seedream_cli.transport import Limits, _check_peer
+from seedream_cli.wire import Limits, check_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -467,7 +467,7 @@ PRIVATE += " fe80::1 fe80::1%eth0 fd00::1 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0
 def test_a_private_peer_is_told(address: str) -> None:
     """Loopback, link-local, private and multicast addresses are no image hosts, mapped ones too."""
     with pytest.raises(ImageBroken, match="not a public one"):
-        _check_peer(address)
+        check_peer(address)
 
 
 @pytest.mark.parametrize("code", [403, 404, 410])

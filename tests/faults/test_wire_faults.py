@@ -12,7 +12,7 @@ import pytest
 
 from seedream_cli.model import Charge, State
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.transport import Limits
+from seedream_cli.wire import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -29,7 +29,7 @@ FLOORS = (
         *("providers", "price", "choice", "sizes", "limits", "check"),
     ),
     (
-        *("watchdog", "proxies", "spill", "transport", "ledger", "owner"),
+        *("watchdog", "proxies", "spill", "wire", "transport", "ledger", "owner"),
         *("part", "files", "places", "config"),
     ),
     (
