@@ -5,15 +5,11 @@ Each public method that writes has committed, with the folder's entry flushed, b
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sqlite3
-import threading
-import uuid
 from typing import TYPE_CHECKING
 
-from seedream_cli.errors import OutcomeUnknown, Overtaken, StorageError, UnreadableReply
-from seedream_cli.migrations import APPLICATION_ID, SCHEMA
+from seedream_cli.errors import OutcomeUnknown, Overtaken, UnreadableReply
+from seedream_cli.migrations import Database
 from seedream_cli.model import Charge, Purpose, Reply, State
 from seedream_cli.rows import (
     image_of,
@@ -27,14 +23,10 @@ from seedream_cli.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from seedream_cli.model import Image, Job, Money, Problem
-
-BUSY_SECONDS = 30.0
-"""How long a write waits for another process."""
 
 _ENDINGS = {
     State.RUNNING: "accepted",
@@ -54,135 +46,8 @@ _CHARGES = {
 _ENDED = frozenset({State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED})
 
 
-class Ledger:
+class Ledger(Database):
     """What was asked, sent, answered and saved, in one file."""
-
-    def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
-        """Open or create the ledger; raise `StorageError` when it is not a sound one of ours."""
-        self._path = path
-        self._now = now
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._write_lock = threading.RLock()
-        self.is_read_only = False
-        """True when a newer seedream has written it."""
-        try:
-            self._open()
-        except StorageError:
-            self.close()
-            raise
-
-    # -- opening -------------------------------------------------------------------------------
-
-    def _open(self) -> None:
-        birth = self._path.with_suffix(".birth")
-        with self._storage("opened"):
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            was_born = birth.exists()
-            was_there = self._path.exists()
-            if was_born and not was_there:  # moved aside, as we advise: this one is another
-                birth.unlink(missing_ok=True)
-                was_born = False
-            connection = self._connection()
-            version = self._version(connection)
-            if was_born and was_there and version == 0:
-                raise self._unsound("it is empty, and it was not")
-            if version > len(SCHEMA):
-                self.is_read_only = True
-                return
-            if version < len(SCHEMA):
-                self._migrate(connection)
-            if not was_born:
-                self._write_birth(birth)
-
-    def _version(self, connection: sqlite3.Connection) -> int:
-        # In this order: another process may be creating it between two of these reads.
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()[0][0]
-        (application,) = connection.execute("PRAGMA application_id").fetchall()[0]
-        (version,) = connection.execute("PRAGMA user_version").fetchall()[0]
-        if tables and application != APPLICATION_ID:
-            raise self._unsound("it belongs to another program")
-        return int(version)
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        with self._write_lock:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                for script in SCHEMA[self._version(connection) :]:
-                    for statement in _statements(script):
-                        connection.execute(statement)
-                connection.execute(
-                    "INSERT OR IGNORE INTO meta VALUES ('birth', ?)", (uuid.uuid4().hex,)
-                )
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {len(SCHEMA)}")
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-
-    def _write_birth(self, birth: Path) -> None:
-        rows = self._connection().execute("SELECT value FROM meta WHERE key = 'birth'").fetchall()
-        with contextlib.suppress(FileExistsError):
-            file = os.open(birth, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.write(file, rows[0][0].encode())
-                os.fsync(file)
-            finally:
-                os.close(file)
-
-    def _unsound(self, reason: str) -> StorageError:
-        return StorageError(
-            f"the ledger {self._path} cannot be used: {reason}",
-            hint="nothing was sent; move it aside (never delete it: it names what was paid for)"
-            " or set SEEDREAM_STATE_DIR",
-        )
-
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._connections.append(connection)
-            # WAL before SQLite 3.51.3 has a reset bug; EXTRA also flushes the folder's entry.
-            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
-            connection.execute("PRAGMA synchronous = EXTRA")
-            connection.execute("PRAGMA foreign_keys = ON")
-            self._local.connection = connection
-        return connection
-
-    @contextlib.contextmanager
-    def _storage(self, deed: str) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, UnicodeError) as error:
-            message = f"the ledger {self._path} could not be {deed}: {error}"
-            raise StorageError(message, hint="see the disk and the folder's rights") from error
-        except OSError as error:
-            raise StorageError(f"the ledger {self._path} could not be {deed}: {error}") from error
-
-    @contextlib.contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        """Hold one transaction: all of it is on disk when this returns, or none of it."""
-        if self.is_read_only:
-            raise self._unsound("a newer seedream has written it; upgrade this one")
-        with self._storage("written"), self._write_lock:
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-
-    def close(self) -> None:
-        """Close all connections; committed work is safe without it."""
-        for connection in self._connections:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -496,13 +361,3 @@ class Ledger:
                 .fetchall()
             )
         return [run for run, _ in rows]
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script where SQLite itself says that a statement is complete."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

@@ -852,7 +852,7 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
 
 def test_every_method_is_tried_here(ledger: Ledger, make_job: MakeJob) -> None:
     """The two lists above name all public methods but close()."""
-    public = {name for name in vars(Ledger) if not name.startswith("_")}
+    public = {name for name in dir(Ledger) if not name.startswith("_")}
     assert public == {*writes(ledger, make_job()), *reads(ledger, make_job()), "close"}
 
 
