@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seedream_cli import naming
 from seedream_cli.errors import StorageError, UsageError
 from seedream_cli.model import Options
 
@@ -212,3 +213,22 @@ def current_folder() -> str:
         return str(Path.cwd())
     except OSError as error:
         raise StorageError(f"the current folder cannot be used: {error.strerror}") from error
+
+
+def plan_of(
+    environ: Mapping[str, str], output: str | None, *, many: bool, many_per_job: bool = False
+) -> naming.Plan:
+    """Settle what `--output` means in the current folder; raise `UsageError` or `StorageError`."""
+    from seedream_cli.places import expanded
+
+    base = current_folder()
+    path = expanded(output, environ) if output is not None else None
+    there = Path(base, path or "")
+    return naming.plan(
+        path,
+        base=base,
+        is_folder=path is not None and there.is_dir(),
+        is_file=path is not None and there.is_file(),
+        many=many,
+        many_per_job=many_per_job,
+    )

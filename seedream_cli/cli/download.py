@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from seedream_cli import naming
 from seedream_cli.cli import options as o
 from seedream_cli.cli import work
-from seedream_cli.cli.asked import current_folder
-from seedream_cli.cli.generate import DEFAULT_TIMEOUT
+from seedream_cli.cli.asked import plan_of
+from seedream_cli.cli.making import DEFAULT_TIMEOUT
 from seedream_cli.cli.progress import observer
 from seedream_cli.cli.status import span
 from seedream_cli.cli.stdout import Stdout
@@ -136,20 +136,9 @@ def _moved(world: World, job: Job, output: str, count: int) -> Job:
 
 
 def _plan(world: World, output: str | None, *, many: bool) -> naming.Plan:
-    from seedream_cli.places import expanded
-
     if output == "-":
         raise UsageError("download writes files, not stdout", hint="use -o FILE or -o FOLDER/")
-    base = current_folder()
-    path = expanded(output, world.environ) if output is not None else None
-    there = Path(base, path or "")
-    return naming.plan(
-        path,
-        base=base,
-        is_folder=path is not None and there.is_dir(),
-        is_file=path is not None and there.is_file(),
-        many=many,
-    )
+    return plan_of(world.environ, output, many=many)
 
 
 def _adopted(world: World, task_id: str, name: str | None, *, sandbox: bool) -> Job:

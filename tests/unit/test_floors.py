@@ -45,7 +45,7 @@ FLOORS = (
     (
         *("cli", "cli.help", "cli.options", "cli.asked", "cli.progress", "cli.render"),
         *("cli.stdout", "cli.listing", "cli.world", "cli.showing", "cli.work"),
-        *("cli.generate", "cli.status", "cli.download", "cli.providers", "cli.app"),
+        *("cli.making", "cli.generate", "cli.status", "cli.download", "cli.providers", "cli.app"),
         *("cli.completion", "__main__"),
     ),
 )

@@ -1,0 +1,379 @@
+"""One `generate` or `edit`: checked whole, then bought, waited for and saved."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedream_cli import naming
+from seedream_cli.cli import render, work
+from seedream_cli.cli.asked import Asked, options, plan_of, read_prompt, read_stdin
+from seedream_cli.cli.progress import observer
+from seedream_cli.cli.stdout import Silence, Stdout
+from seedream_cli.cli.world import World
+from seedream_cli.errors import UsageError
+from seedream_cli.model import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seedream_cli.check import Resolved
+    from seedream_cli.cli.progress import Plain
+    from seedream_cli.engine import Engine
+    from seedream_cli.model import Call, Profile, Reference, Request
+    from seedream_cli.naming import Plan
+    from seedream_cli.providers.spec import Provider
+    from seedream_cli.purchase import Purchase
+    from seedream_cli.references import Gathered
+
+DEFAULT_TIMEOUT = 1200.0
+
+
+@dataclass(slots=True)
+class Making:
+    """One `generate` on its way: each step needs the ones before it."""
+
+    world: World
+    asked: Asked
+    is_stdout: bool = False
+
+    def make(self) -> int:
+        """Check everything that can be checked, then buy, wait and save."""
+        asked, stdout = self.asked, Stdout()
+        prompt = read_prompt(asked)
+        profile = self.world.profile(asked.profile, sandbox=asked.sandbox)
+        show = observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
+        gathered = self._gathered(profile)
+        provider, plan, resolved, requests = self._settled(profile, prompt, gathered)
+        self._hold_images(gathered, resolved, show)
+        for note in resolved.notes:
+            show.say(note)
+        if asked.dry_run:
+            return _rehearse(profile, provider, resolved, requests, stdout, asked)
+        bought = self._purchases(profile, provider, plan, resolved, requests)
+        bought, skipped = self._clear_targets(plan, resolved, bought)
+        for n, path in skipped:
+            _show_skipped(stdout, n, plan.absolute(path) if asked.json else path, asked)
+        if not bought:
+            return 0
+        return self._buy(profile, provider, bought, gathered, show, stdout)
+
+    def _gathered(self, profile: Profile) -> list[Gathered]:
+        """Find and read the reference images."""
+        if not self.asked.image:
+            return []
+        from seedream_cli.references import Gatherer
+
+        if self.asked.prompt == "-" and "-" in self.asked.image:
+            raise UsageError("the prompt and an image both want stdin", hint="--prompt-file FILE")
+        world = self.world
+        gatherer = Gatherer(lambda: world.ledger, profile, read_stdin, world.clock.now())
+        return gatherer.gather(self.asked.image)
+
+    def _hold_images(self, gathered: list[Gathered], resolved: Resolved, show: Plain) -> None:
+        if not gathered or self.asked.no_validate:
+            return
+        from seedream_cli.references import hold
+
+        mistakes, notes = hold(gathered, resolved.capabilities)
+        if mistakes:
+            raise UsageError("; ".join(mistakes), hint="nothing was sent")
+        for note in notes:
+            show.say(note)
+
+    def _settled(
+        self, profile: Profile, prompt: str, gathered: list[Gathered]
+    ) -> tuple[Provider, Plan, Resolved, tuple[Request, ...]]:
+        from seedream_cli.check import resolve, split
+        from seedream_cli.providers import PROVIDERS
+        from seedream_cli.purchase import most_images
+
+        asked, provider = self.asked, PROVIDERS[profile.provider]
+        is_wait = asked.wait
+        if is_wait is False and provider.dialect.poll is None:
+            raise UsageError(
+                f"--no-wait: {provider.name} answers only when finished",
+                hint="leave it out, or use a provider that is polled (kie, seedreams)",
+            )
+        draft = self._plan(profile, many=False, many_per_job=False)
+        references = _travelling(gathered, provider)
+        wishes = options(asked, profile, prompt, references)
+        resolved = resolve(provider, wishes, providers=PROVIDERS.values())
+        wanted = (
+            None if asked.default("any_format", profile) or draft is None else _format_of(draft)
+        )
+        if wanted is not None and asked.format is None and _is_choice(resolved, draft, wanted):
+            named = options(asked, profile, prompt, references, wanted)
+            resolved = resolve(provider, named, providers=PROVIDERS.values())
+        requests = split(resolved)
+        pictures = [most_images(request, resolved.capabilities) for request in requests]
+        if draft is None:
+            self.is_stdout = True
+            if is_wait is False:
+                raise UsageError("-o - and --no-wait exclude each other")
+            if sum(pictures) != 1:
+                raise UsageError("-o - takes one picture; more may come", hint="use -o FOLDER/")
+            plan = naming.plan(None, base=str(self.world.places.state_dir / "held"))
+        else:
+            plan = (
+                self._plan(profile, many=sum(pictures) > 1, many_per_job=max(pictures) > 1) or draft
+            )
+        return provider, plan, resolved, requests
+
+    def _plan(self, profile: Profile, *, many: bool, many_per_job: bool) -> Plan | None:
+        """Settle where the pictures go; None: to stdout."""
+        import sys
+
+        output = self.asked.output if self.asked.output is not None else profile.output
+        if output == "-":
+            if self.asked.json:
+                raise UsageError("-o - and --json both want stdout", hint="use -o FILE")
+            if sys.stdout.isatty():
+                raise UsageError(
+                    "-o - does not write a picture's bytes to a terminal", hint="| file -, > FILE"
+                )
+            return None
+        return plan_of(self.world.environ, output, many=many, many_per_job=many_per_job)
+
+    def _purchases(
+        self,
+        profile: Profile,
+        provider: Provider,
+        plan: Plan,
+        resolved: Resolved,
+        requests: Sequence[Request],
+    ) -> list[Purchase]:
+        from seedream_cli.purchase import new_id, purchases
+
+        asked = self.asked
+        output = {
+            **plan.to_json(),
+            "overwrite": asked.overwrite,
+            "sidecar": bool(asked.default("sidecar", profile)),
+            "stdout": self.is_stdout,
+        }
+        return purchases(
+            requests,
+            profile=profile,
+            provider=provider,
+            capabilities=resolved.capabilities,
+            output=output,
+            run=new_id(secrets.choice),
+            owner="",
+            now=self.world.clock.now(),
+            job_id=lambda: new_id(secrets.choice),
+        )
+
+    def _clear_targets(
+        self, plan: Plan, resolved: Resolved, bought: list[Purchase]
+    ) -> tuple[list[Purchase], list[tuple[int, str]]]:
+        """Check every name that can be known; drop jobs whose files exist, if asked to."""
+        from seedream_cli.saving import folder_of, known_paths, sidecar_of
+
+        files = self.world.files()
+        kept, skipped = [], []
+        for purchase in bought:
+            paths = known_paths(plan, purchase.job, resolved.capabilities, resolved.request)
+            there = [path for path in paths if Path(plan.absolute(path)).exists()]
+            if self.asked.skip_existing and paths and len(there) == purchase.job.expected:
+                skipped += [(purchase.job.first_n + k, path) for k, path in enumerate(paths)]
+                continue
+            if purchase.job.output.get("sidecar"):
+                paths = [*paths, *map(sidecar_of, paths)]
+            for path in paths:
+                files.check_target(plan.absolute(path), overwrite=self.asked.overwrite)
+            kept.append(purchase)
+        for folder in {folder_of(plan, purchase.job) for purchase in kept}:
+            files.check_folder(folder)
+        return kept, skipped
+
+    def _buy(
+        self,
+        profile: Profile,
+        provider: Provider,
+        bought: list[Purchase],
+        gathered: list[Gathered],
+        show: Plain,
+        stdout: Stdout,
+    ) -> int:
+        from seedream_cli.proxies import check_proxies
+
+        world, asked = self.world, self.asked
+        profile = world.keyed(profile)
+        check_proxies(world.environ, profile.base_url)
+        timeout = asked.default("timeout", profile)
+        seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
+        is_wait = asked.default("wait", profile) is not False
+        engine = world.engine(
+            world.timing(seconds), show, profile=asked.profile, with_bodies=asked.verbose > 1
+        )
+        engine.is_waiting = is_wait
+        world.settle_estates(engine)
+        _tell_of_waiting(world, engine, show)
+        calls = _calls(bought, gathered, provider, profile, engine)
+        jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
+        jobs = engine.ledger.plan(jobs, despite=_named(world, asked.despite))
+        engine.calls.update(calls)
+        for job, planned in zip(jobs, bought, strict=True):
+            if job.id != planned.job.id:
+                show.say(f"the same picture is under way as job {job.id}; nothing is bought for it")
+        report = work.run(world, engine, jobs, show)
+        report = replace(report, runs=frozenset({bought[0].job.run}))
+        if self.is_stdout:
+            _pour(report, stdout, engine)
+            return work.show(report, Silence(), show, is_json=False, is_wait=True)
+        return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
+
+
+def _travelling(gathered: list[Gathered], provider: Provider) -> tuple[Reference, ...]:
+    from seedream_cli.references import travelling
+
+    return travelling(gathered, provider) if gathered else ()
+
+
+def _calls(
+    bought: list[Purchase],
+    gathered: list[Gathered],
+    provider: Provider,
+    profile: Profile,
+    engine: Engine,
+) -> dict[str, Call]:
+    """Return what will be sent for each job, local references uploaded where they must be."""
+    if not any(each.local for each in gathered) or "upload" not in provider.reference_kinds:
+        return {purchase.job.id: purchase.call for purchase in bought}
+    from seedream_cli.references import uploaded
+
+    references = uploaded(
+        bought[0].request.references,
+        gathered,
+        provider=provider,
+        profile=profile,
+        transport=engine.transport,
+        ledger=engine.ledger,
+        now=engine.clock.now(),
+    )
+    return {
+        purchase.job.id: provider.dialect.submit(replace(purchase.request, references=references))
+        for purchase in bought
+    }
+
+
+def _tell_of_waiting(world: World, engine: Engine, show: Plain) -> None:
+    """Say in one line that pictures of earlier runs wait, and how long their URLs live."""
+    from seedream_cli.recovery import waiting
+    from seedream_cli.text import human_span
+
+    jobs = waiting(engine, world.owner)
+    if not jobs:
+        return
+    lapses = [i.expires_at for job in jobs for i in job.images if i.expires_at and not i.saved_at]
+    left = ""
+    if lapses:
+        left = f" (the first URL lapses in {human_span(min(lapses) - world.clock.now())})"
+    count = f"{len(jobs)} job{'s' * (len(jobs) > 1)} of earlier runs"
+    show.say(f"{count} wait to be saved{left}: seedream download")
+
+
+def _named(world: World, names: Sequence[str] | None) -> frozenset[str]:
+    """Return the ids of the jobs that `--despite` names."""
+    from seedream_cli.lookup import find
+
+    return frozenset(job.id for name in names or () for job in find(world.ledger, name).jobs)
+
+
+def _format_of(plan: Plan) -> str | None:
+    extension = plan.given_extension
+    return naming.format_of_extension(extension) if extension else None
+
+
+def _is_choice(resolved: Resolved, plan: Plan | None, wanted: str) -> bool:
+    """Tell whether the format that a name asks for can be sent; raise `UsageError` for never."""
+    from seedream_cli.limits import makes
+
+    capabilities = resolved.capabilities
+    verdict = makes(capabilities, wanted)
+    if verdict is False and capabilities is not None:
+        stem = plan.template.rpartition(".")[0] if plan else "cat"
+        ext = naming.extension_of_format(capabilities.formats[0])
+        only = " or ".join(word.upper() for word in capabilities.formats)
+        raise UsageError(
+            f"{capabilities.label} makes {only} only, not {wanted.upper()}",
+            hint=f"use -o {stem}.{ext} or -o {stem}, or keep the name with --any-format",
+        )
+    return verdict is True and capabilities is not None and capabilities.picks_format
+
+
+def _show_skipped(stdout: Stdout, n: int, path: str, asked: Asked) -> None:
+    if asked.json:
+        image = render.image_json(Image(job="", index=1, n=n, path=path))
+        stdout.json(
+            render.bare_json(state="saved", skipped=True, prompt=asked.prompt, images=[image])
+        )
+    else:
+        stdout.line(path)
+
+
+def _pour(report: work.Report, stdout: Stdout, engine: Engine) -> None:
+    """Write the one picture to stdout; it is kept until stdout took all of it."""
+    for job in report.jobs:
+        for image in job.images:
+            if image.saved_at and image.path:
+                held = Path(image.path)
+                stdout.picture(held)
+                engine.ledger.let_go(image)
+                held.unlink(missing_ok=True)
+
+
+def _shortened(value: object) -> object:
+    """Return a body for people: inline images by their size, not their bytes."""
+    match value:
+        case str() if value.startswith("data:") and "," in value:
+            head, _, data = value.partition(",")
+            return f"{head},… ({len(data) * 3 // 4} bytes)"
+        case dict():
+            return {key: _shortened(each) for key, each in value.items()}
+        case list():
+            return [_shortened(each) for each in value]
+        case _:
+            return value
+
+
+def _rehearse(
+    profile: Profile,
+    provider: Provider,
+    resolved: Resolved,
+    requests: Sequence[Request],
+    stdout: Stdout,
+    asked: Asked,
+) -> int:
+    """Print what would be sent and what it would cost."""
+    from seedream_cli import price
+
+    for request in requests:
+        call = provider.dialect.submit(request)
+        money = price.estimate(resolved.capabilities, request)
+        url, body = profile.base_url + call.path, _shortened(call.body)
+        if asked.json:
+            stdout.json(
+                {
+                    "schema": 1,
+                    "dry_run": True,
+                    "provider": provider.name,
+                    "profile": profile.name,
+                    "method": call.method,
+                    "url": url,
+                    "body": body,
+                    "price": {**price.as_json(money), "estimated": True} if money else None,
+                }
+            )
+            continue
+        import json
+
+        from seedream_cli.text import escape_unseen
+
+        stdout.line(f"{call.method} {url}")
+        stdout.line(escape_unseen(json.dumps(body, ensure_ascii=False, indent=2)))
+        stdout.line(f"about {price.show(money)}" if money else "price not known")
+    return 0
