@@ -138,6 +138,8 @@ class Hearing:
     def close(self, job: Job, failure: Problem | None) -> Job:
         """Take the step that a finished stream means; a failure after images counts as one more."""
         if failure is not None and all(image.problem for image in job.images):
+            if job.state is State.UNKNOWN:
+                return job  # it was given up, and a person was told so
             charge = self.providers[job.provider].charge_of_failed
             job = self.ledger.move(job, State.FAILED, charge=charge, problem=failure)
             self.notify(JobChanged(job=job))

@@ -7,7 +7,7 @@ import pytest
 from seedream_cli.errors import UnreadableReply
 from seedream_cli.model import Purpose, Reply
 from seedream_cli.providers import reading
-from seedream_cli.providers.ark import expiry
+from seedream_cli.providers.ark_answers import expiry
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ FLOORS = (
     (
         *("text", "backoff", "findings", "formats", "naming", "sse", "rows", "migrations"),
         *("providers.spec", "providers.reading", "providers.tables"),
-        *("providers.ark_models", "providers.ark", "providers.uniall"),
+        *("providers.ark_models", "providers.ark_answers", "providers.ark", "providers.uniall"),
         *("providers.kie_models", "providers.kie_answers", "providers.kie"),
         *("providers.kie_seedream", "providers.seedreams_models", "providers.seedreams"),
         *("providers", "price", "choice", "sizes", "limits", "check"),
