@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 
 def run() -> None:
     """Run the command line and exit with its code."""
+    # Until work begins an interruption ends us as the shell expects, without a traceback.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.argv[1:] in (["--version"], ["-V"]):
         from seedream_cli import __version__
 

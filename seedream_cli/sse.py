@@ -39,13 +39,12 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     was_cr, is_first = False, True
     for each in chunks:
         chunk = each.removeprefix(b"\n") if was_cr else each
-        if is_first and chunk:
-            chunk, is_first = chunk.removeprefix(b"\xef\xbb\xbf"), False
         was_cr = each.endswith(b"\r") if each else was_cr
         *whole, rest = _END_OF_LINE.split(chunk)
         for part in whole:
-            yield b"".join([*pending, part])
-            pending, size = [], 0
+            line = b"".join([*pending, part])
+            yield line.removeprefix(b"\xef\xbb\xbf") if is_first else line
+            pending, size, is_first = [], 0, False
         pending.append(rest)
         size += len(rest)
         if size > MAX_EVENT:

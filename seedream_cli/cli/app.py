@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -58,7 +59,16 @@ def _root(
 
 def main(arguments: Sequence[str]) -> NoReturn:
     """Run one command and leave with the exit code of `cli.md`."""
-    sys.exit(_outcome(list(arguments)))
+    code = _outcome(list(arguments))
+    for number, stream in enumerate((sys.stdout, sys.stderr), 1):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # Its reader or its terminal has gone: at exit Python would make 120 of our code.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, number)
+            os.close(null)
+    sys.exit(code)
 
 
 def _outcome(arguments: list[str]) -> int:

@@ -90,6 +90,7 @@ def _create(asked: Asked, stage: Stage) -> Answer:
     task = Task(
         kind=Kind.KIE,
         created_ms=int(stage.now * 1000),
+        nonce=stage.nonce,
         delay_ms=int(stage.settings.delay * 1000),
         fate=stage.fate,
         count=count,

@@ -46,6 +46,7 @@ def generate(asked: Asked, stage: Stage) -> Answer:
     task = Task(
         kind=Kind.KIE_OLDER,
         created_ms=int(stage.now * 1000),
+        nonce=stage.nonce,
         delay_ms=int(stage.settings.delay * 1000),
         fate=stage.fate,
         count=1,

@@ -62,6 +62,7 @@ def _submit(asked: Asked, stage: Stage) -> Answer:
     task = Task(
         kind=Kind.SEEDREAMS,
         created_ms=int(stage.now * 1000),
+        nonce=stage.nonce,
         delay_ms=int(stage.settings.delay * 1000),
         fate=stage.fate,
         count=count,

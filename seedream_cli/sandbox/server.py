@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import sys
 import threading
@@ -88,7 +89,7 @@ class Sandbox:
         """Answer one request, let the weather have its way, and count."""
         if asked.path.startswith(_CONTROL):
             return self._control(asked)
-        stage = Stage(now=time.time(), settings=self.settings)
+        stage = Stage(now=time.time(), nonce=secrets.randbits(32), settings=self.settings)
         reply = answer(asked, stage)
         fault = self.weather.strike(reply.deed)
         if fault is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXTENSIONS: Final = {"jpeg": "jpeg", "png": "png"}
 
 _PICTURE: Final = struct.Struct(">QIHHBI")
-_TASK: Final = struct.Struct(">QIBBB")
+_TASK: Final = struct.Struct(">QIIBBB")
 _CHECK: Final = struct.Struct(">I")
 
 _PNG: Final = 1
@@ -67,6 +67,8 @@ class Task:
 
     kind: Kind
     created_ms: int
+    nonce: int
+    """Tells equal requests of one millisecond apart."""
     delay_ms: int
     fate: Fate
     count: int
@@ -115,7 +117,11 @@ def read_image_name(name: str) -> Picture | None:
 def task_id(task: Task, prefix: str) -> str:
     """Return the id that stands for `task`."""
     numbers = (task.delay_ms, task.fate, task.count, task.references)
-    content = _TASK.pack(task.created_ms, *numbers) + _packed(task.picture) + task.model.encode()
+    content = (
+        _TASK.pack(task.created_ms, task.nonce, *numbers)
+        + _packed(task.picture)
+        + task.model.encode()
+    )
     return prefix + _sealed(task.kind, content)
 
 
@@ -124,11 +130,12 @@ def read_task_id(kind: Kind, prefix: str, text: str) -> Task | None:
     content = _opened(kind, text.removeprefix(prefix)) if text.startswith(prefix) else None
     if content is None:
         return None
-    created_ms, delay_ms, fate, count, references = _TASK.unpack_from(content)
+    created_ms, nonce, delay_ms, fate, count, references = _TASK.unpack_from(content)
     model = _TASK.size + _PICTURE.size
     return Task(
         kind=kind,
         created_ms=created_ms,
+        nonce=nonce,
         delay_ms=delay_ms,
         fate=Fate(fate),
         count=count,

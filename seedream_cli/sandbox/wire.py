@@ -56,6 +56,8 @@ class Stage:
 
     now: float
     """Seconds since 1970."""
+    nonce: int = 0
+    """32 bits that tell equal requests apart; the server draws them."""
     settings: Settings = field(default_factory=Settings)
     fate: Fate = Fate.MADE
 

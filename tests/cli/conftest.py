@@ -129,6 +129,14 @@ class Server:
     origin: str
     process: subprocess.Popen[bytes]
 
+    def tell(self, what: str, body: object = None) -> None:
+        """Reset it, or change its faults."""
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.origin}/_sandbox/{what}", method="POST", data=json.dumps(body).encode()
+        )
+        with urllib.request.urlopen(request):  # noqa: S310 - loopback
+            pass
+
     def counters(self) -> dict[str, object]:
         """Return what it counted."""
         with urllib.request.urlopen(f"{self.origin}/_sandbox/counters") as answer:  # noqa: S310 - loopback
@@ -160,23 +168,39 @@ def cli(tmp_path: Path) -> Cli:
     return Cli(home=tmp_path)
 
 
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start one sandbox server for all tests that only choose its faults."""
+    server = _started(tmp_path_factory.mktemp("server"))
+    yield server
+    _end(server.process)
+
+
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[StartServer]:
-    """Start sandbox servers that end with the test."""
+def start_server(tmp_path: Path, shared_server: Server) -> Iterator[StartServer]:
+    """Give out sandbox servers: the shared one, afresh, or one of its own for other options."""
     with ExitStack() as exits:
 
         def start(*arguments: str) -> Server:
-            home = Cli(home=tmp_path)
-            process = home.start(
-                "providers", "sandbox", "--port", "0", "--delay", "0.05", *arguments
-            )
-            exits.callback(_end, process)
-            assert process.stdout is not None
-            origin = process.stdout.readline().decode().strip()
-            assert origin.startswith("http://127.0.0.1:"), origin
-            return Server(origin=origin, process=process)
+            if set(arguments[::2]) <= {"--fault"}:
+                shared_server.tell("reset")
+                shared_server.tell("faults", {"faults": arguments[1::2]})
+                return shared_server
+            server = _started(tmp_path, *arguments)
+            exits.callback(_end, server.process)
+            return server
 
         yield start
+
+
+def _started(home: Path, *arguments: str) -> Server:
+    process = Cli(home=home).start(
+        "providers", "sandbox", "--port", "0", "--delay", "0.05", *arguments
+    )
+    assert process.stdout is not None
+    origin = process.stdout.readline().decode().strip()
+    assert origin.startswith("http://127.0.0.1:"), origin
+    return Server(origin=origin, process=process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import time
-import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,9 +119,7 @@ def test_the_last_picture_is_edited_by_its_url(
     """`job:last` uses the provider's own URL while it lives; status says what came from what."""
     cli.configure(server)
     (first,) = cli("generate", "a fox", "-p", provider, "--json").objects
-    urllib.request.urlopen(  # noqa: S310 - loopback
-        urllib.request.Request(f"{server.origin}/_sandbox/reset", method="POST")  # noqa: S310 - loopback
-    ).close()
+    server.tell("reset")
     ran = cli("edit", "at night", "-i", name, "-p", provider, "--json")
     assert ran.code == 0, ran.err
     (reference,) = _sent(_submit(server))

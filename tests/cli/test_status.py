@@ -1,0 +1,156 @@
+"""What `status` tells of jobs, and what it finds out on the way; over real sockets."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seedream_cli.ledger import Ledger
+from seedream_cli.model import Charge, State
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Server, StartServer
+
+QUICK = {"SEEDREAM_REREAD_SECONDS": "0.05"}
+
+
+@pytest.fixture
+def polled(cli: Cli, server: Server) -> Server:
+    """Return a server that the profiles know."""
+    cli.configure(server)
+    return server
+
+
+def begun(cli: Cli, *arguments: str) -> str:
+    """Buy a picture without waiting for it; return its job once it is finished over there."""
+    ran = cli("generate", *arguments, "-p", "kie", "--no-wait")
+    assert ran.code == 0, ran.err
+    time.sleep(0.1)
+    return ran.lines[0]
+
+
+def state_of(cli: Cli, job: str, *arguments: str) -> object:
+    """Return the state that `status` tells."""
+    ran = cli("status", job, "--json", *arguments, env=QUICK)
+    assert ran.code == 0, ran.err
+    return ran.objects[0]["state"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--offline",)])
+def test_a_job_that_a_dead_process_was_sending_is_unknown(
+    cli: Cli, polled: Server, arguments: tuple[str, ...]
+) -> None:
+    """Nobody sends it any more: it is told as unknown, not as being sent."""
+    saved = str(cli("generate", "a fox", "-p", "kie", "--json").objects[0]["job"])
+    path = cli.home / "state" / "ledger.db"
+    with closing(Ledger(path, now=lambda: datetime.now(UTC))) as ledger:
+        was = ledger.job(saved)
+        job = replace(was, id="0dead000", state=State.PLANNED, task_id=None, owner="deaddead")
+        ledger.plan([replace(job, charge=Charge.NONE, fingerprint="another", finished_at=None)])
+        ledger.begin(job.id)
+    (found,) = cli("status", job.id, "--json", *arguments).objects
+    assert (found["state"], found["charge"], found["next"]) == ("unknown", "maybe", "settle")
+    assert len(polled.submits()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--not-charged",),
+        ("--write-off",),
+        ("--adopt", "t1"),
+        ("0000aaaa", "--state", "saved"),
+        ("0000aaaa", "--expiring", "2h"),
+        ("0000aaaa", "--unsaved"),
+        ("--state", "nonsense"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(cli: Cli, arguments: tuple[str, ...]) -> None:
+    """Settling without a job, and a job with a filter, are exit 2."""
+    assert cli("status", *arguments).code == 2
+
+
+def test_a_limit_counts_what_is_shown(cli: Cli, polled: Server) -> None:
+    """`--expiring 20d --limit 1` finds the one job that waits behind newer ones."""
+    job = begun(cli, "a fox")
+    assert state_of(cli, job) == "ready"
+    assert cli("generate", "a hare", "-p", "kie").code == 0
+    ran = cli("status", "--expiring", "20d", "--limit", "1", "--json")
+    assert ran.code == 0, ran.err
+    (found,) = ran.objects
+    assert found["job"] == job
+    images = found["images"]
+    assert isinstance(images, list)
+    lapse = datetime.fromisoformat(images[0]["url_expires_at"])
+    assert lapse - datetime.now(UTC) < timedelta(days=20)
+    assert cli("status", "--expiring", "1s", "--json").objects == []
+    assert len(polled.submits()) == 2
+
+
+def test_a_provider_that_is_down_is_a_note(cli: Cli, start_server: StartServer) -> None:
+    """What is stored is shown, with a note that nobody was asked: exit 0."""
+    own = start_server("--delay", "0.05")  # others share theirs
+    cli.configure(own)
+    job = begun(cli, "a fox")
+    own.process.terminate()
+    own.process.wait(10)
+    ran = cli("status", job, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.objects[0]["state"] == "running"
+    assert "not asked" in ran.err
+    assert "cannot be reached" in ran.err
+
+
+def test_a_missing_key_is_a_note(cli: Cli, polled: Server) -> None:
+    """Without a profile for it a job is still shown."""
+    job = begun(cli, "a fox")
+    (cli.home / "config.toml").unlink()
+    ran = cli("status", job, "--json")
+    assert (ran.code, ran.objects[0]["state"]) == (0, "running"), ran.err
+    assert "not asked" in ran.err
+    assert polled.submits()
+
+
+def test_a_failed_task_becomes_failed(cli: Cli, start_server: StartServer) -> None:
+    """`status` reads it twice, writes it down, and tells it offline from then on."""
+    cli.configure(start_server("--fault", "fail"))
+    job = begun(cli, "a fox")
+    assert state_of(cli, job) == "failed"
+    assert state_of(cli, job, "--offline") == "failed"
+    assert cli("status", job, "--offline", "--exit-status").code == 1
+
+
+def test_what_was_not_charged_may_be_bought_again(cli: Cli, start_server: StartServer) -> None:
+    """After `--not-charged` nothing is wrong with the job: error null, next retry, exit 0."""
+    server = start_server("--fault", "drop:1")
+    cli.configure(server)
+    job = str(cli("generate", "a fox", "-p", "kie", "--json").objects[0]["job"])
+    for arguments in (("--not-charged",), ()):
+        ran = cli("status", job, *arguments, "--json", "--exit-status")
+        (found,) = ran.objects
+        told = (found["state"], found["charge"], found["error"], found["next"], found["cost"])
+        assert told == ("closed", "none", None, "retry", None)
+        assert ran.code == 0, ran.err
+    assert cli("generate", "a fox", "-p", "kie").code == 0
+    assert len(server.submits()) == 2
+
+
+def test_a_picture_on_stdout_lies_nowhere(cli: Cli, polled: Server) -> None:
+    """After `-o -` the ledger names no path, and `download` has nothing to do."""
+    ran = cli("generate", "a fox", "-p", "kie", "-o", "-")
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith(b"\x89PNG")
+    (found,) = cli("status", "--offline", "--json").objects
+    images = found["images"]
+    assert isinstance(images, list)
+    assert (found["state"], images[0]["path"]) == ("saved", None)
+    held = cli.home / "state" / "held"
+    assert not held.exists() or list(held.iterdir()) == []
+    assert cli("download", str(found["job"])).code == 0
+    assert cli.pictures() == []
+    assert len(polled.submits()) == 1

@@ -1,0 +1,312 @@
+"""From a URL to a picture: gone ones, fresh ones, inline ones, and what lies beside them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seedream_cli.errors import ImageBroken, ImageGone, OutcomeUnknown, Unsent
+from seedream_cli.events import Note
+from seedream_cli.model import Charge, Image, Problem, Purpose, Reply, State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seedream_cli.errors import SeedreamError
+    from seedream_cli.model import Job
+    from tests.engine.conftest import House
+
+DEAD = "deaddead"
+"""A process that left no lock file."""
+CUT = OutcomeUnknown("cut")
+GONE = ImageGone("403")
+
+
+def url_of(index: int) -> str:
+    """Return where image `index` lies."""
+    return f"https://images.example/{index}.png"
+
+
+def reply(body: object, status: int = 200) -> Reply:
+    """Build a reply from JSON."""
+    body = json.dumps(body).encode()
+    return Reply(purpose=Purpose.SUBMIT, status=status, headers={}, body=body)
+
+
+def made(*members: object) -> Reply:
+    """Ark's answer with these members; a number is the image that lies under it."""
+    data = [{"url": url_of(each)} if isinstance(each, int) else each for each in members]
+    return reply({"model": "m", "created": 1, "data": data})
+
+
+def inline(data: bytes) -> dict[str, str]:
+    """Return a member that holds its picture itself."""
+    return {"b64_json": base64.b64encode(data).decode()}
+
+
+def captioned(png: bytes) -> bytes:
+    """Return another picture: the same pixels, with a word in the file."""
+    kind, words = b"tEXt", b"Title\0another"
+    check = zlib.crc32(kind + words)
+    chunk = struct.pack(">I4s", len(words), kind) + words + struct.pack(">I", check)
+    return png[:-12] + chunk + png[-12:]
+
+
+def accepted() -> Reply:
+    """KIE's answer to a submit."""
+    return reply({"code": 200, "msg": "success", "data": {"taskId": "t1"}})
+
+
+def success(*urls: str) -> Reply:
+    """KIE's answer to a poll when it is done."""
+    result = json.dumps({"resultUrls": list(urls)})
+    data = {"taskId": "t1", "state": "success", "resultJson": result}
+    return reply({"code": 200, "msg": "ok", "data": data})
+
+
+def saved(job: Job) -> list[int]:
+    """Return which images of a job are on disk."""
+    return [image.index for image in job.images if image.saved_at]
+
+
+# -- one that does not come ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trouble", [CUT, Unsent("refused"), ImageBroken("a web page")], ids=["cut", "unsent", "broken"]
+)
+@pytest.mark.parametrize("sick", [1, 2])
+def test_one_image_keeps_no_other_back(house: House, trouble: SeedreamError, sick: int) -> None:
+    """An image that cannot be fetched leaves the job ready, the other two on disk."""
+    house.transport.answers = [made(1, 2, 3)]
+    house.transport.pictures = {url_of(sick): [trouble]}
+    (job,) = house.run(house.buy(output="a.png"))
+    assert (job.state, job.charge) == (State.READY, Charge.CHARGED)
+    assert saved(job) == [index for index in (1, 2, 3) if index != sick]
+    assert house.engine.problems[job.id].hint == f"seedream download {job.id}"
+    house.transport.pictures = {}
+    (job,) = house.run([job])
+    assert (job.state, saved(job)) == (State.SAVED, [1, 2, 3])
+    assert len(house.transport.sent) == 1
+
+
+def test_what_is_saved_is_not_fetched_again(house: House) -> None:
+    """While one image is tried again the others are left as they are."""
+    house.transport.answers = [made(1, 2)]
+    house.transport.pictures = {url_of(1): [CUT, CUT, *house.transport.whole]}
+    (job,) = house.run(house.buy())
+    assert job.state is State.SAVED
+    assert house.transport.fetched.count(url_of(2)) == 1
+
+
+def test_a_page_of_gone_is_believed_when_read_twice(house: House) -> None:
+    """A 403 that passes is no loss: the second reading brings the picture."""
+    house.transport.answers = [made(1)]
+    house.transport.pictures = {url_of(1): [GONE, *house.transport.whole]}
+    (job,) = house.run(house.buy())
+    assert (job.state, job.problem) == (State.SAVED, None)
+    assert house.transport.fetched == [url_of(1)] * 2
+    assert sum(house.clock.slept) == pytest.approx(house.engine.timing.believe_after)
+
+
+def test_gone_twice_is_expired_and_the_others_are_kept(house: House) -> None:
+    """One picture of two is gone for good: the other is on disk, the job tells of a loss."""
+    house.transport.answers = [made(1, 2)]
+    house.transport.pictures = {url_of(1): [GONE]}
+    (job,) = house.run(house.buy())
+    assert (job.state, job.charge, saved(job)) == (State.EXPIRED, Charge.CHARGED, [2])
+    assert job.problem is not None
+    assert (job.problem.code, job.problem.exit) == ("expired", 5)
+    assert house.transport.fetched.count(url_of(1)) == 2
+    assert job.images[0].url == url_of(1)
+
+
+def test_gone_does_not_end_what_may_still_come(house: House) -> None:
+    """One is gone for good, another only slow: the job stays ready for the slow one."""
+    house.transport.answers = [made(1, 2)]
+    house.transport.pictures = {url_of(1): [GONE], url_of(2): [CUT]}
+    (job,) = house.run(house.buy())
+    assert job.state is State.READY
+    house.transport.pictures[url_of(2)] = [*house.transport.whole]
+    (job,) = house.run([job])
+    assert (job.state, saved(job)) == (State.EXPIRED, [2])
+
+
+# -- fresh URLs ------------------------------------------------------------------------------------
+
+
+def test_a_fresh_url_is_used_and_not_written_down(house: House) -> None:
+    """It may live shorter than the one that it stands for: the ledger keeps the first."""
+    fresh = "https://images.example/fresh.png"
+    house.transport.answers = [accepted(), success(url_of(1)), success(fresh)]
+    house.transport.pictures = {url_of(1): [GONE]}
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is State.SAVED
+    assert house.transport.fetched == [url_of(1), fresh]
+    assert job.images[0].url == url_of(1)
+
+
+def test_a_polls_answer_is_matched_by_index(house: House) -> None:
+    """The second image is gone: the second URL of the new answer stands for it, not the first."""
+    first, second = "https://images.example/new1.png", "https://images.example/new2.png"
+    house.transport.answers = [
+        accepted(),
+        success(url_of(1), url_of(2)),
+        success(first, second),
+    ]
+    house.transport.pictures = {url_of(2): [GONE]}
+    (job,) = house.run(house.buy("kie"))
+    assert (job.state, saved(job)) == (State.SAVED, [1, 2])
+    assert house.transport.fetched == [url_of(1), url_of(2), second]
+    assert [image.url for image in job.images] == [url_of(1), url_of(2)]
+
+
+@pytest.mark.parametrize("trouble", [CUT, reply({"code": 500, "msg": "oops"}), reply("?")])
+def test_a_host_that_gives_no_fresh_url_loses_nothing(
+    house: House, trouble: Reply | SeedreamError
+) -> None:
+    """Asking anew fails in whatever way: the old URL is tried once more, and works."""
+    house.transport.answers = [accepted(), success(url_of(1)), *[trouble] * 2]
+    house.transport.pictures = {url_of(1): [GONE, *house.transport.whole]}
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is State.SAVED
+    assert house.transport.fetched == [url_of(1)] * 2
+
+
+# -- inline ----------------------------------------------------------------------------------------
+
+
+def test_an_inline_image_is_read_from_the_stored_answer(house: House) -> None:
+    """A process died after the answer was stored: the picture is in it, nothing is fetched."""
+    (png,) = house.transport.whole
+    other = captioned(png)
+    job = house.left(DEAD, made(2, inline(other)))
+    house.settle()
+    (now,) = house.run([house.ledger.job(job.id)])
+    assert (now.state, saved(now)) == (State.SAVED, [1, 2])
+    assert house.transport.fetched == [url_of(2)]
+    assert sorted(path.read_bytes() for path in house.pictures()) == sorted([png, other])
+
+
+def test_an_unreadable_event_does_not_hide_inline_images(house: House) -> None:
+    """Of a stored stream with a damaged event in the middle, both whole pictures are saved."""
+    (png,) = house.transport.whole
+    kind = "image_generation.partial_succeeded"
+    bodies = [
+        json.dumps({"type": kind, "image_index": 0, **inline(png)}).encode(),
+        b'{"type": "image_gener',
+        b"\xff\xfe",
+        json.dumps({"type": kind, "image_index": 1, **inline(png)}).encode(),
+        b"[DONE]",
+    ]
+    (job,) = house.buy(series=4, owner=DEAD)
+    house.ledger.begin(job.id)
+    for body in bodies:
+        house.ledger.store(job.id, Reply(purpose=Purpose.EVENT, status=200, headers={}, body=body))
+    house.settle()
+    (now,) = house.run([house.ledger.job(job.id)])
+    assert (now.state, saved(now)) == (State.SAVED, [1, 2])
+    assert [path.read_bytes() for path in house.pictures()] == [png, png]
+
+
+def test_an_inline_image_that_is_none_keeps_no_other_back(house: House) -> None:
+    """What is no base64 is told of; the picture beside it is on disk."""
+    house.transport.answers = [made({"b64_json": "!!!!"}, 2)]
+    (job,) = house.run(house.buy())
+    assert (job.state, saved(job)) == (State.READY, [2])
+    assert house.engine.problems[job.id].code == "provider_failed"
+
+
+# -- two processes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("problem", [None, "expired"])
+def test_a_slower_process_does_not_wipe_what_is_saved(house: House, problem: str | None) -> None:
+    """Its older view of an image changes nothing once that image is on disk."""
+    house.transport.answers = [made(1)]
+    (job,) = house.run(house.buy())
+    (image,) = job.images
+    older = Image(job=job.id, index=1, n=1, url=image.url)
+    house.ledger.put_image(replace(older, problem=Problem(problem, "gone") if problem else None))
+    assert house.ledger.job(job.id) == job
+
+
+def test_who_saves_what_is_saved_already_makes_no_second_file(house: House) -> None:
+    """Another process fetched it while we did: one file, one record."""
+    house.transport.answers = [made(1)]
+    (job,) = house.run(house.buy(output="a.png"))
+    stale = replace(job, owner=DEAD, images=(Image(job=job.id, index=1, n=1, url=url_of(1)),))
+    house.engine.saver.save(stale, stale.images[0])
+    assert [path.name for path in house.pictures()] == ["a.png"]
+    assert house.ledger.job(job.id) == job
+
+
+# -- sidecars --------------------------------------------------------------------------------------
+
+
+def names(house: House) -> list[str]:
+    """Return what lies in the output folder."""
+    return [path.name for path in house.pictures()]
+
+
+def before(house: House, name: str) -> Path:
+    """Put a file of a person's own where pictures will go."""
+    path = house.folder / "out" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    return path
+
+
+def test_a_sidecar_tells_how_the_picture_was_made(house: House) -> None:
+    """It names the job, the body that was sent and the digest of the picture."""
+    house.transport.answers = [made(1)]
+    (job,) = house.run(house.buy(output="a.png", sidecar=True))
+    assert names(house) == ["a.json", "a.png"]
+    told = json.loads((house.folder / "out" / "a.json").read_text())
+    assert (told["job"], told["sha256"]) == (job.id, job.images[0].sha256)
+    assert told["body"]["prompt"] == "a fox"
+
+
+def test_a_sidecar_never_replaces_the_picture(house: House) -> None:
+    """A picture that was named `.json` keeps its name; the sidecar gets another."""
+    house.transport.answers = [made(1)]
+    (job,) = house.run(house.buy(output="foo.json", sidecar=True))
+    assert job.state is State.SAVED
+    assert names(house) == ["foo.json", "foo.json.json"]
+    assert (house.folder / "out" / "foo.json").read_bytes() == house.transport.whole[0]
+    assert job.images[0].path == str(house.folder / "out" / "foo.json")
+
+
+def test_a_sidecar_never_replaces_a_file(house: House) -> None:
+    """What lay there before stays; the sidecar stands beside it under the job's name."""
+    path = before(house, "a.json")
+    house.transport.answers = [made(1)]
+    (job,) = house.run(house.buy(output="a.png", sidecar=True))
+    assert path.read_text() == "mine"
+    assert names(house) == sorted([f"a-{job.id}.json", "a.json", "a.png"])
+
+
+def test_overwrite_is_meant_for_the_sidecar_too(house: House) -> None:
+    """`--overwrite` replaces both."""
+    path = before(house, "a.json")
+    before(house, "a.png")
+    house.transport.answers = [made(1)]
+    (job,) = house.run(house.buy(output="a.png", sidecar=True, overwrite=True))
+    assert names(house) == ["a.json", "a.png"]
+    assert json.loads(path.read_text())["job"] == job.id
+
+
+def test_a_format_that_surprises_is_said(house: House) -> None:
+    """A PNG under the name of a JPEG keeps that name, with a warning."""
+    house.transport.answers = [made(1)]
+    house.run(house.buy(output="a.jpg"))
+    assert names(house) == ["a.jpg"]
+    warnings = [each for each in house.events if isinstance(each, Note) and each.is_warning]
+    assert len(warnings) == 1
+    assert "PNG" in warnings[0].message
