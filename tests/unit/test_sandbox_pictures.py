@@ -232,6 +232,7 @@ def test_a_task_id_holds_its_task_and_only_for_its_provider() -> None:
     """A task id is all that a later process needs; another provider does not know it."""
     task = Task(
         kind=Kind.KIE,
+        nonce=7,
         created_ms=1_800_000_000_123,
         delay_ms=2000,
         fate=Fate.FAILED,
