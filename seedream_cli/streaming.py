@@ -13,6 +13,7 @@ from seedream_cli.errors import (
     ImageBroken,
     ImageGone,
     OutcomeUnknown,
+    Overtaken,
     StorageError,
     UnreadableReply,
     Unsent,
@@ -74,7 +75,11 @@ class Hearing:
             raise StorageError(ending.trouble.message, hint=ending.words)
         if not (ending.is_said or ending.failure or (job.images and heard.has_visible_end)):
             raise OutcomeUnknown("the stream ended before the set was complete")
-        return self.close(job, ending.failure)
+        try:
+            return self.close(job, ending.failure)
+        except Overtaken:
+            # The main thread gave it up a moment ago; it is complete after all.
+            return self.close(self.ledger.job(job.id), ending.failure)
 
     def _take(self, job: Job, reply: Reply, ending: _Ending) -> bool:
         """Store and read one event; tell whether the stream goes on.
