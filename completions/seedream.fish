@@ -78,7 +78,7 @@ complete -c seedream -n '__seedream_new "" -V --version' -s V -l version -d 'Pri
 complete -c seedream -n '__seedream_new "" -h --help' -s h -l help -d 'Show this message and exit'
 complete -c seedream -n '__seedream_at "generate"' -f
 complete -c seedream -n '__seedream_open "generate" -f --prompt-file' -s f -l prompt-file -r -F -d 'Read the prompt from a file'
-complete -c seedream -n '__seedream_open "generate" -o --output' -s o -l output -r -F -d 'A file, a folder/, a template like art/{slug}-{n}.{ext}, or \'-\' for stdout'
+complete -c seedream -n '__seedream_open "generate" -o --output' -s o -l output -r -F -d 'A file, a folder/, a template, or \'-\' for stdout. Fields: {slug} {job} {n} {ext} {date} {time} {model} {provider} {seed} {width} {height}'
 complete -c seedream -n '__seedream_open "generate" -p --profile' -s p -l profile -r -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app"' -d 'A profile, or a provider\'s name'
 complete -c seedream -n '__seedream_open "generate" -m --model' -s m -l model -r -f -k -a '(__seedream_words models)' -d 'See `seedream providers show`'
 complete -c seedream -n '__seedream_open "generate" -s --size' -s s -l size -r -f -k -a '1K 1.5K 2K 3K 4K adaptive auto' -d '1K, 1.5K, 2K, 3K, 4K or WIDTHxHEIGHT'
@@ -89,15 +89,15 @@ complete -c seedream -n '__seedream_new "generate" --json' -l json -d 'One JSON 
 complete -c seedream -n '__seedream_new "generate" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
 complete -c seedream -n '__seedream_at "generate"' -s v -l verbose -d 'A line each request; twice: bodies. Never keys'
 complete -c seedream -n '__seedream_open "generate" --series' -l series -r -f -d 'One request for a set of up to N related pictures; say the number in the prompt'
-complete -c seedream -n '__seedream_open "generate" --seed' -l seed -r -f
-complete -c seedream -n '__seedream_open "generate" --guidance' -l guidance -r -f
-complete -c seedream -n '__seedream_open "generate" --steps' -l steps -r -f
+complete -c seedream -n '__seedream_open "generate" --seed' -l seed -r -f -d 'The same seed, the same picture'
+complete -c seedream -n '__seedream_open "generate" --guidance' -l guidance -r -f -d 'How closely to follow the prompt'
+complete -c seedream -n '__seedream_open "generate" --steps' -l steps -r -f -d 'Quality against time (kie-seedream)'
 complete -c seedream -n '__seedream_open "generate" --quality' -l quality -r -f -k -a 'basic high ultra 1K 2K 4K' -d 'The provider\'s own word'
 complete -c seedream -n '__seedream_open "generate" --format' -l format -r -f -k -a 'png jpeg'
 complete -c seedream -n '__seedream_new "generate" --watermark --no-watermark' -l watermark -d 'Default: no'
 complete -c seedream -n '__seedream_new "generate" --watermark --no-watermark' -l no-watermark -d 'Default: no'
 complete -c seedream -n '__seedream_at "generate"' -l set -r -f -d 'A request field of the provider\'s own, as is; nested as a.b=VALUE; repeats'
-complete -c seedream -n '__seedream_open "generate" --callback-url' -l callback-url -r -f
+complete -c seedream -n '__seedream_open "generate" --callback-url' -l callback-url -r -f -d 'Where the provider tells that it is done (KIE)'
 complete -c seedream -n '__seedream_new "generate" --wait --no-wait' -l wait -d '--no-wait: print the job and leave; `seedream download` goes on'
 complete -c seedream -n '__seedream_new "generate" --wait --no-wait' -l no-wait -d '--no-wait: print the job and leave; `seedream download` goes on'
 complete -c seedream -n '__seedream_open "generate" --timeout' -l timeout -r -f -d 'How long to wait for an accepted job (default 1200)'
@@ -112,7 +112,7 @@ complete -c seedream -n '__seedream_new "generate" -h --help' -s h -l help -d 'S
 complete -c seedream -n '__seedream_at "edit"' -f
 complete -c seedream -n '__seedream_open "edit" -f --prompt-file' -s f -l prompt-file -r -F -d 'Read the prompt from a file'
 complete -c seedream -n '__seedream_at "edit"' -s i -l image -r -F -k -a '(__seedream_words images)' -d 'A file, an https URL, \'-\', job:last.2 or @last; repeats, in order'
-complete -c seedream -n '__seedream_open "edit" -o --output' -s o -l output -r -F -d 'A file, a folder/, a template like art/{slug}-{n}.{ext}, or \'-\' for stdout'
+complete -c seedream -n '__seedream_open "edit" -o --output' -s o -l output -r -F -d 'A file, a folder/, a template, or \'-\' for stdout. Fields: {slug} {job} {n} {ext} {date} {time} {model} {provider} {seed} {width} {height}'
 complete -c seedream -n '__seedream_open "edit" -p --profile' -s p -l profile -r -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app"' -d 'A profile, or a provider\'s name'
 complete -c seedream -n '__seedream_open "edit" -m --model' -s m -l model -r -f -k -a '(__seedream_words models)' -d 'See `seedream providers show`'
 complete -c seedream -n '__seedream_open "edit" -s --size' -s s -l size -r -f -k -a '1K 1.5K 2K 3K 4K adaptive auto' -d '1K, 1.5K, 2K, 3K, 4K or WIDTHxHEIGHT'
@@ -123,15 +123,15 @@ complete -c seedream -n '__seedream_new "edit" --json' -l json -d 'One JSON obje
 complete -c seedream -n '__seedream_new "edit" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
 complete -c seedream -n '__seedream_at "edit"' -s v -l verbose -d 'A line each request; twice: bodies. Never keys'
 complete -c seedream -n '__seedream_open "edit" --series' -l series -r -f -d 'One request for a set of up to N related pictures; say the number in the prompt'
-complete -c seedream -n '__seedream_open "edit" --seed' -l seed -r -f
-complete -c seedream -n '__seedream_open "edit" --guidance' -l guidance -r -f
-complete -c seedream -n '__seedream_open "edit" --steps' -l steps -r -f
+complete -c seedream -n '__seedream_open "edit" --seed' -l seed -r -f -d 'The same seed, the same picture'
+complete -c seedream -n '__seedream_open "edit" --guidance' -l guidance -r -f -d 'How closely to follow the prompt'
+complete -c seedream -n '__seedream_open "edit" --steps' -l steps -r -f -d 'Quality against time (kie-seedream)'
 complete -c seedream -n '__seedream_open "edit" --quality' -l quality -r -f -k -a 'basic high ultra 1K 2K 4K' -d 'The provider\'s own word'
 complete -c seedream -n '__seedream_open "edit" --format' -l format -r -f -k -a 'png jpeg'
 complete -c seedream -n '__seedream_new "edit" --watermark --no-watermark' -l watermark -d 'Default: no'
 complete -c seedream -n '__seedream_new "edit" --watermark --no-watermark' -l no-watermark -d 'Default: no'
 complete -c seedream -n '__seedream_at "edit"' -l set -r -f -d 'A request field of the provider\'s own, as is; nested as a.b=VALUE; repeats'
-complete -c seedream -n '__seedream_open "edit" --callback-url' -l callback-url -r -f
+complete -c seedream -n '__seedream_open "edit" --callback-url' -l callback-url -r -f -d 'Where the provider tells that it is done (KIE)'
 complete -c seedream -n '__seedream_new "edit" --wait --no-wait' -l wait -d '--no-wait: print the job and leave; `seedream download` goes on'
 complete -c seedream -n '__seedream_new "edit" --wait --no-wait' -l no-wait -d '--no-wait: print the job and leave; `seedream download` goes on'
 complete -c seedream -n '__seedream_open "edit" --timeout' -l timeout -r -f -d 'How long to wait for an accepted job (default 1200)'
@@ -146,7 +146,7 @@ complete -c seedream -n '__seedream_new "edit" -h --help' -s h -l help -d 'Show 
 complete -c seedream -n '__seedream_at "status"' -f -k -a '(__seedream_words jobs)'
 complete -c seedream -n '__seedream_open "status" -p --profile' -s p -l profile -r -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app"' -d 'A profile, or a provider\'s name'
 complete -c seedream -n '__seedream_new "status" --all' -l all -d 'Also those that ended long ago'
-complete -c seedream -n '__seedream_open "status" --limit' -l limit -r -f -d 'At most N jobs (default 20)'
+complete -c seedream -n '__seedream_open "status" --limit' -l limit -r -f -d 'At most N jobs'
 complete -c seedream -n '__seedream_open "status" --state' -l state -r -f -k -a 'planned sending running ready saved refused failed unknown expired closed' -d 'Only jobs in this state'
 complete -c seedream -n '__seedream_new "status" --unsaved' -l unsaved -d 'Only jobs with something not yet on disk'
 complete -c seedream -n '__seedream_open "status" --expiring' -l expiring -r -f -d 'Only URLs that lapse within 2h, 30m, 1d'
@@ -162,7 +162,7 @@ complete -c seedream -n '__seedream_at "status"' -s v -l verbose -d 'A line each
 complete -c seedream -n '__seedream_new "status" -h --help' -s h -l help -d 'Show this message and exit'
 complete -c seedream -n '__seedream_at "download"' -f -k -a '(__seedream_words jobs)'
 complete -c seedream -n '__seedream_open "download" -p --profile' -s p -l profile -r -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app"' -d 'A profile, or a provider\'s name'
-complete -c seedream -n '__seedream_open "download" -o --output' -s o -l output -r -F -d 'A file, a folder/, a template like art/{slug}-{n}.{ext}, or \'-\' for stdout'
+complete -c seedream -n '__seedream_open "download" -o --output' -s o -l output -r -F -d 'Save there instead: a file or a folder/'
 complete -c seedream -n '__seedream_open "download" --task-id' -l task-id -r -f -d 'Adopt a task that was made elsewhere (with -p NAME)'
 complete -c seedream -n '__seedream_new "download" --unsaved' -l unsaved -d 'Only jobs with something not yet on disk'
 complete -c seedream -n '__seedream_open "download" --expiring' -l expiring -r -f -d 'Only URLs that lapse within 2h, 30m, 1d'

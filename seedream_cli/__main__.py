@@ -9,6 +9,7 @@ import sys
 
 def run() -> None:
     """Run the command line and exit with its code."""
+    _hold_standard_streams()
     # Until work begins an interruption ends us as the shell expects, without a traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -25,6 +26,17 @@ def run() -> None:
     from seedream_cli.cli.app import main
 
     main(sys.argv[1:])
+
+
+def _hold_standard_streams() -> None:
+    """Open what the caller closed: a ledger must never come to lie on descriptor 1 or 2."""
+    null = os.open(os.devnull, os.O_RDWR)
+    while null <= 2:  # noqa: PLR2004 - stderr
+        null = os.dup(null)
+    os.close(null)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115 - for as long as we live
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - likewise
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115 - likewise
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ class Timing:
     timeout: float = 1200.0
     submit_tries: int = 4
     """For a provider that cannot be reached."""
-    busy_tries: int = 10
+    busy_tries: int = 20
     """For one that says: not now."""
     save_tries: int = 8
     believe_after: float = 5.0
@@ -288,11 +288,11 @@ class Engine:
     def lose(self, job: Job, reason: str, request_id: str | None = None) -> Job:
         """Write down that nobody knows what became of a submit; it is never sent again."""
         provider = self.providers[job.provider]
+        where = "" if job.sandbox else f"look at {provider.charges_page}, then: "
         problem = Problem(
             "outcome_unknown",
             f"{reason}; it may have been charged",
-            f"look at {provider.charges_page}, then: seedream status {job.id} --adopt TASK_ID|URL,"
-            " --not-charged or --write-off",
+            f"{where}seedream status {job.id} --adopt TASK_ID|URL, --not-charged or --write-off",
         )
         cost = share(job.price, job.images, job.expected) if job.images else None
         job = self.ledger.move(
@@ -305,7 +305,8 @@ class Engine:
         self, job: Job, step: Step, problem: Problem, asked: float | None = None
     ) -> Step | None:
         """Put a submit off of which provably nothing was started, or give it up."""
-        wait = asked if asked is not None else self._backoff(step.tries)
+        # Whoever is told "1 s" again and again asks less and less often.
+        wait = max(asked, float(step.tries)) if asked is not None else self._backoff(step.tries)
         is_busy = problem.code != "unreachable"
         tries = self.timing.busy_tries if is_busy else self.timing.submit_tries
         is_too_long = wait > backoff.MAX_RETRY_AFTER

@@ -347,16 +347,17 @@ class Ledger(Database):
             )
         return next(iter(self.answers(job_id, Purpose.SUBMIT)[rows[0][0] :]), None)
 
-    def newest_runs(self, count: int) -> list[str]:
-        """Return the newest runs that saved a picture, batches left out."""
+    def newest_runs(self, count: int, *, sandbox: bool | None = None) -> list[str]:
+        """Return the newest runs that saved a picture, batches left out; of one kind if asked."""
         with self._storage("read"):
             rows = (
                 self._connection()
                 .execute(
-                    "SELECT run, max(seq) AS newest FROM jobs WHERE row IS NULL AND EXISTS"
+                    "SELECT run, max(seq) AS newest FROM jobs WHERE row IS NULL"
+                    " AND sandbox = coalesce(?, sandbox) AND EXISTS"
                     " (SELECT 1 FROM images WHERE job = jobs.id AND saved_at IS NOT NULL)"
                     " GROUP BY run ORDER BY newest DESC LIMIT ?",
-                    (count,),
+                    (sandbox, count),
                 )
                 .fetchall()
             )

@@ -27,21 +27,23 @@ class Found:
     image: Image | None = None
 
 
-def find(ledger: Ledger, name: str) -> Found:
+def find(ledger: Ledger, name: str, *, sandbox: bool | None = None) -> Found:
     """Return what a name means; raise `UsageError` when it means nothing or too much.
 
-    `JOB.2` is the job's second image; `last.3` is the third picture of its run, on every provider.
+    With `sandbox`, `last` looks at rehearsals only, or at real runs only. `JOB.2` is the job's
+    second image; `last.3` is the third picture of its run, on every provider.
     """
     match = _NAME.fullmatch(name.strip())
     if match is None:
         raise UsageError(
-            f"“{name}” is no job's name", hint="names look like 01k3f9zq, 01k3f9zq.2, last, last-1"
+            f"“{name}” is no job's name",
+            hint="names look like 01k3f9zq, 01k3f9zq.2, last, last-1; as images: @last, job:last",
         )
     picture = int(match["picture"]) if match["picture"] else None
     if match["id"]:
         job = _by_prefix(ledger, match["id"].lower())
         return _picture((job,), name, picture, is_index=True)
-    runs = ledger.newest_runs(int(match["back"] or 0) + 1)
+    runs = ledger.newest_runs(int(match["back"] or 0) + 1, sandbox=sandbox)
     if len(runs) <= int(match["back"] or 0):
         raise UsageError(f"there is no run “{name}”: none has saved a picture", hint="")
     jobs = tuple(reversed(ledger.jobs("run = ?", (runs[-1],))))

@@ -141,6 +141,9 @@ BUSY_SECONDS: Final = 30.0
 """How long a write waits for another process."""
 
 
+PLACE_HINT: Final = "set SEEDREAM_STATE_DIR to a folder that takes files and lasts"
+
+
 class Database:
     """One SQLite file, opened only when it is a sound ledger of ours; a connection a thread."""
 
@@ -168,6 +171,8 @@ class Database:
             if was_born and not was_there:  # moved aside, as we advise: this one is another
                 birth.unlink(missing_ok=True)
                 was_born = False
+            if not was_there:  # prompts are nobody else's business
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             connection = self._connection()
             version = self._version(connection)
             if was_born and was_there and version == 0:
@@ -245,7 +250,8 @@ class Database:
             message = f"the ledger {self._path} could not be {deed}: {error}"
             raise StorageError(message, hint="see the disk and the folder's rights") from error
         except OSError as error:
-            raise StorageError(f"the ledger {self._path} could not be {deed}: {error}") from error
+            message = f"the ledger {self._path} could not be {deed}: {error.strerror}"
+            raise StorageError(message, hint=PLACE_HINT) from error
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:

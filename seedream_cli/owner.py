@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Self
 
 from seedream_cli.errors import StorageError
+from seedream_cli.migrations import PLACE_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,8 @@ class Owner:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = self._locked()
         except OSError as error:
-            raise StorageError(f"the state folder {folder} cannot be used: {error}") from error
+            message = f"the state folder {folder} cannot be used: {error.strerror}"
+            raise StorageError(message, hint=PLACE_HINT) from error
 
     def _locked(self) -> int:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -90,7 +91,8 @@ class Gatherer:
             yield _local(name, _read(name), name)
 
     def _pictures(self, name: str) -> Iterator[Gathered]:
-        found = find(self._ledger(), name)
+        # A rehearsal's picture is no reference of a real purchase, nor the other way about.
+        found = find(self._ledger(), name, sandbox=self._profile.sandbox)
         pairs = [(job, image) for job in found.jobs for image in job.images if not image.problem]
         if found.image is not None:
             pairs = [(found.jobs[0], found.image)]
@@ -240,7 +242,8 @@ def _read(name: str) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_READ + 1)
     except FileNotFoundError as error:
-        hint = "a picture of an earlier job: job:last.2"
+        is_job = re.fullmatch(r"last(-[0-9]+)?(\.[0-9]+)?|[0-9a-z]{8}(\.[0-9]+)?", name)
+        hint = f"did you mean job:{name}?" if is_job else "a picture of an earlier job: job:last.2"
         raise UsageError(f"there is no file {name}", hint=hint) from error
     except (OSError, ValueError) as error:
         raise StorageError(f"{name} cannot be read: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -91,10 +92,22 @@ def _usage(error: ClickException, arguments: list[str]) -> UsageError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "seedream"
     hint = f"{path} --help"
-    words = [word for word in arguments if word.startswith("-") and " " in word]
-    if words:
+    words = [word for word in arguments if _is_like_a_prompt(word)]
+    message = error.format_message()
+    if "--" in arguments:
+        hint = f"options go before “--”: {path} [OPTIONS] -- PROMPT"
+    elif words:
         hint = f"a prompt that begins with “-” goes after “--”: {path} -- {words[0]!r}"
-    return UsageError(error.format_message().rstrip("."), hint=hint)
+    elif path.endswith(" generate") and re.search(r"option:? '?(-i|--image)\b", message):
+        hint = "seedream edit PROMPT -i IMAGE"
+    elif "No such option" in message:
+        hint += "; a prompt that begins with “-” goes after “--”"
+    return UsageError(message.rstrip("."), hint=hint)
+
+
+def _is_like_a_prompt(word: str) -> bool:
+    """Tell whether a word that begins with a dash may have been meant as a prompt."""
+    return " " in word.strip() and word.startswith("-")
 
 
 def _bug(error: Exception) -> SeedreamError:

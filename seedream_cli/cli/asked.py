@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ DEFAULTABLE = (
     "watermark",
     "callback_url",
 )
+_A_PICTURE = re.compile(r"(?:@|job:)(?:last(?:-[0-9]+)?|[0-9a-z]{8})(?:\.[0-9]+)?(?![0-9a-z])")
 MAX_PROMPT_FILE = 1 << 20
 """Bytes."""
 
@@ -88,6 +90,13 @@ def read_prompt(asked: Asked) -> str:
         raise UsageError(
             "there is no PROMPT",
             hint='seedream generate "a lighthouse at dawn"; - reads it from stdin',
+        )
+    named = _A_PICTURE.match(asked.prompt)
+    if named is not None:
+        rest = asked.prompt[named.end() :].lstrip(" ,:;-") or "PROMPT"
+        raise UsageError(
+            f"“{named[0]}” names a picture; a prompt says what to draw",
+            hint=f'seedream edit "{rest}" -i {named[0]}',
         )
     if _is_file(asked.prompt):
         raise UsageError(

@@ -30,7 +30,7 @@ WAITING += " WHERE job = jobs.id AND saved_at IS NULL AND problem IS NULL))"
 def download(
     jobs: o.Jobs = None,
     profile: o.ProfileName = None,
-    output: o.Output = None,
+    output: o.NewOutput = None,
     task_id: o.TaskId = None,
     unsaved: o.Unsaved = False,
     expiring: o.Expiring = None,
@@ -129,7 +129,8 @@ def _moved(world: World, job: Job, output: str, count: int) -> Job:
 
     plan = _plan(world, output, many=count > 1 or job.expected > 1)
     for path in known_paths_of(plan, job):
-        world.files().check_target(plan.absolute(path))
+        if Path(plan.absolute(path)).exists():
+            raise UsageError(f"{path} exists", hint="choose another name with -o")
     if job.state in {State.SAVED, State.EXPIRED}:
         job = world.ledger.reopen(job, [image.index for image in job.images if image.saved_at])
     return world.ledger.put_output(job, {**job.output, **plan.to_json(), "stdout": False})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from seedream_cli.model import Image, Job
 
 HEADS = ("JOB", "STATE", "LAPSES", "COST", "AGE", "PROMPT")
-_LEAST_NEEDED = (4, 2, 3)
+_LEAST_NEEDED = (4, 3, 2)
 """Columns to leave out on a narrow terminal, first to last."""
 _PROMPT_ROOM = 12
 

@@ -42,6 +42,8 @@ class Making:
     def make(self) -> int:
         """Check everything that can be checked, then buy, wait and save."""
         asked, stdout = self.asked, Stdout()
+        if asked.overwrite and asked.skip_existing:
+            raise UsageError("--overwrite and --skip-existing exclude each other")
         prompt = read_prompt(asked)
         profile = self.world.profile(asked.profile, sandbox=asked.sandbox)
         show = observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
@@ -176,6 +178,11 @@ class Making:
         kept, skipped = [], []
         for purchase in bought:
             paths = known_paths(plan, purchase.job, resolved.capabilities, resolved.request)
+            if self.asked.skip_existing and not paths:
+                raise UsageError(
+                    "--skip-existing needs a name that is known beforehand",
+                    hint="give one without {job} and {time}: -o FILE, -o 'art/{slug}-{n}.{ext}'",
+                )
             there = [path for path in paths if Path(plan.absolute(path)).exists()]
             if self.asked.skip_existing and paths and len(there) == purchase.job.expected:
                 skipped += [(purchase.job.first_n + k, path) for k, path in enumerate(paths)]
@@ -211,7 +218,7 @@ class Making:
         )
         engine.is_waiting = is_wait
         world.settle_estates(engine)
-        _tell_of_waiting(world, engine, show)
+        _tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox)
         calls = _calls(bought, gathered, provider, profile, engine)
         jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
         jobs = engine.ledger.plan(jobs, despite=_named(world, asked.despite))
@@ -260,20 +267,20 @@ def _calls(
     }
 
 
-def _tell_of_waiting(world: World, engine: Engine, show: Plain) -> None:
+def _tell_of_waiting(world: World, engine: Engine, show: Plain, *, is_sandbox: bool) -> None:
     """Say in one line that pictures of earlier runs wait, and how long their URLs live."""
     from seedream_cli.recovery import waiting
     from seedream_cli.text import human_span
 
-    jobs = waiting(engine, world.owner)
+    jobs = [job for job in waiting(engine, world.owner) if job.sandbox == is_sandbox]
     if not jobs:
         return
     lapses = [i.expires_at for job in jobs for i in job.images if i.expires_at and not i.saved_at]
     left = ""
     if lapses:
         left = f" (the first URL lapses in {human_span(min(lapses) - world.clock.now())})"
-    count = f"{len(jobs)} job{'s' * (len(jobs) > 1)} of earlier runs"
-    show.say(f"{count} wait to be saved{left}: seedream download")
+    count = f"{len(jobs)} jobs of earlier runs wait" if len(jobs) > 1 else "1 earlier job waits"
+    show.say(f"{count} to be saved{left}: seedream download")
 
 
 def _named(world: World, names: Sequence[str] | None) -> frozenset[str]:
@@ -309,7 +316,13 @@ def _show_skipped(stdout: Stdout, n: int, path: str, asked: Asked) -> None:
     if asked.json:
         image = render.image_json(Image(job="", index=1, n=n, path=path))
         stdout.json(
-            render.bare_json(state="saved", skipped=True, prompt=asked.prompt, images=[image])
+            render.bare_json(
+                state="saved",
+                skipped=True,
+                prompt=asked.prompt,
+                sandbox=asked.sandbox,
+                images=[image],
+            )
         )
     else:
         stdout.line(path)

@@ -32,7 +32,8 @@ Output = Annotated[
         "-o",
         "--output",
         metavar="PATH",
-        help="A file, a folder/, a template like art/{slug}-{n}.{ext}, or '-' for stdout.",
+        help="A file, a folder/, a template, or '-' for stdout. Fields: {slug} {job} {n} {ext}"
+        " {date} {time} {model} {provider} {seed} {width} {height}.",
     ),
 ]
 ProfileName = Annotated[
@@ -81,9 +82,27 @@ Series = Annotated[
         rich_help_panel=MORE,
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", rich_help_panel=MORE)]
-Guidance = Annotated[float | None, typer.Option("--guidance", metavar="X", rich_help_panel=MORE)]
-Steps = Annotated[int | None, typer.Option("--steps", metavar="N", rich_help_panel=MORE)]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="The same seed, the same picture.",
+        rich_help_panel=MORE,
+    ),
+]
+Guidance = Annotated[
+    float | None,
+    typer.Option(
+        "--guidance", metavar="X", help="How closely to follow the prompt.", rich_help_panel=MORE
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        "--steps", metavar="N", help="Quality against time (kie-seedream).", rich_help_panel=MORE
+    ),
+]
 Quality = Annotated[
     str | None,
     typer.Option(
@@ -109,7 +128,12 @@ Set = Annotated[
 ]
 CallbackUrl = Annotated[
     str | None,
-    typer.Option("--callback-url", metavar="URL", rich_help_panel=MORE),
+    typer.Option(
+        "--callback-url",
+        metavar="URL",
+        help="Where the provider tells that it is done (KIE).",
+        rich_help_panel=MORE,
+    ),
 ]
 Wait = Annotated[
     bool | None,
@@ -179,9 +203,7 @@ Jobs = Annotated[
     typer.Argument(metavar="[JOB]...", help="01k3f9zq, 01k3f9zq.2, last, last.3, last-1."),
 ]
 All = Annotated[bool, typer.Option("--all", help="Also those that ended long ago.")]
-Limit = Annotated[
-    int, typer.Option("--limit", metavar="N", min=1, help="At most N jobs (default 20).")
-]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N jobs.")]
 StateFilter = Annotated[
     str | None, typer.Option("--state", metavar="STATE", help="Only jobs in this state.")
 ]
@@ -198,6 +220,10 @@ Since = Annotated[
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no provider.")]
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit 1 where a job did not end well.")
+]
+NewOutput = Annotated[
+    str | None,
+    typer.Option("-o", "--output", metavar="PATH", help="Save there instead: a file or a folder/."),
 ]
 TaskId = Annotated[
     str | None,

@@ -105,7 +105,7 @@ def _checked(world: World, profile: Profile, say: Plain, *, with_bodies: bool) -
             raise SeedreamError(
                 f"{provider.name} gave no answer that says anything of the key"
                 f" (HTTP {reply.status})",
-                hint="try again later",
+                hint="is its base_url right? else try again later",
                 code="busy",
             )
 

@@ -11,7 +11,7 @@ from seedream_cli.model import Charge, State
 from seedream_cli.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from seedream_cli.errors import SeedreamError
@@ -69,7 +69,7 @@ def job_json(job: Job, problem: Problem | None = None) -> dict[str, object]:
         "images": [image_json(image) for image in job.images],
         "price": {**price.as_json(job.price), "estimated": True} if job.price else None,
         "cost": _money(job.cost or job.price) if job.charge is not Charge.NONE else None,
-        "error": _problem_json(problem, problem.exit) if problem else None,
+        "error": _problem_json(problem, problem.hint or _hint(job, problem)) if problem else None,
     }
 
 
@@ -129,11 +129,28 @@ def job_exit(job: Job, problem: Problem | None) -> int:
 def sentence(job: Job, problem: Problem) -> str:
     """Say what happened, to which job, what it cost, and what to type next."""
     words, paid = _WORDS[job.state], _CHARGED[job.charge]
-    if "charged" in problem.message or "paid" in problem.message:
+    if problem.code in {"busy", "rate_limit"}:
+        words = "was turned away"
+    if job.sandbox or "charged" in problem.message or "paid" in problem.message:
         paid = ""
     text = f"job {job.id} {words}: {problem.message}" + (f"; {paid}" if paid else "")
     hint = problem.hint or _hint(job, problem)
     return clean(text) + (f"\n  {clean(hint)}" if hint else "")
+
+
+def sentence_for_many(found: Sequence[tuple[Job, Problem]]) -> str:
+    """Say of jobs that ended alike what `sentence` says of one."""
+    job, problem = found[0]
+    ids = ", ".join(each.id for each, _ in found[:3])
+    paid = "" if job.sandbox else f"; {_CHARGED[job.charge]}"
+    hints = {
+        "download": "seedream download",
+        "settle": f"seedream status --state {job.state}",
+        "retry": "run the same again: nothing was bought",
+    }
+    hint = hints.get(next_step(job, problem) or "", problem.hint)
+    words = f"{len(found)} jobs ({ids}…): {job.state}: {problem.message}{paid}"
+    return clean(words) + (f"\n  {clean(hint)}" if hint else "")
 
 
 def _hint(job: Job, problem: Problem) -> str:
@@ -168,16 +185,16 @@ def image_json(image: Image) -> dict[str, object]:
         "sha256": image.sha256,
         "url_expires_at": _time(image.expires_at),
         "saved_at": _time(image.saved_at),
-        "error": _problem_json(image.problem, image.problem.exit) if image.problem else None,
+        "error": _problem_json(image.problem, image.problem.hint) if image.problem else None,
     }
 
 
-def _problem_json(problem: Problem, code: int) -> dict[str, object]:
+def _problem_json(problem: Problem, hint: str) -> dict[str, object]:
     return {
         "code": problem.code,
         "message": clean(problem.message),
-        "hint": clean(problem.hint),
-        "exit": code,
+        "hint": clean(hint),
+        "exit": problem.exit,
     }
 
 

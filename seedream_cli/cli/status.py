@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 DEFAULT_LIMIT = 20
+MOST_DETAILS = 8
+"""Jobs that are shown whole when they are named; more are a table."""
 
 
 def status(
@@ -68,7 +70,9 @@ def status(
         if not offline and any(job.state is State.RUNNING for job in found):
             found, problems = refresh(world, found, say, profile)
         _print(found, now, is_json=json, is_single=bool(jobs), problems=problems)
-        if exit_status and any(render.job_exit(job, None) for job in found):
+        # What was settled, or never sent, is no bad end of a purchase.
+        ended = [job for job in found if job.state is not State.CLOSED]
+        if exit_status and any(render.job_exit(job, None) for job in ended):
             return 1
         return 0
 
@@ -218,9 +222,10 @@ def _print(
         for job in jobs:
             stdout.json(render.job_json(job, problems.get(job.id)))
         return
-    if is_single and len(jobs) == 1:
-        for line in listing.details(jobs[0], now):
-            stdout.line(line)
+    if is_single and len(jobs) <= MOST_DETAILS:
+        for number, job in enumerate(jobs):
+            for line in ([""] if number else []) + listing.details(job, now):
+                stdout.line(line)
         return
     if not jobs:
         Plain().say("no jobs" if not is_single else "nothing found")

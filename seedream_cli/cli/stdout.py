@@ -30,7 +30,7 @@ class Stdout:
         """
         if _is_terminal():
             text = clean(text)
-        self._write(os.fsencode(text) + b"\n")
+        self._write(_bytes(text) + b"\n")
 
     def json(self, value: Mapping[str, object]) -> None:
         """Write one JSON object on one line."""
@@ -55,9 +55,15 @@ class Stdout:
         try:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
-        except (OSError, ValueError):
+        except (BrokenPipeError, ValueError):
             # Whoever read us has gone; the work goes on, and the files are on disk.
             self.give_up()
+        except OSError as error:
+            self.give_up()
+            raise StorageError(
+                f"stdout did not take the result: {error.strerror}",
+                hint="what was made is on disk: seedream status last",
+            ) from error
 
     def give_up(self) -> None:
         """Stop printing, also at interpreter exit."""
@@ -66,6 +72,14 @@ class Stdout:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
             os.close(null)
+
+
+def _bytes(text: str) -> bytes:
+    """Return the file system's own bytes; a locale without letters does not stop us."""
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape")
 
 
 def _is_terminal() -> bool:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 LAST_SECONDS = 5.5
 """After SIGTERM, of 7: CI runners kill after 10, and writing down takes its own time."""
 WORKERS = 16
+MOST_ALIKE = 3
+"""Jobs that ended alike and are still told one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +145,24 @@ def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_w
             for image in job.images:
                 if image.saved_at and image.path:
                     stdout.line(shown_path(job, image.path))
-        if problem is not None:
-            observer.say(render.sentence(job, problem), is_error=True)
+    _say_problems(report, observer)
     _say_cost(report, observer)
     return report.exit
+
+
+def _say_problems(report: Report, observer: Plain) -> None:
+    """Say what went wrong, many alike in one line."""
+    alike: dict[tuple[str, str], list[tuple[Job, Problem]]] = {}
+    for job in report.jobs:
+        problem = report.problem(job)
+        if problem is not None:
+            alike.setdefault((job.state.value, problem.message), []).append((job, problem))
+    for found in alike.values():
+        if len(found) > MOST_ALIKE:
+            observer.say(render.sentence_for_many(found), is_error=True)
+            continue
+        for job, problem in found:
+            observer.say(render.sentence(job, problem), is_error=True)
 
 
 def shown_path(job: Job, path: str) -> str:
