@@ -178,7 +178,7 @@ class Making:
         kept, skipped = [], []
         for purchase in bought:
             paths = known_paths(plan, purchase.job, resolved.capabilities, resolved.request)
-            if self.asked.skip_existing and not paths:
+            if self.asked.skip_existing and (not paths or _is_always_new(plan)):
                 raise UsageError(
                     "--skip-existing needs a name that is known beforehand",
                     hint="give one without {job} and {time}: -o FILE, -o 'art/{slug}-{n}.{ext}'",
@@ -293,6 +293,11 @@ def _named(world: World, names: Sequence[str] | None) -> frozenset[str]:
 def _format_of(plan: Plan) -> str | None:
     extension = plan.given_extension
     return naming.format_of_extension(extension) if extension else None
+
+
+def _is_always_new(plan: Plan) -> bool:
+    """Tell whether a name holds what no earlier run can have had."""
+    return any(field in plan.template for field in ("{job", "{time"))
 
 
 def _is_choice(resolved: Resolved, plan: Plan | None, wanted: str) -> bool:

@@ -349,3 +349,48 @@ def test_commands_that_send_nothing_import_no_network(cli: Cli, command: list[st
     found = _imports(cli, *command)
     assert "typer" in found
     assert not found & {"httpx", "asyncio", "ssl", "rich", "pydantic"}
+
+
+@pytest.mark.parametrize("where", [[], ["-o", "art/"], ["-o", "{slug}-{time}.{ext}"]])
+def test_skip_existing_needs_a_name_that_can_exist(cli: Cli, where: list[str]) -> None:
+    """With a name that is new each time `--skip-existing` would buy each time: exit 2."""
+    ran = cli("generate", "a dog", "--sandbox", "--skip-existing", *where)
+    assert ran.code == 2
+    assert "-o FILE" in ran.err
+
+
+def test_a_full_stdout_is_an_error(cli: Cli) -> None:
+    """A result that stdout does not take is exit 74, and what was made is on disk."""
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "seedream_cli", "generate", "x", "--sandbox", "-q"],
+            cwd=cli.home,
+            env=cli.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 74
+    assert b"No space left" in done.stderr
+    assert len(list(cli.home.glob("x-*.jpg"))) == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_closed_streams_do_no_harm(cli: Cli, closed: str) -> None:
+    """A command whose caller closed a stream works on, and its ledger stays a ledger."""
+    cli.work.mkdir(exist_ok=True)
+    command = f'exec "{sys.executable}" -m seedream_cli generate x --sandbox -q -o x.jpg {closed}'
+    done = subprocess.run(  # noqa: S602 - a shell is what closes streams
+        command, shell=True, cwd=cli.work, env=cli.environment(), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert dimensions(cli.work / "x.jpg") == ("jpeg", 2048, 2048)
+    assert cli("status", "--offline", "--json").objects[0]["state"] == "saved"
+
+
+@pytest.mark.parametrize("prompt", ["@last, but at night", "job:last.2 in snow"])
+def test_a_picture_is_no_prompt(cli: Cli, prompt: str) -> None:
+    """A prompt that begins with a picture's name was meant for `edit -i`: nothing is bought."""
+    ran = cli("generate", prompt, "--sandbox")
+    assert ran.code == 2
+    assert "seedream edit" in ran.err
