@@ -1,313 +1,397 @@
-"""Profiles: what `config.toml` and the environment say, made into the one that a run uses.
-
-Keys are read last, and only when something will be sent: `choose` says where a key would come
-from, `with_key` goes and gets it.
-"""
+"""What lies on disk: the config file, found, read and rewritten, and the state folder's place."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+import os
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.errors import AccountError, ConfigError, SeedreamError, UsageError
-from seedream_cli.model import Profile, Secret
-from seedream_cli.places import Config, RawProfile, expanded, near, refuse_shared
-from seedream_cli.proxies import SANDBOX_ORIGIN, checked_base_url
+from seedream_cli.errors import ConfigError, StorageError, UsageError
+from seedream_cli.model import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from seedream_cli.providers.spec import Provider
+APP: Final = "seedream"
 
-SANDBOX_KEY: Final = "sandbox-key"
-KEY_COMMAND_SECONDS: Final = 30
-_MOST_KEY_BYTES: Final = 65536
-_MOUNTED_SECRETS: Final = Path("/run/secrets")
+OPTIONS: Final[Mapping[str, str]] = {
+    "size": "a text",
+    "aspect": "a text",
+    "count": "a whole number from 1",
+    "series": "a whole number from 1",
+    "seed": "a whole number",
+    "guidance": "a number",
+    "steps": "a whole number from 1",
+    "quality": "a text",
+    "format": '"png" or "jpeg"',
+    "watermark": "true or false",
+    "set": "a table that JSON can hold",
+    "callback_url": "a text",
+    "wait": "true or false",
+    "timeout": "a number above 0",
+    "any_format": "true or false",
+    "sidecar": "true or false",
+}
+"""The options of `generate` that a profile may set, and what each takes.
+
+What would change where a result goes or whether money is spent at all (`json`, `dry_run`,
+`sandbox`) is typed each time.
+"""
+_KEY_SOURCES: Final = ("api_key_env", "api_key_command", "api_key_file", "api_key")
+_FIELDS: Final[Mapping[str, str]] = {
+    "provider": "a text",
+    "api_key_env": "the name of a variable",
+    "api_key_command": "a list of texts",
+    "api_key_file": "a text",
+    "api_key": "a text",
+    "model": "a text",
+    "base_url": "a text",
+    "upload_base_url": "a text",
+    "output": "a text",
+}
 
 
-def choose(
-    config: Config,
-    environ: Mapping[str, str],
-    *,
-    name: str | None = None,
-    sandbox: bool = False,
-    providers: Mapping[str, Provider] | None = None,
-) -> Profile:
-    """Return the profile for this run, without its key.
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The two places on disk that outlive a run."""
 
-    `name` is `-p`, `sandbox` is `--sandbox`. Raises UsageError for a name that is not known and
-    for several keys with none chosen, ConfigError for a profile that cannot work, AccountError
-    where nothing at all says which provider.
+    config_file: Path
+    state_dir: Path
+
+
+def places(environ: Mapping[str, str]) -> Places:
+    """Find the config file and the state folder; nothing is created.
+
+    Where a variable is missing, platformdirs decides, which reads XDG from the process itself.
     """
-    known = _registry() if providers is None else providers
-    sandbox_origin = "option --sandbox" if sandbox else _sandbox_variable(environ)
-    chosen, origin = _choice(config, environ, name, known, is_sandbox=bool(sandbox_origin))
-    raw = config.profiles.get(chosen) or RawProfile(name=chosen, provider=chosen)
-    provider = known.get(raw.provider)
-    if provider is None:
-        raise ConfigError(
-            f"{config.path}: profiles.{raw.name}: there is no provider {raw.provider}",
-            hint=near(raw.provider, known),
-        )
-    profile = _assembled(raw, provider, config, environ)
-    origins = {"profile": origin, "provider": origin, **profile.origins}
-    if not sandbox_origin:
-        return replace(profile, origins=origins)
-    base = SANDBOX_ORIGIN + provider.sandbox_path
-    addresses = dict.fromkeys(("sandbox", "base_url", "upload_base_url", "api_key"), sandbox_origin)
-    return replace(
-        profile,
-        base_url=base,
-        upload_base_url=base if provider.upload_base_url else None,
-        api_key=Secret(SANDBOX_KEY),
-        key_source="the sandbox's own",
-        origins={**origins, **addresses},
-        sandbox=True,
-    )
+    config, state = environ.get("SEEDREAM_CONFIG"), environ.get("SEEDREAM_STATE_DIR")
+    if config and state:
+        return Places(_absolute(config, environ), _absolute(state, environ))
+    import platformdirs
+
+    config = config or os.path.join(platformdirs.user_config_path(APP), "config.toml")  # noqa: PTH118 - stays text, `~` may lead it
+    state = state or str(platformdirs.user_state_path(APP))
+    return Places(_absolute(config, environ), _absolute(state, environ))
 
 
-def with_key(
-    profile: Profile,
-    config: Config,
-    environ: Mapping[str, str],
-    *,
-    providers: Mapping[str, Provider] | None = None,
-    patience: float = KEY_COMMAND_SECONDS,
-) -> Profile:
-    """Return `profile` with its key, which may run `api_key_command` for `patience` seconds.
+def _absolute(path: str, environ: Mapping[str, str]) -> Path:
+    return Path(expanded(path, environ)).absolute()
 
-    Raises AccountError where there is no key, ConfigError where what there is cannot be one.
+
+def expanded(path: str, environ: Mapping[str, str]) -> str:
+    """Replace a leading `~` by the home folder; all else, a trailing slash too, stays."""
+    home = environ.get("HOME")
+    if home and (path == "~" or path.startswith("~/")):
+        return home.rstrip("/") + path[1:]
+    return os.path.expanduser(path)  # noqa: PTH111 - pathlib drops the trailing slash that means "a folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawProfile:
+    """One `[profiles.NAME]` table as it stands in the file, its keys and types checked."""
+
+    name: str
+    provider: str
+    api_key_env: str | None = None
+    api_key_command: tuple[str, ...] | None = None
+    api_key_file: str | None = None
+    api_key: Secret | None = None
+    model: str | None = None
+    base_url: str | None = None
+    upload_base_url: str | None = None
+    output: str | None = None
+    defaults: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What a config file says."""
+
+    path: Path
+    default_profile: str | None = None
+    profiles: Mapping[str, RawProfile] = field(default_factory=dict)
+
+
+def read_text(config_file: Path) -> str:
+    """Return the config file's text; empty where there is none. Raises ConfigError."""
+    try:
+        return config_file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{config_file} is not UTF-8 text") from error
+    except OSError as error:
+        raise ConfigError(f"{config_file} cannot be read: {error.strerror}") from error
+
+
+def load(config_file: Path) -> Config:
+    """Read a config file; a missing one is an empty one.
+
+    Raises ConfigError for what is not TOML, not known, of a wrong type, and for a literal key in a
+    file that others can read. No message shows a value: it may be a key in the wrong place.
     """
-    if profile.api_key is not None:
-        return profile
-    known = _registry() if providers is None else providers
-    raw = config.profiles.get(profile.name)
-    file = config.path.name
-    if raw is not None and raw.api_key is not None:
-        source, text = f"{file}: api_key", raw.api_key.reveal()
-    elif raw is not None and raw.api_key_command is not None:
-        source = f"{file}: api_key_command"
-        text = _from_command(raw.api_key_command, environ, patience)
-    elif raw is not None and raw.api_key_file is not None:
-        source = f"{file}: api_key_file"
-        # Joining keeps an absolute path as it is.
-        path = config.path.parent / expanded(raw.api_key_file, environ)
-        text = _from_file(path, source)
-        if _MOUNTED_SECRETS not in path.resolve().parents:
-            refuse_shared(path, f"{path} holds a key")
-    else:
-        source, text = _from_environment(_variables(raw, known[profile.provider]), environ)
-    key = _checked(text.strip(), source, profile)
-    return replace(
-        profile, api_key=key, key_source=source, origins={**profile.origins, "api_key": source}
-    )
+    document = _parsed(read_text(config_file), str(config_file))
+    where = str(config_file)
+    _refuse_unknown(document, ("default_profile", "profiles"), where)
+    default = document.get("default_profile")
+    if default is not None and not isinstance(default, str):
+        raise ConfigError(f"{where}: default_profile must be a text")
+    tables = document.get("profiles", {})
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{where}: profiles must hold tables", hint="write [profiles.NAME]")
+    profiles = {name: _raw(name, table, where) for name, table in tables.items()}
+    if any(raw.api_key is not None for raw in profiles.values()):
+        refuse_shared(config_file, f"{where} holds an api_key")
+    return Config(path=config_file, default_profile=default, profiles=profiles)
 
 
-def _registry() -> Mapping[str, Provider]:
-    from seedream_cli.providers import PROVIDERS
+def refuse_shared(file: Path, what: str) -> None:
+    """Raise ConfigError where a file with a key in it is open to other people of this machine."""
+    try:
+        is_shared = file.stat().st_mode & 0o077
+    except OSError:
+        return  # reading it tells why
+    if is_shared:
+        from shlex import quote
 
-    return PROVIDERS
-
-
-def _choice(
-    config: Config,
-    environ: Mapping[str, str],
-    option: str | None,
-    providers: Mapping[str, Provider],
-    *,
-    is_sandbox: bool,
-) -> tuple[str, str]:
-    """Return the name of a profile or provider, and what chose it."""
-    variable = environ.get("SEEDREAM_PROFILE")
-    if option is not None:
-        return _known(option, "option -p", config, providers, UsageError)
-    if variable:
-        return _known(variable, "environment SEEDREAM_PROFILE", config, providers, ConfigError)
-    if config.default_profile is not None:
-        origin = f"{config.path.name}: default_profile"
-        return _known(config.default_profile, origin, config, providers, ConfigError)
-    keyed = _keyed(environ, providers)
-    if len(keyed) == 1:
-        return next((name, f"environment {variable}") for name, variable in keyed.items())
-    if keyed and not is_sandbox:
-        found = ", ".join(f"{variable} ({name})" for name, variable in keyed.items())
-        hint = "choose with -p " + " or -p ".join(keyed) + ", or set SEEDREAM_PROFILE"
-        raise UsageError(f"several keys are set and no provider is chosen: {found}", hint=hint)
-    if len(config.profiles) == 1:
-        return next(iter(config.profiles)), f"{config.path.name}: its only profile"
-    if is_sandbox:
-        return "ark", "the sandbox's default"
-    if config.profiles:
-        hint = "choose with -p " + " or -p ".join(config.profiles) + ", or set default_profile"
-        raise UsageError(f"{config.path.name} has several profiles and none is chosen", hint=hint)
-    raise AccountError(
-        "no provider is chosen and no key is set",
-        hint="export ARK_API_KEY=… (or another provider's: `seedream providers`), or rehearse"
-        " free of charge with --sandbox",
-    )
+        hint = f"chmod 600 {quote(str(file))}"
+        raise ConfigError(f"{what} and other people can read it", hint=hint)
 
 
-def _known(
-    name: str,
-    origin: str,
-    config: Config,
-    providers: Mapping[str, Provider],
-    error: type[SeedreamError],
-) -> tuple[str, str]:
-    if name in config.profiles or name in providers:
-        return name, origin
-    hint = near(name, [*config.profiles, *providers])
-    raise error(f"{origin}: there is no profile and no provider {name}", hint=hint)
+def near(word: str, words: Iterable[str]) -> str:
+    """Return a hint with the words that come near to `word`, or with all of them."""
+    from difflib import get_close_matches
+
+    known = list(words)
+    close = get_close_matches(word, known, n=3)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
 
 
-def _keyed(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> dict[str, str]:
-    """Find the providers whose key is set; a variable speaks for the first that names it."""
-    claimed: dict[str, str] = {}
-    for name, provider in providers.items():
-        for variable in provider.key_env:
-            claimed.setdefault(variable, name)
-    found: dict[str, str] = {}
-    for variable, name in claimed.items():
-        set_one = next((v for v in _with_twin(variable) if environ.get(v, "").strip()), None)
-        if set_one is not None:
-            found.setdefault(name, set_one)
-    return found
+def _parsed(text: str, where: str) -> dict[str, object]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not TOML: {error}") from error
 
 
-def _sandbox_variable(environ: Mapping[str, str]) -> str:
-    """Return the origin's words where SEEDREAM_SANDBOX is on. An unclear word must not buy."""
-    match environ.get("SEEDREAM_SANDBOX", "").strip().lower():
-        case "" | "0" | "false" | "no" | "off":
-            return ""
-        case "1" | "true" | "yes" | "on":
-            return "environment SEEDREAM_SANDBOX"
+def _refuse_unknown(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
+    words = list(known)
+    for key in table:
+        if key not in words:
+            raise ConfigError(f"{where}: unknown key {key}", hint=near(key, words))
+
+
+def _raw(name: str, table: object, where: str) -> RawProfile:
+    """Check one profile's keys and types."""
+    where = f"{where}: profiles.{name}"
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where} must be a table", hint=f"write [profiles.{name}]")
+    _refuse_unknown(table, [*_FIELDS, *OPTIONS], where)
+    for key, value in table.items():
+        kind = _FIELDS.get(key) or OPTIONS[key]
+        if not _KINDS[kind](value):
+            raise ConfigError(f"{where}: {key} must be {kind}")
+    if "provider" not in table:
+        raise ConfigError(f"{where}: provider is missing", hint='for example provider = "ark"')
+    sources = [key for key in _KEY_SOURCES if key in table]
+    if len(sources) > 1:
+        # Two keys are two accounts: guessing which one pays is not ours to do.
+        raise ConfigError(f"{where} has {' and '.join(sources)}", hint="keep one of them")
+    fields = {key: value for key, value in table.items() if key in _FIELDS}
+    if "api_key" in fields:
+        fields["api_key"] = Secret(fields["api_key"])
+    if "api_key_command" in fields:
+        fields["api_key_command"] = tuple(fields["api_key_command"])
+    defaults = {key: value for key, value in table.items() if key in OPTIONS}
+    return RawProfile(name=name, defaults=defaults, **fields)
+
+
+def _is_json(value: object) -> bool:
+    match value:
+        case dict():
+            return all(_is_json(inner) for inner in value.values())
+        case list():
+            return all(_is_json(inner) for inner in value)
+        case float():
+            return math.isfinite(value)
         case _:
-            raise ConfigError(
-                "SEEDREAM_SANDBOX is neither 1 nor 0", hint="export SEEDREAM_SANDBOX=1"
-            )
+            return isinstance(value, str | int)
 
 
-def _assembled(
-    raw: RawProfile, provider: Provider, config: Config, environ: Mapping[str, str]
-) -> Profile:
-    where = f"{config.path}: profiles.{raw.name}"
-    if raw.upload_base_url is not None and provider.upload_base_url is None:
-        raise ConfigError(f"{where}: upload_base_url: {provider.name} takes no uploads")
-    file = config.path.name
-    origins = {"provider": file} if raw.name in config.profiles else {}
-    for item in ("base_url", "upload_base_url", "model"):
-        origins[item] = file if getattr(raw, item) else "provider's default"
-    origins["output"] = file if raw.output else "the current folder"
-    base, upload = provider.base_url, provider.upload_base_url
-    if raw.base_url is not None:
-        base = checked_base_url(raw.base_url, where=f"{where}: base_url")
-        # A gateway's key must not travel to the provider's own upload host.
-        upload = upload and base
-        origins["upload_base_url"] = f"{file}: base_url"
-    if raw.upload_base_url is not None:
-        upload = checked_base_url(raw.upload_base_url, where=f"{where}: upload_base_url")
-        origins["upload_base_url"] = file
-    key_source = _key_source(raw, provider, config, environ)
-    return Profile(
-        name=raw.name,
-        provider=provider.name,
-        base_url=base.rstrip("/"),
-        upload_base_url=upload.rstrip("/") if upload else None,
-        key_source=key_source,
-        model=raw.model,
-        output=expanded(raw.output, environ) if raw.output is not None else None,
-        defaults=raw.defaults,
-        origins={**origins, "api_key": key_source, **dict.fromkeys(raw.defaults, file)},
-    )
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
-def _variables(raw: RawProfile | None, provider: Provider) -> tuple[str, ...]:
-    """List the variables that may hold a profile's key, each followed by its `_FILE` twin.
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and _is_json(value)
 
-    A profile that names its own is not helped out by the provider's: that is another account.
+
+def _is_variable(value: object) -> bool:
+    # Keys are pasted here by mistake: they have dashes, or are one long word in lower case.
+    is_name = isinstance(value, str) and re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII)
+    return bool(is_name) and ("_" in str(value) or str(value).isupper())
+
+
+_KINDS: Final[Mapping[str, Callable[[object], bool]]] = {
+    "a text": _is_text,
+    "the name of a variable": _is_variable,
+    '"png" or "jpeg"': lambda value: value in ("png", "jpeg"),
+    "true or false": lambda value: isinstance(value, bool),
+    # `type`, because True is an int in Python and not in TOML.
+    "a whole number": lambda value: type(value) is int,
+    "a whole number from 1": lambda value: type(value) is int and value >= 1,
+    "a number": _is_number,
+    "a number above 0": lambda value: (
+        isinstance(value, int | float) and _is_number(value) and value > 0
+    ),
+    "a list of texts": lambda value: (
+        isinstance(value, list) and bool(value) and all(map(_is_text, value))
+    ),
+    "a table that JSON can hold": lambda value: isinstance(value, dict) and _is_json(value),
+}
+
+
+def with_profile(text: str, name: str, table: Mapping[str, object]) -> str:
+    """Return a config text that also has `[profiles.NAME]`; one of that name is replaced.
+
+    Comments and layout of all else stay. Raises UsageError for a name that shells or TOML would
+    make hard to type, ConfigError where `text` is not TOML.
     """
-    named = (raw.api_key_env,) if raw and raw.api_key_env else provider.key_env
-    return tuple(spelling for variable in named for spelling in _with_twin(variable))
+    if re.fullmatch(r"[^\W_][\w-]*", name) is None:
+        raise UsageError(
+            f"{name!r} is no name for a profile", hint="use letters, digits, dashes and underscores"
+        )
+    import tomli_w
+
+    before = _cut(text, name)
+    added = tomli_w.dumps({"profiles": {name: dict(table)}})
+    before = before.rstrip("\n") + "\n\n" if before.strip() else before
+    document = _parsed(text, "the config file")
+    profiles = {**_profiles(document), name: dict(table)}
+    return _agreed(before + added, {**document, "profiles": profiles})
 
 
-def _with_twin(variable: str) -> tuple[str, str]:
-    return variable, f"{variable}_FILE"
+def with_default(text: str, name: str) -> str:
+    """Return a config text whose default_profile is `name`. Raises ConfigError."""
+    import tomli_w
+
+    line = tomli_w.dumps({"default_profile": name})
+    document = {**_parsed(text, "the config file"), "default_profile": name}
+    pattern = r"(?m)^[ \t]*default_profile[ \t]*=[ \t]*(\"[^\"\n]*\"|'[^'\n]*')"
+    edited, times = re.subn(pattern, lambda _: line.rstrip("\n"), text, count=1)
+    return _agreed(edited if times else line + ("\n" if text else "") + text, document)
 
 
-def _key_source(
-    raw: RawProfile, provider: Provider, config: Config, environ: Mapping[str, str]
-) -> str:
-    """Say where the key would come from, without going there."""
-    for field in ("api_key", "api_key_command", "api_key_file"):
-        if getattr(raw, field) is not None:
-            return f"{config.path.name}: {field}"
-    variables = _variables(raw, provider)
-    found = next((name for name in variables if environ.get(name, "").strip()), None)
-    return f"environment {found or ' or '.join(variables) + ', not set'}"
+def without_profile(text: str, name: str) -> str:
+    """Return a config text without a profile, nor a default_profile that names it.
+
+    Raises UsageError where there is no such profile, ConfigError where `text` is not TOML.
+    """
+    document = _parsed(text, "the config file")
+    profiles = _profiles(document)
+    if name not in profiles:
+        raise UsageError(f"there is no profile {name}", hint=near(name, profiles))
+    del profiles[name]
+    edited = _cut(text, name)
+    expected = {**document, "profiles": profiles}
+    if document.get("default_profile") == name:
+        del expected["default_profile"]
+        edited = re.sub(r"(?m)^[ \t]*default_profile[ \t]*=.*\n?", "", edited, count=1)
+    return _agreed(edited, expected)
 
 
-def _from_environment(variables: tuple[str, ...], environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return where the key was found, and its text; the text is empty where it was not."""
-    for name in variables:
-        value = environ.get(name, "").strip()
-        if value and name.endswith("_FILE"):
-            # Named by whoever mounted it: its mode is theirs to choose.
-            return f"environment {name}", _from_file(Path(value), name)
-        if value:
-            return f"environment {name}", value
-    return f"environment {' or '.join(variables)}", ""
+def _profiles(document: Mapping[str, object]) -> dict[str, object]:
+    profiles = document.get("profiles")
+    return dict(profiles) if isinstance(profiles, dict) else {}
 
 
-def _from_file(path: Path, source: str) -> str:
+def _cut(text: str, name: str) -> str:
+    """Leave out the tables of a profile, but not the comments that stand before the next table."""
+    kept: list[str] = []
+    pending: list[str] = []
+    is_inside = False
+    for line in re.findall(r"[^\n]*\n|[^\n]+\Z", text):
+        owner = _header(line)
+        if owner is not None:
+            # What stood between the last value and this header belongs to the header.
+            kept += [] if is_inside and owner == name else pending
+            is_inside, pending = owner == name, []
+        if not is_inside:
+            kept.append(line)
+        elif line.lstrip().startswith("#") or (pending and not line.strip()):
+            pending.append(line)
+        elif line.strip():
+            pending = []
+    return "".join(kept)
+
+
+def _header(line: str) -> str | None:
+    """Return whose profile a table's header line opens, `""` for other tables; None: no header."""
+    if not line.lstrip().startswith("["):
+        return None
+    import tomllib
+
     try:
-        with path.open("rb") as file:
-            return file.read(_MOST_KEY_BYTES).decode("utf-8-sig", errors="replace")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "not a path"
-        raise AccountError(f"{source} names {path}, which cannot be read: {why}") from error
+        # A header line is a document of its own: the parser knows every way to quote it.
+        profiles = tomllib.loads(line).get("profiles")
+    except tomllib.TOMLDecodeError:
+        return None
+    return next(iter(profiles), "") if isinstance(profiles, dict) else ""
 
 
-def _from_command(command: tuple[str, ...], environ: Mapping[str, str], patience: float) -> str:
-    """Return what a password manager prints; what it printed never reaches a message."""
-    import subprocess
+def _agreed(edited: str, expected: Mapping[str, object]) -> str:
+    """Return the edited text if it says what it should, else the same written anew.
 
-    program = command[0]
-    hint = "run the command of api_key_command by hand to see what it says"
+    An edit by lines cannot follow inline tables and multi-line strings; its result is never
+    trusted, only compared.
+    """
+    import tomllib
+
+    import tomli_w
+
+    wanted = {key: value for key, value in expected.items() if (key, value) != ("profiles", {})}
     try:
-        done = subprocess.run(  # noqa: S603 - the person's own command, and no shell reads it
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=patience,
-            env=dict(environ),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        # Without its cause: that holds the output so far.
-        raise AccountError(f"{program} gave no key within {patience:g} s", hint=hint) from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "not a command"
-        raise AccountError(f"{program} cannot be run for a key: {why}", hint=hint) from error
-    if done.returncode != 0:
-        raise AccountError(f"{program} ended with {done.returncode} and no key", hint=hint)
-    return done.stdout.decode(errors="replace")
+        found = tomllib.loads(edited)
+    except tomllib.TOMLDecodeError:
+        return tomli_w.dumps(wanted)
+    if found.get("profiles") == {}:
+        del found["profiles"]
+    return edited if found == wanted else tomli_w.dumps(wanted)
 
 
-def _checked(text: str, source: str, profile: Profile) -> Secret:
-    if not text:
-        first = source.removeprefix("environment ").partition(" ")[0]
-        is_variable = source.startswith("environment ") and not first.endswith("_FILE")
-        hint = f"export {first}=…, or " if is_variable else "or "
-        raise AccountError(
-            f"there is no key for {profile.name}: looked in {source}",
-            hint=f"{hint}rehearse free of charge with --sandbox".removeprefix("or "),
-        )
-    if any(not "!" <= letter <= "~" for letter in text):
-        raise ConfigError(
-            f"{source} holds something that cannot be a key: spaces, line breaks or letters"
-            " beyond ASCII",
-            hint="give the key alone, on one line",
-        )
-    return Secret(text)
+def write_private(file: Path, text: str) -> None:
+    """Replace `file` by `text`, whole or not at all, readable by its owner only.
+
+    A symbolic link stays one. Raises StorageError where the disk does not take it.
+    """
+    import tempfile
+
+    # Configurations are often links into a folder of dotfiles: the rename must not cut the link.
+    target = Path(os.path.realpath(file))
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".seedream-", delete=False) as f:
+            temporary = Path(f.name)
+            f.write(text.encode())
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(target)
+        _flush_folder(target.parent)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise StorageError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -228,7 +228,7 @@ def plan_of(
     environ: Mapping[str, str], output: str | None, *, many: bool, many_per_job: bool = False
 ) -> naming.Plan:
     """Settle what `--output` means in the current folder; raise `UsageError` or `StorageError`."""
-    from seedream_cli.places import expanded
+    from seedream_cli.config import expanded
 
     base = current_folder()
     path = expanded(output, environ) if output is not None else None

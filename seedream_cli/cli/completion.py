@@ -102,7 +102,7 @@ def words(kind: str, environ: Mapping[str, str], profile: str = "") -> list[str]
 
 
 def _profiles(environ: Mapping[str, str]) -> dict[str, str]:
-    from seedream_cli.places import load, places
+    from seedream_cli.config import load, places
 
     config = load(places(environ).config_file)
     return {name: raw.provider for name, raw in config.profiles.items()}
@@ -110,9 +110,9 @@ def _profiles(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
     """Return the models of the provider that the line would use; all where that is not clear."""
-    from seedream_cli.config import choose
+    from seedream_cli.config import load, places
     from seedream_cli.errors import SeedreamError
-    from seedream_cli.places import load, places
+    from seedream_cli.profiles import choose
     from seedream_cli.providers import PROVIDERS
 
     providers = list(PROVIDERS.values())
@@ -125,7 +125,7 @@ def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
 
 
 def _jobs(environ: Mapping[str, str]) -> dict[str, str]:
-    from seedream_cli.places import places
+    from seedream_cli.config import places
 
     path = places(environ).state_dir / "ledger.db"
     # The ledger makes what it does not find, and a TAB must not be what makes it.

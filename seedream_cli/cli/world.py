@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import ExitStack
 
+    from seedream_cli.config import Config, Places
     from seedream_cli.engine import Engine, Timing
     from seedream_cli.events import Event
     from seedream_cli.files import Files
     from seedream_cli.ledger import Ledger
     from seedream_cli.model import Job, Profile
     from seedream_cli.owner import Owner
-    from seedream_cli.places import Config, Places
     from seedream_cli.sandbox.server import Sandbox
     from seedream_cli.transport import Transport
 
@@ -50,7 +50,7 @@ class World:
     @property
     def places(self) -> Places:
         """Where config and state live."""
-        from seedream_cli.places import places
+        from seedream_cli.config import places
 
         self._places = self._places or places(self.environ)
         return self._places
@@ -58,7 +58,7 @@ class World:
     @property
     def config(self) -> Config:
         """What `config.toml` says."""
-        from seedream_cli.places import load
+        from seedream_cli.config import load
 
         self._config = self._config or load(self.places.config_file)
         return self._config
@@ -87,13 +87,13 @@ class World:
 
     def profile(self, name: str | None, *, sandbox: bool = False) -> Profile:
         """Return the profile of this run, without its key."""
-        from seedream_cli.config import choose
+        from seedream_cli.profiles import choose
 
         return choose(self.config, self.environ, name=name, sandbox=sandbox)
 
     def keyed(self, profile: Profile) -> Profile:
         """Return a profile with its key; raise `AccountError` where there is none."""
-        from seedream_cli.config import with_key
+        from seedream_cli.profiles import with_key
 
         return with_key(profile, self.config, self.environ)
 
@@ -110,7 +110,7 @@ class World:
         return account
 
     def _account(self, job: Job, preferred: str | None) -> Profile:
-        from seedream_cli.config import choose
+        from seedream_cli.profiles import choose
         from seedream_cli.proxies import origin
 
         names = [preferred, job.profile, job.provider, *self.config.profiles]

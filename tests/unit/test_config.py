@@ -1,400 +1,392 @@
-"""Which account a run uses, where each value came from, and how the key is fetched."""
+"""What lies on disk: folders, the grammar of the config file, and edits that keep comments."""
 
 from __future__ import annotations
 
-import re
+import stat
 import sys
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from seedream_cli.config import SANDBOX_KEY, choose, with_key
-from seedream_cli.errors import AccountError, ConfigError, SeedreamError, UsageError
-from seedream_cli.model import Call, Done, Profile, Purpose
-from seedream_cli.places import Config, RawProfile, load
-from seedream_cli.providers.spec import Dialect, Provider
-from seedream_cli.proxies import SANDBOX_ORIGIN
+from seedream_cli.config import (
+    OPTIONS,
+    Places,
+    expanded,
+    load,
+    places,
+    read_text,
+    with_default,
+    with_profile,
+    without_profile,
+    write_private,
+)
+from seedream_cli.errors import ConfigError, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+COMMENTED = """\
+# my accounts
+default_profile = "work"   # the one that pays
 
-DIALECT = Dialect(
-    submit=lambda _: Call(purpose=Purpose.SUBMIT, method="POST", path="/"),
-    decode=lambda _: Done(images=()),
-)
+[profiles.work] # the firm's
+provider = "kie"
+api_key_command = [
+  "pass",
+  "show",
+]
+
+[profiles.work.set]
+nsfw = false
+
+# mine
+[profiles.home]
+provider = "ark"   # at night
+"""
 
 
-def provider(name: str, *key_env: str, upload: str | None = None, path: str = "") -> Provider:
-    """Make a provider of which only the addresses and variables matter."""
-    return Provider(
-        name=name,
-        title=name,
-        base_url=f"https://{name}.example/api",
-        key_env=key_env,
-        docs="",
-        charges_page="",
-        dialect=DIALECT,
-        models={},
-        default_model=None,
-        url_lifetime=None,
-        upload_base_url=upload,
-        sandbox_path=path,
+def config(folder: Path, text: str, mode: int = 0o600) -> Path:
+    """Write a config file."""
+    path = folder / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def test_both_variables_place_everything(tmp_path: Path) -> None:
+    """With SEEDREAM_CONFIG and SEEDREAM_STATE_DIR nothing else is asked."""
+    environ = {"SEEDREAM_CONFIG": str(tmp_path / "c.toml"), "SEEDREAM_STATE_DIR": "/var/s"}
+    found = places(environ)
+    assert found.config_file == tmp_path / "c.toml"
+    assert str(found.state_dir) == "/var/s"
+
+
+def test_both_variables_spare_an_import() -> None:
+    """A loop in a shell that sets both variables does not pay for platformdirs."""
+    import subprocess
+
+    code = (
+        "import sys; from seedream_cli.config import places;"
+        "places({'SEEDREAM_CONFIG': '/c', 'SEEDREAM_STATE_DIR': '/s'});"
+        "sys.exit('platformdirs' in sys.modules or 'tomllib' in sys.modules)"
     )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-PROVIDERS = {
-    "ark": provider("ark", "ARK_API_KEY", path="/ark/api/v3"),
-    "kie": provider("kie", "KIE_API_KEY", upload="https://up.example/", path="/kie"),
-    "kie-seedream": provider("kie-seedream", "KIE_API_KEY", path="/kie"),
-}
-KIE_WORK = RawProfile(name="work", provider="kie")
-
-
-def configured(folder: Path, *profiles: RawProfile, default: str | None = None) -> Config:
-    """Make a config as if it had been read from `config.toml` in a folder."""
-    return Config(
-        path=folder / "config.toml",
-        default_profile=default,
-        profiles={raw.name: raw for raw in profiles},
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG is Linux's custom")
+def test_xdg_places_what_no_variable_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """XDG_CONFIG_HOME and XDG_STATE_HOME are honoured, one by one."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "conf"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert places({}) == Places(
+        tmp_path / "conf" / "seedream" / "config.toml", tmp_path / "state" / "seedream"
     )
+    mixed = places({"SEEDREAM_STATE_DIR": "/elsewhere", "SEEDREAM_CONFIG": ""})
+    assert mixed.config_file == tmp_path / "conf" / "seedream" / "config.toml"
+    assert str(mixed.state_dir) == "/elsewhere"
 
 
-def chosen(
-    config: Config, environ: Mapping[str, str], name: str | None = None, *, sandbox: bool = False
-) -> Profile:
-    """Choose among the providers of this file."""
-    return choose(config, environ, name=name, sandbox=sandbox, providers=PROVIDERS)
-
-
-def keyed(config: Config, environ: Mapping[str, str], name: str | None = None) -> Profile:
-    """Choose, then fetch the key."""
-    profile = chosen(config, environ, name)
-    return with_key(profile, config, environ, providers=PROVIDERS)
-
-
-def key_of(profile: Profile) -> str:
-    """Return the key in the clear."""
-    return profile.api_key.reveal() if profile.api_key else ""
-
-
-def said(error: SeedreamError) -> str:
-    """Return all that a person would see of an error, its cause too."""
-    return f"{error.message} {error.hint} {error.__cause__}"
-
-
-def test_option_beats_environment_beats_config(tmp_path: Path) -> None:
-    """`-p` counts before SEEDREAM_PROFILE, which counts before default_profile."""
-    config = configured(tmp_path, KIE_WORK, RawProfile(name="home", provider="ark"), default="home")
-    environ = {"SEEDREAM_PROFILE": "work", "ARK_API_KEY": "k"}
-    assert chosen(config, environ, "ark").origins["profile"] == "option -p"
-    assert chosen(config, environ).name == "work"
-    assert chosen(config, environ).origins["profile"] == "environment SEEDREAM_PROFILE"
-    assert chosen(config, {"KIE_API_KEY": "k", "SEEDREAM_PROFILE": ""}).name == "home"
-    assert chosen(config, {}).origins["profile"] == "config.toml: default_profile"
-
-
-@pytest.mark.parametrize("variable", ["ARK_API_KEY", "ARK_API_KEY_FILE"])
-def test_a_key_chooses_its_provider(tmp_path: Path, variable: str) -> None:
-    """No config is needed: one key in the environment, or the file of one, says which provider."""
-    profile = chosen(configured(tmp_path), {variable: "x"})
-    assert (profile.name, profile.provider) == ("ark", "ark")
-    assert profile.base_url == "https://ark.example/api"
-    assert profile.origins["provider"] == f"environment {variable}"
-    assert profile.origins["base_url"] == "provider's default"
-    assert profile.api_key is None
-
-
-def test_a_shared_key_means_the_first_provider(tmp_path: Path) -> None:
-    """KIE_API_KEY means kie, and kie-seedream is there by name with the same key."""
-    environ = {"KIE_API_KEY": "k-1", "ARK_API_KEY": " "}
-    assert chosen(configured(tmp_path), environ).provider == "kie"
-    assert key_of(keyed(configured(tmp_path), environ, "kie-seedream")) == "k-1"
-
-
-def test_several_keys_need_a_choice(tmp_path: Path) -> None:
-    """Two keys and no choice is exit 2, and names both; the sandbox needs no key and takes ark."""
-    environ = {"KIE_API_KEY": "k", "ARK_API_KEY_FILE": "/f"}
-    with pytest.raises(UsageError) as caught:
-        chosen(configured(tmp_path), environ)
-    assert "ARK_API_KEY_FILE (ark), KIE_API_KEY (kie)" in caught.value.message
-    assert "-p ark or -p kie" in caught.value.hint
-    assert chosen(configured(tmp_path), environ, "kie").provider == "kie"
-    assert chosen(configured(tmp_path), environ, sandbox=True).provider == "ark"
-
-
-def test_the_only_profile_is_the_one(tmp_path: Path) -> None:
-    """A config with one profile needs no default, in the sandbox too; with two it is exit 2."""
-    one = configured(tmp_path, KIE_WORK)
-    assert chosen(one, {}).name == "work"
-    assert chosen(one, {}, sandbox=True).name == "work"
-    two = configured(tmp_path, KIE_WORK, RawProfile(name="home", provider="ark"))
-    with pytest.raises(UsageError, match="none is chosen") as caught:
-        chosen(two, {})
-    assert "-p work or -p home" in caught.value.hint
-    assert chosen(two, {}, sandbox=True).provider == "ark"
-
-
-def test_nothing_at_all_is_an_account_error(tmp_path: Path) -> None:
-    """Without any key or profile it is exit 4 and says how to set one up."""
-    with pytest.raises(AccountError, match="no key is set") as caught:
-        chosen(configured(tmp_path), {})
-    assert (caught.value.exit, caught.value.code) == (4, "auth")
-    assert re.search("export ARK_API_KEY.* --sandbox", caught.value.hint)
-
-
-def test_unknown_names_are_told_with_near_ones(tmp_path: Path) -> None:
-    """A mistyped name is exit 2 wherever it was written, and names what is near."""
-    config = configured(tmp_path, KIE_WORK, default="wrok")
-    with pytest.raises(UsageError, match=r"option -p: .* wokr") as typed:
-        chosen(config, {}, "wokr")
-    assert "work" in typed.value.hint
-    with pytest.raises(ConfigError, match=r"SEEDREAM_PROFILE: .* arc") as exported:
-        chosen(config, {"SEEDREAM_PROFILE": "arc"})
-    assert "ark" in exported.value.hint
-    with pytest.raises(ConfigError, match=r"config\.toml: default_profile: .* wrok"):
-        chosen(config, {})
-    config = configured(tmp_path, RawProfile(name="w", provider="kei"))
-    with pytest.raises(ConfigError, match=r"profiles\.w: there is no provider kei") as unknown:
-        chosen(config, {}, "w")
-    assert "kie" in unknown.value.hint
-
-
-def test_profile_values_and_their_origins(tmp_path: Path) -> None:
-    """Each value comes from the profile or the provider, and says which."""
-    raw = RawProfile(
-        name="work",
-        provider="kie",
-        model="m",
-        output="~/pictures/",
-        upload_base_url="https://UP.example:443/x/",
-        defaults={"aspect": "16:9"},
-    )
-    profile = chosen(configured(tmp_path, raw), {"HOME": "/home/me", "KIE_API_KEY": "k"}, "work")
-    assert (profile.model, profile.output) == ("m", "/home/me/pictures/")
-    assert profile.upload_base_url == "https://up.example/x"
-    assert profile.defaults == {"aspect": "16:9"}
-    assert profile.origins == {
-        "profile": "option -p",
-        "provider": "config.toml",
-        "base_url": "provider's default",
-        "upload_base_url": "config.toml",
-        "model": "config.toml",
-        "output": "config.toml",
-        "api_key": "environment KIE_API_KEY",
-        "aspect": "config.toml",
-    }
-
-
-def test_own_base_url_keeps_the_key_from_the_providers_upload_host(tmp_path: Path) -> None:
-    """A profile of a gateway, here one named like a provider, sends its key to no other host."""
-    raw = RawProfile(name="kie", provider="kie", base_url="https://gate.example/kie/")
-    profile = chosen(configured(tmp_path, raw), {}, "kie")
-    assert profile.base_url == "https://gate.example/kie"
-    assert profile.upload_base_url == "https://gate.example/kie"
-    assert chosen(configured(tmp_path, KIE_WORK), {}).upload_base_url == "https://up.example"
-
-
-def test_bad_addresses_are_named(tmp_path: Path) -> None:
-    """A base_url that the key must not go to, or an upload address with no use, is exit 2."""
-    open_air = RawProfile(name="w", provider="ark", base_url="http://gate.example")
-    with pytest.raises(ConfigError, match=r"profiles\.w: base_url would send the key unencrypted"):
-        chosen(configured(tmp_path, open_air), {})
-    useless = RawProfile(name="w", provider="ark", upload_base_url="https://up.example")
-    with pytest.raises(ConfigError, match=r"profiles\.w: upload_base_url: ark takes no uploads"):
-        chosen(configured(tmp_path, useless), {})
-
-
-def test_sandbox_variable_turns_it_on(tmp_path: Path) -> None:
-    """SEEDREAM_SANDBOX=1 is `--sandbox`, of ark where nothing else is chosen."""
-    for value in ("1", "true", "YES", " on "):
-        profile = chosen(configured(tmp_path), {"SEEDREAM_SANDBOX": value})
-        assert profile.base_url == f"{SANDBOX_ORIGIN}/ark/api/v3"
-        assert (profile.sandbox, profile.upload_base_url) == (True, None)
-        assert profile.origins["sandbox"] == "environment SEEDREAM_SANDBOX"
-
-
-def test_sandbox_variable_is_on_or_off(tmp_path: Path) -> None:
-    """A zero is no sandbox; who writes something unclear is asked, not charged."""
-    for value in ("", "0", "false", "No", "off"):
-        environ = {"SEEDREAM_SANDBOX": value, "ARK_API_KEY": "k"}
-        assert not chosen(configured(tmp_path), environ).sandbox
-    with pytest.raises(ConfigError, match="SEEDREAM_SANDBOX is neither"):
-        chosen(configured(tmp_path), {"SEEDREAM_SANDBOX": "ture", "ARK_API_KEY": "k"})
-
-
-def test_sandbox_keeps_the_profile_and_reads_no_key(tmp_path: Path) -> None:
-    """A rehearsal has the profile's model and defaults, the stand-in's addresses, and no key."""
-    witness = tmp_path / "was-run"
-    raw = RawProfile(
-        name="work",
-        provider="kie",
-        model="m",
-        base_url="https://gate.example",
-        api_key_command=("touch", str(witness)),
-        defaults={"aspect": "16:9"},
-    )
-    config = configured(tmp_path, raw)
-    profile = chosen(config, {"KIE_API_KEY": "real"}, "work", sandbox=True)
-    again = with_key(profile, config, {"KIE_API_KEY": "real"}, providers=PROVIDERS)
-    assert again == profile
-    assert key_of(again) == SANDBOX_KEY
-    assert profile.base_url == profile.upload_base_url == f"{SANDBOX_ORIGIN}/kie"
-    assert (profile.model, profile.defaults) == ("m", {"aspect": "16:9"})
-    assert profile.origins["base_url"] == "option --sandbox"
-    assert not witness.exists()
-
-
-def test_choosing_reads_no_key(tmp_path: Path) -> None:
-    """Who only looks (`status --offline`, `--dry-run`) runs no password manager."""
-    witness = tmp_path / "was-run"
-    raw = RawProfile(name="work", provider="kie", api_key_command=("touch", str(witness)))
-    profile = chosen(configured(tmp_path, raw), {})
-    assert profile.api_key is None
-    assert profile.key_source == "config.toml: api_key_command"
-    assert not witness.exists()
-    # And yet `providers show` can say where a key is, or where it would be looked for.
-    config = configured(tmp_path, KIE_WORK)
-    assert chosen(config, {"KIE_API_KEY_FILE": "/f"}).key_source == "environment KIE_API_KEY_FILE"
-    assert chosen(config, {}).key_source == ("environment KIE_API_KEY or KIE_API_KEY_FILE, not set")
-    raw = RawProfile(name="w", provider="kie", api_key_file="k")
-    assert chosen(configured(tmp_path, raw), {}).key_source == "config.toml: api_key_file"
-
-
-def test_key_from_the_environment(tmp_path: Path) -> None:
-    """The variable goes before its `_FILE` twin, and white space around a key is dropped."""
-    (tmp_path / "mounted").write_text("from-file\n")
-    (tmp_path / "mounted").chmod(0o444)
-    environ = {"KIE_API_KEY": " from-env\n", "KIE_API_KEY_FILE": str(tmp_path / "mounted")}
-    profile = keyed(configured(tmp_path), environ)
-    assert key_of(profile) == "from-env"
-    assert profile.key_source == profile.origins["api_key"] == "environment KIE_API_KEY"
-    profile = keyed(configured(tmp_path), {**environ, "KIE_API_KEY": ""})
-    assert key_of(profile) == "from-file"
-    assert profile.key_source == "environment KIE_API_KEY_FILE"
-
-
-def test_own_variable_is_the_only_one(tmp_path: Path) -> None:
-    """A profile that names its variable never falls back to another account's key."""
-    raw = RawProfile(name="mine", provider="kie", api_key_env="MY_KEY")
-    config = configured(tmp_path, raw)
-    assert key_of(keyed(config, {"MY_KEY": "m", "KIE_API_KEY": "firm"}, "mine")) == "m"
-    (tmp_path / "k").write_text("f")
-    environ = {"MY_KEY_FILE": str(tmp_path / "k"), "KIE_API_KEY": "firm"}
-    assert key_of(keyed(config, environ, "mine")) == "f"
-    with pytest.raises(AccountError, match="MY_KEY or MY_KEY_FILE") as caught:
-        keyed(config, {"KIE_API_KEY": "firm"}, "mine")
-    assert (caught.value.exit, caught.value.code) == (4, "auth")
-    assert "export MY_KEY=…" in caught.value.hint
-
-
-def test_literal_key_counts_before_the_environment(tmp_path: Path) -> None:
-    """A key in the profile is that profile's, whatever is exported."""
-    path = tmp_path / "config.toml"
-    path.write_text('[profiles.w]\nprovider = "kie"\napi_key = "literal"\n')
-    path.chmod(0o600)
-    profile = keyed(load(path), {"KIE_API_KEY": "env"}, "w")
-    assert key_of(profile) == "literal"
-    assert profile.key_source == "config.toml: api_key"
-    assert "literal" not in repr(profile)
-
-
-def test_key_file_is_found_beside_the_config(tmp_path: Path) -> None:
-    """A relative api_key_file starts at the config's folder; others must not read it."""
-    file = tmp_path / "kie.key"
-    file.write_bytes(b"\xef\xbb\xbfk-1\r\n")
-    file.chmod(0o600)
-    for spelling in ("kie.key", str(file), "~/kie.key"):
-        raw = RawProfile(name="w", provider="kie", api_key_file=spelling)
-        profile = keyed(configured(tmp_path, raw), {"HOME": str(tmp_path)})
-        assert key_of(profile) == "k-1"
-        assert profile.key_source == "config.toml: api_key_file"
-        file.chmod(0o640)
-        with pytest.raises(ConfigError, match="other people") as caught:
-            keyed(configured(tmp_path, raw), {"HOME": str(tmp_path)})
-        assert caught.value.hint == f"chmod 600 {file}"
-        file.chmod(0o600)
-
-
-def test_key_files_that_cannot_be_read(tmp_path: Path) -> None:
-    """A file that is not there is exit 4 and named, from the profile and from the environment."""
-    for file in (str(tmp_path / "missing"), str(tmp_path), "/nul\0"):
-        raw = RawProfile(name="w", provider="kie", api_key_file=file)
-        with pytest.raises(AccountError, match=r"api_key_file names .* cannot be read"):
-            keyed(configured(tmp_path, raw), {})
-        with pytest.raises(AccountError, match=r"KIE_API_KEY_FILE names .* cannot be read"):
-            keyed(configured(tmp_path), {"KIE_API_KEY_FILE": file})
-
-
-def test_key_from_a_command(tmp_path: Path) -> None:
-    """A password manager's output is the key; no shell reads its arguments, no stdin is taken."""
-    script = "import os, sys; print(os.environ['X'] + sys.argv[1] + sys.stdin.read())"
-    command = (sys.executable, "-c", script, "$HOME;*")
-    raw = RawProfile(name="w", provider="kie", api_key_command=command)
-    profile = keyed(configured(tmp_path, raw), {"X": "k-"})
-    assert key_of(profile) == "k-$HOME;*"
-    assert profile.key_source == "config.toml: api_key_command"
+def test_places_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A relative folder and a home folder become absolute paths at once."""
+    monkeypatch.chdir(tmp_path)
+    environ = {"SEEDREAM_CONFIG": "c.toml", "SEEDREAM_STATE_DIR": "~/state", "HOME": "/home/me"}
+    assert places(environ).config_file == tmp_path / "c.toml"
+    assert str(places(environ).state_dir) == "/home/me/state"
 
 
 @pytest.mark.parametrize(
-    ("script", "words"),
+    ("path", "becomes"),
     [
-        ("print('hunter2'); raise SystemExit(3)", "ended with 3"),
-        ("import sys; sys.exit('hunter2')", "ended with 1"),
-        ("print()", "there is no key for w"),
+        ("~/Pictures/", "/home/me/Pictures/"),
+        ("~", "/home/me"),
+        ("a/~/b", "a/~/b"),
+        ("~nobody-of-that-name/x", "~nobody-of-that-name/x"),
+        ("{slug}.png", "{slug}.png"),
     ],
 )
-def test_failing_commands_leak_nothing(
-    tmp_path: Path, script: str, words: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """A command that fails or says nothing is exit 4, and what it printed is not shown."""
-    raw = RawProfile(name="w", provider="kie", api_key_command=(sys.executable, "-c", script))
-    with pytest.raises(AccountError, match=words) as caught:
-        keyed(configured(tmp_path, raw), {})
-    shown = capfd.readouterr()
-    assert "hunter2" not in said(caught.value) + shown.out + shown.err
+def test_home_is_expanded(path: str, becomes: str) -> None:
+    """Only a leading `~` becomes the home folder, and a trailing slash stays."""
+    assert expanded(path, {"HOME": "/home/me"}) == becomes
 
 
-def test_commands_that_cannot_be_run(tmp_path: Path) -> None:
-    """A missing program is exit 4 with its name."""
-    for program in ("no-such-program-of-ours", "/", "nul\0"):
-        raw = RawProfile(name="w", provider="kie", api_key_command=(program,))
-        with pytest.raises(AccountError, match=f"^{program} cannot be run for a key"):
-            keyed(configured(tmp_path, raw), {"PATH": "/nowhere"})
+def test_missing_config_is_empty(tmp_path: Path) -> None:
+    """No config file is needed."""
+    found = load(tmp_path / "config.toml")
+    assert found.profiles == {}
+    assert found.default_profile is None
 
 
-def test_hanging_command_is_given_up(tmp_path: Path) -> None:
-    """A command that waits for ever is ended after its time, and its output forgotten."""
-    script = "import time; print('hunter2', flush=True); time.sleep(60)"
-    raw = RawProfile(name="w", provider="kie", api_key_command=(sys.executable, "-c", script))
-    config = configured(tmp_path, raw)
-    with pytest.raises(AccountError, match=r"no key within 0\.5 s") as caught:
-        with_key(chosen(config, {}), config, {}, providers=PROVIDERS, patience=0.5)
-    assert "hunter2" not in said(caught.value)
+def test_profile_is_read_whole(tmp_path: Path) -> None:
+    """Every field of the contract's example arrives, options of generate as defaults."""
+    text = """
+        default_profile = "work"
+        [profiles.work]
+        provider = "kie"
+        api_key_env = "KIE_API_KEY"
+        model = "seedream/4.5-text-to-image"
+        base_url = "https://api.kie.ai"
+        upload_base_url = "https://kieai.redpandaai.co"
+        output = "~/Pictures/{slug}.{ext}"
+        aspect = "16:9"
+        timeout = 90.5
+        watermark = true
+        set = { nsfw = false, deep = { list = [1, "a"] } }
+    """
+    found = load(config(tmp_path, text, 0o644))
+    work = found.profiles["work"]
+    assert found.default_profile == "work"
+    assert (work.provider, work.api_key_env) == ("kie", "KIE_API_KEY")
+    assert work.upload_base_url == "https://kieai.redpandaai.co"
+    assert work.defaults == {
+        "aspect": "16:9",
+        "timeout": 90.5,
+        "watermark": True,
+        "set": {"nsfw": False, "deep": {"list": [1, "a"]}},
+    }
 
 
-@pytest.mark.parametrize("key", ["two words", "line\nline", "tab\tbed", "schlüssel", "a\x7fb"])
-def test_what_cannot_be_a_key_is_not_shown(tmp_path: Path, key: str) -> None:
-    """White space, control characters and letters beyond ASCII are exit 2 without the key."""
-    with pytest.raises(ConfigError, match="environment KIE_API_KEY holds") as caught:
-        keyed(configured(tmp_path), {"KIE_API_KEY": key})
-    assert (caught.value.exit, key in said(caught.value)) == (2, False)
+def test_literal_key_and_command_are_read(tmp_path: Path) -> None:
+    """A key becomes a Secret at once, and a command a tuple."""
+    text = (
+        '[profiles.a]\nprovider = "ark"\napi_key = "k-123"\n'
+        '[profiles.b]\nprovider = "ark"\napi_key_command = ["pass", "show", "x"]\n'
+    )
+    found = load(config(tmp_path, text)).profiles
+    assert found["a"].api_key is not None
+    assert found["a"].api_key.reveal() == "k-123"
+    assert "k-123" not in repr(found)
+    assert found["b"].api_key_command == ("pass", "show", "x")
 
 
-def test_missing_key_says_where_it_was_looked_for(tmp_path: Path) -> None:
-    """A named provider without a key is exit 4 and names both variables."""
-    with pytest.raises(AccountError) as caught:
-        keyed(configured(tmp_path), {"KIE_API_KEY": "\n"}, "kie")
-    assert "KIE_API_KEY or KIE_API_KEY_FILE" in caught.value.message
-    assert caught.value.hint == "export KIE_API_KEY=…, or rehearse free of charge with --sandbox"
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('defaultprofile = "x"', ["unknown key defaultprofile", "default_profile"]),
+        ("default_profile = 3", ["default_profile must be a text"]),
+        ("profiles = 3", ["profiles must hold tables"]),
+        ("[profiles]\nwork = 3", ["profiles.work must be a table"]),
+        ("[profiles.w]\naspect = '1:1'", ["profiles.w", "provider is missing"]),
+        ("[profiles.w]\nprovider = 'ark'\nasepct = '1:1'", ["unknown key asepct", "aspect"]),
+        ("[profiles.w]\nprovider = 'ark'\napi-key = 'x'", ["unknown key api-key", "api_key"]),
+        ("[profiles.w]\nprovider = 'ark'\njson = true", ["unknown key json"]),
+        ("[profiles.w]\nprovider = 'ark'\nsandbox = true", ["unknown key sandbox"]),
+        ("[profiles.w]\nprovider = 4", ["provider must be a text"]),
+        ("[profiles.w]\nprovider = 'ark'\ncount = 0", ["count must be a whole number from 1"]),
+        ("[profiles.w]\nprovider = 'ark'\ncount = true", ["count must be a whole number from 1"]),
+        ("[profiles.w]\nprovider = 'ark'\nseed = 1.5", ["seed must be a whole number"]),
+        ("[profiles.w]\nprovider = 'ark'\nguidance = nan", ["guidance must be a number"]),
+        ("[profiles.w]\nprovider = 'ark'\nguidance = false", ["guidance must be a number"]),
+        ("[profiles.w]\nprovider = 'ark'\ntimeout = 0", ["timeout must be a number above 0"]),
+        ("[profiles.w]\nprovider = 'ark'\nwait = 'no'", ["wait must be true or false"]),
+        ("[profiles.w]\nprovider = 'ark'\nformat = 'gif'", ['format must be "png" or "jpeg"']),
+        ("[profiles.w]\nprovider = 'ark'\nset = {d = 2026-01-01}", ["set must be a table"]),
+        ("[profiles.w]\nprovider = 'ark'\nmodel = ''", ["model must be a text"]),
+        ("[profiles.w]\nprovider = 'ark'\napi_key_command = 'pass'", ["a list of texts"]),
+        ("[profiles.w]\nprovider = 'ark'\napi_key_command = []", ["a list of texts"]),
+        (
+            "[profiles.w]\nprovider = 'ark'\napi_key_env = 'A_B'\napi_key_file = 'k'",
+            ["api_key_env and api_key_file", "keep one"],
+        ),
+        ("a = 1\nb = = 2\n", ["is not TOML", "line 2"]),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, words: list[str]) -> None:
+    """A mistake in the file is a configuration error with file, place, and what would be right."""
+    path = config(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    said = f"{caught.value.message} {caught.value.hint}"
+    assert caught.value.exit == 2
+    assert str(path) in said
+    for word in words:
+        assert word in said
 
 
-def test_the_real_providers_are_the_default(tmp_path: Path) -> None:
-    """Without other providers handed in, the house's own six are known, each by its variable."""
-    config = configured(tmp_path)
-    for name in ("ark", "byteplus", "kie", "uniall", "seedreams"):
-        environ = {f"{name.upper()}_API_KEY": "k-1"}
-        profile = with_key(choose(config, environ), config, environ)
-        assert (profile.provider, key_of(profile)) == (name, "k-1")
-        assert choose(config, environ, sandbox=True).base_url.startswith(f"{SANDBOX_ORIGIN}/{name}")
+@pytest.mark.parametrize("value", ["0a1b2c-3d4e", "deadbeefdeadbeef", "sk-LIVE", "1ABC"])
+def test_key_in_the_wrong_place_is_not_shown(tmp_path: Path, value: str) -> None:
+    """A key pasted where the name of its variable belongs is refused without being printed."""
+    path = config(tmp_path, f'[profiles.w]\nprovider = "ark"\napi_key_env = "{value}"\n')
+    with pytest.raises(ConfigError, match="api_key_env must be the name of a variable") as caught:
+        load(path)
+    assert value not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+def test_shared_file_with_a_key_is_refused(tmp_path: Path, mode: int) -> None:
+    """A literal key in a file that others can open is refused with the command that repairs it."""
+    path = config(tmp_path, '[profiles.w]\nprovider = "ark"\napi_key = "secret"\n', mode)
+    with pytest.raises(ConfigError, match="other people") as caught:
+        load(path)
+    assert caught.value.hint == f"chmod 600 {path}"
+    assert "secret" not in caught.value.message
+
+
+def test_shared_file_without_a_key_is_fine(tmp_path: Path) -> None:
+    """A config that only names a variable may be world-readable."""
+    path = config(tmp_path, '[profiles.w]\nprovider = "ark"\napi_key_env = "A_KEY"\n', 0o644)
+    assert load(path).profiles["w"].api_key_env == "A_KEY"
+
+
+def test_unreadable_configs_are_configuration_errors(tmp_path: Path) -> None:
+    """A folder and a file that is no text are named, not crashed over."""
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path)
+    broken = tmp_path / "config.toml"
+    broken.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load(broken)
+
+
+def test_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    """An editor's byte order mark does not make the file unreadable."""
+    path = tmp_path / "config.toml"
+    path.write_bytes(b'\xef\xbb\xbfdefault_profile = "ark"\n')
+    assert load(path).default_profile == "ark"
+
+
+def test_added_profile_keeps_comments() -> None:
+    """Adding a profile changes nothing above it."""
+    text = with_profile(COMMENTED, "new", {"provider": "uniall", "set": {"a": 1}})
+    assert text.startswith(COMMENTED)
+    assert tomllib.loads(text)["profiles"]["new"] == {"provider": "uniall", "set": {"a": 1}}
+
+
+def test_added_profile_replaces_its_namesake() -> None:
+    """A profile of the same name is replaced, with its sub-tables, and the rest stays."""
+    text = with_profile(COMMENTED, "work", {"provider": "uniall"})
+    document = tomllib.loads(text)
+    assert document["profiles"]["work"] == {"provider": "uniall"}
+    assert document["profiles"]["home"] == {"provider": "ark"}
+    assert "# mine\n[profiles.home]" in text
+    assert "nsfw" not in text
+
+
+def test_first_profile_needs_no_file() -> None:
+    """Adding to nothing gives a file of one table."""
+    assert with_profile("", "a", {"provider": "ark"}) == '[profiles.a]\nprovider = "ark"\n'
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a.b", "a/b", "x\x1b[0m", "_"])
+def test_awkward_names_are_refused(name: str) -> None:
+    """A name that a shell or a terminal would trip over is not written."""
+    with pytest.raises(UsageError, match="no name for a profile"):
+        with_profile("", name, {"provider": "ark"})
+
+
+def test_default_is_changed_in_its_line() -> None:
+    """Choosing another default rewrites one value and keeps the comment behind it."""
+    text = with_default(COMMENTED, "home")
+    assert text == COMMENTED.replace('"work"   #', '"home"   #')
+
+
+def test_default_is_added_on_top() -> None:
+    """Where there is no default yet, the line goes before every table."""
+    text = with_default('# mine\n[profiles.a]\nprovider = "ark"\n', "a")
+    assert text.startswith('default_profile = "a"\n')
+    assert "# mine" in text
+    assert tomllib.loads(text)["default_profile"] == "a"
+
+
+def test_removed_profile_takes_its_subtables_and_default() -> None:
+    """Removing a profile removes its tables and a default that would point nowhere."""
+    text = without_profile(COMMENTED, "work")
+    assert tomllib.loads(text) == {"profiles": {"home": {"provider": "ark"}}}
+    assert text == '# my accounts\n\n# mine\n[profiles.home]\nprovider = "ark"   # at night\n'
+
+
+def test_removing_the_last_profile_leaves_comments() -> None:
+    """A file whose only profile goes keeps what else stood there."""
+    assert without_profile("# hello\n[profiles.a]\nprovider = 'ark'\n", "a") == "# hello\n"
+
+
+def test_unknown_profile_is_not_removed() -> None:
+    """Removing what is not there names what is."""
+    with pytest.raises(UsageError, match="no profile wrok") as caught:
+        without_profile(COMMENTED, "wrok")
+    assert "work" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'profiles = { work = { provider = "kie" }, home = { provider = "ark" } }\n',
+        'profiles.work.provider = "kie"\nprofiles.home.provider = "ark"\n',
+        '["profiles".\'work\']\nprovider = "kie"\n[profiles."home"]\nprovider = "ark"\n',
+        '[profiles.home]\r\nprovider = "ark"\r\n[profiles.work]\r\nprovider = "kie"\r\n',
+        '[profiles.home]\nprovider = """ark"""\n[profiles.work]\nprovider = """\n[a]\n"""\n',
+        '[profiles]\n[profiles.work]\nprovider = "kie"\n[profiles.home]\nprovider = "ark"',
+    ],
+)
+def test_every_way_to_write_toml_is_edited_rightly(text: str) -> None:
+    """Whatever spelling of TOML the file uses, the edits say what they should."""
+    assert tomllib.loads(without_profile(text, "work")) == {
+        "profiles": {"home": {"provider": "ark"}}
+    }
+    added = tomllib.loads(with_profile(text, "new", {"provider": "ark"}))
+    assert set(added["profiles"]) == {"work", "home", "new"}
+    assert added["profiles"]["work"] == tomllib.loads(text)["profiles"]["work"]
+    assert tomllib.loads(with_default(text, "home"))["default_profile"] == "home"
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,6}", fullmatch=True)
+TABLES = st.fixed_dictionaries(
+    {"provider": st.sampled_from(["ark", "kie"])},
+    optional={
+        "output": st.text(min_size=1, max_size=20),
+        "set": st.dictionaries(st.text(max_size=5), st.integers() | st.booleans(), max_size=3),
+    },
+)
+
+
+@given(profiles=st.dictionaries(NAMES, TABLES, min_size=1, max_size=4), data=st.data())
+def test_edits_agree_with_the_parser(profiles: dict[str, object], data: st.DataObject) -> None:
+    """For any profiles, the text after each edit parses to exactly the document that was meant."""
+    text = ""
+    for name, table in profiles.items():
+        assert isinstance(table, dict)
+        text = with_profile(text, name, table)
+    assert tomllib.loads(text)["profiles"] == profiles
+    gone = data.draw(st.sampled_from(sorted(profiles)))
+    text = without_profile(with_default(text, gone), gone)
+    rest = {name: table for name, table in profiles.items() if name != gone}
+    assert tomllib.loads(text) == ({"profiles": rest} if rest else {})
+
+
+def test_written_file_is_private(tmp_path: Path) -> None:
+    """What is written is there at once, for its owner only, in a folder for its owner only."""
+    path = tmp_path / "new" / "config.toml"
+    write_private(path, "ä = 1\n")
+    assert read_text(path) == "ä = 1\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_written_file_keeps_a_link(tmp_path: Path) -> None:
+    """A config that is a link into a folder of dotfiles stays a link."""
+    real = tmp_path / "dotfiles.toml"
+    real.write_text("a = 1\n")
+    link = tmp_path / "config.toml"
+    link.symlink_to(real)
+    write_private(link, "a = 2\n")
+    assert link.is_symlink()
+    assert real.read_text() == "a = 2\n"
+
+
+def test_disk_that_refuses_is_a_storage_error(tmp_path: Path) -> None:
+    """A folder that cannot be made is told as what it is, and nothing is left behind."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_private(tmp_path / "file" / "config.toml", "x = 1\n")
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_private(tmp_path / "folder.toml", "x = 1\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder.toml"}
+
+
+def test_options_are_spelled_like_those_of_generate() -> None:
+    """Defaults are long option names with underscores."""
+    assert all(name.replace("_", "").isalpha() and name.islower() for name in OPTIONS)

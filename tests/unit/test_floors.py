@@ -30,7 +30,7 @@ FLOORS = (
     ),
     (
         *("watchdog", "proxies", "spill", "wire", "transport", "ledger", "owner"),
-        *("part", "files", "places", "config"),
+        *("part", "files", "config", "profiles"),
     ),
     (
         *("purchase", "lookup", "settling", "references", "saving", "streaming"),
@@ -59,8 +59,8 @@ GUESTS = {
     "rich": {"cli"},
     "typer": {"cli"},
     "click": set[str](),
-    "tomli_w": {"config", "places"},
-    "platformdirs": {"config", "places"},
+    "tomli_w": {"config"},
+    "platformdirs": {"config"},
     "http.server": {"sandbox"},
     "asyncio": set[str](),
 }
