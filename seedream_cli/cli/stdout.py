@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ from seedream_cli.text import clean
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Stdout:
@@ -55,13 +59,12 @@ class Stdout:
         try:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
-        except (BrokenPipeError, ValueError):
-            # Whoever read us has gone; the work goes on, and the files are on disk.
+        except (OSError, ValueError) as error:
             self.give_up()
-        except OSError as error:
-            self.give_up()
+            if getattr(error, "errno", None) not in _FULL:
+                return  # whoever read us has gone; the files are on disk
             raise StorageError(
-                f"stdout did not take the result: {error.strerror}",
+                f"stdout did not take the result: {error}",
                 hint="what was made is on disk: seedream status last",
             ) from error
 

@@ -47,6 +47,7 @@ def _accept(_: Visit) -> None:
 
 
 def _accept_reset(visit: Visit) -> None:
+    time.sleep(0.1)  # sooner, and the client might not even have been connected
     visit.reset()
 
 

@@ -30,7 +30,7 @@ API = "https://api.example.com/v1"
 
 def reached(url: str, environ: dict[str, str]) -> str | None:
     """Return the proxy's address for a URL, or None."""
-    proxy = proxy_for(url, environ)
+    proxy = proxy_for(url, environ, has=lambda _: True)
     return None if proxy is None else proxy.url.reveal()
 
 
