@@ -222,6 +222,8 @@ def _reference(each: Gathered, provider: Provider) -> Reference:
 
 
 def _local(source: str, data: bytes, name: str) -> Gathered:
+    if len(data) > MAX_READ:
+        raise UsageError(f"{name} is larger than {MAX_READ // 1024 // 1024} MiB")
     kind = sniff(data[:HEAD])
     if kind is None:
         what = "is empty" if not data else "is no picture"
@@ -247,8 +249,6 @@ def _read(name: str) -> bytes:
         raise UsageError(f"there is no file {name}", hint=hint) from error
     except (OSError, ValueError) as error:
         raise StorageError(f"{name} cannot be read: {error}") from error
-    if len(data) > MAX_READ:
-        raise UsageError(f"{name} is larger than {MAX_READ // 1024 // 1024} MiB")
     return data
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 from seedream_cli import price
@@ -165,11 +164,6 @@ def _hint(job: Job, problem: Problem) -> str:
             return "seedream providers check"
         case _:
             return ""
-
-
-def encoded(path: str) -> bytes:
-    """Return a path in the file system's own bytes."""
-    return os.fsencode(path)
 
 
 def image_json(image: Image) -> dict[str, object]:
