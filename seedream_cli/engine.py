@@ -8,34 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from seedream_cli import backoff
 from seedream_cli.errors import (
     AccountError,
     ImageBroken,
-    ImageGone,
     OutcomeUnknown,
     Overtaken,
     StorageError,
+    Throttled,
     UnreadableReply,
     Unsent,
 )
 from seedream_cli.events import JobChanged, Note, Waiting
-from seedream_cli.model import (
-    Busy,
-    Charge,
-    Done,
-    Failed,
-    Image,
-    Problem,
-    Refused,
-    Reply,
-    Running,
-    State,
-)
-from seedream_cli.streaming import Hearing, image_of, share
+from seedream_cli.fetching import fetch, is_wanted
+from seedream_cli.model import Busy, Charge, Done, Failed, Problem, Refused, Running, State
+from seedream_cli.pace import Pace, Wait
+from seedream_cli.streaming import Hearing
+from seedream_cli.verdicts import Verdicts
 from seedream_cli.wire import Limits
 
 if TYPE_CHECKING:
@@ -44,15 +35,20 @@ if TYPE_CHECKING:
     from seedream_cli.clock import Clock
     from seedream_cli.errors import SeedreamError
     from seedream_cli.events import Event
+    from seedream_cli.fetching import Lack
     from seedream_cli.ledger import Ledger
-    from seedream_cli.model import Call, Job, Outcome, Profile
-    from seedream_cli.providers.spec import Provider
+    from seedream_cli.model import Call, Job, Outcome, Profile, Reply
+    from seedream_cli.providers.spec import Provider, RateLimit
     from seedream_cli.saving import Saver
     from seedream_cli.transport import Heard, Transport
 
 
 _SAVES_AT_LEAST = 2
 """Tries of a download that is late already: a synchronous answer may take all the time there is."""
+
+
+_LOCKED_OUT_SECONDS = 2.0
+"""So long nobody follows a job whose account was refused: whoever runs many then stops them."""
 
 
 class Deed(StrEnum):
@@ -75,6 +71,8 @@ class Step:
     """How often the same deed has been put off."""
     is_doubted: bool = False
     """A poll has read `failed` once already."""
+    is_told: bool = False
+    """That it waits for room was said once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +82,9 @@ class Timing:
     deadline: float
     """Monotonic: when waiting for accepted jobs ends (`--timeout`)."""
     timeout: float = 1200.0
+    per_job: bool = False
+    """Each job has `timeout` to be accepted in, from when it is first let go, then as much to be
+    made in, and as much to be fetched in; `deadline` is not looked at."""
     submit_tries: int = 4
     """For a provider that cannot be reached."""
     busy_tries: int = 20
@@ -111,16 +112,33 @@ class Engine:
     random: Callable[[], float]
     timing: Timing
     calls: dict[str, Call] = field(default_factory=dict)
-    """What this command planned to send; nobody else's jobs are ever submitted."""
+    """What this command planned to send, until it is sent; nobody else's jobs are submitted."""
+    deadlines: dict[str, float] = field(default_factory=dict)
+    """Monotonic: stands for `timing.deadline` at these jobs, until they end."""
     is_waiting: bool = True
     """False with `--no-wait`: accepted jobs are left to run."""
     problems: dict[str, Problem] = field(default_factory=dict)
     """What stopped us at jobs that have not ended."""
     strange: set[str] = field(default_factory=set)
     """Jobs of which an unknown status word was told once."""
+    pace: Pace = field(init=False)
+    """When submits and polls may go."""
+
+    def __post_init__(self) -> None:
+        """Count what all processes have begun by the ledger."""
+        self.pace = Pace(self.clock, self.ledger.starts)
 
     def take(self, step: Step) -> Step | None:
         """Do one step and return the next one of the same job, if any."""
+        following = self._taken(step)
+        if following is None:
+            self.deadlines.pop(step.job_id, None)
+            self.strange.discard(step.job_id)
+        if step.deed is Deed.SUBMIT and (following is None or following.deed is not Deed.SUBMIT):
+            self.calls.pop(step.job_id, None)
+        return following
+
+    def _taken(self, step: Step) -> Step | None:
         try:
             job = self.ledger.job(step.job_id)
             match step.deed:
@@ -147,7 +165,7 @@ class Engine:
                 return Step(now, job.id, Deed.POLL)
             case State.READY:
                 return Step(now, job.id, Deed.SAVE)
-            case State.UNKNOWN | State.SAVED if any(_is_waiting(image) for image in job.images):
+            case State.UNKNOWN | State.SAVED if any(map(is_wanted, job.images)):
                 return Step(now, job.id, Deed.SAVE)
             case _:
                 return None
@@ -155,6 +173,30 @@ class Engine:
     # -- submit --------------------------------------------------------------------------------
 
     def _submit(self, job: Job, step: Step) -> Step | None:
+        provider = self.providers[job.provider]
+        wait = self.pace.submit(job, provider)
+        if wait is None:
+            self._deadline(job.id)  # the time runs from here
+            try:
+                return self._let_go(job, step)
+            except Throttled as error:
+                # Another process took the room between our look and the first byte.
+                wait = Wait(error.seconds, error.message)
+            finally:
+                self.pace.ended(job)
+        return self._stand_back(step, wait)
+
+    def _stand_back(self, step: Step, wait: Wait) -> Step:
+        """Put a submit off for which there is no room yet: no try of it, and never a reason to end.
+
+        A wait of less than a second is not worth a word.
+        """
+        if wait.reason and wait.seconds >= 1 and not step.is_told:
+            self.notify(Waiting(job_id=step.job_id, seconds=wait.seconds, reason=wait.reason))
+            step = replace(step, is_told=True)
+        return replace(step, due=self.clock.monotonic() + wait.seconds)
+
+    def _let_go(self, job: Job, step: Step) -> Step | None:
         call = self.calls[job.id]
         try:
             if call.is_stream or call.is_inline:
@@ -190,6 +232,7 @@ class Engine:
     def _heed(self, sent: Job, heard: Heard, step: Step) -> Step | None:
         if not heard.is_stream:
             return self._hear(sent, heard.whole(), step)
+        self.pace.answered(sent)
         return self._next(self.hearing.follow(sent, heard))
 
     def _names(self, job: Job) -> dict[str, str]:
@@ -198,10 +241,14 @@ class Engine:
 
     def _begin(self, job: Job) -> None:
         """Spend. The transport calls this just before the first byte leaves; nothing else does."""
-        self.ledger.begin(job.id)
+        self.ledger.begin(job.id, self._limit(job))
+        self.pace.begun(job)
         sending = replace(job, state=State.SENDING, charge=Charge.MAYBE)
         is_polled = self.providers[job.provider].dialect.poll is not None
         self.notify(JobChanged(job=sending, word="sending" if is_polled else "generating"))
+
+    def _limit(self, job: Job) -> RateLimit | None:
+        return None if job.sandbox else self.providers[job.provider].limit
 
     def _submit_limits(self, job: Job) -> Limits:
         if self.providers[job.provider].dialect.poll is not None:
@@ -220,6 +267,24 @@ class Engine:
             now=self.clock.now,
         )
 
+    @property
+    def verdicts(self) -> Verdicts:
+        """What reads answers."""
+        return Verdicts(
+            ledger=self.ledger,
+            notify=self.notify,
+            providers=self.providers,
+            now=self.clock.now,
+        )
+
+    def settle(self, job: Job, reply: Reply) -> tuple[Job, Outcome | None]:
+        """Read the stored answer to a submit and take the step that it means; also at recovery."""
+        return self.verdicts.settle(job, reply)
+
+    def lose(self, job: Job, reason: str) -> Job:
+        """Write down that nobody knows what became of a submit; it is never sent again."""
+        return self.verdicts.lose(job, reason)
+
     def _hear(self, job: Job, reply: Reply, step: Step) -> Step | None:
         """Store a submit's answer raw, then read it."""
         try:
@@ -229,7 +294,13 @@ class Engine:
             # The main thread gave it up a moment ago; the answer is here after all.
             job, outcome = self.settle(self.ledger.job(job.id), reply)
         except StorageError as error:
-            raise StorageError(error.message, hint=self._rescue_words(job, reply)) from error
+            raise StorageError(
+                error.message, hint=self.verdicts.rescue_words(job, reply)
+            ) from error
+        if outcome is not None and _is_locked_out(outcome):
+            self.pace.hold(job, _LOCKED_OUT_SECONDS)
+        elif outcome is not None:
+            self.pace.answered(job)
         if isinstance(outcome, Busy):
             asked = outcome.retry_after or backoff.parse_retry_after(
                 reply.headers.get("retry-after"), self.clock.now()
@@ -237,69 +308,6 @@ class Engine:
             return self._later(job, step, outcome.problem, asked)
         self.notify(JobChanged(job=job))
         return self._next(job)
-
-    def _rescue_words(self, job: Job, reply: Reply) -> str:
-        """Say what would be lost with this terminal, when the ledger does not take an answer."""
-        try:
-            outcome = self.providers[job.provider].dialect.decode(reply)
-        except UnreadableReply:
-            return "the provider's answer could not be kept"
-        match outcome:
-            case Running(task_id=task_id):
-                task = quote(task_id)
-                return f"write this down: seedream download --task-id {task} -p {job.profile}"
-            case Done(images=images):
-                return "write this down: " + " ".join(i.url for i in images if i.url)
-            case _:
-                return ""
-
-    def settle(self, job: Job, reply: Reply) -> tuple[Job, Outcome | None]:
-        """Read the stored answer to a submit and take the step that it means; also at recovery."""
-        provider = self.providers[job.provider]
-        request_id = reply.headers.get("x-request-id")
-        is_given_up = job.state is State.UNKNOWN
-        try:
-            outcome = provider.dialect.decode(reply)
-            if is_given_up and not isinstance(outcome, Running | Done):
-                return job, None
-            return self._heard(job, outcome, request_id), outcome
-        except UnreadableReply as error:
-            if is_given_up:
-                return job, None
-            return self.lose(job, error.message, request_id), None
-
-    def _heard(self, job: Job, outcome: Outcome, request_id: str | None) -> Job:
-        """Take the step that a submit's outcome means."""
-        match outcome:
-            case Running(task_id=task_id):
-                return self.ledger.move(job, State.RUNNING, task_id=task_id, request_id=request_id)
-            case Done():
-                return self._ready(job, outcome, request_id)
-            case Failed(problem=problem):
-                charge = self.providers[job.provider].charge_of_failed
-                return self.ledger.move(
-                    job, State.FAILED, charge=charge, problem=problem, request_id=request_id
-                )
-            case Refused(problem=problem):
-                return self.ledger.move(job, State.REFUSED, problem=problem, request_id=request_id)
-            case Busy():
-                return self.ledger.move(job, State.PLANNED)
-
-    def lose(self, job: Job, reason: str, request_id: str | None = None) -> Job:
-        """Write down that nobody knows what became of a submit; it is never sent again."""
-        provider = self.providers[job.provider]
-        where = "" if job.sandbox else f"look at {provider.charges_page}, then: "
-        problem = Problem(
-            "outcome_unknown",
-            f"{reason}; it may have been charged",
-            f"{where}seedream status {job.id} --adopt TASK_ID|URL, --not-charged or --write-off",
-        )
-        cost = share(job.price, job.images, job.expected) if job.images else None
-        job = self.ledger.move(
-            job, State.UNKNOWN, problem=problem, request_id=request_id, cost=cost
-        )
-        self.notify(JobChanged(job=job))
-        return job
 
     def _later(
         self, job: Job, step: Step, problem: Problem, asked: float | None = None
@@ -316,12 +324,14 @@ class Engine:
         if (
             is_too_long
             or step.tries + 1 >= tries
-            or self.clock.monotonic() + wait > self.timing.deadline
+            or self.clock.monotonic() + wait > self._deadline(job.id)
         ):
             job = self.ledger.job(job.id)
             job = self.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
             self.notify(JobChanged(job=job))
             return None
+        if is_busy:  # to one of us is to all
+            self.pace.hold(job, wait)
         self.notify(Waiting(job_id=job.id, seconds=wait, reason=problem.message))
         return replace(step, due=self.clock.monotonic() + wait, tries=step.tries + 1)
 
@@ -333,10 +343,14 @@ class Engine:
     def _poll(self, job: Job, step: Step) -> Step | None:
         if job.state is not State.RUNNING:
             return self.first_step(job)
-        dialect = self.providers[job.provider].dialect
+        provider = self.providers[job.provider]
+        dialect = provider.dialect
         if dialect.poll is None or job.task_id is None:
             self._stop(job.id, UnreadableReply(f"{job.provider} has no way to ask about it"))
             return None
+        wait = self.pace.poll(job, provider)
+        if wait is not None:
+            return replace(step, due=self.clock.monotonic() + wait.seconds)
         try:
             reply = self.transport.send(self.account(job), dialect.poll(job.task_id), Limits())
             self.ledger.store(job.id, reply)
@@ -350,7 +364,7 @@ class Engine:
     def _polled(self, job: Job, step: Step, outcome: Outcome) -> Step | None:
         match outcome:
             case Done():
-                job = self._ready(job, outcome, None)
+                job = self.verdicts.ready(job, outcome)
                 self.notify(JobChanged(job=job))
                 return self._next(job)
             case Failed(problem=problem):
@@ -376,14 +390,12 @@ class Engine:
         if not step.is_doubted:
             due = self.clock.monotonic() + self.timing.believe_after
             return replace(step, due=due, is_doubted=True)
-        charge = self.providers[job.provider].charge_of_failed
-        job = self.ledger.move(job, State.FAILED, charge=charge, problem=problem)
-        self.notify(JobChanged(job=job))
+        self.notify(JobChanged(job=self.verdicts.fail(job, problem)))
         return None
 
     def _poll_again(self, job: Job, step: Step, reason: str) -> Step | None:
-        now = self.clock.monotonic()
-        if now >= self.timing.deadline:
+        now, deadline = self.clock.monotonic(), self._deadline(job.id)
+        if now >= deadline:
             within = f" within {self.timing.timeout:g} s" if self.timing.timeout else " yet"
             words = f"{job.provider} has not finished{within}" + (f" ({reason})" if reason else "")
             self.problems[job.id] = Problem("timeout", words, f"seedream download {job.id}")
@@ -391,83 +403,46 @@ class Engine:
         if reason:
             self.notify(Waiting(job_id=job.id, seconds=0, reason=reason))
         due = now + backoff.poll_interval(self._age(job)) * (0.9 + 0.2 * self.random())
-        return replace(step, due=min(due, self.timing.deadline), tries=step.tries + 1)
+        return replace(step, due=min(due, deadline), tries=step.tries + 1)
 
     def _age(self, job: Job) -> float:
         return (self.clock.now() - (job.sent_at or job.created_at)).total_seconds()
 
-    def _ready(self, job: Job, done: Done, request_id: str | None) -> Job:
-        """Write down where the images are, before any of them is fetched."""
-        lifetime = self.providers[job.provider].url_lifetime
-        lapses = self.clock.now() + lifetime if lifetime else None
-        images = [image_of(job, remote, lapses) for remote in done.images]
-        return self.ledger.move(
-            job,
-            State.READY,
-            task_id=done.task_id,
-            request_id=done.request_id or request_id,
-            cost=done.cost or share(job.price, images, job.expected),
-            images=images,
-        )
-
     # -- save ----------------------------------------------------------------------------------
 
     def _save(self, job: Job, step: Step) -> Step | None:
-        """Fetch what is not saved; one picture that does not come keeps no other one back."""
-        trouble: SeedreamError | None = None
-        gone: list[Image] = []
-        for image in filter(_is_waiting, job.images):
-            try:
-                self.saver.save(job, image)
-            except ImageGone as error:
-                trouble = trouble or error
-                gone.append(image)
-            except (Unsent, OutcomeUnknown, ImageBroken) as error:
-                trouble = error
-        if gone and step.is_doubted:
-            self._write_off(gone)
-            if not any(map(_is_waiting, self.ledger.job(job.id).images)):
-                trouble = None
-        if trouble is not None:
-            return self._save_again(job, step, trouble, is_gone=bool(gone))
-        self._finish(self.ledger.job(job.id))
-        return None
+        lack = fetch(self.saver, job, is_gone_believed=step.is_doubted)
+        return self._save_again(job, step, lack) if lack is not None else None
 
-    def _write_off(self, gone: list[Image]) -> None:
-        for image in gone:
-            problem = Problem("expired", "its host says that the picture is gone; it was made")
-            self.ledger.put_image(replace(image, problem=problem))
-
-    def _save_again(
-        self, job: Job, step: Step, trouble: SeedreamError, *, is_gone: bool
-    ) -> Step | None:
+    def _save_again(self, job: Job, step: Step, lack: Lack) -> Step | None:
         """Put a download off; the URLs are in the ledger, so giving up loses nothing."""
-        if is_gone and not step.is_doubted:
+        if lack.is_gone and not step.is_doubted:
             # A host's "gone" is believed when it is read twice, as `failed` is.
             due = self.clock.monotonic() + self.timing.believe_after
             return replace(step, due=due, is_doubted=True)
         wait = self._backoff(step.tries)
-        is_late = self.clock.monotonic() + wait > self.timing.deadline
+        is_late = self.clock.monotonic() + wait > self._deadline(job.id)
         if step.tries + 1 >= self.timing.save_tries or (is_late and step.tries >= _SAVES_AT_LEAST):
-            code = "provider_failed" if isinstance(trouble, ImageBroken) else "timeout"
-            words = f"the picture cannot be fetched: {trouble.message}"
+            code = "provider_failed" if isinstance(lack.trouble, ImageBroken) else "timeout"
+            words = f"the picture cannot be fetched: {lack.trouble.message}"
             self.problems[job.id] = Problem(code, words, f"seedream download {job.id}")
             return None
-        self.notify(Waiting(job_id=job.id, seconds=wait, reason=trouble.message))
+        self.notify(Waiting(job_id=job.id, seconds=wait, reason=lack.trouble.message))
         return replace(step, due=self.clock.monotonic() + wait, tries=step.tries + 1)
-
-    def _finish(self, job: Job) -> None:
-        problems = [image.problem for image in job.images if image.problem]
-        if job.state is State.READY:
-            is_gone = any(problem.code == "expired" for problem in problems)
-            becomes = State.EXPIRED if is_gone else State.SAVED
-            job = self.ledger.move(job, becomes, problem=problems[0] if problems else None)
-            self.saver.files.drop_spill(job.id)
-            self.notify(JobChanged(job=job))
 
     # -- both ----------------------------------------------------------------------------------
 
+    def _deadline(self, job_id: str) -> float:
+        """Return until when a job is waited for, monotonic."""
+        if not self.timing.per_job:
+            return self.deadlines.get(job_id, self.timing.deadline)
+        until = self.clock.monotonic() + self.timing.timeout
+        return self.deadlines.setdefault(job_id, until)
+
     def _next(self, job: Job) -> Step | None:
+        """Return what follows after a job has changed its state."""
+        if self.timing.per_job:
+            self.deadlines[job.id] = self.clock.monotonic() + self.timing.timeout
         step = self.first_step(job)
         if step is not None and step.deed is Deed.POLL:
             if not self.is_waiting:
@@ -485,5 +460,6 @@ class Engine:
                 self.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
 
 
-def _is_waiting(image: Image) -> bool:
-    return image.saved_at is None and image.problem is None
+def _is_locked_out(outcome: Outcome) -> bool:
+    """Tell whether an answer says that this account gets nothing: then more need not be sent."""
+    return isinstance(outcome, Refused) and outcome.problem.code in {"auth", "credit"}

@@ -5,6 +5,7 @@
     ├── ConfigError         config           2   nothing was sent
     ├── AccountError        auth, credit     4
     ├── Unsent              unreachable     69   provably not one byte of the request had left
+    ├── Throttled           rate_limit      69   no room in the provider's rate limit; nothing sent
     ├── OutcomeUnknown      outcome_unknown  5   bytes had left and no readable answer came
     ├── UnreadableReply     outcome_unknown  5   an answer came that its dialect cannot read
     ├── ImageGone           expired          5   the host says that an image is no longer there
@@ -91,6 +92,17 @@ class Unsent(SeedreamError):
     """Not one byte of the request had left, so sending it again cannot pay twice."""
 
     code = "unreachable"
+
+
+class Throttled(SeedreamError):
+    """The provider's rate limit has no room yet; nothing was sent, and nothing was changed."""
+
+    code = "rate_limit"
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        """Carry the seconds until there is room."""
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class OutcomeUnknown(SeedreamError):

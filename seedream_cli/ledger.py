@@ -6,9 +6,10 @@ Each public method that writes has committed, with the folder's entry flushed, b
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from seedream_cli.errors import OutcomeUnknown, Overtaken, UnreadableReply
+from seedream_cli.errors import OutcomeUnknown, Overtaken, Throttled, UnreadableReply
 from seedream_cli.migrations import Database
 from seedream_cli.model import Charge, Purpose, Reply, State
 from seedream_cli.rows import (
@@ -24,9 +25,9 @@ from seedream_cli.rows import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
 
     from seedream_cli.model import Image, Job, Money, Problem
+    from seedream_cli.providers.spec import RateLimit
 
 _ENDINGS = {
     State.RUNNING: "accepted",
@@ -43,6 +44,9 @@ _CHARGES = {
     State.EXPIRED: Charge.CHARGED,
     State.UNKNOWN: Charge.MAYBE,
 }
+_AHEAD = timedelta(seconds=1)
+"""How far ahead of our clock a start may lie: one beyond it was written before a clock went back,
+and would bar all others for as long as that was."""
 _ENDED = frozenset({State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED})
 
 
@@ -99,19 +103,38 @@ class Ledger(Database):
         )
         return job
 
-    def begin(self, job_id: str) -> None:
+    def begin(self, job_id: str, limit: RateLimit | None = None) -> None:
         """Spend: planned → sending, committed just before the first byte leaves.
 
         Called by the transport's hook and from nowhere else. Raises `StorageError` when the job is
-        not planned any more or has an attempt that may have been charged; then nothing is sent.
+        not planned any more or has an attempt that may have been charged, and `Throttled` when
+        `limit` has no room in the starts of all processes; then nothing is sent or changed.
         """
-        at = time_text(self._now())
         with self._write() as connection:
-            connection.execute("INSERT INTO attempts (job, started_at) VALUES (?, ?)", (job_id, at))
             self._step(connection, job_id, State.PLANNED, State.SENDING)
+            weight = self._hold_limit(job_id, limit)
+            # Read when the ledger is ours: we may have waited for it.
+            at = time_text(self._now())
+            connection.execute(
+                "INSERT INTO attempts (job, started_at, origin, model, weight)"
+                " SELECT id, ?, origin, model, ? FROM jobs WHERE id = ?",
+                (at, weight, job_id),
+            )
             connection.execute(
                 "UPDATE jobs SET charge = 'maybe', sent_at = ? WHERE id = ?", (at, job_id)
             )
+
+    def _hold_limit(self, job_id: str, limit: RateLimit | None) -> int:
+        """Return what a job counts as in a limit that has room for it."""
+        if limit is None:
+            return 1
+        job = self.job(job_id)
+        weight = limit.weight(job)
+        starts = self.starts(job.origin, job.model, limit)
+        seconds = limit.wait([(-ago, each) for ago, each in starts], weight, 0.0)
+        if seconds:
+            raise Throttled(f"{job.provider} takes {limit}", seconds=seconds)
+        return weight
 
     def store(self, job_id: str, reply: Reply) -> None:
         """Keep an answer raw, before anybody reads it; of polls only the newest."""
@@ -312,6 +335,30 @@ class Ledger(Database):
         rows = cursor.fetchall()
         names = [column[0] for column in cursor.description]
         return tuple(image_of(row, names) for row in rows)
+
+    def starts(self, origin: str, model: str, limit: RateLimit) -> list[tuple[float, int]]:
+        """Return the submits of all processes that count in a limit now, oldest first.
+
+        Each is how many seconds ago it began, and what it counts as.
+        """
+        now = self._now()
+        only = " AND model = ?" if limit.is_per_model else ""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT started_at, weight FROM attempts WHERE origin = ?"  # noqa: S608 - ours
+                    f" AND started_at > ? AND started_at <= ?{only} ORDER BY started_at",
+                    (
+                        origin,
+                        time_text(now - timedelta(seconds=limit.span)),
+                        time_text(now + _AHEAD),
+                        *((model,) if limit.is_per_model else ()),
+                    ),
+                )
+                .fetchall()
+            )
+        return [((now - datetime.fromisoformat(at)).total_seconds(), weight) for at, weight in rows]
 
     def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:
         """Return the stored raw answers of one purpose, oldest first."""

@@ -134,25 +134,133 @@ WHEN OLD.task_id IS NOT NULL AND NEW.task_id IS NOT OLD.task_id
 BEGIN SELECT RAISE(ABORT, 'a task id is never changed'); END;
 """
 
-SCHEMA: Final = (_FIRST,)
+# What a rate limit is counted by; attempts of before have none and lie before any limit's span.
+_SECOND: Final = """
+ALTER TABLE attempts ADD COLUMN origin TEXT;
+ALTER TABLE attempts ADD COLUMN model TEXT;
+ALTER TABLE attempts ADD COLUMN weight INTEGER;
+CREATE INDEX attempts_by_start ON attempts (origin, started_at, model, weight);
+"""
+
+SCHEMA: Final = (_FIRST, _SECOND)
 """Script k brings a ledger from version k to k + 1."""
 
 BUSY_SECONDS: Final = 30.0
 """How long a write waits for another process."""
-
+READERS: Final = 8
+"""How many threads read at a time: more only fill memory and the table of open files."""
+IDLE: Final = 4
+"""How many connections are kept open for whoever comes next."""
+CACHE_KIB: Final = 512
+"""Of pages, a connection."""
 
 PLACE_HINT: Final = "set SEEDREAM_STATE_DIR to a folder that takes files and lasts"
 
 
+class _Pool:
+    """Connections to one file: a thread has one only while it uses it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open none yet."""
+        self._path = path
+        self._mine = threading.local()
+        self._lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._readers = threading.BoundedSemaphore(READERS)
+        self._is_closed = False
+        self.connections: set[sqlite3.Connection] = set()
+        """All that are open."""
+
+    @contextlib.contextmanager
+    def lent(self, *, is_bounded: bool) -> Iterator[None]:
+        """Let this thread have a connection until the outermost of these blocks ends.
+
+        Whoever holds the write lock is not bounded: it must never wait for readers, of whom one
+        may wait for that lock.
+        """
+        depth = getattr(self._mine, "depth", 0)
+        bound = self._readers if is_bounded and not depth else contextlib.nullcontext()
+        with bound:
+            self._mine.depth = depth + 1
+            try:
+                yield
+            finally:
+                self._mine.depth = depth
+                if not depth:
+                    self._take_back()
+
+    def connection(self) -> sqlite3.Connection:
+        """Return this thread's connection, taking one where it has none."""
+        connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if connection is None:
+            with self._lock:
+                if self._is_closed:
+                    raise sqlite3.ProgrammingError("it is closed")
+                connection = self._idle.pop() if self._idle else None
+            self._mine.connection = connection = connection or self._opened()
+        return connection
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        with self._lock:
+            self.connections.add(connection)
+        try:
+            # WAL before SQLite 3.51.3 has a reset bug; EXTRA also flushes the folder's entry.
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+            connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        except BaseException:
+            self._drop(connection)
+            raise
+        return connection
+
+    def _take_back(self) -> None:
+        connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if connection is None:
+            return
+        self._mine.connection = None
+        with self._lock:
+            is_kept = _is_sound(connection) and len(self._idle) < IDLE and not self._is_closed
+            if is_kept:
+                self._idle.append(connection)
+        if not is_kept:
+            self._drop(connection)
+
+    def _drop(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            self.connections.discard(connection)
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+
+    def close(self) -> None:
+        """Close all connections, and open none any more."""
+        with self._lock:
+            self._is_closed = True
+            self._idle.clear()
+            left = list(self.connections)
+        for connection in left:
+            self._drop(connection)
+
+
+def _is_sound(connection: sqlite3.Connection) -> bool:
+    """Tell whether a connection has nothing of its last user left on it."""
+    try:
+        return not connection.in_transaction
+    except sqlite3.Error:  # it is closed
+        return False
+
+
 class Database:
-    """One SQLite file, opened only when it is a sound ledger of ours; a connection a thread."""
+    """One SQLite file, opened only when it is a sound ledger of ours."""
 
     def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
         """Open or create the ledger; raise `StorageError` when it is not a sound one of ours."""
         self._path = path
         self._now = now
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._pool = _Pool(path)
         self._write_lock = threading.RLock()
         self.is_read_only = False
         """True when a newer seedream has written it."""
@@ -229,23 +337,13 @@ class Database:
         )
 
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._connections.append(connection)
-            # WAL before SQLite 3.51.3 has a reset bug; EXTRA also flushes the folder's entry.
-            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
-            connection.execute("PRAGMA synchronous = EXTRA")
-            connection.execute("PRAGMA foreign_keys = ON")
-            self._local.connection = connection
-        return connection
+        return self._pool.connection()
 
     @contextlib.contextmanager
-    def _storage(self, deed: str) -> Iterator[None]:
+    def _storage(self, deed: str, *, is_bounded: bool = True) -> Iterator[None]:
         try:
-            yield
+            with self._pool.lent(is_bounded=is_bounded):
+                yield
         except (sqlite3.Error, UnicodeError) as error:
             message = f"the ledger {self._path} could not be {deed}: {error}"
             raise StorageError(message, hint="see the disk and the folder's rights") from error
@@ -258,7 +356,8 @@ class Database:
         """Hold one transaction: all of it is on disk when this returns, or none of it."""
         if self.is_read_only:
             raise self._unsound("a newer seedream has written it; upgrade this one")
-        with self._storage("written"), self._write_lock:
+        # The lock first: whoever waits for it has no connection open.
+        with self._write_lock, self._storage("written", is_bounded=False):
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -271,9 +370,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; committed work is safe without it."""
-        for connection in self._connections:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+        self._pool.close()
 
 
 def _statements(script: str) -> Iterator[str]:

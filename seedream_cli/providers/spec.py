@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from seedream_cli.model import Charge, Size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
 
-    from seedream_cli.model import Call, Done, Ended, Failed, LocalImage, Outcome, Reply, Request
+    from seedream_cli.model import (
+        Call,
+        Done,
+        Ended,
+        Failed,
+        Job,
+        LocalImage,
+        Outcome,
+        Reply,
+        Request,
+    )
+
+_MARGIN: Final = 1.05
+"""Of a limit's span: what left later may arrive earlier."""
+_HAIR: Final = 1e-3
+"""Seconds: times are written in microseconds, and who waited until a moment has to find it come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +126,48 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """At most `count` submits in `per`."""
+    """At most `count` in any `per`, of an account; what comes beyond it is turned away."""
 
     count: int
     per: timedelta
+    of: Literal["requests", "images"] = "requests"
+    """What is counted: requests, or the images that they may bring."""
+    is_per_model: bool = False
+    """Each model has a count of its own."""
+    layers: int | None = None
+    """Images that a request for layers is counted as, however many it brings."""
+
+    def __str__(self) -> str:
+        """Say it to people: `20 requests in 10 s`."""
+        return f"{self.count} {self.of} in {self.per.total_seconds():g} s"
+
+    @property
+    def span(self) -> float:
+        """How long a start counts, in seconds: a little longer than the provider says."""
+        return self.per.total_seconds() * _MARGIN
+
+    def weight(self, job: Job) -> int:
+        """Return what a job's submit counts as."""
+        if self.of == "requests":
+            return 1
+        is_layered = self.layers is not None and job.recipe.get("layer_decomposition") is True
+        return max(job.expected, (self.layers or 1) if is_layered else 1)
+
+    def wait(self, starts: Iterable[tuple[float, int]], weight: int, at: float) -> float:
+        """Return the seconds from `at` until so much more may start; 0: at once.
+
+        `starts` are times and weights, in any order. What is heavier than the whole limit starts
+        when nothing else counts any more.
+        """
+        live = sorted(start for start in starts if start[0] > at - self.span + _HAIR)
+        used, room = sum(each for _, each in live), max(self.count - weight, 0)
+        free_at = at
+        for began_at, began in live:
+            if used <= room:
+                break
+            used -= began
+            free_at = began_at + self.span
+        return max(0.0, free_at - at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +211,11 @@ class Provider:
     url_lifetime: timedelta | None
     """How long result URLs live; None: not documented."""
     limit: RateLimit | None = None
+    """Of submits."""
+    poll_limit: RateLimit | None = None
+    """Of polls; held within one process."""
+    most_at_once: int = 8
+    """Jobs of a batch under way by default; modest where nothing is documented."""
     charge_of_failed: Charge = Charge.MAYBE
     """Whether a failed job is charged, as the provider documents it."""
     upload_base_url: str | None = None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,9 +56,9 @@ class FakeClock:
         return self.at.timestamp()
 
     def sleep(self, seconds: float) -> None:
-        """Move on."""
+        """Move on, by a microsecond at least: a float of today is not finer than that."""
         self.slept.append(seconds)
-        self.at += timedelta(seconds=seconds)
+        self.at += timedelta(microseconds=ceil(seconds * 1e6))
 
 
 Answer = Reply | SeedreamError

@@ -19,34 +19,161 @@ TESTS = Path(__file__).parent.parent
 
 # A module imports only from floors below it, or from one named before it on its own floor.
 FLOORS = (
-    ("seedream_cli", "errors", "model", "events", "clock"),
     (
-        *("text", "backoff", "findings", "formats", "naming", "sse", "rows", "migrations"),
-        *("providers.spec", "providers.reading", "providers.tables"),
-        *("providers.ark_models", "providers.ark_answers", "providers.ark", "providers.uniall"),
-        *("providers.kie_models", "providers.kie_answers", "providers.kie"),
-        *("providers.kie_seedream", "providers.seedreams_models", "providers.seedreams"),
-        *("providers", "price", "choice", "sizes", "limits", "check"),
+        *(
+            "seedream_cli",
+            "errors",
+            "model",
+            "events",
+        ),
+        *("clock",),
     ),
     (
-        *("watchdog", "proxies", "spill", "wire", "transport", "ledger", "owner"),
-        *("part", "files", "config", "profiles"),
+        *(
+            "text",
+            "backoff",
+            "findings",
+            "formats",
+        ),
+        *(
+            "naming",
+            "sse",
+            "rows",
+            "migrations",
+        ),
+        *(
+            "providers.spec",
+            "providers.reading",
+            "providers.tables",
+            "providers.ark_models",
+        ),
+        *(
+            "providers.ark_answers",
+            "providers.ark",
+            "providers.uniall",
+            "providers.kie_models",
+        ),
+        *(
+            "providers.kie_answers",
+            "providers.kie",
+            "providers.kie_seedream",
+            "providers.seedreams_models",
+        ),
+        *(
+            "providers.seedreams",
+            "providers",
+            "price",
+            "choice",
+        ),
+        *(
+            "sizes",
+            "limits",
+            "check",
+        ),
     ),
     (
-        *("purchase", "lookup", "settling", "references", "saving", "streaming"),
-        *("engine", "recovery", "crew"),
-        *("sandbox", "sandbox.wire", "sandbox.canvas", "sandbox.png", "sandbox.jpeg"),
-        *("sandbox.scenes", "sandbox.tickets", "sandbox.forms", "sandbox.frames"),
-        *("sandbox.images", "sandbox.ark_checks", "sandbox.ark", "sandbox.kie_checks"),
-        *("sandbox.kie_older", "sandbox.kie_uploads", "sandbox.kie", "sandbox.seedreams"),
-        *("sandbox.uniall", "sandbox.faults", "sandbox.answers", "sandbox.tally"),
-        "sandbox.server",
+        *(
+            "watchdog",
+            "proxies",
+            "spill",
+            "wire",
+        ),
+        *(
+            "transport",
+            "ledger",
+            "owner",
+            "part",
+        ),
+        *(
+            "files",
+            "config",
+            "profiles",
+        ),
     ),
     (
-        *("cli", "cli.help", "cli.options", "cli.asked", "cli.progress", "cli.render"),
-        *("cli.stdout", "cli.listing", "cli.world", "cli.showing", "cli.work"),
-        *("cli.making", "cli.generate", "cli.status", "cli.download", "cli.providers", "cli.app"),
-        *("cli.completion", "__main__"),
+        *(
+            "purchase",
+            "lookup",
+            "settling",
+            "references",
+        ),
+        *(
+            "saving",
+            "streaming",
+            "pace",
+            "fetching",
+        ),
+        *(
+            "verdicts",
+            "engine",
+            "recovery",
+            "crew",
+        ),
+        *(
+            "sandbox",
+            "sandbox.wire",
+            "sandbox.canvas",
+            "sandbox.png",
+        ),
+        *(
+            "sandbox.jpeg",
+            "sandbox.scenes",
+            "sandbox.tickets",
+            "sandbox.forms",
+        ),
+        *(
+            "sandbox.frames",
+            "sandbox.images",
+            "sandbox.ark_checks",
+            "sandbox.ark",
+        ),
+        *(
+            "sandbox.kie_checks",
+            "sandbox.kie_older",
+            "sandbox.kie_uploads",
+            "sandbox.kie",
+        ),
+        *(
+            "sandbox.seedreams",
+            "sandbox.uniall",
+            "sandbox.faults",
+            "sandbox.answers",
+        ),
+        *(
+            "sandbox.tally",
+            "sandbox.server",
+        ),
+    ),
+    (
+        *(
+            "cli",
+            "cli.help",
+            "cli.options",
+            "cli.asked",
+        ),
+        *(
+            "cli.progress",
+            "cli.render",
+            "cli.stdout",
+            "cli.listing",
+        ),
+        *(
+            "cli.world",
+            "cli.showing",
+            "cli.work",
+            "cli.making",
+        ),
+        *(
+            "cli.generate",
+            "cli.status",
+            "cli.download",
+            "cli.providers",
+        ),
+        *(
+            "cli.app",
+            "cli.completion",
+            "__main__",
+        ),
     ),
 )
 

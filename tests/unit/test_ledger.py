@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import sqlite3
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import OutcomeUnknown, StorageError
+from seedream_cli.errors import OutcomeUnknown, StorageError, Throttled
 from seedream_cli.ledger import Ledger
-from seedream_cli.migrations import APPLICATION_ID, SCHEMA
+from seedream_cli.migrations import APPLICATION_ID, IDLE, READERS, SCHEMA
 from seedream_cli.model import Charge, Image, Job, Money, Problem, Purpose, Reply, State
+from seedream_cli.providers.spec import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 21, 10, 0, 5, 250_000, tzinfo=UTC)
 EXTRA = 3
 """What `PRAGMA synchronous` calls EXTRA."""
+
+TWENTY = RateLimit(count=20, per=timedelta(seconds=10))
+FIFTY = RateLimit(count=50, per=timedelta(minutes=1), of="images", is_per_model=True, layers=17)
 
 # The steps of charge-safety.md, and three that the engine needs besides: a submit that is refused
 # before it is sent, one that is answered with a failure, and a lapsed picture with a fresh URL.
@@ -232,6 +237,198 @@ def test_of_many_threads_one_begins(ledger: Ledger, path: Path, make_job: MakeJo
         thread.join()
     assert sorted(results) == [False] * 7 + [True]
     assert cells(path, "SELECT count(*) FROM attempts") == [(1,)]
+
+
+# -- the rate limit ----------------------------------------------------------------------------
+
+
+class Hours:
+    """A wall clock that a test sets."""
+
+    def __init__(self) -> None:
+        """Start now."""
+        self.at = NOW
+
+    def now(self) -> datetime:
+        """Return the time."""
+        return self.at
+
+    def go(self, seconds: float) -> None:
+        """Move on, or back."""
+        self.at += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def hours() -> Hours:
+    """Return the clock of `paced`."""
+    return Hours()
+
+
+@pytest.fixture
+def paced(path: Path, hours: Hours) -> Iterator[Ledger]:
+    """Return a new ledger whose clock the test sets."""
+    with closing(Ledger(path, now=hours.now)) as ledger:
+        yield ledger
+
+
+def names(count: int, first: int = 0) -> list[str]:
+    """Return job ids."""
+    return [f"0000{n:04}" for n in range(first, first + count)]
+
+
+def test_what_a_limit_has_no_room_for_is_not_begun(
+    paced: Ledger, path: Path, make_job: MakeJob, hours: Hours
+) -> None:
+    """The 21st submit in 10 s is refused before anything is written, and says how long to wait."""
+    paced.plan([make_job(id=name) for name in names(21)])
+    for name in names(20):
+        paced.begin(name, TWENTY)
+        hours.go(0.1)
+    with pytest.raises(Throttled, match="20 requests in 10 s") as caught:
+        paced.begin("00000020", TWENTY)
+    assert (caught.value.exit, caught.value.code) == (69, "rate_limit")
+    assert caught.value.seconds == pytest.approx(10 * 1.05 - 2.0, abs=0.002)
+    assert cells(path, "SELECT state, charge, sent_at FROM jobs WHERE id = '00000020'") == [
+        ("planned", "none", None)
+    ]
+    assert cells(path, "SELECT count(*) FROM attempts") == [(20,)]
+    hours.go(caught.value.seconds)
+    paced.begin("00000020", TWENTY)
+    assert paced.job("00000020").state is State.SENDING
+
+
+def test_without_a_limit_all_is_begun(paced: Ledger, make_job: MakeJob) -> None:
+    """A rehearsal and a provider without a limit wait for nothing."""
+    paced.plan([make_job(id=name) for name in names(30)])
+    for name in names(30):
+        paced.begin(name)
+
+
+def test_an_attempt_that_was_turned_away_counts(paced: Ledger, make_job: MakeJob) -> None:
+    """The provider counts what it answers with 429, too."""
+    one = RateLimit(count=1, per=timedelta(seconds=10))
+    paced.plan([make_job(id=name) for name in names(2)])
+    paced.begin("00000000", one)
+    paced.move(paced.job("00000000"), State.PLANNED)
+    for name in names(2):
+        with pytest.raises(Throttled):
+            paced.begin(name, one)
+
+
+def test_origins_have_limits_of_their_own(paced: Ledger, make_job: MakeJob) -> None:
+    """What another API was sent does not count; what another model was sent does, here."""
+    one = RateLimit(count=1, per=timedelta(seconds=10))
+    paced.plan(
+        [
+            make_job(id="00000000"),
+            make_job(id="00000001", origin="https://api.example.org"),
+            make_job(id="00000002", model="seedream/5-lite"),
+        ]
+    )
+    paced.begin("00000000", one)
+    paced.begin("00000001", one)
+    with pytest.raises(Throttled):
+        paced.begin("00000002", one)
+
+
+def test_images_are_counted_by_model(paced: Ledger, make_job: MakeJob) -> None:
+    """A set counts as its pictures, a call for layers as 17, and each model by itself."""
+    layers = {"layer_decomposition": True}
+    paced.plan(
+        [
+            make_job(id="00000000", expected=20),
+            make_job(id="00000001", recipe=layers),
+            make_job(id="00000002", expected=14),
+            make_job(id="00000003", expected=13),
+            make_job(id="00000004", expected=50, model="other"),
+        ]
+    )
+    paced.begin("00000000", FIFTY)
+    paced.begin("00000001", FIFTY)
+    with pytest.raises(Throttled, match="50 images in 60 s"):
+        paced.begin("00000002", FIFTY)
+    paced.begin("00000003", FIFTY)
+    paced.begin("00000004", FIFTY)
+
+
+def test_a_job_heavier_than_its_limit_goes_alone(
+    paced: Ledger, make_job: MakeJob, hours: Hours
+) -> None:
+    """A request for more than a whole minute's pictures waits until nothing else counts."""
+    paced.plan([make_job(id="00000000"), make_job(id="00000001", expected=100)])
+    paced.begin("00000000", FIFTY)
+    with pytest.raises(Throttled) as caught:
+        paced.begin("00000001", FIFTY)
+    hours.go(caught.value.seconds)
+    paced.begin("00000001", FIFTY)
+
+
+@pytest.mark.parametrize(("back", "is_room"), [(0.9, False), (1.1, True), (86_400.0, True)])
+def test_a_clock_that_went_back_bars_nothing_for_long(
+    paced: Ledger, make_job: MakeJob, hours: Hours, back: float, *, is_room: bool
+) -> None:
+    """A start that lies in the future counts for a second at most."""
+    one = RateLimit(count=1, per=timedelta(seconds=10))
+    paced.plan([make_job(id=name) for name in names(2)])
+    paced.begin("00000000", one)
+    hours.go(-back)
+    if is_room:
+        paced.begin("00000001", one)
+    else:
+        with pytest.raises(Throttled):
+            paced.begin("00000001", one)
+
+
+LIMITED = """
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from seedream_cli.errors import StorageError, Throttled
+from seedream_cli.ledger import Ledger
+from seedream_cli.providers.spec import RateLimit
+ledger = Ledger(Path(sys.argv[1]), now=lambda: datetime.now(UTC))
+print("open", flush=True)
+sys.stdin.readline()
+limit, won = RateLimit(count=7, per=timedelta(minutes=10)), 0
+for number in range(int(sys.argv[2])):
+    try:
+        ledger.begin(f"0000{number:04}", limit)
+        won += 1
+    except (StorageError, Throttled):
+        pass
+print(won)
+"""
+
+
+def test_two_processes_share_a_limit(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
+    """Two processes that begin as many jobs as they can begin no more than the limit together."""
+    count = 40
+    ledger.plan([make_job(id=name) for name in names(count)])
+    racers = [running(LIMITED, path, count) for _ in range(2)]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "open\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    assert sum(int(said(racer)) for racer in racers) == 7
+    assert cells(path, "SELECT count(*) FROM attempts") == [(7,)]
+
+
+def test_a_limit_is_counted_by_an_index(paced: Ledger, path: Path, make_job: MakeJob) -> None:
+    """Ten thousand attempts of before are not read: the index is walked over the span alone."""
+    paced.plan([make_job()])
+    paced.begin("0000aaaa", TWENTY)
+    asked: list[str] = []
+    with closing(sqlite3.connect(path)) as connection, paced._storage("read"):
+        paced._connection().set_trace_callback(asked.append)
+        assert paced.starts("https://api.example.com", "m", TWENTY) == [(0.0, 1)]
+        paced._connection().set_trace_callback(None)
+        (query,) = asked
+        plan = [row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+    (step,) = plan
+    assert "COVERING INDEX attempts_by_start (origin=? AND started_at>? AND started_at<?)" in step
 
 
 # -- steps -------------------------------------------------------------------------------------
@@ -561,7 +758,114 @@ def test_every_connection_is_durable(ledger: Ledger) -> None:
         thread.join()
     look()
     assert found == [["delete", EXTRA, 1, 30_000]] * 4
-    assert len(ledger._connections) == 4
+    assert len(ledger._pool.connections) == 4
+
+
+def open_connections(ledger: Ledger) -> int:
+    """Return how many connections a ledger has open now."""
+    return len(ledger._pool.connections)
+
+
+def test_threads_share_few_connections(ledger: Ledger, make_job: MakeJob) -> None:
+    """Fifty threads that read and write at once have a handful open, and leave a few behind."""
+    ledger.plan([make_job(id=name) for name in names(50)])
+    gate, seen = threading.Barrier(50), []
+
+    def work(name: str) -> None:
+        gate.wait()
+        ledger.begin(name)
+        seen.append(open_connections(ledger))
+        for _ in range(3):
+            ledger.jobs()
+            seen.append(open_connections(ledger))
+        ledger.move(ledger.job(name), State.UNKNOWN)
+        seen.append(open_connections(ledger))
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in names(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 50 * 5
+    assert max(seen) <= READERS + 1
+    assert open_connections(ledger) <= IDLE
+    assert {job.state for job in ledger.jobs()} == {State.UNKNOWN}
+
+
+def test_a_write_does_not_wait_for_readers(ledger: Ledger, make_job: MakeJob) -> None:
+    """Where as many read as may, each about to write, whoever writes first is not held up."""
+    ledger.plan([make_job(id=name) for name in names(READERS + 1)])
+    gate, done = threading.Barrier(READERS + 1), []
+
+    def read_and_write(name: str) -> None:
+        with ledger._storage("read"):
+            gate.wait()
+            ledger.begin(name)
+        done.append(name)
+
+    def write(name: str) -> None:
+        with ledger._write_lock:
+            gate.wait()  # all readers are inside, and none can write
+            ledger.begin(name)
+        done.append(name)
+
+    *others, last = names(READERS + 1)
+    threads = [threading.Thread(target=read_and_write, args=(n,), daemon=True) for n in others]
+    threads.append(threading.Thread(target=write, args=(last,), daemon=True))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=10)
+    assert sorted(done) == [*others, last]
+
+
+def test_a_read_that_fails_gives_its_connection_back(ledger: Ledger, make_job: MakeJob) -> None:
+    """What goes wrong inside, here or in SQLite, costs no connection."""
+    ledger.plan([make_job()])
+    for _ in range(READERS + 2):
+        with pytest.raises(StorageError):
+            ledger.jobs("no_such_column = 1")
+        with suppress(ZeroDivisionError), ledger._storage("read"):
+            ledger._connection().execute("SELECT 1").fetchall()
+            raise ZeroDivisionError
+    assert open_connections(ledger) == 1
+    assert len(ledger.jobs()) == 1
+
+
+def test_nested_uses_share_a_connection(ledger: Ledger, make_job: MakeJob) -> None:
+    """A read inside a write sees what is written, and the write goes on after it."""
+    ledger.plan([make_job()])
+    with ledger._write() as connection:
+        connection.execute("UPDATE jobs SET prompt = 'a crow'")
+        assert ledger.job("0000aaaa").prompt == "a crow"
+        assert ledger._connection() is connection
+    assert ledger.job("0000aaaa").prompt == "a crow"
+
+
+def test_a_connection_that_is_stuck_is_closed(ledger: Ledger, make_job: MakeJob) -> None:
+    """A connection on which a transaction was left open is used by nobody else."""
+    ledger.plan([make_job()])
+    with ledger._storage("read"):
+        stuck = ledger._connection()
+        stuck.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.ProgrammingError):
+        stuck.execute("SELECT 1")
+    assert open_connections(ledger) == 0
+    ledger.begin("0000aaaa")
+
+
+def test_a_connection_that_cannot_be_opened_is_not_kept(
+    ledger: Ledger, path: Path, make_job: MakeJob
+) -> None:
+    """A ledger that is spoiled leaves no half-open connections behind."""
+    ledger.plan([make_job()])
+    with suppress(StorageError), ledger._storage("read"):
+        ledger._connection().close()
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    for _ in range(3):
+        with pytest.raises(StorageError):
+            ledger.jobs()
+    assert open_connections(ledger) == 0
 
 
 OPENS = """
@@ -815,6 +1119,64 @@ def test_a_newer_ledger_is_read_and_never_written(used: Path, make_job: MakeJob)
     assert used.read_bytes() == before
 
 
+@pytest.fixture
+def first(path: Path) -> Path:
+    """Return a ledger of the first version, as the release of then left it: with rows in it."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(SCHEMA[0])
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.executescript("""
+            PRAGMA user_version = 1;
+            INSERT INTO meta VALUES ('birth', 'abc');
+            INSERT INTO jobs (id, run, owner, state, charge, provider, profile, origin, sandbox,
+              model, prompt, request, recipe, fingerprint, output, first_n, expected, created_at)
+            SELECT value, 'run00001', 'owner001', 'planned', 'none', 'kie', 'work',
+              'https://api.example.com', 0, 'm', 'a fox', '{}', '{}', value, '{}', 1, 1,
+              '2026-11-21T10:00:00.000000Z'
+            FROM json_each('["00000001", "00000002"]');
+            UPDATE jobs SET state = 'sending' WHERE id = '00000001';
+            INSERT INTO attempts (job, started_at)
+            VALUES ('00000001', '2026-11-21T10:00:05.000000Z');
+            INSERT INTO images (job, idx, n, url)
+            VALUES ('00000001', 1, 1, 'https://cdn.example.com/1.png');
+        """)
+    path.with_suffix(".birth").write_text("abc")
+    return path
+
+
+def test_a_ledger_of_the_first_version_is_brought_up(first: Path) -> None:
+    """Its rows stay as they were, it takes new ones, and what was sent before counts nowhere."""
+    with closing(opened(first)) as ledger:
+        assert not ledger.is_read_only
+        assert [job.id for job in ledger.jobs()] == ["00000002", "00000001"]
+        assert ledger.job("00000001").images[0].url == "https://cdn.example.com/1.png"
+        ledger.begin("00000002", RateLimit(count=1, per=timedelta(seconds=10)))
+        ledger.move(ledger.job("00000001"), State.READY)
+    assert cells(first, "PRAGMA user_version") == [(2,)]
+    assert cells(first, "SELECT job, origin, model, weight, ending FROM attempts ORDER BY id") == [
+        ("00000001", None, None, None, "accepted"),
+        ("00000002", "https://api.example.com", "m", 1, None),
+    ]
+    assert first.with_suffix(".birth").read_text() == "abc"
+
+
+def test_a_move_to_the_second_version_that_fails_changes_nothing(first: Path) -> None:
+    """A ledger that cannot be brought up stays one of the first version, rows and all."""
+    by_hand(first, "CREATE TABLE attempts_by_start (x)")  # in the way of the index
+    before = first.read_bytes()
+    with pytest.raises(StorageError, match="attempts_by_start"):
+        opened(first)
+    assert first.read_bytes() == before
+    assert cells(first, "PRAGMA user_version") == [(1,)]
+
+
+def test_the_first_version_stays_as_it_was_released() -> None:
+    """Ledgers of the first version lie on disks: its script is never edited."""
+    digest = hashlib.sha256(SCHEMA[0].encode()).hexdigest()
+    assert digest.startswith("d18bce2ba8533348")
+
+
 def test_the_current_version_is_marked(ledger: Ledger, path: Path) -> None:
     """A ledger says whose it is and which version wrote it."""
     assert not ledger.is_read_only
@@ -847,6 +1209,7 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "last_answer": lambda: ledger.last_answer(job.id),
         "newest_runs": lambda: ledger.newest_runs(1),
         "upload": lambda: ledger.upload(job.origin, "d" * 64, NOW),
+        "starts": lambda: ledger.starts(job.origin, job.model, TWENTY),
     }
 
 

@@ -1,0 +1,392 @@
+"""When submits and polls may go: places in a limit, the gentle start, turns."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seedream_cli.pace import NARROW, PATIENCE, Pace, Wait
+from seedream_cli.providers import PROVIDERS
+from seedream_cli.providers.spec import RateLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seedream_cli.model import Job
+
+    MakeJob = Callable[..., Job]
+
+TWENTY = RateLimit(count=20, per=timedelta(seconds=10))
+KIE = PROVIDERS["kie"]
+FREE = replace(KIE, limit=None)
+"""A provider that names no limit."""
+
+
+@dataclass
+class FakeClock:
+    """Time that a test moves."""
+
+    at: float = 1000.0
+
+    def now(self) -> datetime:
+        """Return the wall time."""
+        return datetime.fromtimestamp(self.at, UTC)
+
+    def monotonic(self) -> float:
+        """Return the same in seconds."""
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self.at += seconds
+
+
+@dataclass
+class Bench:
+    """A pace, and what all processes have begun so far."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    begun: list[tuple[str, str, float, int]] = field(default_factory=list)
+    """Origin, model, when, what it counts as."""
+    looks: int = 0
+    """How often the ledger was asked."""
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Build the pace."""
+        self.pace = Pace(self.clock, self._starts)
+
+    def _starts(self, origin: str, model: str, limit: RateLimit) -> list[tuple[float, int]]:
+        self.looks += 1
+        return [
+            (self.clock.at - at, weight)
+            for other, which, at, weight in self.begun
+            if other == origin and (which == model or not limit.is_per_model)
+            if at > self.clock.at - limit.span
+        ]
+
+    def begin(self, job: Job, weight: int = 1) -> None:
+        """Write down a submit as the ledger does."""
+        self.begun.append((job.origin, job.model, self.clock.at, weight))
+        self.pace.begun(job)
+
+    def spend(self, job: Job) -> None:
+        """Take a submit from its first byte to its answer at once."""
+        self.begin(job)
+        self.pace.answered(job)
+        self.pace.ended(job)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Return a pace on a clock of ours."""
+    return Bench()
+
+
+def jobs_of(make_job: MakeJob, count: int, **changes: object) -> list[Job]:
+    """Make jobs with names of their own."""
+    return [make_job(id=f"0000{n:04}", **changes) for n in range(count)]
+
+
+def most_in(times: list[float], seconds: float) -> int:
+    """Return how many moments at most lie within any span of this length."""
+    return max(sum(at <= other < at + seconds for other in times) for at in times)
+
+
+# -- the arithmetic of a limit -----------------------------------------------------------------
+
+
+def test_there_is_room_until_the_limit_is_full() -> None:
+    """Nineteen starts leave room for one more; twenty leave none until the first one is past."""
+    assert TWENTY.wait([(0.0, 1)] * 19, 1, 5.0) == 0.0
+    assert TWENTY.wait([(0.0, 1)] * 20, 1, 5.0) == pytest.approx(5.5)
+    assert TWENTY.wait([(0.0, 1)] * 20, 1, 10.5) == 0.0
+
+
+def test_a_heavy_start_waits_until_enough_is_past() -> None:
+    """Room is counted by weight, the oldest starts go first, and their order does not matter."""
+    limit = RateLimit(count=50, per=timedelta(seconds=100), of="images")
+    starts = [(30.0, 10), (0.0, 20), (20.0, 20)]
+    assert limit.wait(starts, 20, 50.0) == pytest.approx(0.0 + 105 - 50)
+    assert limit.wait(starts, 30, 50.0) == pytest.approx(20.0 + 105 - 50)
+    assert limit.wait(starts, 500, 50.0) == pytest.approx(30.0 + 105 - 50)
+    assert limit.wait([], 500, 50.0) == 0.0
+
+
+def test_a_limit_says_itself() -> None:
+    """People read what a provider takes."""
+    assert str(KIE.limit) == "20 requests in 10 s"
+    assert str(PROVIDERS["byteplus"].limit) == "500 images in 60 s"
+
+
+@pytest.mark.parametrize("name", ["ark", "byteplus"])
+def test_ark_counts_images(make_job: MakeJob, name: str) -> None:
+    """A set counts as all it may bring; a call for layers reserves 17."""
+    limit = PROVIDERS[name].limit
+    assert limit is not None
+    assert limit.is_per_model
+    assert limit.weight(make_job(expected=4)) == 4
+    assert limit.weight(make_job(recipe={"layer_decomposition": True})) == 17
+    assert limit.weight(make_job(recipe={"layer_decomposition": False})) == 1
+
+
+@pytest.mark.parametrize("name", ["kie", "kie-seedream"])
+def test_kie_counts_requests(make_job: MakeJob, name: str) -> None:
+    """However many pictures a request brings, it is one; and polls have a limit of their own."""
+    limit, polls = PROVIDERS[name].limit, PROVIDERS[name].poll_limit
+    assert limit is not None
+    assert polls is not None
+    assert (limit.weight(make_job(expected=6)), limit.is_per_model) == (1, False)
+    assert polls.count / polls.per.total_seconds() < 10
+
+
+# -- places ------------------------------------------------------------------------------------
+
+
+def test_many_jobs_come_one_after_the_other(bench: Bench, make_job: MakeJob) -> None:
+    """Five hundred waiting jobs keep the limit, go in order, and look but a few times each."""
+    jobs = {job.id: job for job in jobs_of(make_job, 500)}
+    due = dict.fromkeys(jobs, bench.clock.at)
+    begun_at, looks = [], Counter[str]()
+    while due:
+        name = min(due, key=lambda each: (due[each], each))
+        bench.clock.at = max(bench.clock.at, due[name])
+        looks[name] += 1
+        wait = bench.pace.submit(jobs[name], KIE)
+        if wait is None:
+            bench.spend(jobs[name])
+            begun_at.append((bench.clock.at, name))
+            del due[name]
+        else:
+            due[name] = bench.clock.at + wait.seconds
+    times = [at for at, _ in begun_at]
+    assert most_in(times, 10.0) == 20
+    assert times[-1] - times[0] == pytest.approx(24 * 10.5, abs=0.5)
+    assert [name for _, name in begun_at] == sorted(jobs)
+    assert max(looks.values()) <= 3
+
+
+def test_a_place_is_kept(bench: Bench, make_job: MakeJob) -> None:
+    """Who asks before its time is told the same time, and newcomers stand behind it."""
+    here = ("https://api.example.com", "m")
+    bench.begun = [(*here, bench.clock.at - 0.5 * n, 1) for n in range(20)]
+    first, second, third = jobs_of(make_job, 3)
+    assert bench.pace.submit(first, KIE) == Wait(1.0, "kie takes 20 requests in 10 s")
+    wait = bench.pace.submit(second, KIE)
+    assert wait is not None
+    assert wait.seconds == pytest.approx(1.5)
+    bench.clock.at += 0.25
+    wait = bench.pace.submit(first, KIE)
+    assert wait is not None
+    assert wait.seconds == pytest.approx(0.75)
+    bench.clock.at += 0.75
+    wait = bench.pace.submit(third, KIE)
+    assert wait is not None
+    assert wait.seconds == pytest.approx(1.0)
+    assert bench.pace.submit(first, KIE) is None
+
+
+def test_what_is_granted_is_counted(bench: Bench, make_job: MakeJob) -> None:
+    """Jobs that connect are not in the ledger yet, and take room all the same."""
+    one = replace(KIE, limit=RateLimit(count=2, per=timedelta(seconds=10)))
+    first, second, third = jobs_of(make_job, 3)
+    assert bench.pace.submit(first, one) is None
+    assert bench.pace.submit(second, one) is None
+    assert bench.pace.submit(third, one) is not None
+    bench.pace.ended(first)  # it never reached its provider
+    bench.pace.ended(third)
+    assert bench.pace.submit(third, one) is None
+
+
+def test_a_place_that_another_process_took_goes_to_the_end(bench: Bench, make_job: MakeJob) -> None:
+    """Nobody jumps the queue, and not two wake up at the same time."""
+    here = ("https://api.example.com", "m")
+    bench.begun = [(*here, bench.clock.at - 0.1 * n, 1) for n in range(20)]
+    waiting = jobs_of(make_job, 5)
+    waits = [bench.pace.submit(job, KIE) for job in waiting]
+    dues = [bench.clock.at + wait.seconds for wait in waits if wait is not None]
+    assert len(set(dues)) == 5
+    bench.clock.at = dues[0]
+    bench.begun += [(*here, bench.clock.at, 1)] * 10
+    again = bench.pace.submit(waiting[0], KIE)
+    assert again is not None
+    assert bench.clock.at + again.seconds > dues[-1]
+
+
+def test_a_place_that_nobody_comes_for_lapses(bench: Bench, make_job: MakeJob) -> None:
+    """Jobs that ended while they waited hold nobody up for ever."""
+    bench.begun = [("https://api.example.com", "m", bench.clock.at, 1)] * 20
+    lost = jobs_of(make_job, 200)
+    for job in lost:
+        assert bench.pace.submit(job, KIE) is not None
+    bench.clock.at += 10 * 10.5 + 30
+    assert bench.pace.submit(make_job(), KIE) is None
+
+
+def test_models_wait_for_themselves(bench: Bench, make_job: MakeJob) -> None:
+    """Where each model has its limit, a full one keeps no other one back."""
+    ark = PROVIDERS["ark"]
+    bench.begun = [("https://api.example.com", "full", bench.clock.at, 500)]
+    assert bench.pace.submit(make_job(id="00000001", model="full"), ark) is not None
+    assert bench.pace.submit(make_job(id="00000002", model="other"), ark) is None
+
+
+def test_a_rehearsal_never_waits(bench: Bench, make_job: MakeJob) -> None:
+    """Sandbox jobs know neither limit nor gate nor turns."""
+    jobs = jobs_of(make_job, 100, sandbox=True)
+    bench.pace.hold(jobs[0], 60.0)
+    assert {bench.pace.submit(job, KIE) for job in jobs} == {None}
+    assert {bench.pace.poll(job, KIE) for job in jobs} == {None}
+
+
+def test_ten_thousand_jobs_are_placed_in_no_time(bench: Bench, make_job: MakeJob) -> None:
+    """Who stands far behind is placed without a look at the ledger."""
+    bench.begun = [("https://api.example.com", "m", bench.clock.at, 1)] * 500
+    jobs = jobs_of(make_job, 10_000, model="m")
+    started = time.process_time()
+    for job in jobs:
+        assert bench.pace.submit(job, PROVIDERS["ark"]) is not None
+    assert time.process_time() - started < 10
+    assert bench.looks <= 1000
+
+
+# -- the gate ----------------------------------------------------------------------------------
+
+
+def through(bench: Bench, jobs: list[Job]) -> list[Job]:
+    """Return those that the gate lets through now."""
+    return [job for job in jobs if bench.pace.submit(job, FREE) is None]
+
+
+def test_few_go_until_the_first_answer(bench: Bench, make_job: MakeJob) -> None:
+    """A wrong key costs four requests, not a hundred; then twice as many go each second."""
+    jobs = jobs_of(make_job, 500)
+    gone = through(bench, jobs)
+    assert gone == jobs[:NARROW]
+    bench.clock.at += 0.3
+    assert through(bench, jobs[NARROW:]) == []
+    bench.pace.answered(gone[0])
+    rest = jobs[NARROW:]
+    unanswered = [NARROW]
+    for _ in range(4):
+        more = through(bench, rest)
+        rest = [job for job in rest if job not in more]
+        unanswered.append(unanswered[-1] + len(more))
+        bench.clock.at += 1
+    assert unanswered == [4, 8, 16, 32, 64]
+
+
+def test_a_slow_origin_is_asked_by_more_after_a_while(bench: Bench, make_job: MakeJob) -> None:
+    """Where an answer takes half a minute, nobody waits for the first one."""
+    jobs = jobs_of(make_job, 500)
+    gone = through(bench, jobs)
+    bench.clock.at += PATIENCE - 0.1
+    assert through(bench, jobs[len(gone) :]) == []
+    bench.clock.at += 0.1
+    assert len(through(bench, jobs[len(gone) :])) == NARROW
+    bench.clock.at += 20
+    assert len(through(bench, jobs[2 * NARROW :])) == 500 - 2 * NARROW
+
+
+def test_an_answered_submit_makes_room(bench: Bench, make_job: MakeJob) -> None:
+    """Quick answers let a quick run go on at once."""
+    jobs = jobs_of(make_job, 8)
+    for job in through(bench, jobs):
+        bench.spend(job)
+    assert through(bench, jobs[NARROW:]) == jobs[NARROW:]
+
+
+def test_who_waits_at_the_gate_does_not_look_at_once(bench: Bench, make_job: MakeJob) -> None:
+    """Hundreds before a gate look again one by one, soon, and nobody is told of it."""
+    waits = [bench.pace.submit(job, FREE) for job in jobs_of(make_job, 304)]
+    seconds = [wait.seconds for wait in waits if wait is not None]
+    assert len(set(seconds)) == len(seconds) == 300
+    assert min(seconds) > 0
+    assert max(seconds) < 3
+    assert {wait.reason for wait in waits if wait is not None} == {""}
+
+
+def test_one_that_is_turned_away_holds_all(bench: Bench, make_job: MakeJob) -> None:
+    """After a 429 nobody goes until it is over, then few, then more and more."""
+    jobs = jobs_of(make_job, 400)
+    bench.pace.answered(jobs[0])
+    bench.clock.at += 60
+    flying = through(bench, jobs[:100])
+    assert len(flying) == 100
+    bench.pace.hold(flying[0], 7.0)
+    bench.pace.hold(flying[1], 5.0)  # a shorter one changes nothing
+    rest = jobs[100:]
+    waits = [bench.pace.submit(job, FREE) for job in rest]
+    assert all(wait is not None and wait.seconds >= 7.0 for wait in waits)
+    assert {wait.reason for wait in waits if wait is not None} == {"kie is busy"}
+    bench.clock.at += 7.0
+    counts = []
+    for _ in range(4):
+        gone = through(bench, rest)
+        rest = [job for job in rest if job not in gone]
+        counts.append(len(gone))
+        bench.clock.at += 1
+    assert counts == [4, 4, 8, 16]
+
+
+def test_the_one_that_was_turned_away_is_the_first_again(bench: Bench, make_job: MakeJob) -> None:
+    """Exactly when its own wait is over it may go."""
+    (job,) = jobs_of(make_job, 1)
+    bench.pace.hold(job, 7.0)
+    bench.clock.at += 7.0
+    assert bench.pace.submit(job, FREE) is None
+
+
+def test_a_hold_is_of_one_origin(bench: Bench, make_job: MakeJob) -> None:
+    """Another API goes on."""
+    bench.pace.hold(make_job(), 60.0)
+    assert bench.pace.submit(make_job(origin="https://api.example.org"), FREE) is None
+
+
+def test_a_place_outlives_the_gate(bench: Bench, make_job: MakeJob) -> None:
+    """A job with room in the limit that the gate holds up goes as soon as the gate opens."""
+    one = replace(KIE, limit=RateLimit(count=1, per=timedelta(seconds=10)))
+    first, second = jobs_of(make_job, 2)
+    bench.pace.hold(first, 5.0)
+    assert bench.pace.submit(first, one) is not None
+    assert bench.pace.submit(second, one) is not None
+    bench.clock.at += 5.0
+    assert bench.pace.submit(first, one) is None
+    wait = bench.pace.submit(second, one)
+    assert wait is not None
+    assert wait.seconds > 1
+
+
+# -- polls -------------------------------------------------------------------------------------
+
+
+def test_polls_take_turns(bench: Bench, make_job: MakeJob) -> None:
+    """A hundred running tasks are asked about in turn, at most eight a second in all."""
+    jobs = {job.id: job for job in jobs_of(make_job, 100)}
+    due = dict.fromkeys(jobs, bench.clock.at)
+    asked: list[tuple[float, str]] = []
+    while len(asked) < 400:
+        name = min(due, key=lambda each: (due[each], each))
+        bench.clock.at = max(bench.clock.at, due[name])
+        wait = bench.pace.poll(jobs[name], KIE)
+        if wait is None:
+            asked.append((bench.clock.at, name))
+        due[name] = bench.clock.at + (2.0 if wait is None else wait.seconds)
+    assert most_in([at for at, _ in asked], 0.999) == 8
+    assert asked[-1][0] - asked[0][0] == pytest.approx(400 / 8, abs=1)
+    assert set(Counter(name for _, name in asked).values()) == {4}
+
+
+def test_a_poll_alone_waits_for_nothing(bench: Bench, make_job: MakeJob) -> None:
+    """Two seconds after the last one there is room; where no limit is known, always."""
+    job = make_job()
+    for _ in range(5):
+        assert bench.pace.poll(job, KIE) is None
+        bench.clock.at += 2
+    unlimited = replace(KIE, poll_limit=None)
+    assert [bench.pace.poll(job, unlimited) for _ in range(50)] == [None] * 50
