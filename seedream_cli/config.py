@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli import kinds
 from seedream_cli.errors import ConfigError, StorageError, UsageError
 from seedream_cli.model import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 APP: Final = "seedream"
 
-OPTIONS: Final[Mapping[str, str]] = {
-    "size": "a text",
-    "aspect": "a text",
-    "count": "a whole number from 1",
-    "series": "a whole number from 1",
-    "seed": "a whole number",
-    "guidance": "a number",
-    "steps": "a whole number from 1",
-    "quality": "a text",
-    "format": '"png" or "jpeg"',
-    "watermark": "true or false",
-    "set": "a table that JSON can hold",
-    "callback_url": "a text",
-    "wait": "true or false",
-    "timeout": "a number above 0",
-    "any_format": "true or false",
-    "sidecar": "true or false",
-}
-"""The options of `generate` that a profile may set, and what each takes.
-
-What would change where a result goes or whether money is spent at all (`json`, `dry_run`,
-`sandbox`) is typed each time.
-"""
+OPTIONS: Final = kinds.OPTIONS
+"""The options of `generate` that a profile may set, and what each takes."""
 _KEY_SOURCES: Final = ("api_key_env", "api_key_command", "api_key_file", "api_key")
 _FIELDS: Final[Mapping[str, str]] = {
     "provider": "a text",
@@ -133,8 +112,24 @@ def load(config_file: Path) -> Config:
     Raises ConfigError for what is not TOML, not known, of a wrong type, and for a literal key in a
     file that others can read. No message shows a value: it may be a key in the wrong place.
     """
-    document = _parsed(read_text(config_file), str(config_file))
+    config = parse(read_text(config_file), config_file)
+    if any(raw.api_key is not None for raw in config.profiles.values()):
+        refuse_shared(config_file, f"{config_file} holds an api_key")
+    return config
+
+
+def parse(text: str, config_file: Path) -> Config:
+    """Read what a config file says or would say. Raises ConfigError as `load` does."""
+    default, tables = outline(text, config_file)
     where = str(config_file)
+    profiles = {name: _raw(name, table, where) for name, table in tables.items()}
+    return Config(path=config_file, default_profile=default, profiles=profiles)
+
+
+def outline(text: str, config_file: Path) -> tuple[str | None, Mapping[str, object]]:
+    """Return default_profile and each profile's table, not looked into. Raises ConfigError."""
+    where = str(config_file)
+    document = _parsed(text, where)
     _refuse_unknown(document, ("default_profile", "profiles"), where)
     default = document.get("default_profile")
     if default is not None and not isinstance(default, str):
@@ -142,10 +137,7 @@ def load(config_file: Path) -> Config:
     tables = document.get("profiles", {})
     if not isinstance(tables, dict):
         raise ConfigError(f"{where}: profiles must hold tables", hint="write [profiles.NAME]")
-    profiles = {name: _raw(name, table, where) for name, table in tables.items()}
-    if any(raw.api_key is not None for raw in profiles.values()):
-        refuse_shared(config_file, f"{where} holds an api_key")
-    return Config(path=config_file, default_profile=default, profiles=profiles)
+    return default, tables
 
 
 def refuse_shared(file: Path, what: str) -> None:
@@ -194,7 +186,7 @@ def _raw(name: str, table: object, where: str) -> RawProfile:
     _refuse_unknown(table, [*_FIELDS, *OPTIONS], where)
     for key, value in table.items():
         kind = _FIELDS.get(key) or OPTIONS[key]
-        if not _KINDS[kind](value):
+        if not kinds.KINDS[kind](value):
             raise ConfigError(f"{where}: {key} must be {kind}")
     if "provider" not in table:
         raise ConfigError(f"{where}: provider is missing", hint='for example provider = "ark"')
@@ -209,51 +201,6 @@ def _raw(name: str, table: object, where: str) -> RawProfile:
         fields["api_key_command"] = tuple(fields["api_key_command"])
     defaults = {key: value for key, value in table.items() if key in OPTIONS}
     return RawProfile(name=name, defaults=defaults, **fields)
-
-
-def _is_json(value: object) -> bool:
-    match value:
-        case dict():
-            return all(_is_json(inner) for inner in value.values())
-        case list():
-            return all(_is_json(inner) for inner in value)
-        case float():
-            return math.isfinite(value)
-        case _:
-            return isinstance(value, str | int)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and _is_json(value)
-
-
-def _is_variable(value: object) -> bool:
-    # Keys are pasted here by mistake: they have dashes, or are one long word in lower case.
-    is_name = isinstance(value, str) and re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII)
-    return bool(is_name) and ("_" in str(value) or str(value).isupper())
-
-
-_KINDS: Final[Mapping[str, Callable[[object], bool]]] = {
-    "a text": _is_text,
-    "the name of a variable": _is_variable,
-    '"png" or "jpeg"': lambda value: value in ("png", "jpeg"),
-    "true or false": lambda value: isinstance(value, bool),
-    # `type`, because True is an int in Python and not in TOML.
-    "a whole number": lambda value: type(value) is int,
-    "a whole number from 1": lambda value: type(value) is int and value >= 1,
-    "a number": _is_number,
-    "a number above 0": lambda value: (
-        isinstance(value, int | float) and _is_number(value) and value > 0
-    ),
-    "a list of texts": lambda value: (
-        isinstance(value, list) and bool(value) and all(map(_is_text, value))
-    ),
-    "a table that JSON can hold": lambda value: isinstance(value, dict) and _is_json(value),
-}
 
 
 def with_profile(text: str, name: str, table: Mapping[str, object]) -> str:
@@ -295,7 +242,8 @@ def without_profile(text: str, name: str) -> str:
     document = _parsed(text, "the config file")
     profiles = _profiles(document)
     if name not in profiles:
-        raise UsageError(f"there is no profile {name}", hint=near(name, profiles))
+        hint = near(name, profiles) if profiles else "seedream providers add NAME"
+        raise UsageError(f"there is no profile {name}", hint=hint)
     del profiles[name]
     edited = _cut(text, name)
     expected = {**document, "profiles": profiles}
@@ -373,6 +321,9 @@ def write_private(file: Path, text: str) -> None:
 
     # Configurations are often links into a folder of dotfiles: the rename must not cut the link.
     target = Path(os.path.realpath(file))
+    if target.exists() and not target.is_file():
+        # A device would be replaced like a file: `SEEDREAM_CONFIG=/dev/null` means "no config".
+        raise StorageError(f"{file} cannot be written: it is no ordinary file")
     temporary: Path | None = None
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

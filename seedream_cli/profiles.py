@@ -41,7 +41,7 @@ def choose(
     where nothing at all says which provider.
     """
     known = _registry() if providers is None else providers
-    sandbox_origin = "option --sandbox" if sandbox else _sandbox_variable(environ)
+    sandbox_origin = "option --sandbox" if sandbox else sandbox_variable(environ)
     chosen, origin = _choice(config, environ, name, known, is_sandbox=bool(sandbox_origin))
     raw = config.profiles.get(chosen) or RawProfile(name=chosen, provider=chosen)
     provider = known.get(raw.provider)
@@ -175,7 +175,7 @@ def _keyed(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> dic
     return found
 
 
-def _sandbox_variable(environ: Mapping[str, str]) -> str:
+def sandbox_variable(environ: Mapping[str, str]) -> str:
     """Return the origin's words where SEEDREAM_SANDBOX is on. An unclear word must not buy."""
     match environ.get("SEEDREAM_SANDBOX", "").strip().lower():
         case "" | "0" | "false" | "no" | "off":
@@ -304,6 +304,11 @@ def _checked(text: str, source: str, profile: Profile) -> Secret:
             f"there is no key for {profile.name}: looked in {source}",
             hint=f"{hint}rehearse free of charge with --sandbox".removeprefix("or "),
         )
+    return to_secret(text, source)
+
+
+def to_secret(text: str, source: str) -> Secret:
+    """Return a key; raise ConfigError, which does not show it, for what cannot be one."""
     if any(not "!" <= letter <= "~" for letter in text):
         raise ConfigError(
             f"{source} holds something that cannot be a key: spaces, line breaks or letters"

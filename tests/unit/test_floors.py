@@ -69,6 +69,7 @@ FLOORS = (
             "sizes",
             "limits",
             "check",
+            "kinds",
         ),
     ),
     (
