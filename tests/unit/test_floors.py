@@ -71,6 +71,11 @@ FLOORS = (
             "check",
             "kinds",
         ),
+        *(
+            "desk",
+            "sheet",
+            "manifest",
+        ),
     ),
     (
         *(
