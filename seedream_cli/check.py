@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from seedream_cli.choice import choose, is_edit
 from seedream_cli.errors import UsageError
 from seedream_cli.findings import Findings
-from seedream_cli.limits import OPTIONS, plain_format
+from seedream_cli.limits import OPTIONS, makes, plain_format
 from seedream_cli.model import Options, Request
+from seedream_cli.naming import extension_of_format
 from seedream_cli.sizes import Frame, frame, frame_as_given
 
 if TYPE_CHECKING:
@@ -79,6 +80,39 @@ def resolve(
     _hold_callback(desk, request)
     findings.settle()
     return Resolved(request=request, capabilities=capabilities, notes=tuple(findings.notes))
+
+
+def resolve_named(
+    provider: Provider,
+    options: Options,
+    wanted: str | None,
+    stem: str,
+    *,
+    providers: Iterable[Provider] = (),
+) -> Resolved:
+    """Do as `resolve` does where a file's name asks for the format `wanted`, if for any.
+
+    `stem` is that name without its extension, for the words of a refusal.
+    """
+    resolved = resolve(provider, options, providers=providers)
+    is_typed = options.format is not None and "format" not in options.defaulted
+    if wanted is None or is_typed or not _is_choice(resolved.capabilities, wanted, stem):
+        return resolved
+    said = replace(options, format=wanted, defaulted=options.defaulted - {"format"})
+    return resolve(provider, said, providers=providers)
+
+
+def _is_choice(capabilities: Capabilities | None, wanted: str, stem: str) -> bool:
+    """Tell whether the format that a name asks for can be sent; raise `UsageError` for never."""
+    verdict = makes(capabilities, wanted)
+    if verdict is False and capabilities is not None:
+        ext = extension_of_format(capabilities.formats[0])
+        only = " or ".join(word.upper() for word in capabilities.formats)
+        raise UsageError(
+            f"{capabilities.label} makes {only} only, not {wanted.upper()}",
+            hint=f"use -o {stem}.{ext} or -o {stem}, or keep the name with --any-format",
+        )
+    return verdict is True and capabilities is not None and capabilities.picks_format
 
 
 def split(resolved: Resolved) -> tuple[Request, ...]:

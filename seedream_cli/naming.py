@@ -221,6 +221,20 @@ def known(
     return expand(plan, fields=fields, ext=ext or "")
 
 
+def literal(value: str) -> str:
+    """Return a value as a piece of a template that stands for itself, in one path component."""
+    return _value(value, 0).replace(_UNSET, "").replace("{", "{{").replace("}", "}}")
+
+
+def filled(template: str, name: str) -> str:
+    """Return a template with `{name}` filled in; other fields and doubled braces stay."""
+    return re.sub(
+        r"\{\{|\}\}|\{name\}",
+        lambda found: literal(name) if found[0] == "{name}" else found[0],
+        template,
+    )
+
+
 def aside(path: str, job: str, attempt: int = 1) -> str:
     """Return the name beside a taken one: `name-JOB.ext`, later `name-JOB-2.ext`."""
     folder, name = posixpath.split(path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from seedream_cli import price
+from seedream_cli.limits import most_images
 from seedream_cli.model import Charge, Job, State
 from seedream_cli.proxies import origin
 from seedream_cli.rows import json_text
@@ -83,15 +84,6 @@ def purchases(
         # So many numbers are its own, though it may need fewer.
         first_n += most_images(request, capabilities)
     return bought
-
-
-def most_images(request: Request, capabilities: Capabilities | None) -> int:
-    """Return how many pictures one request may bring at most."""
-    asked = request.count * (request.series or 1)
-    if capabilities is None or not capabilities.layers:
-        return asked
-    is_layered = capabilities.is_layered or request.extra.get("layer_decomposition") is True
-    return capabilities.layers if is_layered else asked
 
 
 def shown(request: Request) -> dict[str, object]:

@@ -88,9 +88,9 @@ class Making:
     def _settled(
         self, profile: Profile, prompt: str, gathered: list[Gathered]
     ) -> tuple[Provider, Plan, Resolved, tuple[Request, ...]]:
-        from seedream_cli.check import resolve, split
+        from seedream_cli.check import resolve_named, split
+        from seedream_cli.limits import most_images
         from seedream_cli.providers import PROVIDERS
-        from seedream_cli.purchase import most_images
 
         asked, provider = self.asked, PROVIDERS[profile.provider]
         is_wait = asked.wait
@@ -100,15 +100,15 @@ class Making:
                 hint="leave it out, or use a provider that is polled (kie, seedreams)",
             )
         draft = self._plan(profile, many=False, many_per_job=False)
-        references = _travelling(gathered, provider)
-        wishes = options(asked, profile, prompt, references)
-        resolved = resolve(provider, wishes, providers=PROVIDERS.values())
-        wanted = (
-            None if asked.default("any_format", profile) or draft is None else _format_of(draft)
+        wishes = options(asked, profile, prompt, _travelling(gathered, provider))
+        is_any = asked.default("any_format", profile)
+        resolved = resolve_named(
+            provider,
+            wishes,
+            None if is_any or draft is None else _format_of(draft),
+            draft.template.rpartition(".")[0] if draft else "",
+            providers=PROVIDERS.values(),
         )
-        if wanted is not None and asked.format is None and _is_choice(resolved, draft, wanted):
-            named = options(asked, profile, prompt, references, wanted)
-            resolved = resolve(provider, named, providers=PROVIDERS.values())
         requests = split(resolved)
         pictures = [most_images(request, resolved.capabilities) for request in requests]
         if draft is None:
@@ -117,7 +117,7 @@ class Making:
                 raise UsageError("-o - and --no-wait exclude each other")
             if sum(pictures) != 1:
                 raise UsageError("-o - takes one picture; more may come", hint="use -o FOLDER/")
-            plan = naming.plan(None, base=str(self.world.places.state_dir / "held"))
+            plan = naming.plan(None, base=self.world.files().held_folder)
         else:
             plan = (
                 self._plan(profile, many=sum(pictures) > 1, many_per_job=max(pictures) > 1) or draft
@@ -218,10 +218,10 @@ class Making:
         )
         engine.is_waiting = is_wait
         world.settle_estates(engine)
-        _tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox)
+        work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox)
         calls = _calls(bought, gathered, provider, profile, engine)
         jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
-        jobs = engine.ledger.plan(jobs, despite=_named(world, asked.despite))
+        jobs = engine.ledger.plan(jobs, despite=work.named(world, asked.despite))
         engine.calls.update(calls)
         for job, planned in zip(jobs, bought, strict=True):
             if job.id != planned.job.id:
@@ -267,29 +267,6 @@ def _calls(
     }
 
 
-def _tell_of_waiting(world: World, engine: Engine, show: Plain, *, is_sandbox: bool) -> None:
-    """Say in one line that pictures of earlier runs wait, and how long their URLs live."""
-    from seedream_cli.recovery import waiting
-    from seedream_cli.text import human_span
-
-    jobs = [job for job in waiting(engine, world.owner) if job.sandbox == is_sandbox]
-    if not jobs:
-        return
-    lapses = [i.expires_at for job in jobs for i in job.images if i.expires_at and not i.saved_at]
-    left = ""
-    if lapses:
-        left = f" (the first URL lapses in {human_span(min(lapses) - world.clock.now())})"
-    count = f"{len(jobs)} jobs of earlier runs wait" if len(jobs) > 1 else "1 earlier job waits"
-    show.say(f"{count} to be saved{left}: seedream download")
-
-
-def _named(world: World, names: Sequence[str] | None) -> frozenset[str]:
-    """Return the ids of the jobs that `--despite` names."""
-    from seedream_cli.lookup import find
-
-    return frozenset(job.id for name in names or () for job in find(world.ledger, name).jobs)
-
-
 def _format_of(plan: Plan) -> str | None:
     extension = plan.given_extension
     return naming.format_of_extension(extension) if extension else None
@@ -298,23 +275,6 @@ def _format_of(plan: Plan) -> str | None:
 def _is_always_new(plan: Plan) -> bool:
     """Tell whether a name holds what no earlier run can have had."""
     return any(field in plan.template for field in ("{job", "{time"))
-
-
-def _is_choice(resolved: Resolved, plan: Plan | None, wanted: str) -> bool:
-    """Tell whether the format that a name asks for can be sent; raise `UsageError` for never."""
-    from seedream_cli.limits import makes
-
-    capabilities = resolved.capabilities
-    verdict = makes(capabilities, wanted)
-    if verdict is False and capabilities is not None:
-        stem = plan.template.rpartition(".")[0] if plan else "cat"
-        ext = naming.extension_of_format(capabilities.formats[0])
-        only = " or ".join(word.upper() for word in capabilities.formats)
-        raise UsageError(
-            f"{capabilities.label} makes {only} only, not {wanted.upper()}",
-            hint=f"use -o {stem}.{ext} or -o {stem}, or keep the name with --any-format",
-        )
-    return verdict is True and capabilities is not None and capabilities.picks_format
 
 
 def _show_skipped(stdout: Stdout, n: int, path: str, asked: Asked) -> None:

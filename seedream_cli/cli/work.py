@@ -70,6 +70,11 @@ class Signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda number, _: inbox.put(Signalled(number)))
 
+    @property
+    def exit(self) -> int:
+        """The exit code of the first signal; 0 while there was none."""
+        return {0: 0, signal.SIGINT: 130}.get(self.first, 143)
+
     def seconds_left(self, number: int) -> float | None:
         """Say how long the requests under way may still take; None: as long as they need."""
         self.first = self.first or number
@@ -104,7 +109,7 @@ def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> R
         if crew.under_way:
             world.owner.keep()
         if crew.is_stopping:
-            _put_down(engine, [job.id for job in jobs])
+            put_down(engine, [job.id for job in jobs])
     return Report(
         jobs=tuple(engine.ledger.job(job.id) for job in jobs),
         problems=dict(engine.problems),
@@ -119,7 +124,7 @@ def _first_step(engine: Engine, job: Job) -> Step | None:
     return None if is_poll and not engine.is_waiting else step
 
 
-def _put_down(engine: Engine, job_ids: Sequence[str]) -> None:
+def put_down(engine: Engine, job_ids: Sequence[str]) -> None:
     """Write down where a signal left the jobs of this command."""
     stopped = Problem("interrupted", "a signal stopped it")
     for job_id in job_ids:
@@ -131,6 +136,29 @@ def _put_down(engine: Engine, job_ids: Sequence[str]) -> None:
         )
         if engine.ledger.job(job_id).state in {State.RUNNING, State.READY}:
             engine.problems.setdefault(job_id, stopped)
+
+
+def tell_of_waiting(world: World, engine: Engine, show: Plain, *, is_sandbox: bool) -> None:
+    """Say in one line that pictures of earlier runs wait, and how long their URLs live."""
+    from seedream_cli.recovery import waiting
+    from seedream_cli.text import human_span
+
+    jobs = [job for job in waiting(engine, world.owner) if job.sandbox == is_sandbox]
+    if not jobs:
+        return
+    lapses = [i.expires_at for job in jobs for i in job.images if i.expires_at and not i.saved_at]
+    left = ""
+    if lapses:
+        left = f" (the first URL lapses in {human_span(min(lapses) - world.clock.now())})"
+    count = f"{len(jobs)} jobs of earlier runs wait" if len(jobs) > 1 else "1 earlier job waits"
+    show.say(f"{count} to be saved{left}: seedream download")
+
+
+def named(world: World, names: Sequence[str] | None) -> frozenset[str]:
+    """Return the ids of the jobs that `--despite` names."""
+    from seedream_cli.lookup import find
+
+    return frozenset(job.id for name in names or () for job in find(world.ledger, name).jobs)
 
 
 def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_wait: bool) -> int:
