@@ -75,6 +75,13 @@ FLOORS = (
             "desk",
             "sheet",
             "manifest",
+            "lock",
+        ),
+        *(
+            "wishes",
+            "placing",
+            "matching",
+            "assets",
         ),
     ),
     (

@@ -1,0 +1,396 @@
+"""Which pictures of a manifest are current, and what is to be done about the others. Pure.
+
+What lies on disk is asked for through `look` and `digest_of`; nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.errors import UsageError
+from seedream_cli.limits import most_images
+from seedream_cli.matching import Matching, why
+from seedream_cli.placing import Placing, same_file
+from seedream_cli.price import estimate
+from seedream_cli.wishes import count_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from seedream_cli.lock import Entry
+    from seedream_cli.manifest import Manifest, Row
+    from seedream_cli.model import Money
+    from seedream_cli.naming import Plan
+    from seedream_cli.providers.spec import Provider
+    from seedream_cli.wishes import Wish
+
+_MOST_MISTAKES: Final = 50
+
+
+class Verdict(StrEnum):
+    """What is to be done about a picture."""
+
+    CURRENT = "current"
+    MOVE = "move"
+    """Its bytes are right and its name is an older one."""
+    MAKE = "make"
+    LEAVE = "leave"
+    """Changed by hand: it is never replaced, and a person has to say that it is right."""
+    CONFLICT = "conflict"
+    """It should be made, and what lies in its place is not ours to replace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file that is there."""
+
+    sha256: str
+    """Of a Git LFS pointer that of the file it stands for; empty for what is no file."""
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One picture of a row, or all of a set, and what is to be done about it."""
+
+    row: Row
+    n: int
+    of: int | None = None
+    """How many the set has or may have; None: it is made by itself."""
+    output: str
+    """Its path, told from the manifest's folder; of what is yet to be made as far as known."""
+    verdict: Verdict
+    reason: str = ""
+    entry: Entry | None = None
+    replaces: frozenset[str] = frozenset()
+    """Digests of files of ours, which a new picture may replace."""
+    stranger: str = ""
+    """Digest of the file that is in the way; empty where none is."""
+    why: str = ""
+    """Why it is to be made, where a file is in the way."""
+    price: Money | None = None
+    """Of its making, the whole set's where it is one; None: not known, or nothing to make."""
+    provider: str | None = None
+    """None: nothing here says which."""
+    total: int = 1
+    """How many pictures its row asks for by number."""
+
+    @property
+    def count(self) -> int:
+        """How many pictures are to be made."""
+        return (self.of or 1) if self.verdict is Verdict.MAKE else 0
+
+    @property
+    def name(self) -> str:
+        """What it is called: `hero`, or `hero-2` where its row has several."""
+        is_one = self.n == 1 and self.of is None and self.total == 1
+        return self.row.name if is_one else f"{self.row.name}-{self.n}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a command brings to a manifest."""
+
+    base: str
+    """The manifest's folder, absolute."""
+    typed: Mapping[str, object]
+    """Options of the command line, long names with `_`; None or missing: not typed."""
+    sandbox: bool = False
+    is_lock_only: bool = False
+    """With `--no-files`: pictures that lie elsewhere."""
+    providers: Mapping[str, Provider]
+    provider_of: Callable[[Row, str | None], Provider | None]
+    """The provider of a row, whose lock names one or none; None: nothing here says which."""
+    maker_of: Callable[[Row], Provider | None]
+    """The provider that was chosen by name for what is to be made anew; None: none was."""
+    look: Callable[[str], Found | None]
+    """What lies at an absolute path."""
+    digest_of: Callable[[str], str]
+    """The digest of a reference image at an absolute path; raises `UsageError`."""
+
+
+class Judge:
+    """Holds the rows of a manifest against its lock and the files."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        entries: Sequence[Entry],
+        terms: Terms,
+        *,
+        rows: Sequence[Row] | None = None,
+    ) -> None:
+        """Sort the lock's entries by row; `entries` may hold twins, as merges leave them.
+
+        `rows` are those of one shard; rows that are tied by references are all in it.
+        """
+        self._manifest = manifest
+        self._rows = manifest.rows if rows is None else rows
+        self.terms = terms
+        self._placing = Placing(base=terms.base, typed=terms.typed)
+        self._matching = Matching(
+            base=terms.base,
+            typed=terms.typed,
+            providers=terms.providers,
+            provider_of=terms.provider_of,
+            digest_of=terms.digest_of,
+            placing=self._placing,
+            sandbox=terms.sandbox,
+            is_there=self._is_there,
+        )
+        self._matching.sort(entries, {row.name for row in manifest.rows})
+        self.notes: dict[str, int] = {}
+        """What a person should know, and of how many rows."""
+        self._said: dict[str, tuple[str, ...]] = {}
+        self.kept: dict[tuple[str, int], Entry] = {}
+        """The lock's entries that are still about something, one a picture."""
+        self._sets: dict[str, list[str]] = {}
+        """Where the pictures of sets that are to be made will lie."""
+        self._stuck: dict[str, list[Row]] = defaultdict(list)
+        """Rows by the path where something is in their way."""
+        self._leaving: set[str] = set()
+        """Paths whose files are moved away before anything is made."""
+        self._mistakes: list[str] = []
+
+    @property
+    def orphans(self) -> list[Entry]:
+        """Return the lock's entries of names that the manifest has no more."""
+        return self._matching.orphans
+
+    def judge(self) -> list[Picture]:
+        """Return every picture in the manifest's order; raise `UsageError` with all mistakes."""
+        found = {row.name: self._held(row) for row in made_first(self._rows)}
+        self._let_through(found)
+        pictures = [picture for row in self._rows for picture in found[row.name]]
+        self._hold_apart(pictures)
+        self.notes |= Counter(note for notes in self._said.values() for note in notes)
+        if self._mistakes:
+            more = len(self._mistakes) - _MOST_MISTAKES
+            shown = self._mistakes[:_MOST_MISTAKES] + ([f"… and {more} more"] if more > 0 else [])
+            raise UsageError("\n".join(shown), hint="nothing was sent")
+        return pictures
+
+    def wish(self, row: Row, origins: Mapping[tuple[str, int], str] | None = None) -> Wish:
+        """Return a row's request anew, with digests of pictures that were made meanwhile."""
+        self._matching.origins.update(origins or {})
+        found = self._matching.wish(row)
+        if found is None:
+            raise UsageError(f"{row.name}: nothing says which provider makes it", hint="-p NAME")
+        return found
+
+    def plan(self, row: Row, wish: Wish, n: int, entry: Entry | None) -> Plan:
+        """Return where a picture, or the pictures of a set, are to lie."""
+        return self._placing.plan(row, wish, n, entry)
+
+    # -- a row ---------------------------------------------------------------------------------
+
+    def _held(self, row: Row) -> list[Picture]:
+        try:
+            pictures = list(self._pictures(row))
+        except UsageError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            where = f"{self._manifest.file}:{row.line}: {row.name}"
+            self._mistakes.append(f"{where}: {error.message}{hint}")
+            return []
+        for picture in pictures:
+            if picture.entry is not None and not _is_to_make(picture):
+                self._matching.origins[row.name, picture.n] = picture.entry.origin
+        return pictures
+
+    def _pictures(self, row: Row) -> Iterator[Picture]:
+        total = count_of(row, self.terms.typed)
+        found = self._matching.wish(row) if self._matching.has(row) else self._matching.adopt(row)
+        if found is None:
+            yield from self._unplaced(row, total)
+            return
+        chosen = self._matching.chosen(self._matching.entries[row.name], found)
+        pictures = list(self._judged(row, found, chosen))
+        maker = self.terms.maker_of(row)
+        is_other = maker is not None and maker.name != found.provider.name
+        if maker is not None and is_other and all(map(_is_to_make, pictures)):
+            self._matching.makers[row.name] = maker
+            found = self._matching.wish(row) or found
+            pictures = list(self._judged(row, found, chosen))
+        asked = found.resolved
+        self._said[row.name] = asked.notes if any(map(_is_to_make, pictures)) else ()
+        price = estimate(asked.capabilities, asked.request)
+        for picture in pictures:
+            self._keep(picture, chosen)
+            cost = price if picture.verdict is Verdict.MAKE else None
+            yield replace(picture, price=cost, provider=found.provider.name, total=total)
+
+    def _unplaced(self, row: Row, total: int) -> Iterator[Picture]:
+        """Yield the pictures of a row of which nothing says who makes it."""
+        template = self._placing.draft(row, many=total > 1).template
+        for n in range(1, total + 1):
+            path, make = template.replace("{n}", str(n)), Verdict.MAKE
+            yield Picture(row=row, n=n, output=path, verdict=make, reason="new", total=total)
+
+    def _keep(self, picture: Picture, chosen: Mapping[int, Entry]) -> None:
+        """Keep the lock's entries of a picture, and of all that are made again with it."""
+        together = (picture.of or 1) if _is_to_make(picture) else 1
+        held = [chosen.get(n) for n in range(picture.n, picture.n + together)]
+        self.kept |= {entry.key: entry for entry in held if entry is not None}
+        if picture.entry is not None:
+            self.kept[picture.entry.key] = picture.entry
+
+    def _judged(self, row: Row, found: Wish, chosen: Mapping[int, Entry]) -> Iterator[Picture]:
+        if found.is_set:
+            yield from self._set(row, found, chosen)
+            return
+        for n in range(1, count_of(row, self.terms.typed) + 1):
+            yield self._single(row, found, n, chosen.get(n))
+
+    # -- a picture -----------------------------------------------------------------------------
+
+    def _single(self, row: Row, found: Wish, n: int, entry: Entry | None) -> Picture:
+        if entry is not None and self._matching.is_same(entry, found):
+            path = self._placing.where(row, found, n, entry)
+            picture = Picture(row=row, n=n, output=path, verdict=Verdict.CURRENT, entry=entry)
+            return self._same(picture, entry)
+        paths = self._placing.targets(row, found, n, entry)
+        reason = why(row, found, entry)
+        picture = Picture(
+            row=row, n=n, output=paths[0], verdict=Verdict.MAKE, reason=reason, entry=entry
+        )
+        return self._in_the_way(picture, paths)
+
+    def _same(self, picture: Picture, entry: Entry) -> Picture:
+        """Judge a picture whose description is the lock's."""
+        there = None if self.terms.is_lock_only else self._there(picture.output)
+        if self.terms.is_lock_only or _is_file_of(entry, there):
+            return picture
+        old = self._look(entry.output) if entry.output != picture.output else None
+        is_old_there = _is_file_of(entry, old)
+        if there is None and is_old_there:
+            return replace(picture, verdict=Verdict.MOVE, reason=f"it was {entry.output}")
+        if there is None:
+            return replace(picture, verdict=Verdict.MAKE, reason="its file is missing")
+        return self._taken(picture, entry, there, is_old_there=is_old_there)
+
+    def _taken(
+        self, picture: Picture, entry: Entry, there: Found, *, is_old_there: bool
+    ) -> Picture:
+        """Judge a picture in whose place another file lies."""
+        if is_old_there:
+            self._stuck[same_file(picture.output)].append(picture.row)
+            reason = f"its new name {picture.output} is taken; it is {entry.output}"
+            return replace(picture, verdict=Verdict.LEAVE, output=entry.output, reason=reason)
+        if any(_is_file_of(twin, there) for twin in self._twins(picture)):
+            reason = "another picture of it lies there, as a merge left it"
+            picture = replace(picture, verdict=Verdict.MAKE, reason=reason)
+            return self._in_the_way(picture, [picture.output])
+        return replace(picture, verdict=Verdict.LEAVE, reason="its file was changed by hand")
+
+    def _twins(self, picture: Picture) -> list[Entry]:
+        """Return the lock's entries of a picture, or of those that are made together with it."""
+        numbers = range(picture.n, picture.n + (picture.of or 1))
+        return [entry for entry in self._matching.entries[picture.row.name] if entry.n in numbers]
+
+    def _in_the_way(self, picture: Picture, paths: Sequence[str]) -> Picture:
+        """Judge what lies where a picture is to be made."""
+        if self.terms.is_lock_only:
+            return picture
+        entries = self._twins(picture)
+        files = [(path, there) for path in paths if (there := self._there(path)) is not None]
+        for path, file in files:
+            ours = [entry for entry in entries if _is_file_of(entry, file)]
+            if not ours:
+                self._stuck[same_file(path)].append(picture.row)
+                words = "was changed by hand" if entries else "is there and not in the lock"
+                reason = f"{picture.reason}; {path} {words}"
+                conflict = replace(picture, verdict=Verdict.CONFLICT, output=path, reason=reason)
+                return replace(conflict, stranger=file.sha256, why=picture.reason)
+            if self.terms.sandbox and not all(entry.sandbox for entry in ours):
+                reason = f"{path} is a real picture, which no rehearsal replaces"
+                return replace(picture, verdict=Verdict.CONFLICT, output=path, reason=reason)
+        return replace(picture, replaces=frozenset(file.sha256 for _, file in files))
+
+    def _set(self, row: Row, found: Wish, chosen: Mapping[int, Entry]) -> Iterator[Picture]:
+        """Judge the pictures of one request, which are made again together or not at all."""
+        whole = self._matching.whole(row, found)
+        first = chosen[min(chosen)] if chosen else None
+        reason = why(row, found, first)
+        if first is not None and self._matching.is_same(first, found):
+            reason = "its set is not whole"
+        if whole:
+            judged = [self._single(row, found, entry.n, entry) for entry in whole]
+            missing = [p for p in judged if _is_to_make(p)]
+            if not missing:
+                yield from (replace(picture, of=len(whole)) for picture in judged)
+                return
+            reason = missing[0].why or missing[0].reason
+        most = most_images(found.resolved.request, found.resolved.capabilities)
+        numbers = range(1, most + 1)
+        places = [self._placing.targets(row, found, n, chosen.get(n)) for n in numbers]
+        self._sets[row.name] = [paths[0] for paths in places]
+        picture = Picture(
+            row=row, n=1, of=most, output=places[0][0], verdict=Verdict.MAKE, reason=reason,
+            entry=first,
+        )  # fmt: skip
+        yield self._in_the_way(picture, [path for paths in places for path in paths])
+
+    def _is_there(self, entry: Entry) -> bool:
+        return not self.terms.is_lock_only and _is_file_of(entry, self._look(entry.output))
+
+    def _look(self, path: str) -> Found | None:
+        return self.terms.look(posixpath.join(self.terms.base, path))
+
+    def _there(self, path: str) -> Found | None:
+        """Return what lies at a path, and stays there."""
+        return None if same_file(path) in self._leaving else self._look(path)
+
+    # -- all of them ---------------------------------------------------------------------------
+
+    def _let_through(self, found: dict[str, list[Picture]]) -> None:
+        """Judge those again in whose way lies only what is moved away itself."""
+        moving = [picture for pictures in found.values() for picture in pictures]
+        while moving:
+            picture = moving.pop()
+            path = same_file(picture.entry.output) if picture.entry is not None else ""
+            if picture.verdict is not Verdict.MOVE or path in self._leaving:
+                continue
+            self._leaving.add(path)
+            for row in self._stuck.pop(path, []):
+                found[row.name] = self._held(row)
+                moving += found[row.name]
+
+    def _hold_apart(self, pictures: Sequence[Picture]) -> None:
+        """Object to two pictures that would have one name; file systems may ignore the case."""
+        seen: dict[str, Picture] = {}
+        for picture in pictures:
+            is_set = picture.of is not None and _is_to_make(picture)
+            for path in self._sets[picture.row.name] if is_set else [picture.output]:
+                first = seen.setdefault(same_file(path), picture)
+                if first is not picture:
+                    where = f"{self._manifest.file}:{picture.row.line}"
+                    words = f"{picture.name} and {first.name} both go to {path}"
+                    self._mistakes.append(f"{where}: {words}")
+
+
+def made_first(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with each behind those that it is made from; there is no cycle in them."""
+    by_name = {row.name: row for row in rows}
+    done: dict[str, Row] = {}
+    for row in rows:
+        path = [row]
+        while path:
+            needed = [r.row for r in path[-1].references if r.row and r.row not in done]
+            if needed:
+                path.append(by_name[needed[0]])
+            else:
+                last = path.pop()
+                done[last.name] = last
+    return list(done.values())
+
+
+def _is_to_make(picture: Picture) -> bool:
+    return picture.verdict in {Verdict.MAKE, Verdict.CONFLICT}
+
+
+def _is_file_of(entry: Entry, file: Found | None) -> bool:
+    return file is not None and file.sha256 == entry.sha256

@@ -1,0 +1,645 @@
+"""Which pictures are current: a manifest against its lock and files that are only told of."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seedream_cli import lock, manifest
+from seedream_cli.assets import Found, Judge, Picture, Terms, Verdict, made_first
+from seedream_cli.errors import UsageError
+from seedream_cli.lock import Entry
+from seedream_cli.providers import PROVIDERS
+from seedream_cli.wishes import aspect_of, keyword_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seedream_cli.manifest import Manifest, Row
+    from seedream_cli.providers.spec import Provider
+
+CURRENT, MOVE, MAKE = Verdict.CURRENT, Verdict.MOVE, Verdict.MAKE
+LEAVE, CONFLICT = Verdict.LEAVE, Verdict.CONFLICT
+
+TWO = '[images.hero]\nprompt = "a fox"\n[images.sea]\nprompt = "the sea"\n'
+
+
+def sha(text: str) -> str:
+    """Digest what a file is said to hold."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass
+class Place:
+    """A folder that is only told of, a lock, and a machine."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    """What lies where, told from the manifest's folder."""
+    lock: list[Entry] = field(default_factory=list)
+    provider: str | None = "ark"
+    """Of the account that this machine has."""
+    maker: str | None = None
+    """Typed as `-p`."""
+    typed: dict[str, object] = field(default_factory=dict)
+    sandbox: bool = False
+    is_lock_only: bool = False
+    looked: list[str] = field(default_factory=list)
+    digested: list[str] = field(default_factory=list)
+
+    def judge(self, text: str | Manifest, rows: Sequence[Row] | None = None) -> Judge:
+        """Hold a manifest against all that."""
+        terms = Terms(
+            base="/m",
+            typed=self.typed,
+            sandbox=self.sandbox,
+            is_lock_only=self.is_lock_only,
+            providers=PROVIDERS,
+            provider_of=self._provider_of,
+            maker_of=lambda _: PROVIDERS[self.maker] if self.maker else None,
+            look=self._look,
+            digest_of=self._digest_of,
+        )
+        return Judge(read(text) if isinstance(text, str) else text, self.lock, terms, rows=rows)
+
+    def see(self, text: str) -> list[Picture]:
+        """Return what is found of each picture."""
+        return self.judge(text).judge()
+
+    def verdicts(self, text: str) -> dict[str, Verdict]:
+        """Return what is found, by the pictures' names."""
+        return {picture.name: picture.verdict for picture in self.see(text)}
+
+    def make(self, text: str, mark: str = "") -> None:
+        """Make all that is to be made, move what is to be moved, and write the lock."""
+        judge = self.judge(text)
+        pictures = judge.judge()
+        kept = dict(judge.kept)
+        for picture in pictures:
+            if picture.verdict is MOVE and picture.entry is not None:
+                self.files[picture.output] = self.files.pop(picture.entry.output)
+                kept[picture.entry.key] = replace(picture.entry, output=picture.output)
+        made: dict[tuple[str, int], str] = {}
+        for row in made_first(manifest_rows(pictures)):
+            for picture in pictures:
+                if picture.row is row and picture.verdict is MAKE:
+                    for entry in self._made(judge, picture, made, mark):
+                        kept[entry.key] = entry
+                        made[entry.key] = entry.sha256
+        self.lock = lock.parse(lock.write(kept.values()), file="art.lock")
+
+    def _made(
+        self, judge: Judge, picture: Picture, made: dict[tuple[str, int], str], mark: str
+    ) -> list[Entry]:
+        wish = judge.wish(picture.row, made)
+        assert wish.fingerprint is not None
+        request, entries = wish.resolved.request, []
+        for n in range(picture.n, picture.n + (picture.of or 1)):
+            output = picture.output.replace("-1.", f"-{n}.") if picture.of else picture.output
+            self.files[output] = f"{wish.fingerprint} {n} {mark}"
+            entries.append(
+                Entry(
+                    name=picture.row.name,
+                    n=n,
+                    of=picture.of,
+                    output=output,
+                    fingerprint=wish.fingerprint,
+                    sha256=sha(self.files[output]),
+                    size=1,
+                    provider=wish.provider.name,
+                    model=request.model,
+                    keyword=keyword_of(request),
+                    aspect=aspect_of(request),
+                    date="2026-11-21",
+                    sandbox=self.sandbox,
+                )
+            )
+        return entries
+
+    def _provider_of(self, row: Row, locked: str | None) -> Provider | None:
+        name = row.profile or locked or self.provider
+        return PROVIDERS.get(name) if name else None
+
+    def _look(self, path: str) -> Found | None:
+        self.looked.append(path)
+        text = self.files.get(path.removeprefix("/m/"))
+        return None if text is None else Found(sha256=sha(text), size=len(text))
+
+    def _digest_of(self, path: str) -> str:
+        self.digested.append(path)
+        found = self._look(path)
+        if found is None:
+            raise UsageError(f"there is no file {path}")
+        return found.sha256
+
+
+def read(text: str) -> Manifest:
+    """Read a manifest."""
+    kind = manifest.Kind.TOML
+    return manifest.read(text, file="art.toml", kind=kind, load=lambda name: name)
+
+
+def manifest_rows(pictures: Sequence[Picture]) -> list[Row]:
+    """Return the rows of pictures, each once."""
+    return list({picture.row.name: picture.row for picture in pictures}.values())
+
+
+def rows(**prompts: str) -> str:
+    """Write a manifest of plain rows."""
+    return "".join(f'[images.{name}]\nprompt = "{text}"\n' for name, text in prompts.items())
+
+
+@pytest.fixture
+def place() -> Place:
+    """Begin with nothing."""
+    return Place()
+
+
+# -- one picture -----------------------------------------------------------------------------------
+
+
+def test_new_pictures_are_made_once(place: Place) -> None:
+    """What was made and lies there is current, whatever else is on the disk."""
+    assert [(p.output, p.reason) for p in place.see(TWO)] == [
+        ("hero.jpg", "new"),
+        ("sea.jpg", "new"),
+    ]
+    place.make(TWO)
+    place.files["other.jpg"] = "stranger"
+    assert place.verdicts(TWO) == {"hero": CURRENT, "sea": CURRENT}
+
+
+def test_another_prompt_makes_one_picture_anew(place: Place) -> None:
+    """Only the row that changed is made; its file is ours to replace; model and size stay."""
+    place.typed = {"model": "doubao-seedream-4-0-250828", "size": "4K"}
+    place.make(TWO)
+    place.typed = {}
+    text = TWO.replace("a fox", "a hen")
+    hero, sea = place.see(text)
+    assert (hero.verdict, hero.reason) == (MAKE, "its description changed")
+    assert hero.replaces == {sha(place.files["hero.jpg"])}
+    assert hero.price is not None
+    assert sea.verdict is CURRENT
+    request = place.judge(text).wish(hero.row).resolved.request
+    assert (request.model, request.keyword) == ("doubao-seedream-4-0-250828", "4K")
+
+
+def test_a_format_that_surprised_is_looked_for(place: Place) -> None:
+    """A PNG from a model that makes JPEG, by its documents, is ours to replace all the same."""
+    place.make(TWO)
+    place.files["hero.png"] = place.files.pop("hero.jpg")
+    place.lock = [replace(e, output=e.output.replace("hero.jpg", "hero.png")) for e in place.lock]
+    assert place.verdicts(TWO) == {"hero": CURRENT, "sea": CURRENT}
+    (hero, _) = place.see(TWO.replace("a fox", "a hen"))
+    assert (hero.output, hero.replaces) == (
+        "hero.png",
+        frozenset({sha(place.files["hero.png"])}),
+    )
+
+
+def test_a_missing_file_is_made(place: Place) -> None:
+    """The lock alone is no picture; with `--no-files` it is enough."""
+    place.make(TWO)
+    del place.files["hero.jpg"]
+    assert place.see(TWO)[0].reason == "its file is missing"
+    place.is_lock_only = True
+    place.looked.clear()
+    assert place.verdicts(TWO) == {"hero": CURRENT, "sea": CURRENT}
+    assert place.looked == []
+
+
+def test_a_file_changed_by_hand_is_left(place: Place) -> None:
+    """Nobody's work is replaced: with the same words it is left, with others in the way."""
+    place.make(TWO)
+    place.files["hero.jpg"] = "retouched"
+    (hero, _) = place.see(TWO)
+    assert (hero.verdict, hero.reason) == (LEAVE, "its file was changed by hand")
+    (hero, _) = place.see(TWO.replace("a fox", "a hen"))
+    assert hero.verdict is CONFLICT
+    assert hero.stranger == sha("retouched")
+    assert "changed by hand" in hero.reason
+    assert hero.count == 0
+
+
+def test_a_stranger_in_the_way_is_not_replaced(place: Place) -> None:
+    """A file that the lock does not know stops what would take its name."""
+    place.files["hero.jpg"] = "stranger"
+    (hero, sea) = place.see(TWO)
+    assert (hero.verdict, hero.why, sea.verdict) == (CONFLICT, "new", MAKE)
+
+
+def test_a_renamed_output_is_moved(place: Place) -> None:
+    """Another name is no other picture, also where it now says which format that is."""
+    place.make(TWO)
+    for output in ("site/hero.jpg", "site/fox", "{slug}", "{model}/{name}.{ext}"):
+        (hero, _) = place.see(TWO.replace('fox"', f'fox"\noutput = "{output}"'))
+        assert hero.verdict is MOVE, output
+    named = TWO.replace('fox"', 'fox"\noutput = "site/hero.jpg"')
+    place.make(named)
+    assert place.verdicts(named) == {"hero": CURRENT, "sea": CURRENT}
+    assert place.verdicts(TWO)["hero"] is CURRENT  # nothing says where: it stays
+
+
+@pytest.mark.parametrize(
+    ("output", "path"),
+    [
+        ("{name}-{n}", "hero-1.jpg"),
+        ("{name}-{n:03}.{ext}", "hero-001.jpg"),
+        ("{provider}/{slug}", "ark/a-fox.jpg"),
+        ("{name}-{seed}.jpg", "hero.jpg"),
+        ("{name}-{width}x{height}", "hero-2048x2048.jpg"),
+        ("../site/{name}.jpeg", "../site/hero.jpeg"),
+        ("a/../b/{name}.JPG", "b/hero.JPG"),
+    ],
+)
+def test_fields_of_an_output(place: Place, output: str, path: str) -> None:
+    """A name that is made of fields is known before and found again after."""
+    text = f'[images.hero]\nprompt = "a fox"\noutput = "{output}"\n'
+    assert [picture.output for picture in place.see(text)] == [path]
+    place.make(text)
+    assert place.verdicts(text) == {"hero": CURRENT}
+
+
+def test_a_name_that_says_the_format_that_is_there_is_a_move(place: Place) -> None:
+    """Also where the model could be asked for that format: to name a file is not to pay again."""
+    model = next(
+        name
+        for name, able in PROVIDERS["ark"].models.items()
+        if able.picks_format and not able.references[0]
+    )
+    place.typed["model"] = model
+    text = rows(hero="a fox")
+    place.make(text)
+    ext = place.lock[0].output.rpartition(".")[2]
+    named = text + f'output = "site/hero.{ext}"\n'
+    assert place.verdicts(named) == {"hero": MOVE}
+    other = {"jpg": "png", "png": "jpg"}[ext]
+    assert place.verdicts(text + f'output = "hero.{other}"\n') == {"hero": MAKE}
+    place.lock, place.files = [], {}
+    place.make(named)
+    assert place.verdicts(text + 'output = "site/hero"\n') == {"hero": CURRENT}
+
+
+def test_moves_in_a_row_are_all_moves(place: Place) -> None:
+    """A name that its picture is about to leave is free, for moves and for new pictures."""
+    a, b, c = (f'[images.{x}]\nprompt = "{x}"\noutput = "%s.jpg"\n' for x in "abc")
+    place.make(a % 1 + b % 2)
+    found = place.see(a % 2 + b % 3 + c % 1)
+    assert [(p.verdict, p.output) for p in found] == [
+        (MOVE, "2.jpg"), (MOVE, "3.jpg"), (MAKE, "1.jpg"),
+    ]  # fmt: skip
+    swapped = place.see(a % 2 + b % 1)
+    assert [(p.verdict, p.output) for p in swapped] == [(LEAVE, "1.jpg"), (LEAVE, "2.jpg")]
+
+
+def test_another_machine_makes_nothing_stale(place: Place) -> None:
+    """Whose account is here says nothing about pictures that are there."""
+    place.make(TWO)
+    place.provider, place.maker = "kie", "kie"
+    assert place.verdicts(TWO) == {"hero": CURRENT, "sea": CURRENT}
+    (hero, sea) = place.see(TWO.replace("a fox", "a hen"))
+    assert (hero.verdict, hero.provider, hero.reason) == (MAKE, "kie", "provider ark → kie")
+    assert (sea.verdict, sea.provider) == (CURRENT, "ark")
+    place.maker = None
+    assert place.see(TWO.replace("a fox", "a hen"))[0].provider == "ark"
+
+
+def test_without_an_account_new_rows_are_still_told(place: Place) -> None:
+    """A check needs no key: what nobody is said to make is to be made, all of it."""
+    place.provider = None
+    found = place.see(TWO.replace('sea"', 'sea"\ncount = 2'))
+    assert [(p.name, p.verdict, p.output) for p in found] == [
+        ("hero", MAKE, "hero.{ext}"),
+        ("sea-1", MAKE, "sea-1.{ext}"),
+        ("sea-2", MAKE, "sea-2.{ext}"),
+    ]
+    with pytest.raises(UsageError, match="which provider"):
+        place.judge(TWO).wish(found[0].row)
+
+
+def test_all_mistakes_are_named_with_their_lines(place: Place) -> None:
+    """A person mends a manifest once, not row by row."""
+    text = TWO.replace('fox"', 'fox"\nsize = "9K"').replace('sea"', 'sea"\naspect = "9:99999"')
+    with pytest.raises(UsageError) as caught:
+        place.see(text)
+    assert "art.toml:1: hero:" in caught.value.message
+    assert "art.toml:4: sea:" in caught.value.message
+
+
+@pytest.mark.parametrize("names", [("Hero", "hero"), ("caf\u00e9", "cafe\u0301")])
+def test_two_rows_for_one_file_are_held_apart(place: Place, names: tuple[str, str]) -> None:
+    """Some file systems do not tell case apart, or how an accent is written."""
+    text = "".join(f'[images."{name}"]\nprompt = "x"\n' for name in names)
+    with pytest.raises(UsageError, match=r"art\.toml:3: .* both go to "):
+        place.see(text)
+
+
+def test_a_set_is_held_apart_from_other_rows(place: Place) -> None:
+    """Also the names of pictures that come with the first one."""
+    text = '[images.hero]\nprompt = "x"\nseries = 3\n[images.hero-2]\nprompt = "y"\n'
+    with pytest.raises(UsageError, match=r"both go to hero-2\.jpg"):
+        place.see(text)
+
+
+def test_notes_are_counted_by_rows(place: Place) -> None:
+    """What many rows have in common is said once, and only of what is made."""
+    place.typed["set"] = {"mystery": 1}
+    judge = place.judge(TWO)
+    judge.judge()
+    assert list(judge.notes.values()) == [2]
+    place.make(TWO)
+    judge = place.judge(TWO)
+    judge.judge()
+    assert judge.notes == {}
+
+
+# -- several pictures ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_typed", [False, True])
+def test_a_row_grows_and_shrinks(place: Place, is_typed: bool) -> None:  # noqa: FBT001
+    """What was hero becomes hero-1, hero-2 is bought; back again, hero-2 leaves the lock."""
+    one = rows(hero="a fox")
+    two = one if is_typed else one.replace('fox"', 'fox"\ncount = 2')
+    place.make(one)
+    place.typed = {"count": 2} if is_typed else {}
+    found = place.see(two)
+    assert [(p.name, p.verdict, p.output) for p in found] == [
+        ("hero-1", MOVE, "hero-1.jpg"), ("hero-2", MAKE, "hero-2.jpg"),
+    ]  # fmt: skip
+    place.make(two)
+    assert place.verdicts(two) == {"hero-1": CURRENT, "hero-2": CURRENT}
+    place.typed = {}
+    judge = place.judge(one)
+    assert [(p.name, p.verdict, p.output) for p in judge.judge()] == [("hero", MOVE, "hero.jpg")]
+    assert list(judge.kept) == [("hero", 1)]
+
+
+def test_of_several_pictures_each_is_judged(place: Place) -> None:
+    """One that is missing is made, the others stay."""
+    text = '[images.hero]\nprompt = "x"\ncount = 3\n'
+    place.make(text)
+    del place.files["hero-2.jpg"]
+    assert place.verdicts(text) == {"hero-1": CURRENT, "hero-2": MAKE, "hero-3": CURRENT}
+
+
+SET = '[images.hero]\nprompt = "x"\nseries = 4\n'
+
+
+def test_a_set_is_one_picture_to_make(place: Place) -> None:
+    """Its pictures come with one request, and then each is there by itself."""
+    (picture,) = place.see(SET)
+    assert (picture.count, picture.of, picture.output) == (4, 4, "hero-1.jpg")
+    place.make(SET)
+    found = place.see(SET)
+    assert [(p.n, p.of, p.verdict) for p in found] == [(n, 4, CURRENT) for n in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (1, 3), (2,)])
+def test_a_set_with_fewer_pictures_is_whole(place: Place, numbers: tuple[int, ...]) -> None:
+    """The model decides how many: what was paid for is not bought again for being fewer."""
+    place.make(SET)
+    place.lock = [replace(e, of=len(numbers)) for e in place.lock if e.n in numbers]
+    found = place.see(SET)
+    assert [(p.n, p.verdict) for p in found] == [(n, CURRENT) for n in numbers]
+
+
+def test_a_set_is_made_again_together(place: Place) -> None:
+    """Of related pictures none is made alone; all of ours may be replaced."""
+    place.make(SET)
+    del place.files["hero-3.jpg"]
+    (picture,) = place.see(SET)
+    assert (picture.verdict, picture.of, picture.reason) == (MAKE, 4, "its file is missing")
+    assert len(picture.replaces) == 3
+    place.files["hero-2.jpg"] = "retouched"
+    (picture,) = place.see(SET)
+    assert (picture.verdict, picture.output) == (CONFLICT, "hero-2.jpg")
+    place.lock = place.lock[:3]
+    assert place.see(SET)[0].why == "its set is not whole"
+
+
+# -- references ------------------------------------------------------------------------------------
+
+CHAIN = """[images.c]
+prompt = "c"
+references = ["images.b"]
+[images.b]
+prompt = "b"
+references = ["images.a"]
+[images.a]
+prompt = "a"
+"""
+
+
+def test_what_is_made_from_a_new_picture_is_new(place: Place) -> None:
+    """Of a chain whose first changes all are made; whose last changes, only the last."""
+    place.make(CHAIN)
+    assert set(place.verdicts(CHAIN).values()) == {CURRENT}
+    found = {p.name: p for p in place.see(CHAIN.replace('"a"', '"A"'))}
+    assert {name: p.verdict for name, p in found.items()} == {"a": MAKE, "b": MAKE, "c": MAKE}
+    assert found["b"].reason == "images.a is made anew"
+    found = {p.name: p for p in place.see(CHAIN.replace('"c"\n', '"C"\n'))}
+    assert {name: p.verdict for name, p in found.items()} == {"a": CURRENT, "b": CURRENT, "c": MAKE}
+
+
+def test_a_reference_that_was_retouched_makes_nothing_stale(place: Place) -> None:
+    """What is left as it is stays the picture that the others were made from."""
+    place.make(CHAIN)
+    place.files["a.jpg"] = "retouched"
+    assert place.verdicts(CHAIN) == {"a": LEAVE, "b": CURRENT, "c": CURRENT}
+    place.lock = [
+        replace(e, made=e.sha256, sha256=sha("retouched")) if e.name == "a" else e
+        for e in place.lock
+    ]
+    assert place.verdicts(CHAIN) == {"a": CURRENT, "b": CURRENT, "c": CURRENT}
+
+
+def test_a_chain_of_ten_thousand(place: Place) -> None:
+    """However long, and in whatever order it is written, it is walked without a fall."""
+    names = [f"r{k}" for k in range(10_000)]
+    text = [rows(r0="x")]
+    text += [
+        f'[images.{name}]\nprompt = "x"\nreferences = ["images.{before}"]\n'
+        for before, name in pairwise(names)
+    ]
+    read_ = read("".join(reversed(text)))
+    assert [row.name for row in made_first(read_.rows)] == names
+    place.is_lock_only = True
+    assert {p.verdict for p in place.judge(read_).judge()} == {MAKE}
+
+
+def test_a_file_that_many_share_is_read_once(place: Place) -> None:
+    """A style board of a thousand rows costs one look; other bytes make them all stale."""
+    text = '[defaults]\nreferences = ["style.png"]\n' + TWO
+    place.files["style.png"] = "v1"
+    place.make(text)
+    place.digested.clear()
+    assert set(place.verdicts(text).values()) == {CURRENT}
+    assert place.digested == ["/m/style.png"]
+    place.files["style.png"] = "v2"
+    assert set(place.verdicts(text).values()) == {MAKE}
+
+
+# -- other names -----------------------------------------------------------------------------------
+
+
+def test_a_renamed_row_keeps_its_picture(place: Place) -> None:
+    """What the lock has under another name with the same words is taken over, and named anew."""
+    place.make(TWO)
+    judge = place.judge(TWO.replace("hero", "fox"))
+    found = judge.judge()
+    assert [(p.name, p.verdict, p.output) for p in found] == [
+        ("fox", MOVE, "fox.jpg"), ("sea", CURRENT, "sea.jpg"),
+    ]  # fmt: skip
+    assert judge.orphans == []
+    assert sorted(judge.kept) == [("fox", 1), ("sea", 1)]
+
+
+def test_a_renamed_row_leaves_room_for_another(place: Place) -> None:
+    """A new row may have the old name, and its file the old file's name."""
+    place.make(TWO)
+    renamed = TWO.replace("hero", "fox")
+    place.make(renamed)
+    text = renamed + rows(hero="a hen")
+    assert place.verdicts(text) == {"fox": CURRENT, "sea": CURRENT, "hero": MAKE}
+    place.make(text)
+    assert set(place.verdicts(text).values()) == {CURRENT}
+
+
+def test_each_orphan_is_taken_over_once(place: Place) -> None:
+    """Of two new rows with the words of one old picture, one is made."""
+    place.make(rows(hero="a fox"))
+    found = place.see(rows(one="a fox", two="a fox"))
+    assert [p.verdict for p in found] == [MOVE, MAKE]
+    place.make(rows(hero="a fox", other="a fox"))
+    found = place.see(rows(one="a fox", two="a fox", three="a fox"))
+    assert [p.verdict for p in found] == [MOVE, MOVE, MAKE]
+    assert [p.entry and p.entry.output for p in found] == ["hero.jpg", "other.jpg", None]
+
+
+def test_what_the_manifest_has_no_more_is_told(place: Place) -> None:
+    """Its line is not kept; nothing happens to its file."""
+    place.make(TWO)
+    judge = place.judge(rows(hero="a fox"))
+    judge.judge()
+    assert [entry.name for entry in judge.orphans] == ["sea"]
+    assert list(judge.kept) == [("hero", 1)]
+
+
+def test_a_shard_judges_its_rows_only(place: Place) -> None:
+    """The lock's other rows are no orphans of it."""
+    place.make(TWO)
+    whole = read(TWO)
+    judge = place.judge(whole, whole.rows[:1])
+    assert [p.name for p in judge.judge()] == ["hero"]
+    assert (judge.orphans, list(judge.kept)) == ([], [("hero", 1)])
+
+
+# -- rehearsals ------------------------------------------------------------------------------------
+
+
+def test_a_placeholder_is_stale_for_a_real_run(place: Place) -> None:
+    """It is replaced when somebody pays; another rehearsal leaves it alone."""
+    place.sandbox = True
+    place.make(TWO)
+    assert set(place.verdicts(TWO).values()) == {CURRENT}
+    place.sandbox = False
+    (hero, _) = place.see(TWO)
+    assert (hero.verdict, hero.reason) == (MAKE, "its picture is a rehearsal's placeholder")
+    assert hero.replaces == {sha(place.files["hero.jpg"])}
+
+
+def test_a_rehearsal_replaces_no_real_picture(place: Place) -> None:
+    """Where a real picture is stale, a rehearsal stops before it; it is no stranger either."""
+    place.make(TWO)
+    place.sandbox = True
+    assert set(place.verdicts(TWO).values()) == {CURRENT}
+    (hero, _) = place.see(TWO.replace("a fox", "a hen"))
+    assert (hero.verdict, hero.stranger) == (CONFLICT, "")
+    assert "no rehearsal replaces" in hero.reason
+
+
+def test_of_a_placeholder_and_a_picture_the_picture_counts(place: Place) -> None:
+    """A merge that brings both lines does not have it bought again."""
+    place.make(TWO)
+    real = list(place.lock)
+    for both in ([real[0]] * 2, [real[0]]):
+        place.lock = [*both, replace(real[0], sandbox=True, sha256="0" * 64), real[1]]
+        assert set(place.verdicts(TWO).values()) == {CURRENT}
+
+
+# -- merges ----------------------------------------------------------------------------------------
+
+
+def merged(ours: Sequence[Entry], theirs: Sequence[Entry]) -> list[Entry]:
+    """Merge two locks as `merge=union` does: the lines of both, sorted, none twice."""
+    lines = {*lock.write(ours).splitlines(), *lock.write(theirs).splitlines()}
+    return lock.parse("\n".join(sorted(lines)), file="art.lock")
+
+
+words = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["x", "y"]), min_size=1)
+
+
+@given(words, words, words)
+@settings(max_examples=60, deadline=None)
+def test_a_union_merge_knows_what_either_side_knew(
+    ours: dict[str, str], theirs: dict[str, str], now: dict[str, str]
+) -> None:
+    """A picture is current by the merged lock where it is by one of the two."""
+    sides = []
+    for prompts in (ours, theirs):
+        side = Place(is_lock_only=True)
+        side.make(rows(**prompts))
+        sides.append(side.lock)
+    text = rows(**now)
+    mine, other, both = (
+        {p.name for p in Place(lock=each, is_lock_only=True).see(text) if p.verdict is CURRENT}
+        for each in (*sides, merged(*sides))
+    )
+    # What a side never heard of may be taken for a renamed row there: that is another test.
+    assert (mine & ours.keys()) | (other & theirs.keys()) == both & (ours.keys() | theirs.keys())
+    assert both >= {name for name in now if now[name] in {ours.get(name), theirs.get(name)}}
+
+
+def test_twins_whose_file_is_the_other_sides(place: Place) -> None:
+    """The words fit one line and the file another: it is ours, so it is made, not left."""
+    place.make(rows(hero="a hen"))
+    theirs = list(place.lock)
+    old = place.files["hero.jpg"]
+    place.lock, place.files = [], {}
+    place.make(rows(hero="a fox"))
+    place.lock = merged(place.lock, theirs)
+    assert place.verdicts(rows(hero="a fox")) == {"hero": CURRENT}
+    place.files["hero.jpg"] = old
+    (hero,) = place.see(rows(hero="a fox"))
+    assert (hero.verdict, hero.replaces) == (MAKE, frozenset({sha(old)}))
+    assert place.verdicts(rows(hero="a hen")) == {"hero": CURRENT}
+
+
+def test_of_stale_twins_that_of_the_file_counts(place: Place) -> None:
+    """Both lines are stale; the file that lies there is ours to replace."""
+    place.make(rows(hero="a fox"), mark="ours")
+    ours = list(place.lock)
+    place.files["hero.jpg"] += "theirs"
+    theirs = [replace(ours[0], sha256=sha(place.files["hero.jpg"]))]
+    for both in (ours + theirs, theirs + ours):
+        place.lock = both
+        assert place.verdicts(rows(hero="a fox")) == {"hero": CURRENT}
+        (hero,) = place.see(rows(hero="a hen"))
+        assert hero.replaces == {theirs[0].sha256}
+
+
+def test_twins_of_sets_are_not_mixed(place: Place) -> None:
+    """Two sides made the same set, with as many pictures as their model liked."""
+    place.make(SET)
+    four = list(place.lock)
+    two = [replace(e, of=2, sha256=f"{e.n}" * 64) for e in four[:2]]
+    place.is_lock_only = True
+    for sign in (1, -1):
+        place.lock = sorted([*four, *two], key=lambda e: (e.key, sign * (e.of or 0)))
+        assert [(p.of, p.entry) for p in place.see(SET)] == [(4, entry) for entry in four]

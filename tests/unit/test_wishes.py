@@ -1,0 +1,329 @@
+"""What a row asks for, complete, and its fingerprint: what it rests on and what it does not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from seedream_cli import manifest, wishes
+from seedream_cli.errors import UsageError
+from seedream_cli.lock import Entry
+from seedream_cli.model import Call, Purpose
+from seedream_cli.providers import PROVIDERS
+from seedream_cli.wishes import Source, Wish, aspect_of, count_of, keyword_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from seedream_cli.manifest import Row
+
+LOCKED = Entry(
+    name="hero",
+    n=1,
+    output="hero.jpg",
+    fingerprint="1:old",
+    sha256="a" * 64,
+    size=1,
+    provider="ark",
+    model="doubao-seedream-4-0-250828",
+    keyword="4K",
+    aspect="16:9",
+    date="2026-11-21",
+)
+
+
+_STEPPED = replace(
+    PROVIDERS["ark"].dialect,
+    submit=lambda request: Call(
+        purpose=Purpose.SUBMIT, method="POST", path="/", body={"steps": request.steps}
+    ),
+)
+
+
+def row(defaults: Mapping[str, object] | None = None, /, **fields: object) -> Row:
+    """Build a row as a manifest would."""
+    said = {"prompt": "a fox", **fields}
+    text = "[images.hero]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in said.items())
+    if defaults:
+        text += "[defaults]\n" + "".join(f"{k} = {_toml(v)}\n" for k, v in defaults.items())
+    kind = manifest.Kind.TOML
+    return manifest.read(text, file="art.toml", kind=kind, load=lambda name: name).rows[0]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + "}"
+    return json.dumps(value)
+
+
+def wish(
+    asked: Row,
+    provider: str = "ark",
+    typed: Mapping[str, object] | None = None,
+    sources: Sequence[Source] = (),
+    entry: Entry | None = None,
+    named: str | None = None,
+) -> Wish:
+    """Return a row's request."""
+    spec, all_ = PROVIDERS[provider], PROVIDERS.values()
+    return wishes.wish(
+        asked, spec, typed or {}, sources, entry, named=(named, "hero"), providers=all_
+    )
+
+
+def print_of(asked: Row, provider: str = "ark", **more: object) -> str:
+    """Return a row's fingerprint."""
+    found = wish(asked, provider, **more).fingerprint  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def sources(*digests: str) -> list[Source]:
+    """Build local references with these bytes."""
+    return [Source(text=f"{digest}.png", digest=digest) for digest in digests]
+
+
+def test_the_fingerprint_of_a_picture_is_frozen() -> None:
+    """An upgrade that changes this makes everybody's pictures stale, and they pay for them again.
+
+    Never write the new value here: compute the old one beside the new one, and take either.
+    """
+    asked = row(
+        prompt="a lighthouse at dawn",
+        model="seedream/5-lite-text-to-image",
+        size="2K",
+        aspect="16:9",
+        set={"nsfw_checker": False},
+    )
+    assert print_of(asked, "kie") == (
+        "1:de6bf6a1aef43e3c855214cf46f512ac62043ac3aabfbcea2b63f5881ca97e95"
+    )
+    assert print_of(row(seed=7, guidance=2.5), "ark", typed={"model": "doubao-x"}) == (
+        "1:6771d9b8461b1f675d52837a2b64c0b4aac4284938ca1c11d7028298e4a37783"
+    )
+
+
+def test_the_fingerprint_of_a_set_with_references_is_frozen() -> None:
+    """The same promise for what the first example does not say."""
+    asked = row(series=3, watermark=True, size="2560x1440", model="doubao-seedream-4-0-250828")
+    found = print_of(asked, sources=[*sources("a" * 64), Source(text="https://example.com/b.png")])
+    assert found == ("1:993e6ab437a52ee7ddc6d4e266ab2f3fddc4c1dfa423c3d95fa1b754350f09c6")
+
+
+SAME = [
+    ("kie", {"set": {"a": 1, "b": {"c": 2, "d": 3}}}, {"set": {"b": {"d": 3, "c": 2}, "a": 1}}),
+    ("ark", {"size": "2k"}, {"size": "2K"}),
+    ("ark", {"size": "2K", "aspect": "1:1"}, {}),
+    ("ark", {"watermark": False}, {}),
+    ("ark", {"count": 3}, {}),
+    ("ark", {"output": "site/fox.jpg"}, {}),
+    ("ark", {"sidecar": True}, {}),
+    ("ark", {"profile": "work"}, {}),
+    ("kie", {"callback_url": "https://example.com/"}, {}),
+    ("ark", {"model": "own-model", "guidance": 7}, {"model": "own-model", "guidance": 7.0}),
+    ("kie", {"quality": "basic"}, {"size": "2K"}),
+    ("ark", {"prompt_suffix": ", flat"}, {"prompt": "a fox, flat"}),
+]
+
+
+@pytest.mark.parametrize(("provider", "left", "right"), SAME)
+def test_what_a_fingerprint_does_not_rest_on(
+    provider: str, left: dict[str, object], right: dict[str, object]
+) -> None:
+    """The same picture in other words, or at another place, is not made again."""
+    assert print_of(row(**left), provider) == print_of(row(**right), provider)
+
+
+def test_who_says_it_does_not_matter() -> None:
+    """Defaults, the row and the command line are one when they say the same."""
+    said = {"size": "4K", "aspect": "16:9", "set": {"x": 1}}
+    prints = {
+        print_of(row(**said)),
+        print_of(row(said)),
+        print_of(row(), typed=said),
+        print_of(row(size="4K"), typed={**said, "size": "2K"}),
+    }
+    assert len(prints) == 1
+
+
+DIFFERENT = [
+    ("ark", {}, {"prompt": "a hen"}),
+    ("ark", {}, {"model": "doubao-seedream-4-0-250828"}),
+    ("ark", {}, {"size": "4K"}),
+    ("ark", {}, {"size": "2048x2304"}),
+    ("ark", {}, {"aspect": "16:9"}),
+    ("ark", {}, {"watermark": True}),
+    ("ark", {}, {"set": {"x": 1}}),
+    ("ark", {"set": {"x": 1}}, {"set": {"x": 2}}),
+    ("ark", {}, {"series": 3}),
+    ("ark", {"series": 4}, {"series": 3}),
+    ("ark", {"model": "own"}, {"model": "own", "seed": 0}),
+    ("ark", {"model": "own", "seed": 1}, {"model": "own", "seed": 0}),
+    ("ark", {"model": "own", "guidance": 1}, {"model": "own", "guidance": 1.5}),
+    ("kie", {"quality": "basic"}, {"quality": "high"}),
+    ("kie", {"model": "own"}, {"model": "own", "quality": "high"}),
+    ("kie", {"model": "own", "quality": "low"}, {"model": "own", "quality": "high"}),
+]
+
+
+@pytest.mark.parametrize(("provider", "left", "right"), DIFFERENT)
+def test_what_a_fingerprint_rests_on(
+    provider: str, left: dict[str, object], right: dict[str, object]
+) -> None:
+    """Whatever changes the picture makes it stale."""
+    assert print_of(row(**left), provider) != print_of(row(**right), provider)
+
+
+def test_a_format_counts_by_whatever_asks_for_it() -> None:
+    """A format is a wish like any other, also one that a file's name says."""
+    name, model = next(
+        (provider.name, model)
+        for provider in PROVIDERS.values()
+        for model, capabilities in provider.models.items()
+        if model and capabilities.picks_format and not capabilities.references[0]
+    )
+    png = print_of(row(model=model, format="png"), name)
+    assert png != print_of(row(model=model, format="jpeg"), name)
+    assert png == print_of(row(model=model), name, named="png")
+
+
+def test_steps_count() -> None:
+    """Also an option that no model here has today: one of tomorrow may."""
+    able = replace(PROVIDERS["ark"].models["doubao-seedream-4-5-251128"], steps=(1, 50))
+    spec = replace(PROVIDERS["ark"], models={"m": able}, default_model="m", dialect=_STEPPED)
+    few, many = (wishes.wish(row(steps=n), spec, {}, (), None).fingerprint for n in (10, 20))
+    assert few != many
+
+
+def test_the_provider_counts() -> None:
+    """The same model from elsewhere is another picture."""
+    assert print_of(row(model="own"), "ark") != print_of(row(model="own"), "byteplus")
+
+
+def test_references_count_by_their_bytes_and_order() -> None:
+    """Where a reference lies does not matter, what it shows does, and which one comes first."""
+    one = print_of(row(), sources=sources("a", "b"))
+    elsewhere = [Source(text="/other/x.png", digest="a"), Source(text="y.png", digest="b")]
+    assert one == print_of(row(), sources=elsewhere)
+    assert one != print_of(row(), sources=sources("b", "a"))
+    assert one != print_of(row(), sources=sources("a"))
+    assert one != print_of(row(), sources=sources("a", "c"))
+    url = [Source(text="https://example.com/1.png")]
+    assert print_of(row(), sources=url) != print_of(
+        row(), sources=[replace(url[0], text="https://example.com/2.png")]
+    )
+
+
+def test_a_reference_that_is_yet_to_be_made_leaves_it_open() -> None:
+    """Until the bytes are there nobody knows what it is made from; all else is checked already."""
+    found = wish(row(), sources=[Source(text="images.sea", digest=None), *sources("a")])
+    assert found.fingerprint is None
+    with pytest.raises(UsageError, match="aspect"):
+        wish(row(aspect="nonsense 1"), sources=[Source(text="images.sea", digest=None)])
+
+
+def test_files_are_refused_where_only_urls_go() -> None:
+    """That is said before anything is sent; a picture of the same manifest may have a URL yet."""
+    with pytest.raises(UsageError, match=r"by URL only, and style\.png is a file"):
+        wish(row(), "seedreams", sources=[Source(text="style.png", digest="a")])
+    wish(row(), "seedreams", sources=[Source(text="images.sea", digest="a")])
+    wish(row(), "seedreams", sources=[Source(text="https://example.com/a.png")])
+
+
+# -- filled up from the lock -----------------------------------------------------------------------
+
+
+def test_what_was_left_unset_stays_as_the_lock_has_it() -> None:
+    """A new default of ours, or another prompt, changes neither model nor size nor shape."""
+    request = wish(row(prompt="another"), entry=LOCKED).resolved.request
+    assert request.model == LOCKED.model
+    assert (keyword_of(request), aspect_of(request)) == ("4K", "16:9")
+
+
+def test_what_is_said_wins_over_the_lock() -> None:
+    """The manifest and the command line decide; only the rest is filled up."""
+    request = wish(row(size="2K"), entry=LOCKED, typed={"aspect": "1:1"}).resolved.request
+    assert (keyword_of(request), aspect_of(request)) == ("2K", "1:1")
+    assert request.model == LOCKED.model
+
+
+def test_pixels_of_the_lock_give_way_to_an_aspect() -> None:
+    """Pixels have a shape of their own, so they do not stay beside another one."""
+    locked = replace(LOCKED, keyword="2560x1440", aspect=None)
+    assert keyword_of(wish(row(), entry=locked).resolved.request) == "2560x1440"
+    request = wish(row(aspect="1:1"), entry=locked).resolved.request
+    assert aspect_of(request) == "1:1"
+    assert keyword_of(request) == "2K"
+
+
+def test_another_providers_words_do_not_stay() -> None:
+    """A model of kie is none of ark's."""
+    request = wish(row(), "kie", entry=LOCKED).resolved.request
+    assert request.model == PROVIDERS["kie"].default_model
+
+
+def test_what_the_model_takes_no_more_does_not_stay() -> None:
+    """A size in the lock that the row's new model lacks gives way in silence."""
+    found = wish(row(model="doubao-seedream-4-5-251128"), entry=replace(LOCKED, keyword="1K"))
+    assert keyword_of(found.resolved.request) == "2K"
+
+
+def test_filled_up_it_is_the_same_request() -> None:
+    """What the lock keeps of a request is enough to find it again."""
+    for provider, fields in (
+        ("ark", {"size": "4K", "aspect": "16:9"}),
+        ("ark", {"size": "2560x1440"}),
+        ("kie", {"quality": "high"}),
+        ("uniall", {"size": "2912x1456"}),
+    ):
+        first = wish(row(**fields), provider)
+        request = first.resolved.request
+        entry = replace(
+            LOCKED,
+            provider=provider,
+            model=request.model,
+            keyword=keyword_of(request),
+            aspect=aspect_of(request),
+        )
+        assert wish(row(), provider, entry=entry).fingerprint == first.fingerprint, provider
+
+
+# -- rows and the command line ---------------------------------------------------------------------
+
+
+def test_a_rows_shape_is_not_bent_by_the_command_line() -> None:
+    """Size, quality and aspect speak of one thing: what the row says of it stands."""
+    assert wish(row(quality="high"), "kie", typed={"size": "2K"}).resolved.request.keyword == "4K"
+    assert wish(row(size="2K"), "kie", typed={"quality": "high"}).resolved.request.keyword == "2K"
+    pixels = wish(row(size="2560x1440"), typed={"aspect": "1:1"}).resolved.request
+    assert str(pixels.size) == "2560x1440"
+
+
+def test_a_set_of_fields_is_merged() -> None:
+    """`--set` adds to the row's own fields and never changes one."""
+    found = wish(row(set={"a": 1}), typed={"set": {"a": 2, "b": 3}})
+    assert found.resolved.request.extra == {"a": 1, "b": 3}
+
+
+def test_the_count_is_no_part_of_the_request() -> None:
+    """A row's pictures are judged and bought one by one."""
+    assert wish(row(count=3)).resolved.request.count == 1
+    assert count_of(row(count=3), {"count": 5}) == 3
+    assert count_of(row(), {"count": 5}) == 5
+    assert count_of(row(), {}) == 1
+
+
+def test_a_series_is_one_request() -> None:
+    """Its pictures belong together."""
+    assert wish(row(series=3)).is_set
+    assert not wish(row(count=3)).is_set
+
+
+def test_a_name_asks_for_its_format() -> None:
+    """A PNG of a model that makes JPEG only is refused, unless any format will do."""
+    with pytest.raises(UsageError, match="JPEG only"):
+        wish(row(), named="png")
+    assert wish(row(any_format=True), named="png").resolved.request.format is None
