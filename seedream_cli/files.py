@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.errors import ImageBroken, StorageError, UsageError
-from seedream_cli.formats import BLOCK
 from seedream_cli.naming import aside, extension_of_format
 from seedream_cli.part import (
     Disk,
@@ -25,10 +24,11 @@ from seedream_cli.part import (
     parts_in,
     refusal,
 )
+from seedream_cli.shelf import is_one_of
 from seedream_cli.spill import Spill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from seedream_cli.formats import Facts
 
@@ -103,9 +103,10 @@ class Files:
         """Where pictures go whose own folder does not take them."""
         return str(self._state_dir / "rescue")
 
-    def held_path(self, job: str, index: int) -> str:
-        """Return where the bytes for `-o -` stay until stdout took them all."""
-        return str(self._state_dir / "held" / f"{job}-{index}")
+    @property
+    def held_folder(self) -> str:
+        """Where the bytes for `-o -` stay until stdout took them all."""
+        return str(self._state_dir / "held")
 
     # -- before anything is sent ---------------------------------------------------------------
 
@@ -205,12 +206,14 @@ class Files:
         job: str,
         index: int,
         overwrite: bool = False,
+        replaces: Collection[str] = (),
         is_resumed: bool = False,
         expected_length: int | None = None,
     ) -> Saved:
         """Write a stream that cannot be read twice, verify it, and give it its final name.
 
-        `folder` is where it will most likely lie. Where a disk or folder refuses, at any moment,
+        `folder` is where it will most likely lie; `replaces` are the digests of files that may be
+        replaced. Where a disk or folder refuses, at any moment,
         what came so far moves to the rescue folder and the stream goes on there. Raises
         `ImageBroken`, or `StorageError` where the rescue folder refuses too; no temporary file
         stays behind.
@@ -231,27 +234,13 @@ class Files:
                         path,
                         job=job,
                         index=index,
-                        overwrite=overwrite,
+                        overwrite=overwrite or is_one_of(path, replaces),
                         is_resumed=is_resumed,
                     )
             except StorageError as error:
                 self._rescue(part, job, index, error)
                 facts = part.finish(expected_length)
             return self._place_in_rescue(part, facts, job, index)
-
-    def pour(self, job: str, index: int, write: Callable[[bytes], object]) -> None:
-        """Hand the held bytes to `write`, then let them go; where `write` raises, they stay."""
-        path = Path(self.held_path(job, index))
-        try:
-            file = path.open("rb")
-        except OSError as error:
-            raise StorageError(
-                f"{path} cannot be read: {error.strerror}.", hint=f"seedream download {job}"
-            ) from error
-        with file:
-            while block := file.read(BLOCK):
-                write(block)
-        forget(path)
 
     # -- everything else that is written -------------------------------------------------------
 
@@ -292,7 +281,7 @@ class Files:
         `is_dead` is asked about each owner but this process, whose lock the caller must hold to say
         yes. Returns the paths that were removed.
         """
-        own = (self.rescue_folder, str(Path(self.held_path("", 0)).parent))
+        own = (self.rescue_folder, self.held_folder)
         found = [part for folder in {*folders, *own} for part in parts_in(Path(folder))]
         owners = {owner for _, owner in found} - {self._owner}
         dead = {owner for owner in owners if is_dead(owner)}

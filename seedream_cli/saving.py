@@ -102,6 +102,7 @@ class Saver:
             job=job.id,
             index=image.index,
             overwrite=bool(job.output.get("overwrite")),
+            replaces=_replaces(job),
             is_resumed=job.owner != self.files.owner,
             expected_length=length,
         )
@@ -201,6 +202,12 @@ def sidecar_of(path: str) -> str:
     """Return where a picture's sidecar goes: never onto the picture itself."""
     sidecar = naming.sidecar_path(path)
     return f"{path}.json" if sidecar == path else sidecar
+
+
+def _replaces(job: Job) -> frozenset[str]:
+    """Return the digests of files that a job of a batch may replace: those of its lock."""
+    digests = job.output.get("replaces")
+    return frozenset(map(str, digests)) if isinstance(digests, list) else frozenset()
 
 
 def _images_in(dialect: Dialect, reply: Reply) -> tuple[RemoteImage, ...]:

@@ -581,7 +581,7 @@ def test_dead_parts_of_dead_owners_are_swept(files: Files, out: Path) -> None:
 
 def test_our_own_folders_are_swept_too(files: Files, out: Path) -> None:
     """A process may die while it rescues or holds a picture."""
-    for folder in (Path(files.rescue_folder), Path(files.held_path(JOB, 1)).parent):
+    for folder in (Path(files.rescue_folder), Path(files.held_folder)):
         folder.mkdir(parents=True)
         (folder / f".seedream-{JOB}-1.dead0000.part").touch()
     assert len(files.sweep([], is_dead=lambda owner: owner == "dead0000")) == 2
@@ -644,24 +644,7 @@ def test_a_copy_that_differs_from_what_came_is_refused(files: Files, out: Path) 
     assert names(out) == []
 
 
-# -- held bytes, sidecars and the like
-
-
-def test_held_bytes_stay_until_all_are_taken(files: Files) -> None:
-    """A reader that goes away in the middle does not cost the picture."""
-    save(files, Path(files.held_path(JOB, 1)))
-
-    def broken(_: bytes) -> None:
-        raise BrokenPipeError
-
-    with pytest.raises(BrokenPipeError):
-        files.pour(JOB, 1, broken)
-    taken = bytearray()
-    files.pour(JOB, 1, taken.extend)
-    assert taken == PICTURE
-    assert not Path(files.held_path(JOB, 1)).exists()
-    with pytest.raises(StorageError, match=JOB):
-        files.pour(JOB, 1, taken.extend)
+# -- sidecars and the like
 
 
 def test_a_small_file_is_replaced_whole_and_lastingly(

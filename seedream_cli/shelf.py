@@ -1,0 +1,106 @@
+"""Files that a manifest stands for: looked at, digested, moved to another name."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.assets import Found
+from seedream_cli.errors import StorageError, UsageError
+from seedream_cli.part import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from io import BufferedReader
+
+_POINTER: Final = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
+    rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n"
+)
+"""Source: git-lfs, docs/spec.md, "The Pointer"; a pointer is smaller than 1024 bytes."""
+_MOST_POINTER: Final = 1024
+
+
+def look(path: str) -> Found | None:
+    """Return what lies at `path`; None where nothing does. Raises `StorageError`.
+
+    A Git LFS pointer counts as the file that it stands for.
+    """
+    try:
+        # What is no file is not opened: a pipe would never answer.
+        if not S_ISREG(Path(path).stat().st_mode):
+            return Found(sha256="", size=0)
+        with Path(path).open("rb") as file:
+            return _facts(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read: {error}") from error
+
+
+def _facts(file: BufferedReader) -> Found:
+    from hashlib import file_digest
+
+    pointer = _POINTER.fullmatch(file.read(_MOST_POINTER))
+    if pointer is not None:
+        return Found(sha256=pointer[1].decode(), size=int(pointer[2]))
+    file.seek(0)
+    digest = file_digest(file, "sha256").hexdigest()
+    return Found(sha256=digest, size=file.tell())
+
+
+def digest_of(path: str) -> str:
+    """Return the digest of a reference image; raise `UsageError` where there is none."""
+    found = look(path)
+    if found is None:
+        raise UsageError(f"there is no file {path}")
+    if not found.sha256:
+        raise UsageError(f"{path} is no file; a reference is one picture")
+    return found.sha256
+
+
+def is_one_of(path: str, digests: Collection[str]) -> bool:
+    """Tell whether the file at `path` has one of these digests."""
+    found = look(path) if digests else None
+    return found is not None and found.sha256 in digests
+
+
+def move(old: str, new: str) -> None:
+    """Give a file another name, never over another file; raise `StorageError`.
+
+    A kill on the way leaves both names, never none.
+    """
+    try:
+        Path(new).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(old, new)
+        except FileExistsError:
+            raise
+        except OSError:  # no links here, or another file system
+            _copy(old, new)
+        Path(old).unlink()
+        for folder in {Path(old).parent, Path(new).parent}:
+            _flush(folder)
+    except OSError as error:
+        raise refusal(Path(new), error) from error
+
+
+def _copy(old: str, new: str) -> None:
+    with Path(old).open("rb") as source, Path(new).open("xb") as target:
+        while block := source.read(1 << 20):
+            target.write(block)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _flush(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError:
+        return  # some file systems cannot; then names are the kernel's to keep
+    finally:
+        os.close(fd)
