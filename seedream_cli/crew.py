@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from seedream_cli.engine import Step
 
 
+TICK_SECONDS = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class _Finished:
     step: Step
@@ -72,22 +75,31 @@ class Crew:
         """Steps that a thread is doing now, by job."""
         self.is_stopping = False
         self._give_up_at: float | None = None
+        self._longest: float | None = None
 
-    def run(self, steps: Iterable[Step]) -> None:
-        """Do these steps and all that follow from them; raise what a worker could not explain."""
+    def run(
+        self,
+        steps: Iterable[Step],
+        more: Callable[[], Step | None] = lambda: None,
+        tick: Callable[[], None] | None = None,
+    ) -> None:
+        """Do these steps and all that follow from them; raise what a worker could not explain.
+
+        `more` is asked, in this thread, for further steps whenever one may have become possible;
+        `tick` is called about once a second.
+        """
         for step in steps:
             heapq.heappush(self._due, step)
         bug: BaseException | None = None
-        while self.under_way or (self._due and not self.is_stopping):
+        self._longest = TICK_SECONDS if tick is not None else None
+        while self._fed(more) or self.under_way or (self._due and not self.is_stopping):
             self._start_due()
             message = self._wait()
+            if tick is not None:
+                tick()
             match message:
-                case _Finished(step=step, following=following):
-                    self.under_way.pop(step.job_id, None)
-                    if message.bug is not None:
-                        bug, self.is_stopping = message.bug, True
-                    if following is not None:
-                        heapq.heappush(self._due, following)
+                case _Finished():
+                    bug = self._took(message) or bug
                 case Signalled(number=number):
                     self._stop(number)
                 case None:
@@ -95,6 +107,23 @@ class Crew:
                         break
         if bug is not None:
             raise bug
+
+    def _took(self, done: _Finished) -> BaseException | None:
+        """Put what follows a step in the queue; return the bug that ended it, if one did."""
+        self.under_way.pop(done.step.job_id, None)
+        if done.bug is not None:
+            self.is_stopping = True
+        if done.following is not None:
+            heapq.heappush(self._due, done.following)
+        return done.bug
+
+    def _fed(self, more: Callable[[], Step | None]) -> bool:
+        """Take on what there is more to do; tell whether there was any."""
+        is_fed = False
+        while not self.is_stopping and (step := more()) is not None:
+            heapq.heappush(self._due, step)
+            is_fed = True
+        return is_fed
 
     @property
     def waiting(self) -> list[Step]:
@@ -135,7 +164,9 @@ class Crew:
         until = [self._give_up_at] if self._give_up_at is not None else []
         if self._due and not self.is_stopping and len(self.under_way) < max(self._workers, 1):
             until.append(self._due[0].due)
-        seconds = max(0.0, min(until) - self._clock.monotonic()) if until else None
+        seconds = max(0.0, min(until) - self._clock.monotonic()) if until else self._longest
+        if seconds is not None and self._longest is not None:
+            seconds = min(seconds, self._longest)
         if self._workers == 0 and not self.under_way:
             self._clock.sleep(seconds or 0.0)
             seconds = 0.0

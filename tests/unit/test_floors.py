@@ -125,39 +125,41 @@ FLOORS = (
         ),
         *(
             "lockfile",
+            "orders",
+            "batch",
             "sandbox",
+        ),
+        *(
             "sandbox.wire",
             "sandbox.canvas",
-        ),
-        *(
             "sandbox.png",
             "sandbox.jpeg",
+        ),
+        *(
             "sandbox.scenes",
             "sandbox.tickets",
-        ),
-        *(
             "sandbox.forms",
             "sandbox.frames",
+        ),
+        *(
             "sandbox.images",
             "sandbox.ark_checks",
-        ),
-        *(
             "sandbox.ark",
             "sandbox.kie_checks",
+        ),
+        *(
             "sandbox.kie_older",
             "sandbox.kie_uploads",
-        ),
-        *(
             "sandbox.kie",
             "sandbox.seedreams",
-            "sandbox.uniall",
-            "sandbox.faults",
         ),
         *(
+            "sandbox.uniall",
+            "sandbox.faults",
             "sandbox.answers",
             "sandbox.tally",
-            "sandbox.server",
         ),
+        *("sandbox.server",),
     ),
     (
         *(
