@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seedream_cli.model import Image, Job
+    from seedream_cli.model import Charge, Image, Job, Money, Problem, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,4 +65,28 @@ class Exchange:
     """Bodies, for `-vv`."""
 
 
-Event = JobChanged | Waiting | BytesReceived | ImageSaved | Note | Exchange
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowEnded:
+    """A row's picture of a batch is done with in this run."""
+
+    row: str
+    """Its name: `hero`, `hero-night-2`."""
+    line: int
+    """Of the manifest, from 1; 0: not known."""
+    state: State
+    """Where it was left; `planned`: it was never sent."""
+    path: str | None
+    """As it is printed."""
+    prompt: str
+    money: Money | None
+    """What it cost, or may have."""
+    is_estimate: bool
+    seconds: float | None
+    """From submit to disk."""
+    problem: Problem | None
+    job: str | None
+    charge: Charge | None = None
+    """None: not said; then `state` and `money` have to tell."""
+
+
+Event = JobChanged | Waiting | BytesReceived | ImageSaved | Note | Exchange | RowEnded

@@ -14,6 +14,7 @@ from seedream_cli.events import (
     ImageSaved,
     JobChanged,
     Note,
+    RowEnded,
     Waiting,
 )
 from seedream_cli.model import State
@@ -22,9 +23,11 @@ from seedream_cli.text import clean, human_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.live import Live as RichLive
     from rich.progress import Progress, TaskID
 
     from seedream_cli.events import Event
+    from seedream_cli.model import Job
 
 _MINUTE = 60.0
 _SAID = {
@@ -33,6 +36,10 @@ _SAID = {
     State.READY: "ready",
     State.SAVED: "saved",
 }
+ENDED = frozenset(
+    {State.SAVED, State.REFUSED, State.FAILED, State.UNKNOWN, State.EXPIRED, State.CLOSED}
+)
+"""States in which a job's line goes."""
 
 
 class Observer(Protocol):
@@ -68,9 +75,9 @@ class Plain:
 
     def __call__(self, event: Event) -> None:
         """Write what is worth a line."""
-        text = _line(event, self._verbose)
+        text = line_of(event, self._verbose)
         if text and not (isinstance(event, JobChanged) and self._is_stale(event.job.id, text)):
-            self.say(text, is_error=_is_warning(event))
+            self.say(text, is_error=is_warning(event))
 
     def _is_stale(self, job_id: str, text: str) -> bool:
         """Tell whether a job has said the same within the last minute."""
@@ -101,7 +108,47 @@ class Plain:
         """Nothing to clean up."""
 
 
-class Live(Plain):
+class Screen(Plain):
+    """Holds the terminal's last lines while it is shown; what is said stands above them."""
+
+    def __init__(self, *, verbose: int = 0) -> None:
+        """Prepare the display; nothing is shown yet."""
+        super().__init__(verbose=verbose)
+        self._screen: RichLive | None = None
+
+    def _open(self) -> RichLive:
+        """Return what moves, not yet started."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Take the terminal's last lines."""
+        self._screen = self._open()
+        with suppress(OSError, ValueError):
+            self._screen.start(refresh=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the lines back."""
+        if self._screen is not None:
+            # The terminal may have gone; what was bought is still to be written down.
+            with suppress(OSError, ValueError):
+                self._screen.stop()
+            self._screen = None
+
+    def say(self, text: str, *, is_error: bool = False) -> None:
+        """Write a line above the moving ones."""
+        screen = self._screen
+        if screen is None:
+            super().say(text, is_error=is_error)
+            return
+        from rich.text import Text
+
+        line = clean(f"seedream: {text}" if is_error else text)
+        with suppress(OSError, ValueError):
+            screen.console.print(Text(line), soft_wrap=True)
+
+
+class Live(Screen):
     """A moving line for each job under way, gone when it ends (Rich, on a terminal)."""
 
     def __init__(self, *, verbose: int = 0) -> None:
@@ -110,8 +157,8 @@ class Live(Plain):
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> Self:
-        """Take the terminal's last lines."""
+    def _open(self) -> RichLive:
+        """Return a table with a line a job."""
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.table import Column
@@ -126,46 +173,28 @@ class Live(Plain):
         self._progress = Progress(
             spinner, what, TimeElapsedColumn(), console=console, transient=True, expand=True
         )
-        with suppress(OSError, ValueError):
-            self._progress.start()
-        return self
+        return self._progress.live
 
     def __exit__(self, *_: object) -> None:
         """Give the lines back."""
-        if self._progress is not None:
-            # The terminal may have gone; what was bought is still to be written down.
-            with suppress(OSError, ValueError):
-                self._progress.stop()
-            self._progress = None
+        super().__exit__()
+        self._progress = None
 
     def __call__(self, event: Event) -> None:
         """Move the job's line; whatever else is said stands above it."""
         match event:
             case JobChanged(job=job, word=word):
-                self._show(job.id, word or _SAID.get(job.state, job.state.value))
-                if job.state in _ENDED:
+                self._show(job.id, words_of(job, word))
+                if job.state in ENDED:
                     self._drop(job.id)
             case BytesReceived(job_id=job_id, received=received, total=total):
-                of = f" of {human_bytes(total)}" if total else ""
-                self._show(job_id, f"saving {human_bytes(received)}{of}")
+                self._show(job_id, words_of_bytes(received, total))
             case Waiting(job_id=job_id, seconds=seconds, reason=reason):
-                wait = f" ({seconds:.0f} s)" if seconds >= 1 else ""
-                self._show(job_id, f"waiting{wait}: {reason}")
+                self._show(job_id, words_of_wait(seconds, reason))
             case _:
-                text = _line(event, self._verbose)
+                text = line_of(event, self._verbose)
                 if text:
-                    self.say(text, is_error=_is_warning(event))
-
-    def say(self, text: str, *, is_error: bool = False) -> None:
-        """Write a line above the moving ones."""
-        if self._progress is None:
-            super().say(text, is_error=is_error)
-            return
-        from rich.text import Text
-
-        line = clean(f"seedream: {text}" if is_error else text)
-        with suppress(OSError, ValueError):
-            self._progress.console.print(Text(line), soft_wrap=True)
+                    self.say(text, is_error=is_warning(event))
 
     def _show(self, job_id: str, words: str) -> None:
         if self._progress is None:
@@ -183,27 +212,43 @@ class Live(Plain):
             self._progress.update(self._tasks[job_id], visible=False)
 
 
-_ENDED = frozenset(
-    {State.SAVED, State.REFUSED, State.FAILED, State.UNKNOWN, State.EXPIRED, State.CLOSED}
-)
-
-
 def observer(environ: Mapping[str, str], *, quiet: bool, verbose: int) -> Plain:
     """Choose how to show progress on this stderr."""
-    is_terminal = sys.stderr.isatty() and environ.get("TERM", "") not in {"", "dumb"}
-    if quiet or not is_terminal:
+    if not is_live(environ, quiet=quiet):
         return Plain(quiet=quiet, verbose=verbose, is_ci=bool(environ.get("CI")))
     return Live(verbose=verbose)
 
 
-def _is_warning(event: Event) -> bool:
+def is_live(environ: Mapping[str, str], *, quiet: bool) -> bool:
+    """Tell whether lines may move on this stderr."""
+    return not quiet and sys.stderr.isatty() and environ.get("TERM", "") not in {"", "dumb"}
+
+
+def words_of(job: Job, word: str) -> str:
+    """Say where a job stands, in its provider's word where there is one."""
+    return word or _SAID.get(job.state, job.state.value)
+
+
+def words_of_bytes(received: int, total: int | None) -> str:
+    """Say how much of a picture has come."""
+    return f"saving {human_bytes(received)}" + (f" of {human_bytes(total)}" if total else "")
+
+
+def words_of_wait(seconds: float, reason: str) -> str:
+    """Say how long a step is put off, and why."""
+    return f"waiting ({seconds:.0f} s): {reason}" if seconds >= 1 else f"waiting: {reason}"
+
+
+def is_warning(event: Event) -> bool:
+    """Tell whether an event is to be heard with `--quiet` too."""
     return isinstance(event, Note) and event.is_warning
 
 
-def _line(event: Event, verbose: int) -> str:
+def line_of(event: Event, verbose: int) -> str:
+    """Return the plain line of an event; empty where it is worth none."""
     match event:
         case JobChanged(job=job, word=word):
-            return f"{job.id} {word or _SAID.get(job.state, job.state.value)}"
+            return f"{job.id} {words_of(job, word)}"
         case Waiting(job_id=job_id, seconds=seconds, reason=reason):
             return f"{job_id} waits {seconds:.0f} s: {reason}" if seconds else ""
         case Note(message=message):
@@ -214,5 +259,5 @@ def _line(event: Event, verbose: int) -> str:
                 f"{event.method} {event.host} {event.path} {status} {event.seconds * 1000:.0f} ms"
             )
             return f"{line}\n{event.detail}" if event.detail and verbose > 1 else line
-        case ImageSaved() | BytesReceived() | Exchange():
+        case ImageSaved() | BytesReceived() | Exchange() | RowEnded():
             return ""
