@@ -39,7 +39,7 @@ EXAMPLES = {
     "providers": (
         "seedream providers",
         "seedream providers show kie",
-        "seedream providers sandbox --port 8787",
+        "seedream providers add work --provider kie --key-env KIE_API_KEY",
     ),
     "list": ("seedream providers list", "seedream providers list --json", "seedream providers"),
     "show": (
@@ -51,6 +51,21 @@ EXAMPLES = {
         "seedream providers check",
         "seedream providers check work",
         "seedream providers check --json",
+    ),
+    "add": (
+        "seedream providers add kie",
+        "seedream providers add work --provider ark --key-command 'pass show ark' --default",
+        "seedream providers add ci --provider kie --key-file /run/secrets/kie",
+    ),
+    "use": (
+        "seedream providers use work",
+        "seedream providers use kie",
+        "seedream providers use work --json",
+    ),
+    "remove": (
+        "seedream providers remove work",
+        "seedream providers remove work --yes",
+        "seedream providers remove work --json",
     ),
     "sandbox": (
         "seedream providers sandbox",

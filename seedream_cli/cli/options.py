@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 MORE = "More"
+BATCHES = "Batches"
 SETTLE = "Settle an unknown job"
 
 Prompt = Annotated[
@@ -198,6 +199,107 @@ Despite = Annotated[
     ),
 ]
 
+Batch = Annotated[
+    str | None,
+    typer.Option(
+        "--batch",
+        metavar="FILE",
+        help="Make the pictures that a file describes: TOML, JSON Lines, a prompt a line; '-' ="
+        " JSON Lines on stdin. Only what is new or changed is made.",
+        rich_help_panel=BATCHES,
+    ),
+]
+Plan = Annotated[
+    bool,
+    typer.Option(
+        "--plan",
+        help="Say what would be made, why, and the price; make nothing.",
+        rich_help_panel=BATCHES,
+    ),
+]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="Exit 1 where a picture is not as described; needs no key and no network.",
+        rich_help_panel=BATCHES,
+    ),
+]
+NoFiles = Annotated[
+    bool,
+    typer.Option(
+        "--no-files",
+        help="Compare the file with its lock only; the pictures lie elsewhere.",
+        rich_help_panel=BATCHES,
+    ),
+]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="NAME",
+        help="Record a picture as it lies there, changed by hand or made elsewhere; 'icon-*' too.",
+        rich_help_panel=BATCHES,
+    ),
+]
+JobsAtOnce = Annotated[
+    int | None,
+    typer.Option(
+        "-j",
+        "--jobs",
+        metavar="N",
+        min=1,
+        max=1000,
+        help="At most N jobs under way; default by provider.",
+        rich_help_panel=BATCHES,
+    ),
+]
+FailFast = Annotated[
+    bool,
+    typer.Option(
+        "--fail-fast",
+        help="Begin nothing more after the first failure.",
+        rich_help_panel=BATCHES,
+    ),
+]
+MaxImages = Annotated[
+    int | None,
+    typer.Option(
+        "--max-images",
+        metavar="N",
+        min=0,
+        help="Buy at most N pictures in this run.",
+        rich_help_panel=BATCHES,
+    ),
+]
+MaxCost = Annotated[
+    str | None,
+    typer.Option(
+        "--max-cost",
+        metavar="AMOUNT[CUR]",
+        help="Spend at most that in this run: 5, 5USD.",
+        rich_help_panel=BATCHES,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="K/N",
+        help="Make the K-th of N parts, for several machines.",
+        rich_help_panel=BATCHES,
+    ),
+]
+BatchYes = Annotated[
+    bool,
+    typer.Option(
+        "-y",
+        "--yes",
+        help="Do not ask before more than 10 pictures.",
+        rich_help_panel=BATCHES,
+    ),
+]
+
 Jobs = Annotated[
     list[str] | None,
     typer.Argument(metavar="[JOB]...", help="01k3f9zq, 01k3f9zq.2, last, last.3, last-1."),
@@ -257,3 +359,54 @@ WriteOff = Annotated[
         "--write-off", help="Leave it, charged or not; stop asking.", rich_help_panel=SETTLE
     ),
 ]
+
+KEY = "The key (one of these)"
+NewName = Annotated[
+    str, typer.Argument(metavar="NAME", help="Its name, for -p; a provider's name will do.")
+]
+ProviderName = Annotated[
+    str | None,
+    typer.Option("--provider", metavar="PROVIDER", help="Default: NAME, where that is a provider."),
+]
+KeyEnv = Annotated[
+    str | None,
+    typer.Option(
+        "--key-env", metavar="VAR", help="The variable that holds it.", rich_help_panel=KEY
+    ),
+]
+KeyCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--key-command",
+        metavar="COMMAND",
+        help="The command that prints it: 'pass show kie'; no shell reads it.",
+        rich_help_panel=KEY,
+    ),
+]
+KeyFile = Annotated[
+    str | None,
+    typer.Option("--key-file", metavar="FILE", help="The file that holds it.", rich_help_panel=KEY),
+]
+KeyStdin = Annotated[
+    bool,
+    typer.Option(
+        "--key-stdin",
+        help="Read it from stdin; it is kept in the config file.",
+        rich_help_panel=KEY,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="Of a gateway; http only for loopback."),
+]
+ProfileOutput = Annotated[
+    str | None,
+    typer.Option(
+        "-o", "--output", metavar="TEMPLATE", help="Where its pictures go: a folder/, a template."
+    ),
+]
+AsDefault = Annotated[bool, typer.Option("--default", help="Use it where -p is not given.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace the profile of that name.")]
+AnyName = Annotated[str, typer.Argument(metavar="NAME", help="A profile or a provider.")]
+OldName = Annotated[str, typer.Argument(metavar="NAME", help="A profile.")]
+Yes = Annotated[bool, typer.Option("-y", "--yes", help="Although its jobs are not finished.")]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seedream_cli.cli import accounts, showing
 from seedream_cli.cli import help as helping
 from seedream_cli.cli import options as o
-from seedream_cli.cli import showing
 from seedream_cli.cli.progress import Plain
 from seedream_cli.cli.stdout import Stdout
 from seedream_cli.cli.world import World
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 providers = typer.Typer(
     name="providers",
     cls=helping.Group,
-    help="List providers and models, check keys, serve the sandbox.",
+    help="List providers and models, keep accounts, check keys, serve the sandbox.",
     rich_markup_mode=None,
     add_completion=False,
 )
@@ -35,7 +35,7 @@ Name = Annotated[
 
 @providers.callback(invoke_without_command=True)
 def root(context: typer.Context, json: o.Json = False) -> int:
-    """List providers and models, check keys, serve the sandbox."""
+    """List providers and models, keep accounts, check keys, serve the sandbox."""
     if context.invoked_subcommand is None:
         return list_all(json=json)
     return 0
@@ -117,6 +117,10 @@ def _heard(provider: Provider, reply: Reply) -> Outcome | None:
         return provider.dialect.decode(reply)
     except UnreadableReply:
         return None
+
+
+for _command in (accounts.add, accounts.use, accounts.remove):
+    providers.command(cls=helping.Command)(_command)
 
 
 @providers.command("sandbox", cls=helping.Command)

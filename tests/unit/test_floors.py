@@ -189,10 +189,11 @@ FLOORS = (
         *(
             "cli.status",
             "cli.download",
+            "cli.accounts",
             "cli.providers",
-            "cli.app",
         ),
         *(
+            "cli.app",
             "cli.completion",
             "__main__",
         ),
