@@ -30,6 +30,28 @@ DEFAULTABLE = (
     "watermark",
     "callback_url",
 )
+BATCH_ONLY = (
+    "batch",
+    "plan",
+    "check",
+    "no_files",
+    "accept",
+    "jobs",
+    "fail_fast",
+    "max_images",
+    "max_cost",
+    "shard",
+    "yes",
+)
+"""What only `generate --batch` takes."""
+_NOT_IN_BATCHES = {
+    "prompt": "a batch has its prompts in FILE",
+    "prompt_file": "a batch has its prompts in FILE",
+    "overwrite": "what the lock knows is replaced by itself, what was changed by hand is not",
+    "skip_existing": "the lock knows what is there; --accept NAME records what it does not know",
+    "dry_run": "--plan says what would be made",
+    "no_validate": "the rows of a batch are always checked",
+}
 _A_PICTURE = re.compile(r"(?:@|job:)(?:last(?:-[0-9]+)?|[0-9a-z]{8})(?:\.[0-9]+)?(?![0-9a-z])")
 MAX_PROMPT_FILE = 1 << 20
 """Bytes."""
@@ -71,11 +93,46 @@ class Asked:
     dry_run: bool = False
     sidecar: bool | None = None
     despite: list[str] | None = None
+    batch: str | None = None
+    plan: bool = False
+    check: bool = False
+    no_files: bool = False
+    accept: list[str] | None = None
+    jobs: int | None = None
+    fail_fast: bool = False
+    max_images: int | None = None
+    max_cost: str | None = None
+    shard: str | None = None
+    yes: bool = False
 
     def default(self, name: str, profile: Profile) -> object:
         """Return an option as typed, else as the profile sets it, else None."""
         typed = getattr(self, name)
         return typed if typed is not None else profile.defaults.get(name)
+
+
+def hold_batch(asked: Asked) -> None:
+    """Raise `UsageError` for options that only a batch takes, or that none takes."""
+    if asked.batch is None:
+        for name in BATCH_ONLY:
+            if _is_typed(asked, name):
+                flag = name.replace("_", "-")
+                raise UsageError(f"--{flag} is for batches", hint="add --batch FILE")
+        return
+    for name, reason in _NOT_IN_BATCHES.items():
+        if _is_typed(asked, name):
+            flag = "PROMPT" if name == "prompt" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} and --batch exclude each other: {reason}")
+    if asked.output == "-":
+        raise UsageError("-o - takes one picture; a batch writes files")
+    modes = [f"--{name}" for name in ("plan", "check", "accept") if getattr(asked, name)]
+    if len(modes) > 1:
+        raise UsageError(f"{' and '.join(modes)} exclude each other")
+
+
+def _is_typed(asked: Asked, name: str) -> bool:
+    value = getattr(asked, name)
+    return value is not None and value is not False
 
 
 def read_prompt(asked: Asked) -> str:
@@ -117,18 +174,14 @@ def options(
     profile: Profile,
     prompt: str,
     references: tuple[Reference, ...] = (),
-    file_format: str | None = None,
 ) -> Options:
-    """Merge what was typed with the profile's defaults; `file_format` is asked for by a name."""
+    """Merge what was typed with the profile's defaults."""
     typed = {name: getattr(asked, name) for name in DEFAULTABLE}
     defaults = {
         name: value
         for name, value in profile.defaults.items()
         if name in typed and typed[name] is None and not _is_overruled(name, typed)
     }
-    if file_format is not None and asked.format is None:
-        defaults.pop("format", None)
-        typed["format"] = file_format
     merged: dict[str, object] = {**typed, **defaults}
     count = asked.count if asked.count is not None else profile.defaults.get("count", 1)
     table = profile.defaults.get("set")

@@ -6,7 +6,7 @@ import inspect
 from contextlib import ExitStack
 
 from seedream_cli.cli import options as o
-from seedream_cli.cli.asked import Asked
+from seedream_cli.cli.asked import BATCH_ONLY, Asked, hold_batch
 from seedream_cli.cli.making import Making
 from seedream_cli.cli.world import World
 
@@ -42,11 +42,28 @@ def generate(
     dry_run: o.DryRun = False,
     sidecar: o.Sidecar = None,
     despite: o.Despite = None,
+    batch: o.Batch = None,
+    plan: o.Plan = False,
+    check: o.Check = False,
+    no_files: o.NoFiles = False,
+    accept: o.Accept = None,
+    jobs: o.JobsAtOnce = None,
+    fail_fast: o.FailFast = False,
+    max_images: o.MaxImages = None,
+    max_cost: o.MaxCost = None,
+    shard: o.Shard = None,
+    yes: o.BatchYes = False,
 ) -> int:
-    """Turn a prompt into image files."""
+    """Turn a prompt into image files, or a file of prompts into a batch of them."""
     asked = Asked(**locals())
+    hold_batch(asked)
     with ExitStack() as exits:
-        return Making(World.of_process(exits), asked).make()
+        world = World.of_process(exits)
+        if asked.batch is None:
+            return Making(world, asked).make()
+        from seedream_cli.cli.batching import Batching
+
+        return Batching(world, asked).run()
 
 
 def edit(**typed: object) -> int:
@@ -62,7 +79,7 @@ def _dress_as_generate() -> None:
     image = inspect.Parameter(
         "image", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=o.Images
     )
-    parameters = list(own.parameters.values())
+    parameters = [each for each in own.parameters.values() if each.name not in BATCH_ONLY]
     signature = own.replace(parameters=[*parameters[:2], image, *parameters[2:]])
     edit.__signature__ = signature  # type: ignore[attr-defined]  # what Typer reads
     edit.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}

@@ -68,7 +68,7 @@ def job_json(job: Job, problem: Problem | None = None) -> dict[str, object]:
         "images": [image_json(image) for image in job.images],
         "price": {**price.as_json(job.price), "estimated": True} if job.price else None,
         "cost": _money(job.cost or job.price) if job.charge is not Charge.NONE else None,
-        "error": _problem_json(problem, problem.hint or _hint(job, problem)) if problem else None,
+        "error": problem_json(problem, problem.hint or _hint(job, problem)) if problem else None,
     }
 
 
@@ -179,11 +179,12 @@ def image_json(image: Image) -> dict[str, object]:
         "sha256": image.sha256,
         "url_expires_at": _time(image.expires_at),
         "saved_at": _time(image.saved_at),
-        "error": _problem_json(image.problem, image.problem.hint) if image.problem else None,
+        "error": problem_json(image.problem, image.problem.hint) if image.problem else None,
     }
 
 
-def _problem_json(problem: Problem, hint: str) -> dict[str, object]:
+def problem_json(problem: Problem, hint: str) -> dict[str, object]:
+    """Return the object of an error."""
     return {
         "code": problem.code,
         "message": clean(problem.message),

@@ -106,6 +106,23 @@ class Cli:
         assert "Traceback" not in ran.err, ran.err
         return ran
 
+    def on_terminal(self, *arguments: str, answer: str) -> Ran:
+        """Run a command whose stdin and stderr are a terminal, and answer what it asks first."""
+        self.work.mkdir(exist_ok=True, parents=True)
+        ours, theirs = os.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "seedream_cli", *arguments],
+            cwd=self.work,
+            env=self.environment({"TERM": "xterm"}),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        told = _converse(ours, answer.encode() + b"\n")
+        out, _ = process.communicate(timeout=SECONDS)
+        return Ran(process.returncode, out, told.decode("utf-8", "replace"))
+
     def configure(self, server: Server, key: str = "sk-test", **extra: str) -> None:
         """Write a profile a provider that speaks to the server, each named as its provider."""
         text = ""
@@ -191,6 +208,20 @@ def start_server(tmp_path: Path, shared_server: Server) -> Iterator[StartServer]
             return server
 
         yield start
+
+
+def _converse(terminal: int, answer: bytes) -> bytes:
+    """Read a terminal to its end and answer its first question; close it."""
+    told, is_answered = b"", False
+    with os.fdopen(terminal, "r+b", buffering=0) as file:
+        while True:
+            try:
+                told += file.read(65536) or b""
+            except OSError:  # nobody is on the other side any more
+                return told
+            if b"[y/N]" in told and not is_answered:
+                file.write(answer)
+                is_answered = True
 
 
 def _started(home: Path, *arguments: str) -> Server:

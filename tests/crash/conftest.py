@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
@@ -118,6 +119,20 @@ class Server:
             found: list[dict[str, object]] = json.load(answer)["charges"]
             return found
 
+    def fetched(self) -> list[str]:
+        """Return the addresses of the pictures that were asked for."""
+        with urllib.request.urlopen(f"{self.origin}/_sandbox/log") as answer:  # noqa: S310 - loopback
+            log = json.load(answer)
+        seen = [entry for entry in log if entry["method"] == "GET" and "/images/" in entry["path"]]
+        return [f"{self.origin}{each['path']}?{urlencode(each['query'])}" for each in seen]
+
+    def change_weather(self, *faults: str) -> None:
+        """Let these faults strike, and no others."""
+        body = json.dumps({"faults": faults}).encode()
+        url = f"{self.origin}/_sandbox/faults"
+        with urllib.request.urlopen(url, data=body):  # noqa: S310 - loopback
+            pass
+
 
 @dataclass
 class Findings:
@@ -212,6 +227,12 @@ class Scene:
         out, err = process.communicate(timeout=PATIENCE * 3)
         assert b"Traceback" not in err, err.decode()
         return process.returncode, out.decode(), err.decode("utf-8", "replace")
+
+    def move_elsewhere(self, home: Path) -> None:
+        """Go on in another, empty home and working folder; ledger, server and accounts stay."""
+        self.home, self.work = home, home / "work"
+        self.work.mkdir(parents=True)
+        self.configure(self.server.origin)
 
     def wait_until(self, is_true: Callable[[], bool]) -> None:
         """Wait for something to be true; fail when it never is."""

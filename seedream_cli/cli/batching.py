@@ -1,0 +1,265 @@
+"""`generate --batch`: the manifest read, held against its lock, and planned, checked or made."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedream_cli import manifest as manifests
+from seedream_cli.assets import Judge, Terms, Verdict
+from seedream_cli.cli import plans
+from seedream_cli.cli.asked import DEFAULTABLE, Asked, current_folder, settings
+from seedream_cli.cli.bars import batch_observer
+from seedream_cli.cli.stdout import Stdout
+from seedream_cli.errors import AccountError, SeedreamError, StorageError, UsageError
+from seedream_cli.lockfile import LockFile, Turn
+from seedream_cli.shelf import digest_of, look
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedream_cli.assets import Picture
+    from seedream_cli.cli.bars import LiveBatch, PlainBatch
+    from seedream_cli.cli.world import World
+    from seedream_cli.lock import Entry
+    from seedream_cli.manifest import Manifest, Row
+    from seedream_cli.model import Profile
+    from seedream_cli.providers.spec import Provider
+
+MAX_MANIFEST = 64 << 20
+"""Bytes."""
+MOST_ROWS = 100_000
+
+
+@dataclass(slots=True)
+class Batching:
+    """One `generate --batch` on its way."""
+
+    world: World
+    asked: Asked
+    profiles: dict[tuple[str | None, str], Profile] = field(default_factory=dict)
+    shard: tuple[int, int] | None = None
+    sandbox: bool = False
+
+    def run(self) -> int:
+        """Do what was asked with the manifest."""
+        from seedream_cli.profiles import sandbox_variable
+
+        asked = self.asked
+        self.shard = _shard(asked.shard)
+        self.sandbox = asked.sandbox or bool(sandbox_variable(self.world.environ))
+        show = batch_observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
+        manifest, base, path = self._read()
+        is_run = not (asked.plan or asked.check)
+        if path is None and (asked.accept or asked.check or self.shard):
+            raise UsageError("a manifest on stdin has no lock", hint="write it to a FILE")
+        if is_run and path is not None:
+            folder = self.world.places.state_dir / "batches"
+            self.world.exits.enter_context(Turn(folder, LockFile(path, self.shard).path))
+        lock = LockFile(path, self.shard) if path is not None else None
+        judge = self._judge(manifest, base, lock.read() if lock else [])
+        pictures = judge.judge()
+        self._say_notes(judge, manifest, show)
+        if asked.check:
+            return plans.show(pictures, judge, Stdout(), show, asked)
+        from seedream_cli.cli.buying import Buying
+        from seedream_cli.cli.standing import known
+
+        if asked.plan:
+            if (self.world.places.state_dir / "ledger.db").exists():
+                pictures = [known(self.world, picture, self.sandbox) for picture in pictures]
+            return plans.show(pictures, judge, Stdout(), show, asked)
+        buying = Buying(
+            world=self.world,
+            asked=asked,
+            shard=self.shard,
+            sandbox=self.sandbox,
+            profile_of=self.profile_of,
+            manifest=manifest,
+            lock=lock,
+            judge=judge,
+            pictures=pictures,
+            show=show,
+        )
+        return buying.accept(asked.accept) if asked.accept else buying.make()
+
+    # -- the manifest --------------------------------------------------------------------------
+
+    def _read(self) -> tuple[Manifest, str, str | None]:
+        """Return the manifest, its folder, and its path (None: it came on stdin)."""
+        from seedream_cli.config import expanded
+
+        name = self.asked.batch or ""
+        kind = manifests.kind_of(name)
+        here = current_folder()
+        if name == "-":
+            data, path, base = sys.stdin.buffer.read(MAX_MANIFEST + 1), None, here
+        else:
+            path = posixpath.normpath(posixpath.join(here, expanded(name, self.world.environ)))
+            data, base = _bytes(path, name), posixpath.dirname(path)
+        if len(data) > MAX_MANIFEST:
+            raise UsageError(f"{name} is larger than {MAX_MANIFEST >> 20} MiB: no manifest is")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{name} is no UTF-8 text") from error
+
+        def load(file: str) -> str:
+            return _bytes(posixpath.join(base, file), file).decode("utf-8-sig", "strict").strip()
+
+        manifest = manifests.read(text, file="stdin" if name == "-" else name, kind=kind, load=load)
+        if len(manifest.rows) > MOST_ROWS:
+            raise UsageError(f"{name} has {len(manifest.rows)} rows; at most {MOST_ROWS} at once")
+        return manifest, base, path
+
+    def _judge(self, manifest: Manifest, base: str, entries: list[Entry]) -> Judge:
+        from seedream_cli.providers import PROVIDERS
+
+        rows = manifest.rows
+        if self.shard is not None:
+            k, count = self.shard
+            part = manifests.shards(manifest, count)
+            rows = tuple(row for row in rows if part[row.name] == k)
+        terms = Terms(
+            base=base,
+            typed=self._typed(base),
+            sandbox=self.sandbox,
+            is_lock_only=self.asked.no_files,
+            providers=PROVIDERS,
+            provider_of=self._provider_of,
+            maker_of=self._maker_of,
+            look=look,
+            digest_of=digest_of,
+        )
+        return Judge(manifest, entries, terms, rows=rows)
+
+    def _typed(self, base: str) -> Mapping[str, object]:
+        """Return the picture options of the command line."""
+        asked = self.asked
+        names = (*DEFAULTABLE, "model", "count", "any_format", "sidecar")
+        typed = {name: getattr(asked, name) for name in names}
+        typed["set"] = settings(asked.set) if asked.set else None
+        typed["output"] = self._output(base)
+        return {name: value for name, value in typed.items() if value is not None}
+
+    def _output(self, base: str) -> str | None:
+        """Return `-o`, told from the manifest's folder as everything in the lock is."""
+        from seedream_cli.config import expanded
+
+        if self.asked.output is None:
+            return None
+        output, here = expanded(self.asked.output, self.world.environ), current_folder()
+        if moving := re.findall(r"\{(?:job|date|time)\}", output):
+            raise UsageError(
+                f"-o {output}: {moving[0]} is not allowed in a batch",
+                hint="the name must be the same on every run: -o 'art/{name}.{ext}'",
+            )
+        if Path(here, output).is_dir() and not output.endswith("/"):
+            output += "/"
+        if "{name}" not in output and not output.endswith("/"):
+            raise UsageError(
+                f"-o {output} would be the name of every picture",
+                hint="-o art/, or -o 'art/{name}.{ext}'",
+            )
+        if here == base or output.startswith("/"):
+            return output
+        way = posixpath.relpath(here, base).replace("{", "{{").replace("}", "}}")
+        return f"{way}/{output}"
+
+    def _say_notes(self, judge: Judge, manifest: Manifest, show: PlainBatch | LiveBatch) -> None:
+        for note, count in judge.notes.items():
+            show.say(f"{note} ({count} rows)" if count > 1 else note)
+        for name in judge.terms.typed:
+            said = sum(name in row.options or getattr(row, name, None) is not None
+                       for row in manifest.rows)  # fmt: skip
+            if said:
+                flag = f"--{name.replace('_', '-')}"
+                show.say(f"{flag} leaves {said} rows as they are: they have their own")
+
+    # -- accounts ------------------------------------------------------------------------------
+
+    def _provider_of(self, row: Row, locked: str | None) -> Provider | None:
+        """Return whose picture a row's is: what the manifest or the lock says, else the account."""
+        from seedream_cli.providers import PROVIDERS
+
+        named = PROVIDERS.get(row.profile or "")
+        if named is not None:
+            return named
+        if locked is not None:
+            return PROVIDERS.get(locked)
+        if self.asked.check:
+            return None
+        try:
+            return PROVIDERS[self._profile(row.profile).provider]
+        except AccountError:
+            if self.asked.plan:
+                return None
+            raise
+
+    def _maker_of(self, row: Row) -> Provider | None:
+        """Return the provider that was chosen by name for what is to be made, if one was."""
+        from seedream_cli.providers import PROVIDERS
+
+        if self.asked.check or not (row.profile or self.asked.profile):
+            return None
+        return PROVIDERS[self._profile(row.profile).provider]
+
+    def _profile(self, name: str | None) -> Profile:
+        key = (name, "")
+        if key not in self.profiles:
+            chosen = name or self.asked.profile
+            self.profiles[key] = self.world.profile(chosen, sandbox=self.sandbox)
+        return self.profiles[key]
+
+    def profile_of(self, row: Row, provider: Provider) -> Profile:
+        """Return the account that pays for a row, without its key; raise `AccountError`."""
+        key = (row.profile, provider.name)
+        if key not in self.profiles:
+            self.profiles[key] = self._found(row, provider)
+        return self.profiles[key]
+
+    def _found(self, row: Row, provider: Provider) -> Profile:
+        names = [row.profile, self.asked.profile, None, *self.world.config.profiles, provider.name]
+        for name in dict.fromkeys(names):
+            try:
+                profile = self.world.profile(name, sandbox=self.sandbox)
+            except SeedreamError:
+                continue
+            if profile.provider == provider.name:
+                return profile
+        raise AccountError(
+            f"{row.name} is made by {provider.name}, and no profile here speaks to it",
+            hint=f"add one, or choose another account for what is to be made: -p NAME, or profile ="
+            f" in the manifest; {provider.key_env[0]} would do",
+        )
+
+
+def stale(pictures: list[Picture]) -> list[Picture]:
+    """Return the pictures that are not as their manifest describes them."""
+    return [picture for picture in pictures if picture.verdict is not Verdict.CURRENT]
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    k, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= k <= count:
+        raise UsageError(f"--shard {text}: K/N with K from 1 to N", hint="--shard 1/3")
+    return k, count
+
+
+def _bytes(path: str, name: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(MAX_MANIFEST + 1)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {name}") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{name} is a folder; --batch takes a file") from error
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{name} cannot be read: {error}") from error

@@ -1,0 +1,348 @@
+"""The run of a batch: moved, adopted, asked about once, bought, saved, its lock written."""
+
+from __future__ import annotations
+
+import posixpath
+import secrets
+import threading
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from seedream_cli.assets import Verdict
+from seedream_cli.batch import Batch, Bounds
+from seedream_cli.cli import plans, work
+from seedream_cli.cli.accepting import accepted
+from seedream_cli.cli.allowing import allow_files, bounds, confirm
+from seedream_cli.cli.ci import Actions, is_forgetful
+from seedream_cli.cli.making import DEFAULT_TIMEOUT
+from seedream_cli.cli.results import Results
+from seedream_cli.cli.standing import hold_conflicts, hold_stranger, in_order, known
+from seedream_cli.cli.stdout import Stdout
+from seedream_cli.crew import Crew, Inbox
+from seedream_cli.orders import Orders, Past, entries_of
+from seedream_cli.references import Gatherer, uploaded
+from seedream_cli.shelf import move
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from seedream_cli.assets import Judge, Picture
+    from seedream_cli.cli.asked import Asked
+    from seedream_cli.cli.bars import LiveBatch, PlainBatch
+    from seedream_cli.cli.world import World
+    from seedream_cli.engine import Engine
+    from seedream_cli.lock import Entry
+    from seedream_cli.lockfile import LockFile
+    from seedream_cli.manifest import Manifest, Row
+    from seedream_cli.model import Call, Job, Profile, Reference
+    from seedream_cli.orders import Order, Task
+    from seedream_cli.providers.spec import Provider
+    from seedream_cli.references import Gathered
+
+POLLERS = 16
+"""Threads that ask and fetch for the jobs of polled providers."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Buying:
+    """One batch that is made, from a judged manifest on."""
+
+    world: World
+    asked: Asked
+    shard: tuple[int, int] | None
+    sandbox: bool
+    profile_of: Callable[[Row, Provider], Profile]
+    """The account that pays for a row, without its key; raises `AccountError`."""
+    manifest: Manifest
+    lock: LockFile | None
+    judge: Judge
+    pictures: list[Picture]
+    show: PlainBatch | LiveBatch
+    entries: dict[tuple[str, int], Entry] = field(default_factory=dict)
+    """What the lock is to hold."""
+    _bounds: Bounds = field(default_factory=Bounds)
+    _room: dict[str, int] = field(default_factory=dict)
+    """Jobs that may be under way, by provider."""
+    _keyed: dict[str, Profile] = field(default_factory=dict)
+    _uploads: dict[str, threading.Lock] = field(default_factory=dict)
+    _mutex: threading.Lock = field(default_factory=threading.Lock)
+
+    def make(self) -> int:
+        """Make what is to be made, and return the exit code."""
+        world, asked = self.world, self.asked
+        self.pictures = [known(self.world, picture, self.sandbox) for picture in self.pictures]
+        hold_conflicts(self.manifest.file, self.pictures)
+        self.entries = dict(self.judge.kept)
+        run = _new_id()
+        results = Results(
+            stdout=Stdout(),
+            show=self.show,
+            actions=Actions(world.environ),
+            is_json=asked.json,
+            is_wait=asked.wait is not False,
+            base=self.judge.terms.base,
+            now=world.clock.now,
+            run=run,
+        )
+        self._settle_what_is_there(results)
+        if not any(picture.verdict is Verdict.MAKE for picture in self.pictures):
+            return results.close(0, self.manifest.file)
+        self._tell_of_forgetting()
+        seconds = asked.timeout if asked.timeout is not None else DEFAULT_TIMEOUT
+        timing = replace(world.timing(seconds), per_job=True)
+        engine = world.engine(
+            timing, self.show, profile=asked.profile, with_bodies=asked.verbose > 1
+        )
+        engine.is_waiting = results.is_wait
+        world.settle_estates(engine)
+        work.tell_of_waiting(world, engine, self.show, is_sandbox=self.sandbox)
+        orders = self._orders(engine, run)
+        tasks = self._to_buy(orders, results)
+        return self._buy(engine, orders, tasks, results)
+
+    def accept(self, patterns: Sequence[str]) -> int:
+        """Record pictures as they lie there; all that are named, or none."""
+        self.entries = dict(self.judge.kept)
+        found = list(accepted(self.judge, self.pictures, patterns, self.world.clock.now()))
+        for entry in found:
+            self._keep(entry)
+            self.show.say(f"{entry.name} is recorded as it is: {entry.output}")
+        self._write_lock()
+        return 0
+
+    # -- before anything is sent ---------------------------------------------------------------
+
+    def _settle_what_is_there(self, results: Results) -> None:
+        """Move what has a new name, and write the lock as it stands."""
+        pending = [p for p in self.pictures if p.verdict is Verdict.MOVE]
+        for picture in in_order(pending):
+            entry = picture.entry
+            if entry is not None:
+                base = self.judge.terms.base
+                move(posixpath.join(base, entry.output), posixpath.join(base, picture.output))
+                self._keep(replace(entry, output=picture.output))
+                results.moved(picture)
+        for picture in self.pictures:
+            entry = picture.entry
+            if picture.verdict is Verdict.CURRENT and entry is not None:
+                if entry.output != picture.output and not self.judge.terms.is_lock_only:
+                    self._keep(replace(entry, output=picture.output))
+                results.keep(picture)
+            elif picture.verdict is Verdict.LEAVE:
+                results.hold(picture)
+        self._write_lock()
+
+    def _keep(self, entry: Entry) -> None:
+        self.entries[entry.key] = entry
+        if self.lock is not None:
+            self.lock.add(entry)
+
+    def _write_lock(self) -> None:
+        if self.lock is not None:
+            files = self.world.files()
+            self.lock.settle(files, None if self.shard else self.entries.values())
+
+    def _orders(self, engine: Engine, run: str) -> Orders:
+        world, ledger = self.world, engine.ledger
+
+        def gather(profile: Profile, names: Sequence[str]) -> list[Gathered]:
+            return Gatherer(lambda: ledger, profile, bytes, world.clock.now()).gather(names)
+
+        return Orders(
+            judge=self.judge,
+            terms=self.judge.terms,
+            ledger=ledger,
+            profile_of=self.profile_of,
+            gather=gather,
+            run=run,
+            owner=world.owner.name,
+            now=world.clock.now,
+            new_id=_new_id,
+            is_dead=world.owner.is_dead,
+            entries=self.entries,
+            rows=frozenset(row.name for row in self.manifest.rows),
+            despite=work.named(world, self.asked.despite),
+        )
+
+    def _to_buy(self, orders: Orders, results: Results) -> list[Task]:
+        """Return what is left to buy or to fetch; what was made before a kill is adopted."""
+        tasks = list(orders.tasks(self.pictures))
+        if not orders.ledger.jobs("row IS NOT NULL", limit=1):
+            self._announce(tasks)
+            return tasks
+        origins: dict[tuple[str, int], str] = {}
+        to_make = {(task.row.name, n) for task in tasks for n in _numbers(task)}
+        bought, stuck, adopted = [], [], 0
+        fetched: list[tuple[datetime, Task]] = []
+        for task in tasks:
+            order = None if to_make.intersection(task.needs) else orders.order(task, origins)
+            if order is not None and order.past is Past.MADE:
+                self.record(order, order.job)
+                results.adopt(order.job)
+                keys = {(task.row.name, n) for n in _numbers(task)}
+                origins |= {key: self.entries[key].origin for key in keys & self.entries.keys()}
+                to_make -= keys
+                adopted += task.count
+                continue
+            if order is None or order.past is Past.NEW:
+                hold_stranger(self.manifest.file, task.picture)
+                bought.append(task)
+            elif order.past is Past.WAITS:
+                fetched.append((_lapse(order.job), task))
+            else:
+                stuck.append(task)
+        # What is paid for comes first, what lapses soonest before all.
+        waiting = [task for _, task in sorted(fetched, key=lambda each: each[0])]
+        self._announce(bought, fetched=waiting, stuck=stuck, adopted=adopted)
+        return [*waiting, *stuck, *bought]
+
+    def _announce(
+        self,
+        tasks: Sequence[Task],
+        *,
+        fetched: Sequence[Task] = (),
+        stuck: Sequence[Task] = (),
+        adopted: int = 0,
+    ) -> None:
+        accounts = {(t.row.profile, t.picture.provider): t.row for t in [*tasks, *fetched]}
+        for row in accounts.values():
+            self._key(self.profile_of(row, self.judge.wish(row).provider))
+        cost = plans.cost_of(tasks)
+        line = plans.sentence(
+            self.pictures, fetched=_total(fetched), stuck=_total(stuck), adopted=adopted
+        )
+        self.show.say(f"{line}, {cost}" if cost else line)
+        self._bounds = bounds(self.asked, tasks)
+        if not self.sandbox:
+            confirm(_total(tasks), self.asked)
+
+    def _tell_of_forgetting(self) -> None:
+        world = self.world
+        machine = is_forgetful(world.environ)
+        if machine and not world.environ.get("SEEDREAM_STATE_DIR") and not self.sandbox:
+            self.show.say(
+                f"{machine} may forget {world.places.state_dir}: after a kill nobody would know"
+                " what was being bought, and it could be bought twice; keep it, or set"
+                " SEEDREAM_STATE_DIR to a folder that lasts"
+            )
+
+    # -- bought --------------------------------------------------------------------------------
+
+    def _buy(self, engine: Engine, orders: Orders, tasks: Sequence[Task], results: Results) -> int:
+        world = self.world
+        workers = self._crew_size(tasks)
+        batch = Batch(
+            engine=engine,
+            tasks=deque(tasks),
+            bounds=self._bounds,
+            room=lambda provider: self._room.get(provider, 1),
+            order=orders.order,
+            call=lambda order: self._call(engine, orders, order),
+            record=self.record,
+            despite=orders.despite,
+            tell=results.tell,
+        )
+        batch.expect((task.row.name, n) for task in tasks for n in _numbers(task))
+        self.show.expect(_total(tasks), results.current)
+        inbox: Inbox = Inbox()
+        signals = work.Signals(inbox, self.show)
+        crew = Crew(batch, world.clock, inbox, workers=workers, on_signal=signals.seconds_left)
+        try:
+            with self.show:
+                crew.run((), batch.more, self.show.tick)
+        finally:
+            if crew.under_way:
+                world.owner.keep()
+            if crew.is_stopping:
+                work.put_down(engine, list(batch.under_way))
+                batch.put_down()
+            batch.leave_rest()
+            self._write_lock()
+        if batch.why_stopped:
+            self.show.say(batch.why_stopped, is_error=True)
+        return results.close(signals.exit, self.manifest.file)
+
+    def _key(self, profile: Profile) -> Profile:
+        """Return a profile with its key, read once; raise `AccountError`."""
+        with self._mutex:
+            if profile.name not in self._keyed:
+                from seedream_cli.proxies import check_proxies
+
+                world = self.world
+                check_proxies(world.environ, profile.base_url)
+                self._keyed[profile.name] = world.keyed(profile)
+            return self._keyed[profile.name]
+
+    def _call(self, engine: Engine, orders: Orders, order: Order) -> Call:
+        profile = self._key(orders.profile_of(order.task.row, order.wish.provider))
+
+        def upload(
+            references: Sequence[Reference], gathered: Sequence[Gathered]
+        ) -> Sequence[Reference]:
+            with ExitStack() as held:
+                for digest in sorted({each.digest for each in gathered if each.local}):
+                    held.enter_context(self._turn(digest))
+                return uploaded(
+                    references,
+                    gathered,
+                    provider=order.wish.provider,
+                    profile=profile,
+                    transport=engine.transport,
+                    ledger=engine.ledger,
+                    now=engine.clock.now(),
+                )
+
+        return orders.call(order, profile, upload)
+
+    def _turn(self, digest: str) -> threading.Lock:
+        """Return the lock of one reference image: rows that share it upload it once."""
+        with self._mutex:
+            return self._uploads.setdefault(digest, threading.Lock())
+
+    def record(self, order: Order, job: Job) -> None:
+        """Write the lock's lines of what a job has saved; raise `StorageError`."""
+        for entry in entries_of(order, job, self.judge.terms.base):
+            with self._mutex:
+                self.entries[entry.key] = entry
+            if self.lock is not None:
+                self.lock.add(entry)
+
+    def _crew_size(self, tasks: Sequence[Task]) -> int:
+        """Return how many threads: one a request that is held open, a few for polled ones.
+
+        And settle how many jobs of each provider may be under way.
+        """
+        from seedream_cli.providers import PROVIDERS
+
+        names = {task.picture.provider for task in tasks if task.picture.provider}
+        held = {name for name in names if PROVIDERS[name].dialect.poll is None}
+        for name in names:
+            self._room[name] = min(self.asked.jobs or PROVIDERS[name].most_at_once, len(tasks))
+        most = allow_files(sum(self._room.values()))
+        for name in names:
+            self._room[name] = max(1, min(self._room[name], most // len(names)))
+        polled = sum(min(self._room[name], POLLERS) for name in names - held)
+        return max(1, sum(self._room[name] for name in held) + polled)
+
+
+def _lapse(job: Job) -> datetime:
+    """Return when the first URL of a job lapses; far away where nobody knows."""
+    lapses = [image.expires_at for image in job.images if image.expires_at]
+    return min(lapses, default=datetime.max.replace(tzinfo=UTC))
+
+
+def _total(tasks: Sequence[Task]) -> int:
+    return sum(task.count for task in tasks)
+
+
+def _numbers(task: Task) -> range:
+    return range(task.first_n, task.first_n + task.count)
+
+
+def _new_id() -> str:
+    from seedream_cli.purchase import new_id
+
+    return new_id(secrets.choice)

@@ -1,0 +1,113 @@
+"""What `--plan` and `--check` say of a manifest: a line a picture, and the sum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seedream_cli import price
+from seedream_cli.assets import Verdict
+from seedream_cli.text import clean, columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seedream_cli.assets import Judge, Picture
+    from seedream_cli.cli.asked import Asked
+    from seedream_cli.cli.bars import LiveBatch, PlainBatch
+    from seedream_cli.cli.stdout import Stdout
+    from seedream_cli.orders import Task
+
+_WORDS = {
+    Verdict.CURRENT: "current",
+    Verdict.MOVE: "move",
+    Verdict.MAKE: "make",
+    Verdict.LEAVE: "leave",
+    Verdict.CONFLICT: "conflict",
+}
+_WIDEST = 32
+
+
+def show(
+    pictures: Sequence[Picture],
+    judge: Judge,
+    stdout: Stdout,
+    observer: PlainBatch | LiveBatch,
+    asked: Asked,
+) -> int:
+    """Print the plan; return 1 where `--check` finds something that is not as described."""
+    stale = [picture for picture in pictures if picture.verdict is not Verdict.CURRENT]
+    if asked.json:
+        for picture in pictures:
+            stdout.json(_json(picture))
+    else:
+        width = min(_WIDEST, max((columns(p.name) for p in stale), default=0))
+        for picture in stale:
+            stdout.line(_line(picture, width))
+    cost = cost_of([picture for picture in stale if picture.verdict is Verdict.MAKE])
+    observer.say(f"{sentence(pictures)}, {cost}" if cost else sentence(pictures))
+    if judge.orphans:
+        count = len(judge.orphans)
+        observer.say(f"{count} of the lock's pictures are in the manifest no more")
+    advice = hint(stale)
+    if advice:
+        observer.say(advice)
+    return 1 if asked.check and stale else 0
+
+
+def sentence(
+    pictures: Sequence[Picture], *, fetched: int = 0, stuck: int = 0, adopted: int = 0
+) -> str:
+    """Return the line before the first submit: `40 to make, 160 current, about 1.30 USD`."""
+    made = [picture for picture in pictures if picture.verdict is Verdict.MAKE]
+    count = sum(picture.count for picture in made) - fetched - stuck - adopted
+    words = [f"{count} to make"]
+    for number, word in (
+        (fetched, "to fetch"),
+        (stuck, "of unknown outcome"),
+        (sum(p.verdict is Verdict.MOVE for p in pictures), "to move"),
+        (sum(p.verdict in {Verdict.LEAVE, Verdict.CONFLICT} for p in pictures), "changed by hand"),
+    ):
+        words += [f"{number} {word}"] if number else []
+    words.append(f"{sum(p.verdict is Verdict.CURRENT for p in pictures) + adopted} current")
+    return ", ".join(words)
+
+
+def cost_of(pictures: Sequence[Picture | Task]) -> str:
+    """Return what making these would cost, as far as prices are known."""
+    sums = " and ".join(
+        price.show(money) for money in price.total(p.price for p in pictures if p.price)
+    )
+    unknown = sum(p.price is None for p in pictures)
+    if not unknown:
+        return f"about {sums}" if sums else ""
+    return f"about {sums}, {unknown} of unknown price" if sums else "price not known"
+
+
+def hint(pictures: Sequence[Picture]) -> str:
+    """Return how a person settles what is never settled by itself; empty where nothing is."""
+    names = [p.row.name for p in pictures if p.verdict in {Verdict.LEAVE, Verdict.CONFLICT}]
+    return f"to keep what lies there: --accept {names[0]}" if names else ""
+
+
+def _line(picture: Picture, width: int) -> str:
+    cost = f", about {price.show(picture.price)}" if picture.price else ""
+    name = picture.name + " " * (width - columns(picture.name))
+    word = _WORDS[picture.verdict]
+    return clean(f"{word:<8}  {name}  {picture.output}  ({picture.reason}{cost})", one_line=True)
+
+
+def _json(picture: Picture) -> dict[str, object]:
+    money = picture.price
+    return {
+        "schema": 1,
+        "row": picture.row.name,
+        "n": picture.n,
+        "action": _WORDS[picture.verdict],
+        "reason": picture.reason or None,
+        "output": picture.output,
+        "images": picture.of or 1,
+        "line": picture.row.line,
+        "prompt": picture.row.prompt,
+        "provider": picture.provider,
+        "price": {**price.as_json(money), "estimated": True} if money else None,
+    }

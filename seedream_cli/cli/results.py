@@ -1,0 +1,248 @@
+"""What became of a batch, row by row: on stdout, for people, for CI, and as an exit code."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedream_cli import price
+from seedream_cli.cli import render
+from seedream_cli.errors import gravest
+from seedream_cli.events import RowEnded
+from seedream_cli.model import Charge, Image, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from seedream_cli.assets import Picture
+    from seedream_cli.batch import End
+    from seedream_cli.cli.bars import LiveBatch, PlainBatch
+    from seedream_cli.cli.ci import Actions
+    from seedream_cli.cli.stdout import Stdout
+    from seedream_cli.lock import Entry
+    from seedream_cli.model import Job, Money
+
+_NOT_MADE = 3
+_BOUGHT_NOTHING = 69
+
+
+@dataclass(slots=True, kw_only=True)
+class Results:
+    """Hears of each task once, from any thread, and holds no more of it than sums."""
+
+    stdout: Stdout
+    show: PlainBatch | LiveBatch
+    actions: Actions
+    is_json: bool
+    is_wait: bool
+    base: str
+    now: Callable[[], datetime]
+    run: str
+    made: int = 0
+    current: int = 0
+    by_hand: int = 0
+    failed: int = 0
+    left: int = 0
+    codes: set[int] = field(default_factory=set)
+    is_paid: bool = False
+    costs: list[Money] = field(default_factory=list)
+    is_rehearsal: bool = True
+    mutex: threading.Lock = field(default_factory=threading.Lock)
+
+    def keep(self, picture: Picture) -> None:
+        """Count a picture that is there already."""
+        self.current += 1
+        if self.is_json and picture.entry is not None:
+            self.stdout.json(_kept(picture, picture.entry, self.base))
+
+    def adopt(self, job: Job) -> None:
+        """Count the pictures of a job that only the ledger knew of."""
+        self.current += len(job.images)
+        if self.is_json:
+            self.stdout.json(render.job_json(job) | {"skipped": True})
+
+    def hold(self, picture: Picture) -> None:
+        """Tell of a picture that was changed by hand: it is left as it is."""
+        self.by_hand += 1
+        self.show.say(f"{picture.name} is left as it is: {picture.reason}", is_error=True)
+        if self.is_json and picture.entry is not None:
+            self.stdout.json(_kept(picture, picture.entry, self.base))
+
+    def moved(self, picture: Picture) -> None:
+        """Tell of a picture that has its new name."""
+        self.current += 1
+        self.show.say(f"{picture.name} moved from {picture.entry.output if picture.entry else ''}")
+        if not self.is_json:
+            self.stdout.line(shown(posixpath.join(self.base, picture.output)))
+        elif picture.entry is not None:
+            self.stdout.json(_kept(picture, picture.entry, self.base))
+
+    def tell(self, end: End) -> None:
+        """Take note of how a task ended, and print it."""
+        job, problem = end.job, end.problem
+        saved = [i for i in job.images if i.saved_at and i.path] if job is not None else []
+        with self.mutex, self.show.aside():
+            self.codes.add(_exit_of(end))
+            if job is not None:
+                self._count_money(job)
+                self._print_job(end, job, saved)
+            else:
+                self._print_left(end)
+            missing = max(0, end.task.count - len(saved))
+            is_left = job is None and problem is None
+            self.made += len(saved)
+            self.left += missing if is_left else 0
+            self.failed += max(1, missing) if _exit_of(end) and not is_left else 0
+        for ended in self._ends(end, saved):
+            with self.mutex:
+                self.actions.note(ended)
+            self.show(ended)
+
+    def _ends(self, end: End, saved: Sequence[Image]) -> Iterator[RowEnded]:
+        """Yield how each picture of a task ended."""
+        whole = self._ended(end)
+        money = whole.money
+        share = replace(money, amount=money.amount / end.task.count) if money else None
+        many = end.task.count > 1
+        for image in saved:
+            name = f"{end.task.row.name}-{image.n}" if many else whole.row
+            problem = None if many else whole.problem
+            state = State.SAVED if many else whole.state
+            path = shown(image.path or "")
+            yield replace(whole, row=name, path=path, money=share, problem=problem, state=state)
+        for _ in range(len(saved), end.task.count if _exit_of(end) else 0):
+            yield replace(whole, money=share)
+
+    def _count_money(self, job: Job) -> None:
+        if job.charge is Charge.NONE or job.run != self.run:
+            return
+        self.is_paid = True
+        self.is_rehearsal = self.is_rehearsal and job.sandbox
+        paid = job.cost or job.price
+        if paid is not None:
+            self.costs = price.total([*self.costs, paid])
+
+    def _print_job(self, end: End, job: Job, saved: list[Image]) -> None:
+        if self.is_json:
+            self.stdout.json(render.job_json(job, end.problem))
+        elif not self.is_wait and job.state is State.RUNNING and end.problem is None:
+            self.stdout.line(job.id)
+        for image in [] if self.is_json else saved:
+            self.stdout.line(shown(image.path or ""))
+
+    def _print_left(self, end: End) -> None:
+        if not self.is_json:
+            return
+        row = end.task.row
+        if end.problem is not None:
+            error = render.problem_json(end.problem, end.problem.hint)
+            self.stdout.json(
+                render.bare_json(
+                    row=row.name, prompt=row.prompt, state="planned", next="fix", error=error
+                )
+            )
+            return
+        self.stdout.json(
+            render.bare_json(row=row.name, prompt=row.prompt, state="planned", next="retry")
+        )
+
+    def _ended(self, end: End) -> RowEnded:
+        job = end.job
+        seconds = None
+        if job is not None and job.sent_at is not None:
+            seconds = ((job.finished_at or self.now()) - job.sent_at).total_seconds()
+        is_known = job is not None and job.cost is not None and job.cost != job.price
+        return RowEnded(
+            row=end.task.name,
+            line=end.task.row.line,
+            state=job.state if job is not None else State.PLANNED,
+            path=None,
+            prompt=end.task.row.prompt,
+            money=_money(job) if job is not None and job.run == self.run else None,
+            is_estimate=not is_known,
+            seconds=seconds,
+            problem=end.problem,
+            job=job.id if job else None,
+            charge=job.charge if job else Charge.NONE,
+        )
+
+    @property
+    def cost(self) -> str:
+        """What this run cost, a sum a currency."""
+        sums = " and ".join(price.show(money) for money in self.costs)
+        return sums or ("not known" if self.is_paid else "0")
+
+    def close(self, signal_exit: int, file: str) -> int:
+        """Say the sum, tell CI, and return the exit code."""
+        words = [f"{self.made} made", f"{self.current} current"]
+        words += [f"{self.by_hand} changed by hand"] if self.by_hand else []
+        words += [f"{self.failed} failed"] if self.failed else []
+        words += [f"{self.left} left"] if self.left else []
+        self.show.say(f"{', '.join(words)}{self._cost_words()}")
+        self.actions.annotate(file)
+        self.actions.write(
+            made=self.made,
+            current=self.current,
+            failed=self.failed,
+            left=self.left,
+            cost=self.cost,
+            title=file,
+            show=self.show,
+        )
+        codes = [signal_exit, *self.codes]
+        # 69 promises that nothing was bought.
+        if self.is_paid:
+            codes = [_NOT_MADE if code == _BOUGHT_NOTHING else code for code in codes]
+        return gravest(codes)
+
+    def _cost_words(self) -> str:
+        if not self.is_paid:
+            return ""
+        if self.is_rehearsal:
+            return f"; would cost about {self.cost} (sandbox: nothing was charged)"
+        return f"; cost about {self.cost}" if self.costs else "; the price is not known"
+
+
+def _money(job: Job) -> Money | None:
+    is_free = job.sandbox or job.charge is Charge.NONE
+    return None if is_free else job.cost or job.price
+
+
+def _exit_of(end: End) -> int:
+    """Return the exit code of one task."""
+    if end.job is not None:
+        return render.job_exit(end.job, end.problem)
+    return end.problem.exit if end.problem else _NOT_MADE
+
+
+def shown(path: str) -> str:
+    """Return a path as a person at this place would write it."""
+    try:
+        here = str(Path.cwd())
+    except OSError:
+        return path
+    inside = os.path.relpath(path, here)
+    return path if inside.startswith("..") else inside
+
+
+def _kept(picture: Picture, entry: Entry, base: str) -> dict[str, object]:
+    """Return the object of a picture that this run did not have to make."""
+    path = posixpath.join(base, picture.output)
+    image = Image(
+        job="", index=1, n=entry.n, path=path, sha256=entry.sha256, size=entry.size or None
+    )
+    return render.bare_json(
+        row=entry.name,
+        state="saved",
+        skipped=True,
+        sandbox=entry.sandbox,
+        provider=entry.provider,
+        model=entry.model,
+        prompt=picture.row.prompt,
+        images=[render.image_json(image)],
+    )
