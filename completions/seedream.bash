@@ -51,6 +51,17 @@ _seedream_command() {
             '--dry-run'
             '--sidecar'
             '*--despite=@jobs'
+            '--batch=@files'
+            '--plan'
+            '--check'
+            '--no-files'
+            '*--accept=@'
+            '-j|--jobs=@'
+            '--fail-fast'
+            '--max-images=@'
+            '--max-cost=@'
+            '--shard=@'
+            '-y|--yes'
             '-h|--help'
         )
         ;;
@@ -132,7 +143,7 @@ _seedream_command() {
         )
         ;;
     'providers')
-        commands='list show check sandbox' more=
+        commands='list show check add use remove sandbox' more=
         positions=()
         rows=(
             '--json'
@@ -163,6 +174,44 @@ _seedream_command() {
             '--sandbox'
             '--json'
             '*-v|--verbose'
+            '-h|--help'
+        )
+        ;;
+    'providers add')
+        commands='' more=
+        positions=('@')
+        rows=(
+            '--provider=@ ark byteplus kie kie-seedream uniall seedreams'
+            '-m|--model=@models'
+            '--base-url=@'
+            '-o|--output=@files'
+            '--default'
+            '--replace'
+            '--json'
+            '-q|--quiet'
+            '--key-env=@'
+            '--key-command=@'
+            '--key-file=@'
+            '--key-stdin'
+            '-h|--help'
+        )
+        ;;
+    'providers use')
+        commands='' more=
+        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams')
+        rows=(
+            '--json'
+            '-q|--quiet'
+            '-h|--help'
+        )
+        ;;
+    'providers remove')
+        commands='' more=
+        positions=('@profiles')
+        rows=(
+            '-y|--yes'
+            '--json'
+            '-q|--quiet'
             '-h|--help'
         )
         ;;
