@@ -95,20 +95,23 @@ class LockFile:
             for part in self.parts():
                 _remove(part)
 
-    def add(self, entry: Entry) -> None:
-        """Append a line, flushed before this returns; raise `StorageError`. Any thread may call."""
-        line = lock.write_line(entry)
+    def add(self, *entries: Entry) -> None:
+        """Append lines at once, flushed before this returns; raise `StorageError`.
+
+        Any thread may call.
+        """
+        lines = "".join(map(lock.write_line, entries))
         with self._mutex:
             try:
                 if self._file is None:
                     self._file = self._opened()
-                _write(self._file, line.encode())
+                _write(self._file, lines.encode())
             except OSError as error:
                 raise StorageError(
                     f"{self.path} could not be written: {error.strerror}",
                     hint="the picture is saved and in the ledger; run the same again",
                 ) from error
-            self._own[entry.key] = [entry]
+            self._own |= {entry.key: [entry] for entry in entries}
             self._text = None
 
     def _opened(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
@@ -46,6 +47,8 @@ __all__ = [
 
 _MINUTE: Final = 60.0
 _LEFT_TOLD: Final = 3
+_ALIKE_TOLD: Final = 12
+_WERE_LEFT: Final = "were left"
 """Rows that were left and are told one by one: after a stop there may be thousands."""
 _NAME: Final = 24
 _BAR: Final = (8, 30)
@@ -125,6 +128,37 @@ def _charge_of(ended: RowEnded) -> Charge | None:
             return Charge.MAYBE if ended.money else None
 
 
+class Alike:
+    """Lets the first few of many alike be told, and counts the others."""
+
+    def __init__(self) -> None:
+        """Begin to count."""
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
+
+    def is_told(self, ended: RowEnded) -> bool:
+        """Tell whether this one is to be told; any thread may ask, once for each."""
+        words = _WERE_LEFT if is_left(ended) else _WORDS[ended.state]
+        reason = ended.problem.message if ended.problem and not is_left(ended) else ""
+        with self._lock:
+            self._counts[words, reason] += 1
+            return self._counts[words, reason] <= self._most(words)
+
+    def rest(self) -> Iterator[str]:
+        """Yield a line for each kind of which more came than were told, and begin anew."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+        for (words, reason), count in counts.items():
+            more = count - self._most(words)
+            if more > 0:
+                like = words if words == _WERE_LEFT else "like this"
+                yield f"… and {more} more {like}" + (f": {reason}" if reason else "")
+
+    @staticmethod
+    def _most(words: str) -> int:
+        return _LEFT_TOLD if words == _WERE_LEFT else _ALIKE_TOLD
+
+
 class PlainBatch(Plain):
     """A line for each row that ended, and how far it is once a minute; errors only when `quiet`."""
 
@@ -141,7 +175,7 @@ class PlainBatch(Plain):
         self.tally = Tally(monotonic)
         self._turn = threading.Lock()
         self._said_at = monotonic()
-        self._left = 0
+        self._alike = Alike()
 
     def expect(self, total: int, current: int, fetch: int = 0) -> None:
         """Expect `total` pictures to make and `fetch` to save that are bought already."""
@@ -176,17 +210,13 @@ class PlainBatch(Plain):
         self.say(self.tally.line())
 
     def __exit__(self, *_: object) -> None:
-        """Count the rows that were left and not told."""
-        if self._left > _LEFT_TOLD:
-            self.say(f"… and {self._left - _LEFT_TOLD} more were left")
-        self._left = 0
+        """Count the rows that were not told."""
+        for line in self._alike.rest():
+            self.say(line)
 
     def _tell(self, ended: RowEnded) -> None:
-        if is_left(ended):
-            with self._turn:
-                self._left += 1
-                if self._left > _LEFT_TOLD:
-                    return
+        if not is_good(ended) and not self._alike.is_told(ended):
+            return
         self.say(sentence(ended), is_error=not is_good(ended) and not is_left(ended))
 
 
@@ -210,6 +240,7 @@ class LiveBatch(Screen):
         self._console = console
         self._shares_stdout = os.isatty(1) if shares_stdout is None else shares_stdout
         self._aside = threading.RLock()
+        self._alike = Alike()
 
     def expect(self, total: int, current: int, fetch: int = 0) -> None:
         """Expect `total` pictures to make and `fetch` to save that are bought already."""
@@ -241,6 +272,8 @@ class LiveBatch(Screen):
         """Give the lines back, when nobody is aside any more."""
         with self._aside:
             super().__exit__()
+        for line in self._alike.rest():
+            self.say(line)
 
     def _open(self) -> RichLive:
         from rich.console import Console
@@ -257,7 +290,8 @@ class LiveBatch(Screen):
         self.tally.take(event)
         match event:
             case RowEnded() if not is_good(event) and not is_left(event):
-                self.say(sentence(event), is_error=True)
+                if self._alike.is_told(event):
+                    self.say(sentence(event), is_error=True)
             case Note() | Exchange():
                 text = line_of(event, self._verbose)
                 if text:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Provider
     from seedream_cli.references import Gathered
 
+INLINE_AT_ONCE = 32
+"""Requests that hold their reference images while they are open: each may be many megabytes."""
 POLLERS = 16
 """Threads that ask and fetch for the jobs of polled providers."""
 
@@ -248,22 +250,28 @@ class Buying:
         batch.expect((task.row.name, n) for task in tasks for n in _numbers(task))
         self.show.expect(_total(tasks), results.current)
         inbox: Inbox = Inbox()
-        signals = work.Signals(inbox, self.show)
+        signals = work.Signals(inbox, self.show, lambda: len(batch.under_way))
         crew = Crew(batch, world.clock, inbox, workers=workers, on_signal=signals.seconds_left)
         try:
             with self.show:
-                crew.run((), batch.more, self.show.tick)
+                self._run(crew, batch, engine)
+        finally:
+            self._write_lock()
+        if batch.why_stopped and not signals.first:
+            self.show.say(batch.why_stopped, is_error=True)
+        return results.close(signals.exit, self.manifest.file)
+
+    def _run(self, crew: Crew, batch: Batch, engine: Engine) -> None:
+        """Run to the end, or to a signal, and write down what is under way then."""
+        try:
+            crew.run((), batch.more, self.show.tick)
         finally:
             if crew.under_way:
-                world.owner.keep()
+                self.world.owner.keep()
             if crew.is_stopping:
                 work.put_down(engine, list(batch.under_way))
                 batch.put_down()
             batch.leave_rest()
-            self._write_lock()
-        if batch.why_stopped:
-            self.show.say(batch.why_stopped, is_error=True)
-        return results.close(signals.exit, self.manifest.file)
 
     def _key(self, profile: Profile) -> Profile:
         """Return a profile with its key, read once; raise `AccountError`."""
@@ -304,11 +312,11 @@ class Buying:
 
     def record(self, order: Order, job: Job) -> None:
         """Write the lock's lines of what a job has saved; raise `StorageError`."""
-        for entry in entries_of(order, job, self.judge.terms.base):
-            with self._mutex:
-                self.entries[entry.key] = entry
-            if self.lock is not None:
-                self.lock.add(entry)
+        entries = entries_of(order, job, self.judge.terms.base)
+        with self._mutex:
+            self.entries |= {entry.key: entry for entry in entries}
+        if self.lock is not None and entries:
+            self.lock.add(*entries)
 
     def _crew_size(self, tasks: Sequence[Task]) -> int:
         """Return how many threads: one a request that is held open, a few for polled ones.
@@ -320,7 +328,10 @@ class Buying:
         names = {task.picture.provider for task in tasks if task.picture.provider}
         held = {name for name in names if PROVIDERS[name].dialect.poll is None}
         for name in names:
-            self._room[name] = min(self.asked.jobs or PROVIDERS[name].most_at_once, len(tasks))
+            usual = PROVIDERS[name].most_at_once
+            if "inline" in PROVIDERS[name].reference_kinds and any(t.row.references for t in tasks):
+                usual = min(usual, INLINE_AT_ONCE)
+            self._room[name] = min(self.asked.jobs or usual, len(tasks))
         most = allow_files(sum(self._room.values()))
         for name in names:
             self._room[name] = max(1, min(self._room[name], most // len(names)))

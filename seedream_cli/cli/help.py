@@ -19,7 +19,7 @@ EXAMPLES = {
     "generate": (
         'seedream generate "a lighthouse at dawn"',
         'seedream generate "a fox" -n 3 -a 16:9 -o art/fox-{n}.{ext}',
-        'seedream generate "a fox" -o - --sandbox | file -',
+        "seedream generate --batch assets.toml --plan",
     ),
     "edit": (
         'seedream edit "make it night" -i photo.jpg',

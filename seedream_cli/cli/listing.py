@@ -56,6 +56,8 @@ def details(job: Job, now: datetime) -> list[str]:
         f"prompt   {_clean(job.prompt)}",
         f"made     {job.created_at:%Y-%m-%d %H:%M:%S} UTC",
     ]
+    if job.row:
+        lines.append(f"row      {_clean(job.row)}, its picture {job.first_n}")
     asked = {key: value for key, value in job.request.items() if value}
     lines.append("request  " + ", ".join(f"{key} {_word(value)}" for key, value in asked.items()))
     if job.task_id:

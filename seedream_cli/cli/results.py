@@ -51,6 +51,8 @@ class Results:
     codes: set[int] = field(default_factory=set)
     is_paid: bool = False
     costs: list[Money] = field(default_factory=list)
+    doubts: list[Money] = field(default_factory=list)
+    """What may have been charged, and nobody knows."""
     is_rehearsal: bool = True
     mutex: threading.Lock = field(default_factory=threading.Lock)
 
@@ -124,8 +126,10 @@ class Results:
         self.is_paid = True
         self.is_rehearsal = self.is_rehearsal and job.sandbox
         paid = job.cost or job.price
-        if paid is not None:
+        if paid is not None and job.charge is Charge.CHARGED:
             self.costs = price.total([*self.costs, paid])
+        elif paid is not None:
+            self.doubts = price.total([*self.doubts, paid])
 
     def _print_job(self, end: End, job: Job, saved: list[Image]) -> None:
         if self.is_json:
@@ -173,8 +177,8 @@ class Results:
 
     @property
     def cost(self) -> str:
-        """What this run cost, a sum a currency."""
-        sums = " and ".join(price.show(money) for money in self.costs)
+        """What this run cost, a sum a currency; what may have been charged is in it."""
+        sums = _sum(price.total([*self.costs, *self.doubts]))
         return sums or ("not known" if self.is_paid else "0")
 
     def close(self, signal_exit: int, file: str) -> int:
@@ -205,7 +209,13 @@ class Results:
             return ""
         if self.is_rehearsal:
             return f"; would cost about {self.cost} (sandbox: nothing was charged)"
-        return f"; cost about {self.cost}" if self.costs else "; the price is not known"
+        words = [f"cost about {_sum(self.costs)}"] if self.costs else []
+        words += [f"{_sum(self.doubts)} may have been charged"] if self.doubts else []
+        return f"; {', '.join(words)}" if words else "; the price is not known"
+
+
+def _sum(moneys: list[Money]) -> str:
+    return " and ".join(price.show(money) for money in moneys)
 
 
 def _money(job: Job) -> Money | None:

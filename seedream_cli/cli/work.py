@@ -16,7 +16,7 @@ from seedream_cli.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.recovery import conclude
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from seedream_cli.cli.progress import Plain
     from seedream_cli.cli.stdout import Stdout
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LAST_SECONDS = 5.5
 """After SIGTERM, of 7: CI runners kill after 10, and writing down takes its own time."""
+WRITING_SECONDS = 0.01
+"""For each job that is left under way."""
 WORKERS = 16
 MOST_ALIKE = 3
 """Jobs that ended alike and are still told one by one."""
@@ -61,8 +63,14 @@ class Report:
 class Signals:
     """Turns signals into messages for the crew; the handlers only set that flag."""
 
-    def __init__(self, inbox: Inbox, observer: Plain) -> None:
-        """Listen from now on to SIGINT, SIGTERM and SIGHUP."""
+    def __init__(
+        self, inbox: Inbox, observer: Plain, under_way: Callable[[], int] = lambda: 0
+    ) -> None:
+        """Listen from now on to SIGINT, SIGTERM and SIGHUP.
+
+        `under_way` counts the jobs that would have to be written down at the end.
+        """
+        self._under_way = under_way
         self.first = 0
         self._count = 0
         self._observer = observer
@@ -87,7 +95,7 @@ class Signals:
                 " them, their outcome stays unknown)"
             )
             return None
-        return LAST_SECONDS
+        return max(1.0, LAST_SECONDS - WRITING_SECONDS * self._under_way())
 
 
 def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> Report:

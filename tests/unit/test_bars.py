@@ -562,3 +562,14 @@ def test_rich_is_loaded_for_a_terminal_only() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.strip() == b"False"
+
+
+def test_many_alike_are_counted_after_the_first_few(capfd: pytest.CaptureFixture[str]) -> None:
+    """Five hundred jobs that a signal left do not fill a log with five hundred hints."""
+    lost = Problem("outcome_unknown", "a signal came", "seedream status JOB")
+    with PlainBatch() as show:
+        for n in range(500):
+            show(ended(f"p{n}", State.UNKNOWN, problem=lost))
+    lines = capfd.readouterr().err.splitlines()
+    assert sum("has an unknown outcome" in line for line in lines) == 12
+    assert lines[-1] == "… and 488 more like this: a signal came"
