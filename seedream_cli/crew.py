@@ -9,7 +9,7 @@ import heapq
 import queue
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 TICK_SECONDS = 1.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Crew:
         self.is_stopping = False
         self._give_up_at: float | None = None
         self._longest: float | None = None
+        self._bug: Exception | None = None
 
     def run(
         self,
@@ -96,7 +98,7 @@ class Crew:
             self._start_due()
             message = self._wait()
             if tick is not None:
-                tick()
+                self._safely(tick)
             match message:
                 case _Finished():
                     bug = self._took(message) or bug
@@ -105,6 +107,7 @@ class Crew:
                 case None:
                     if self._is_time_up():
                         break
+        bug = bug or self._bug
         if bug is not None:
             raise bug
 
@@ -120,10 +123,18 @@ class Crew:
     def _fed(self, more: Callable[[], Step | None]) -> bool:
         """Take on what there is more to do; tell whether there was any."""
         is_fed = False
-        while not self.is_stopping and (step := more()) is not None:
+        while not self.is_stopping and (step := self._safely(more)) is not None:
             heapq.heappush(self._due, step)
             is_fed = True
         return is_fed
+
+    def _safely(self, ask: Callable[[], T]) -> T | None:
+        """Ask; what goes wrong ends new work, and never what is being paid for."""
+        try:
+            return ask()
+        except Exception as bug:  # noqa: BLE001 - raised when all that is under way has ended
+            self._bug, self.is_stopping = self._bug or bug, True
+            return None
 
     @property
     def waiting(self) -> list[Step]:

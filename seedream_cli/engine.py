@@ -14,6 +14,7 @@ from seedream_cli import backoff
 from seedream_cli.errors import (
     AccountError,
     ImageBroken,
+    Interrupted,
     OutcomeUnknown,
     Overtaken,
     StorageError,
@@ -121,6 +122,8 @@ class Engine:
     """What stopped us at jobs that have not ended."""
     strange: set[str] = field(default_factory=set)
     """Jobs of which an unknown status word was told once."""
+    halted: Callable[[], str] = lambda: ""
+    """Why nothing more may be sent that costs money; empty while it may."""
     pace: Pace = field(init=False)
     """When submits and polls may go."""
 
@@ -179,12 +182,20 @@ class Engine:
             self._deadline(job.id)  # the time runs from here
             try:
                 return self._let_go(job, step)
+            except Interrupted as error:
+                self._halt(job, error)
+                return None
             except Throttled as error:
                 # Another process took the room between our look and the first byte.
                 wait = Wait(error.seconds, error.message)
             finally:
                 self.pace.ended(job)
         return self._stand_back(step, wait)
+
+    def _halt(self, job: Job, error: Interrupted) -> None:
+        """Close a job that may not be sent any more: nothing of it was."""
+        problem = Problem(error.code, error.message)
+        self.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
 
     def _stand_back(self, step: Step, wait: Wait) -> Step:
         """Put a submit off for which there is no room yet: no try of it, and never a reason to end.
@@ -241,6 +252,8 @@ class Engine:
 
     def _begin(self, job: Job) -> None:
         """Spend. The transport calls this just before the first byte leaves; nothing else does."""
+        if reason := self.halted():
+            raise Interrupted(reason)
         self.ledger.begin(job.id, self._limit(job))
         self.pace.begun(job)
         sending = replace(job, state=State.SENDING, charge=Charge.MAYBE)

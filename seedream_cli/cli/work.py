@@ -16,7 +16,7 @@ from seedream_cli.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.recovery import conclude
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from seedream_cli.cli.progress import Plain
     from seedream_cli.cli.stdout import Stdout
@@ -102,6 +102,7 @@ def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> R
     """Take the jobs as far as they go and return what became of them."""
     inbox: Inbox = Inbox()
     signals = Signals(inbox, observer)
+    engine.halted = lambda: "a signal stopped it" if signals.first else ""
     crew = Crew(
         engine,
         world.clock,
@@ -146,12 +147,23 @@ def put_down(engine: Engine, job_ids: Sequence[str]) -> None:
             engine.problems.setdefault(job_id, stopped)
 
 
-def tell_of_waiting(world: World, engine: Engine, show: Plain, *, is_sandbox: bool) -> None:
-    """Say in one line that pictures of earlier runs wait, and how long their URLs live."""
+def tell_of_waiting(
+    world: World,
+    engine: Engine,
+    show: Plain,
+    *,
+    is_sandbox: bool,
+    rows: Collection[str] = (),
+) -> None:
+    """Say in one line that pictures of earlier runs wait, and how long their URLs live.
+
+    Those of `rows` are left out: this very command goes on with them.
+    """
     from seedream_cli.recovery import waiting
     from seedream_cli.text import human_span
 
-    jobs = [job for job in waiting(engine, world.owner) if job.sandbox == is_sandbox]
+    left_behind = [job for job in waiting(engine, world.owner) if job.sandbox == is_sandbox]
+    jobs = [job for job in left_behind if job.row not in rows]
     if not jobs:
         return
     lapses = [i.expires_at for job in jobs for i in job.images if i.expires_at and not i.saved_at]

@@ -253,3 +253,15 @@ def test_three_jobs_run_together(house: House) -> None:
     jobs = house.run(house.buy(count=3))
     assert [job.images[0].n for job in jobs] == [1, 2, 3]
     assert len(house.pictures()) == 3
+
+
+def test_nothing_is_begun_after_a_halt(house: House) -> None:
+    """A signal that comes while a request is prepared or connecting stops it before it costs."""
+    (job,) = house.buy()
+    house.engine.halted = lambda: "a signal came"
+    house.transport.answers = [made()]
+    (job,) = house.run([job])
+    assert (job.state, job.charge) == (State.CLOSED, Charge.NONE)
+    assert job.sent_at is None
+    assert job.problem is not None
+    assert job.problem.message == "a signal came"

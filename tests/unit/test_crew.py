@@ -304,3 +304,32 @@ def test_later_signals_never_give_more_time() -> None:
     is_over.set()
     for timer in timers:
         timer.join()
+
+
+def test_more_is_asked_for_until_there_is_none() -> None:
+    """Steps that become possible later are taken on, each once."""
+    left = [step("c"), step("b"), step("a")]
+    taker = Taker()
+    crew_of(taker, workers=2).run((), lambda: left.pop() if left else None)
+    assert sorted(each.job_id for each in taker.taken) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("who", ["more", "tick"])
+def test_a_bug_of_the_feeder_cuts_nothing_that_is_under_way(who: str) -> None:
+    """What goes wrong in the main thread is raised when the paid requests have ended."""
+    begun, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(_: Step) -> None:
+        begun.set()
+        goes_on.wait(10)
+        ended.set()
+
+    def fail() -> None:
+        if begun.is_set():
+            threading.Timer(0.2, goes_on.set).start()
+            raise OSError("the folder is gone")
+
+    more, tick = (fail, lambda: None) if who == "more" else (lambda: None, fail)
+    with pytest.raises(OSError, match="the folder is gone"):
+        crew_of(Taker(slow), workers=1).run([step("a"), step("b", 9e9)], more, tick)
+    assert ended.is_set()
