@@ -113,7 +113,9 @@ class World:
         from seedream_cli.profiles import choose
         from seedream_cli.proxies import origin
 
-        names = [preferred, job.profile, job.provider, *self.config.profiles]
+        # Who bought it is asked first: another account of the same provider does not know it.
+        names = dict.fromkeys((job.profile, preferred, job.provider, *self.config.profiles))
+        lacking: AccountError | None = None
         for name in filter(None, names):
             try:
                 profile = choose(self.config, self.environ, name=name, sandbox=job.sandbox)
@@ -121,8 +123,14 @@ class World:
                 continue
             if profile.sandbox != job.sandbox:
                 profile = choose(self.config, _without_sandbox(self.environ), name=name)
-            if profile.provider == job.provider and origin(profile.base_url) == job.origin:
+            if profile.provider != job.provider or origin(profile.base_url) != job.origin:
+                continue
+            try:
                 return self.keyed(profile)
+            except AccountError as error:
+                lacking = lacking or error
+        if lacking is not None:
+            raise lacking
         raise AccountError(
             f"no profile speaks to {job.origin}, where job {job.id} was bought",
             hint=f"add the profile “{job.profile}” again, or choose one with -p NAME",

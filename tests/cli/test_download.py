@@ -286,3 +286,19 @@ def test_a_sidecar_does_not_replace_a_picture_named_json(cli: Cli, polled: Serve
     assert (cli.work / "foo.json").read_bytes().startswith(b"\x89PNG")
     assert (cli.work / "foo.json.json").read_text().startswith("{")
     assert len(polled.submits()) == 1
+
+
+def test_a_job_is_asked_about_with_the_account_that_bought_it(cli: Cli, server: Server) -> None:
+    """Another account of the same provider, though named with -p, does not know the task."""
+    text = "".join(
+        f'[profiles.{name}]\nprovider = "kie"\napi_key = "{key}"\n'
+        f'base_url = "{server.origin}/kie"\n'
+        for name, key in (("mine", "sk-mine"), ("other", "sk-wrong"))
+    )
+    cli.home.mkdir(exist_ok=True)
+    config = cli.home / "config.toml"
+    config.write_text(text)
+    config.chmod(0o600)
+    assert cli("generate", "a lighthouse", "-p", "mine", "--no-wait").code == 0
+    assert cli("download", "-p", "other").code == 0
+    assert len(cli.pictures()) == 1
