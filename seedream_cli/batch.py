@@ -10,15 +10,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.engine import Deed, Step
-from seedream_cli.errors import SeedreamError, StorageError
+from seedream_cli.errors import Overtaken, SeedreamError, StorageError
 from seedream_cli.model import OPEN_STATES, Charge, Problem, State
-from seedream_cli.orders import Past
+from seedream_cli.orders import Past, saved_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from seedream_cli.engine import Engine
-    from seedream_cli.model import Call, Job, Money
+    from seedream_cli.model import Call, Image, Job, Money
     from seedream_cli.orders import Order, Task
 
 MOST_UNKNOWN: Final = 3
@@ -67,11 +67,12 @@ class Batch:
     """Hears of each task once."""
     why_stopped: str = ""
     """Why nothing more is bought; empty while it is."""
+    origins: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Digests of pictures that the judge did not know of, and of those made meanwhile."""
     under_way: dict[str, Order] = field(default_factory=dict)
     _stuck: dict[tuple[str, int], list[Task]] = field(default_factory=dict)
     _missing: dict[tuple[str, int], int] = field(default_factory=dict)
     """How many pictures a task still waits for, by its key."""
-    _origins: dict[tuple[str, int], str] = field(default_factory=dict)
     _kinds: Counter[str] = field(default_factory=Counter)
     _images: int = 0
     """Bought, or maybe."""
@@ -121,7 +122,8 @@ class Batch:
         amount = task.price.amount if task.price else Decimal(0)
         if images is not None and self._images + task.count > images:
             return False
-        if cost is not None and self._spent + amount > cost.amount:
+        # A price that nobody knows is within no bound.
+        if cost is not None and (task.price is None or self._spent + amount > cost.amount):
             return False
         held = [order.task for order in self.under_way.values() if order.past is Past.NEW]
         if images is not None and self._images + sum(t.count for t in held) + task.count > images:
@@ -134,11 +136,11 @@ class Batch:
     def _start(self, task: Task, *, is_allowed: bool) -> Step | None:
         """Write a task down as a job, or take on the one that bought it before."""
         try:
-            order = self.order(task, self._origins)
+            order = self.order(task, self.origins)
             if order.past is Past.NEW and not is_allowed:
                 self._leave(task)
                 return None
-            order = self._planned(order)
+            order = self._taken_on(self._planned(order))
         except SeedreamError as error:
             self._end(task, None, Problem(error.code, error.message, error.hint))
             return None
@@ -153,7 +155,7 @@ class Batch:
                     self.under_way[job.id] = order
                     return step
                 self._settle(order, job)
-            case Past.MADE:
+            case Past.MADE | Past.HERE:
                 self._settle(order, job)
             case Past.UNKNOWN:
                 self._end(task, job, job.problem, is_old=True)
@@ -163,12 +165,34 @@ class Batch:
         return None
 
     def _planned(self, order: Order) -> Order:
-        """Write down a job that is new; another that brings the same file is taken on instead."""
+        """Write down a job that is new, unless another run was quicker to."""
         if order.past is not Past.NEW:
             return order
         spared = self.despite | order.spared
         (job,) = self.engine.ledger.plan([order.job], despite=spared)
-        return order if job.id == order.job.id else replace(order, past=Past.WAITS, job=job)
+        return order if job.id == order.job.id else replace(order, past=Past.ELSEWHERE, job=job)
+
+    def _taken_on(self, order: Order) -> Order:
+        """Make the job of the past this run's; until here it was only looked at."""
+        ledger, ours = self.engine.ledger, order.purchase.job
+        try:
+            match order.past:
+                case Past.WAITS:
+                    job = ledger.take_on(order.job, ours, order.again)
+                case Past.MADE:
+                    job = ledger.adopt(order.job, ours, order.images)
+                case Past.HERE:
+                    job = ledger.adopt(order.job, ours, self._copied(order))
+                case _:
+                    return order
+        except Overtaken:
+            return replace(order, past=Past.ELSEWHERE)
+        return replace(order, job=job)
+
+    def _copied(self, order: Order) -> list[Image]:
+        """Copy pictures that lie elsewhere to where they go now; those that are there stay."""
+        job = replace(order.job, output=order.purchase.job.output)
+        return [self.engine.saver.copy(job, image) for image in order.images]
 
     # -- under way -----------------------------------------------------------------------------
 
@@ -217,18 +241,19 @@ class Batch:
     def _settle(self, order: Order, job: Job, *, is_under_way: bool = False) -> None:
         """Take note of how a job ended, or where it was left."""
         stopped = self.engine.problems.pop(job.id, None)
-        problem = job.problem or stopped
+        problem = job.problem or stopped or _shortfall(order, job)
+        saved = saved_of(order, job)
         try:
-            if any(image.saved_at for image in job.images):
+            if saved:
                 self.record(order, job)
         except SeedreamError as error:
             problem = Problem(error.code, error.message, error.hint)
+            saved = []
         with self._mutex:
             if self.under_way.pop(job.id, None) is None and is_under_way:
                 return  # the main thread, or a thread it had given up, was first
-            for image in job.images:
-                if image.saved_at and image.sha256:
-                    self._origins[order.task.row.name, image.n] = image.sha256
+            for image in saved:
+                self.origins[order.task.row.name, image.n] = image.sha256 or ""
             if order.past is Past.NEW and job.charge is not Charge.NONE:
                 is_whole = job.state is State.SAVED
                 self._images += len(job.images) if is_whole else order.task.count
@@ -280,7 +305,7 @@ class Batch:
             for stuck in self._stuck.pop(key, []):
                 if stuck.key not in self._missing:
                     continue
-                if key not in self._origins:
+                if key not in self.origins:
                     del self._missing[stuck.key]
                     yield End(task=stuck, job=None, problem=problem)
                     continue
@@ -301,3 +326,14 @@ class Batch:
             for key in self._missing.keys() & rest.keys():
                 del self._missing[key]
                 self.tell(End(task=rest[key], job=None))
+
+
+def _shortfall(order: Order, job: Job) -> Problem | None:
+    """Say where a job that was taken on had been begun for fewer pictures than are wanted now."""
+    count = len({*order.task.numbers} & {image.n for image in job.images})
+    if order.past is not Past.WAITS or order.wish.is_set or job.state is not State.SAVED:
+        return None
+    if count == order.task.count:
+        return None
+    words = f"an earlier run had asked for {count} of these {order.task.count} pictures"
+    return Problem("provider_failed", words, "run the same again: it makes the others")

@@ -58,8 +58,9 @@ def is_wanted(image: Image) -> bool:
 
 def _finish(saver: Saver, job: Job) -> None:
     problems = [image.problem for image in job.images if image.problem]
-    if job.state is State.READY:
-        is_gone = any(problem.code == "expired" for problem in problems)
+    is_gone = any(problem.code == "expired" for problem in problems)
+    # What was saved once and is fetched again may be gone by now; then it is saved no longer.
+    if job.state is State.READY or (job.state is State.SAVED and is_gone):
         becomes = State.EXPIRED if is_gone else State.SAVED
         job = saver.ledger.move(job, becomes, problem=problems[0] if problems else None)
         saver.files.drop_spill(job.id)

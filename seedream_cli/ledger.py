@@ -218,6 +218,66 @@ class Ledger(Database):
             )
         return self.job(job.id)
 
+    def take_on(self, job: Job, ours: Job, indexes: Sequence[int]) -> Job:
+        """Go on with a bought job as if it were `ours`; return it as it is now.
+
+        It gets the owner, the row and the output of `ours`; its pictures `indexes` are fetched once
+        more. Raises `Overtaken` where it is no longer as it was read.
+        """
+        with self._write() as connection:
+            self._take(connection, job, ours)
+            connection.executemany(
+                "UPDATE images SET saved_at = NULL, path = NULL WHERE job = ? AND idx = ?",
+                [(job.id, index) for index in indexes],
+            )
+        return self.job(job.id)
+
+    def adopt(self, job: Job, ours: Job, images: Sequence[Image]) -> Job:
+        """Write down where pictures of a bought job lie, as if it were `ours`; return it.
+
+        What was given up and is there all the same is saved. Raises `Overtaken`.
+        """
+        with self._write() as connection:
+            self._take(connection, job, ours)
+            connection.executemany(
+                "UPDATE images SET path = ?, saved_at = ?, problem = NULL"
+                " WHERE job = ? AND idx = ?",
+                [
+                    (
+                        path_text(each.path),
+                        time_text(each.saved_at or self._now()),
+                        job.id,
+                        each.index,
+                    )
+                    for each in images
+                ],
+            )
+            if job.state is State.EXPIRED and not any(i.problem for i in self._images(job.id)):
+                self._step(connection, job.id, State.EXPIRED, State.READY)
+                self._step(connection, job.id, State.READY, State.SAVED)
+                connection.execute("UPDATE jobs SET problem = NULL WHERE id = ?", (job.id,))
+        return self.job(job.id)
+
+    @staticmethod
+    def _take(connection: sqlite3.Connection, job: Job, ours: Job) -> None:
+        done = connection.execute(
+            "UPDATE jobs SET owner = ?, row = ?, output = ?"
+            " WHERE id = ? AND state = ? AND owner = ?",
+            (
+                ours.owner,
+                ours.row,
+                json_text(dict(ours.output)),
+                job.id,
+                job.state.value,
+                job.owner,
+            ),
+        )
+        if done.rowcount != 1:
+            raise Overtaken(
+                f"job {job.id} is no longer {job.state}: another process has taken it on",
+                hint=f"seedream status {job.id}",
+            )
+
     def put_upload(self, origin: str, digest: str, url: str) -> None:
         """Remember where a reference image was uploaded to."""
         with self._write() as connection:

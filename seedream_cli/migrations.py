@@ -135,11 +135,14 @@ BEGIN SELECT RAISE(ABORT, 'a task id is never changed'); END;
 """
 
 # What a rate limit is counted by; attempts of before have none and lie before any limit's span.
+# And: a picture that is fetched once more may be gone by then; a batch asks for a row's jobs.
 _SECOND: Final = """
 ALTER TABLE attempts ADD COLUMN origin TEXT;
 ALTER TABLE attempts ADD COLUMN model TEXT;
 ALTER TABLE attempts ADD COLUMN weight INTEGER;
 CREATE INDEX attempts_by_start ON attempts (origin, started_at, model, weight);
+INSERT INTO steps VALUES ('saved', 'expired');
+CREATE INDEX jobs_by_row ON jobs (row) WHERE row IS NOT NULL;
 """
 
 SCHEMA: Final = (_FIRST, _SECOND)

@@ -104,6 +104,17 @@ def fingerprint(profile: Profile, call: Call, recipe: Mapping[str, object]) -> s
     return hashlib.sha256(json_text(parts).encode()).hexdigest()
 
 
+def is_same_but_for_count(one: Job, other: Job, provider: Provider) -> bool:
+    """Tell whether two purchases differ in nothing but how many pictures they bring."""
+    beside = BYSTANDERS | provider.counts
+
+    def what(job: Job) -> tuple[object, ...]:
+        recipe = {key: value for key, value in job.recipe.items() if key not in beside}
+        return job.provider, job.origin, job.sandbox, json_text(recipe)
+
+    return what(one) == what(other)
+
+
 def _with_digests(request: Request) -> Request:
     """Name local references by their bytes: where they were uploaded is no part of a purchase."""
     references = tuple(

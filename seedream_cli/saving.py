@@ -15,6 +15,7 @@ from seedream_cli.errors import (
     ImageBroken,
     ImageGone,
     OutcomeUnknown,
+    StorageError,
     UnreadableReply,
     Unsent,
 )
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from seedream_cli.clock import Clock
     from seedream_cli.events import Event
     from seedream_cli.files import Files, Saved
-    from seedream_cli.formats import Facts
     from seedream_cli.ledger import Ledger
     from seedream_cli.model import Call, Job, Profile, RemoteImage, Reply, Request
     from seedream_cli.naming import Plan
@@ -86,29 +86,41 @@ class Saver:
             self._write(job, image, download.chunks, download.length)
 
     def _write(self, job: Job, image: Image, chunks: Iterable[bytes], length: int | None) -> None:
+        chunks = self._counted(job, image, chunks, length)
+        self._record(job, image, self._placed(job, image, chunks, length))
+
+    def _placed(self, job: Job, image: Image, chunks: Iterable[bytes], length: int | None) -> Saved:
         plan = naming.Plan.from_json(job.output)
-        fields = _fields(job, image.n)
-
-        def path_of(facts: Facts) -> str:
-            sized = {**fields, "width": facts.width, "height": facts.height}
-            ext = naming.extension_of_format(facts.format)
-            path = plan.absolute(naming.expand(plan, fields=sized, ext=ext))
-            return naming.labelled(path, image.name) if image.name else path
-
-        saved = self.files.save(
-            self._counted(job, image, chunks, length),
+        return self.files.save(
+            chunks,
             folder=folder_of(plan, job, image.n),
-            path_of=path_of,
+            path_of=lambda facts: place_of(
+                job, replace(image, format=facts.format, width=facts.width, height=facts.height)
+            ),
             job=job.id,
             index=image.index,
             overwrite=bool(job.output.get("overwrite")),
             replaces=_replaces(job),
-            is_resumed=job.owner != self.files.owner,
+            # A batch makes jobs its own that a process may have left as it had named a picture.
+            is_resumed=job.owner != self.files.owner or "batch" in job.output,
             expected_length=length,
         )
-        self._record(job, image, saved, plan)
 
-    def _record(self, job: Job, image: Image, saved: Saved, plan: Plan) -> None:
+    def copy(self, job: Job, image: Image) -> Image:
+        """Copy a picture from its path to where its job's output says; nothing is recorded.
+
+        Raises `ImageBroken`, `StorageError`.
+        """
+        try:
+            with Path(image.path or "").open("rb") as file:
+                blocks_of = iter(lambda: file.read(_BASE64_BLOCK), b"")
+                saved = self._placed(job, image, blocks_of, image.size)
+        except OSError as error:
+            raise StorageError(f"{image.path} cannot be read: {error.strerror}") from error
+        return replace(image, path=saved.path, saved_at=self.clock.now())
+
+    def _record(self, job: Job, image: Image, saved: Saved) -> None:
+        plan = naming.Plan.from_json(job.output)
         done = replace(
             image,
             path=saved.path,
@@ -242,6 +254,15 @@ def known_paths_of(plan: Plan, job: Job) -> list[str]:
     """Return the paths that a bought job's pictures would have, where they are known."""
     found = [naming.known(plan, fields=_fields(job, image.n)) for image in job.images]
     return [path for path in found if path is not None]
+
+
+def place_of(job: Job, image: Image) -> str:
+    """Return the path that an image of a known format is to have, absolute."""
+    plan = naming.Plan.from_json(job.output)
+    fields = {**_fields(job, image.n), "width": image.width, "height": image.height}
+    ext = naming.extension_of_format(image.format or "")
+    path = plan.absolute(naming.expand(plan, fields=fields, ext=ext))
+    return naming.labelled(path, image.name) if image.name else path
 
 
 def folder_of(plan: Plan, job: Job, n: int = 1) -> str:

@@ -117,12 +117,20 @@ def job_exit(job: Job, problem: Problem | None) -> int:
     """Return the exit code of one job as it stands."""
     problem = problem or job.problem
     match job.state:
+        case State.SAVED if _is_lost(job):
+            return 5
         case State.SAVED:
             return 3 if problem else 0
         case State.UNKNOWN | State.EXPIRED:
             return 5
         case _:
             return problem.exit if problem else 0
+
+
+def _is_lost(job: Job) -> bool:
+    """Tell whether a picture of a saved job lies nowhere any more."""
+    is_held = bool(job.output.get("stdout"))
+    return not is_held and any(not i.saved_at and not i.problem for i in job.images)
 
 
 def sentence(job: Job, problem: Problem) -> str:

@@ -223,5 +223,9 @@ class Provider:
     """Header that names a submit for the provider's support."""
     sandbox_path: str = ""
     """Where the stand-in serves it: `/ark/api/v3`."""
+    counts: frozenset[str] = frozenset(
+        {"n", "num_images", "max_images", "sequential_image_generation_options"}
+    )
+    """Body fields that say no more than how many pictures a request brings."""
     reference_kinds: frozenset[str] = frozenset({"url"})
     """How local references travel: `url` (only foreign URLs), `inline`, `upload`."""

@@ -17,22 +17,23 @@ import pytest
 from seedream_cli import manifest
 from seedream_cli.assets import Judge, Terms, Verdict
 from seedream_cli.batch import Batch, Bounds, End
+from seedream_cli.cli.render import job_exit
 from seedream_cli.crew import Crew, Inbox
 from seedream_cli.engine import Timing
-from seedream_cli.errors import OutcomeUnknown, StorageError, Unsent
-from seedream_cli.model import Charge, Money, Profile, Purpose, Reply, State
-from seedream_cli.orders import Orders, entries_of
+from seedream_cli.errors import ImageGone, OutcomeUnknown, StorageError, Unsent
+from seedream_cli.model import Charge, Money, Problem, Profile, Purpose, Reply, State
+from seedream_cli.orders import Orders, Past, entries_of
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.references import Gatherer
 from seedream_cli.shelf import digest_of, look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from seedream_cli.assets import Picture
     from seedream_cli.lock import Entry
     from seedream_cli.manifest import Row
-    from seedream_cli.model import Job
+    from seedream_cli.model import Call, Job
     from seedream_cli.orders import Order, Task
     from seedream_cli.providers.spec import Provider
     from seedream_cli.references import Gathered
@@ -75,12 +76,22 @@ class Desk:
     runs: int = 0
     urls: int = 0
     provider: str = "ark"
+    is_alone: bool = False
+    """All other processes have ended."""
+    name: str = "art.lock"
+    rows: Sequence[Row] = ()
+    """Of the last manifest that was judged."""
     record: Callable[[Order, Job], None] | None = None
 
     @property
     def base(self) -> str:
         """Return the manifest's folder."""
         return str(self.house.folder / "art")
+
+    @property
+    def manifest(self) -> str:
+        """Return what tells this manifest from others."""
+        return f"{self.base}/{self.name}"
 
     def made(self, count: int = 1) -> list[Reply]:
         """Build answers, each with a picture of its own."""
@@ -96,6 +107,7 @@ class Desk:
         """Judge a manifest."""
         kind = manifest.Kind.TOML
         found = manifest.read(text, file="art.toml", kind=kind, load=lambda name: name)
+        self.rows = found.rows
 
         def provider_of(_: Row, locked: str | None) -> Provider | None:
             return PROVIDERS[locked or self.provider]
@@ -139,10 +151,12 @@ class Desk:
             gather=gather,
             run=f"run{self.runs:05}",
             owner=house.owner.name,
+            batch=self.manifest,
             now=house.clock.now,
             new_id=lambda: f"j{self.runs:03}{next(ids):04}",
             entries=self.lock,
-            is_dead=lambda _: False,
+            is_dead=lambda _: self.is_alone,
+            rows={row.name: row for row in self.rows},
             despite=frozenset(despite),
         )
         tasks = list(orders.tasks(pictures))
@@ -566,22 +580,345 @@ def test_pictures_above_the_folder_are_told_from_it(desk: Desk) -> None:
 # -- several pictures in one request ---------------------------------------------------------------
 
 
+def together(desk: Desk, count: int) -> Reply:
+    """Build UniAll's answer with so many pictures."""
+    desk.made(count)
+    numbers = range(desk.urls - count + 1, desk.urls + 1)
+    return reply({"data": [{"url": f"https://images.example/{k}.png"} for k in numbers]})
+
+
 def test_a_providers_own_count_is_used(desk: Desk) -> None:
     """Pictures of one row come with one request, each with its name, over its old file."""
     desk.provider = "uniall"
     text = '[images.h]\nprompt = "h"\ncount = 3\n'
 
-    def together(count: int) -> Reply:
-        desk.made(count)
-        numbers = range(desk.urls - count + 1, desk.urls + 1)
-        return reply({"data": [{"url": f"https://images.example/{k}.png"} for k in numbers]})
-
-    desk.run(text, together(3))
+    desk.run(text, together(desk, 3))
     assert len(desk.submits) == 1
     assert sorted(desk.lock) == [("h", 1), ("h", 2), ("h", 3)]
     old = [entry.sha256 for entry in desk.lock.values()]
-    desk.run(text.replace('"h"', '"H"'), together(3))
+    desk.run(text.replace('"h"', '"H"'), together(desk, 3))
     assert len(desk.submits) == 1
     art = desk.house.folder / "art"
     assert sorted(path.name for path in art.iterdir()) == ["h-1.png", "h-2.png", "h-3.png"]
     assert not {hashlib.sha256(path.read_bytes()).hexdigest() for path in art.iterdir()} & {*old}
+
+
+# -- whose job it is -------------------------------------------------------------------------------
+
+
+def test_another_manifests_job_is_its_own(desk: Desk) -> None:
+    """The same row and words in another manifest are bought; what runs for the first stays its."""
+    desk.provider = "kie"
+    desk.house.engine.is_waiting = False
+    desk.run(rows(1), accepted())
+    (first,) = desk.jobs("r0")
+    desk.name = "other.lock"
+    desk.run('[defaults]\noutput = "v2/{name}"\n' + rows(1), accepted("t2"))
+    assert len(desk.submits) == 1
+    assert desk.house.ledger.job(first.id).output == first.output
+
+
+def test_a_moved_checkout_finds_its_jobs(desk: Desk) -> None:
+    """A kept ledger serves a fresh checkout at another path, if the old one is gone."""
+    desk.provider = "kie"
+    desk.house.engine.is_waiting = False
+    desk.run(rows(1), accepted())
+    (job,) = desk.jobs("r0")
+    moved = {**job.output, "batch": "/gone/art.lock", "base": "/gone"}
+    desk.house.ledger.put_output(job, moved)
+    desk.house.engine.is_waiting = True
+    desk.run(rows(1), success())
+    assert (desk.submits, desk.lock["r0", 1].output) == ([], "r0.png")
+
+
+def of_another(desk: Desk) -> Job:
+    """Leave a running job of the first row to another process."""
+    desk.provider = "kie"
+    desk.house.engine.is_waiting = False
+    desk.run(rows(1), accepted())
+    (job,) = desk.jobs("r0")
+    return desk.house.ledger.take_on(job, replace(job, owner="another0"), ())
+
+
+def test_a_job_that_a_live_process_waits_for_is_left_to_it(desk: Desk) -> None:
+    """It is neither bought nor taken; when that process is dead, it is taken on."""
+    job = of_another(desk)
+    desk.run(rows(1))
+    assert (desk.submits, desk.codes()) == ([], {"r0": "timeout"})
+    assert desk.house.ledger.job(job.id) == job
+    desk.is_alone = True
+    desk.house.engine.is_waiting = True
+    desk.run(rows(1), success())
+    assert (desk.submits, desk.states()) == ([], {"r0": State.SAVED})
+    assert desk.house.ledger.job(job.id).owner == desk.house.owner.name
+
+
+def test_a_look_changes_nothing(desk: Desk) -> None:
+    """Whoever says no to the question leaves the ledger as it was."""
+    job = of_another(desk)
+    desk.is_alone = True
+    batch = desk.batch(rows(1).replace("[images.r0]", '[images.r0]\noutput = "x"'))
+    assert batch.order(batch.tasks[0], {}).past is Past.WAITS
+    assert desk.house.ledger.job(job.id) == job
+
+
+def test_who_is_overtaken_leaves_the_job(desk: Desk) -> None:
+    """Another process took it on between our look and our hand."""
+    job = of_another(desk)
+    desk.is_alone = True
+    batch = desk.batch(rows(1))
+    look = batch.order
+
+    def order(task: Task, origins: Mapping[tuple[str, int], str]) -> Order:
+        found = look(task, origins)
+        ledger = desk.house.ledger
+        ledger.take_on(ledger.job(job.id), replace(job, owner="third000"), ())
+        return found
+
+    batch.order = order
+    desk.go(batch)
+    assert desk.codes() == {"r0": "timeout"}
+    assert desk.house.ledger.job(job.id).owner == "third000"
+
+
+# -- unknown outcomes ------------------------------------------------------------------------------
+
+
+def test_what_was_bought_in_spite_comes_before_the_doubt(desk: Desk) -> None:
+    """A running job of the row is fetched though an older one of it is unknown for ever."""
+    desk.provider = "kie"
+    desk.house.engine.is_waiting = False
+    desk.run(rows(1), OutcomeUnknown("cut"))
+    (lost,) = desk.jobs("r0")
+    desk.run(rows(1), accepted(), despite=[lost.id])
+    desk.house.engine.is_waiting = True
+    desk.run(rows(1), success())
+    assert (desk.submits, desk.states()) == ([], {"r0": State.SAVED})
+
+
+def test_an_unknown_outcome_holds_its_row_at_another_count(desk: Desk) -> None:
+    """Three pictures may hold the two that were perhaps bought."""
+    desk.provider = "uniall"
+    text = '[images.h]\nprompt = "h"\ncount = 2\n'
+    desk.run(text, OutcomeUnknown("cut"))
+    desk.run(text.replace("2", "3"))
+    assert (desk.submits, desk.codes()) == ([], {"h-1": "outcome_unknown"})
+
+
+def test_an_unknown_outcome_holds_a_set_of_another_size(desk: Desk) -> None:
+    """A set of four may be the set of three that was perhaps bought."""
+    text = '[images.s]\nprompt = "s"\nseries = 3\n'
+    desk.run(text, OutcomeUnknown("cut"))
+    desk.run(text.replace("3", "4"))
+    assert (desk.submits, desk.codes()) == ([], {"s-1": "outcome_unknown"})
+
+
+def test_an_unknown_outcome_holds_whoever_asks_for_it_now(desk: Desk) -> None:
+    """Its row asks for something else: then the row that has its words is held."""
+    desk.run('[images.hero]\nprompt = "cat"\n', OutcomeUnknown("cut"))
+    text = '[images.hero]\nprompt = "dog"\n[images.cover]\nprompt = "cat"\n'
+    desk.run(text, *desk.made(1))
+    assert desk.submits == ["dog"]
+    assert desk.codes() == {"cover": "outcome_unknown"}
+
+
+def test_an_unknown_outcome_of_a_row_holds_only_it(desk: Desk) -> None:
+    """Its own row asks for it still, so another one with the same words is bought."""
+    desk.run('[images.hero]\nprompt = "cat"\n', OutcomeUnknown("cut"))
+    text = '[images.hero]\nprompt = "cat"\n[images.cover]\nprompt = "cat"\n'
+    desk.run(text, *desk.made(1))
+    assert desk.submits == ["cat"]
+    assert desk.codes() == {"hero": "outcome_unknown"}
+
+
+# -- several in one job ----------------------------------------------------------------------------
+
+
+def three(desk: Desk) -> str:
+    """Leave a job of three pictures of which only the first could be fetched."""
+    desk.provider = "uniall"
+    answer = together(desk, 3)
+    broken = [f"https://images.example/{k}.png" for k in (2, 3)]
+    whole = {url: desk.house.transport.pictures[url] for url in broken}
+    desk.house.transport.pictures |= {url: [Unsent("no route")] for url in broken}
+    text = '[images.h]\nprompt = "h"\ncount = 3\n'
+    desk.run(text, answer)
+    assert [job.state for job in desk.jobs("h")] == [State.READY]
+    desk.house.transport.pictures |= whole
+    return text
+
+
+def test_a_job_that_is_not_over_is_no_part_of_the_lock(desk: Desk) -> None:
+    """The rest of its pictures is fetched by the next run, and not bought."""
+    text = three(desk)
+    assert desk.lock == {}
+    # The command takes the file that lies there for its own; here it is out of the way.
+    desk.house.folder.joinpath("art", "h-1.png").unlink()
+    desk.run(text)
+    assert (desk.submits, sorted(desk.lock)) == ([], [("h", 1), ("h", 2), ("h", 3)])
+
+
+def test_missing_pictures_are_those_of_an_open_job(desk: Desk) -> None:
+    """However many are asked for now; what it was not begun for is told of, and made next."""
+    text = three(desk).replace("3", "4")
+    desk.house.folder.joinpath("art", "h-1.png").unlink()
+    desk.run(text)
+    assert (desk.submits, sorted(desk.lock)) == ([], [("h", 1), ("h", 2), ("h", 3)])
+    assert desk.codes() == {"h-1": "provider_failed"}
+    desk.run(text, together(desk, 1))
+    assert sorted(desk.lock) == [("h", 1), ("h", 2), ("h", 3), ("h", 4)]
+
+
+# -- where the pictures lie ------------------------------------------------------------------------
+
+
+def test_a_key_with_another_name_takes_its_picture_along(desk: Desk) -> None:
+    """A kill cost the line; the file is copied, without a fetch, long after its URL lapsed."""
+    desk.run('[images.a]\nprompt = "x"\n', *desk.made(1))
+    desk.lock.clear()
+    desk.house.clock.at += timedelta(days=3)
+    desk.run('[images.b]\nprompt = "x"\n')
+    assert (desk.submits, desk.house.transport.fetched) == ([], [])
+    assert desk.lock["b", 1].output == "b.png"
+    assert (
+        digest_of(desk.path("b.png")) == desk.lock["b", 1].sha256 == digest_of(desk.path("a.png"))
+    )
+    desk.run('[images.b]\nprompt = "x"\n[images.c]\nprompt = "x"\n', *desk.made(1))
+    assert desk.submits == ["x"]
+
+
+def test_a_picture_that_is_gone_at_its_host_is_lost(desk: Desk) -> None:
+    """It is said with 5, and the next run makes it anew."""
+    desk.run(rows(1), *desk.made(1))
+    desk.house.folder.joinpath("art", "r0.png").unlink()
+    desk.house.transport.pictures["https://images.example/1.png"] = [ImageGone("404")]
+    desk.run(rows(1))
+    job = desk.ends["r0"].job
+    assert job is not None
+    assert (desk.submits, job.state, job_exit(job, None)) == ([], State.EXPIRED, 5)
+    desk.run(rows(1), *desk.made(1))
+    assert desk.submits == ["picture 0"]
+
+
+def test_a_saved_job_without_its_picture_is_no_success(desk: Desk) -> None:
+    """What was to be fetched again and did not come is not there."""
+    desk.run(rows(1), *desk.made(1))
+    desk.house.folder.joinpath("art", "r0.png").unlink()
+    desk.house.transport.pictures["https://images.example/1.png"] = [Unsent("no route")]
+    desk.run(rows(1))
+    end = desk.ends["r0"]
+    assert end.job is not None
+    assert (end.job.state, job_exit(end.job, end.problem)) == (State.SAVED, 5)
+
+
+def test_a_lost_picture_that_is_back_is_adopted(desk: Desk) -> None:
+    """The ledger gave it up; the file lies in its place all the same."""
+    desk.run(rows(1), *desk.made(1))
+    picture = desk.house.folder / "art" / "r0.png"
+    data = picture.read_bytes()
+    picture.unlink()
+    desk.house.transport.pictures["https://images.example/1.png"] = [ImageGone("404")]
+    desk.run(rows(1))
+    desk.lock.clear()
+    again = desk.batch(rows(1))
+    picture.write_bytes(data)
+    desk.go(again)
+    assert (desk.submits, desk.lock["r0", 1].output) == ([], "r0.png")
+    assert [job.state for job in desk.jobs("r0")] == [State.SAVED]
+
+
+def test_a_rescued_picture_is_no_part_of_the_lock(desk: Desk) -> None:
+    """Its folder took nothing: it is said where it lies, buying stops, the next run copies it."""
+    text = '[defaults]\noutput = "site/{name}"\n' + rows(3)
+    site = desk.house.folder / "art" / "site"
+    site.write_text("in the way")
+    batch = desk.run(text, *desk.made(1), room=1)
+    assert (len(desk.submits), desk.lock, desk.codes()) == (1, {}, {"r0": "storage"})
+    problem = desk.ends["r0"].problem
+    assert problem is not None
+    assert "/rescue/" in problem.message
+    assert "disk" in batch.why_stopped
+    site.unlink()
+    desk.run(text, *desk.made(2))
+    assert len(desk.submits) == 2
+    assert desk.lock["r0", 1].output == "site/r0.png"
+
+
+def test_what_is_beside_a_taken_name_is_in_its_place(desk: Desk) -> None:
+    """A file that came there meanwhile is never replaced, and the lock names the one beside it."""
+    batch = desk.batch(rows(1))
+    taken = desk.house.folder / "art" / "r0.png"
+    taken.write_bytes(b"mine")
+    desk.house.transport.answers = list(desk.made(1))
+    desk.go(batch)
+    (job,) = desk.jobs("r0")
+    assert desk.lock["r0", 1].output == f"r0-{job.id}.png"
+    assert taken.read_bytes() == b"mine"
+
+
+def test_a_picture_that_another_placed_gets_no_line(desk: Desk) -> None:
+    """`download -o` fetched it elsewhere while we waited: the lock never names that file."""
+    desk.provider = "kie"
+    desk.house.engine.is_waiting = False
+    desk.run(rows(1), accepted())
+    (job,) = desk.jobs("r0")
+    desk.house.engine.is_waiting = True
+    batch = desk.batch(rows(1))
+    desk.house.transport.answers = [success()]
+
+    def elsewhere(_: Call) -> None:
+        desk.house.ledger.put_output(job, {**job.output, "template": "else/r0.{ext}"})
+
+    desk.house.transport.at_send = elsewhere
+    desk.go(batch)
+    assert (desk.lock, desk.codes()) == ({}, {"r0": "storage"})
+    desk.house.transport.at_send = lambda _: None
+    desk.run(rows(1))
+    assert (desk.submits, desk.lock["r0", 1].output) == ([], "r0.png")
+
+
+def test_what_nobody_can_price_is_within_no_bound(desk: Desk) -> None:
+    """A row whose price is not known is left where there is a bound of cost."""
+    batch = desk.batch(rows(1), Bounds(max_cost=Money(Decimal(9), "USD")))
+    batch.tasks = deque([replace(batch.tasks[0], price=None)])
+    desk.go(batch)
+    assert (desk.submits, desk.states()) == ([], {"r0": None})
+
+
+def test_a_file_that_was_named_and_not_recorded_is_taken_for_its_own(desk: Desk) -> None:
+    """A kill came between the two: no second file is laid beside it."""
+    of_another(desk)
+    desk.is_alone = True
+    desk.house.engine.is_waiting = True
+    batch = desk.batch(rows(1))
+    url = "https://images.example/k.png"
+    desk.house.transport.pictures[url] = [png(url)]
+    desk.house.folder.joinpath("art", "r0.png").write_bytes(png(url))
+    desk.house.transport.answers = [success(url)]
+    desk.go(batch)
+    assert [path.name for path in (desk.house.folder / "art").iterdir()] == ["r0.png"]
+    assert desk.lock["r0", 1].output == "r0.png"
+
+
+def test_what_its_host_has_given_up_is_not_fetched_again(desk: Desk) -> None:
+    """A kill came before its job was called lost: the next run buys it all the same."""
+    desk.run(rows(1), *desk.made(1))
+    desk.house.folder.joinpath("art", "r0.png").unlink()
+    (job,) = desk.jobs("r0")
+    taken = desk.house.ledger.take_on(job, job, [1])
+    desk.house.ledger.put_image(replace(taken.images[0], problem=Problem("expired", "gone")))
+    desk.run(rows(1), *desk.made(1))
+    assert desk.submits == ["picture 0"]
+
+
+def test_a_set_of_which_one_is_lost_is_not_a_smaller_set(desk: Desk) -> None:
+    """While one of its pictures cannot be fetched again, the lock says what it said."""
+    text = '[images.s]\nprompt = "s"\nseries = 4\n'
+    desk.made(2)
+    urls = [{"url": f"https://images.example/{k}.png"} for k in (1, 2)]
+    desk.run(text, reply({"model": "m", "created": 1, "data": urls}))
+    lock = dict(desk.lock)
+    desk.house.folder.joinpath("art", "s-2.png").unlink()
+    desk.house.transport.pictures["https://images.example/2.png"] = [Unsent("no route")]
+    desk.run(text)
+    assert (desk.submits, desk.lock) == ([], lock)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import OutcomeUnknown, StorageError, Throttled
+from seedream_cli.errors import OutcomeUnknown, Overtaken, StorageError, Throttled
 from seedream_cli.ledger import Ledger
 from seedream_cli.migrations import APPLICATION_ID, IDLE, READERS, SCHEMA
 from seedream_cli.model import Charge, Image, Job, Money, Problem, Purpose, Reply, State
@@ -38,8 +38,9 @@ EXTRA = 3
 TWENTY = RateLimit(count=20, per=timedelta(seconds=10))
 FIFTY = RateLimit(count=50, per=timedelta(minutes=1), of="images", is_per_model=True, layers=17)
 
-# The steps of charge-safety.md, and three that the engine needs besides: a submit that is refused
-# before it is sent, one that is answered with a failure, and a lapsed picture with a fresh URL.
+# The steps of charge-safety.md, and four that the engine needs besides: a submit that is refused
+# before it is sent, one that is answered with a failure, a lapsed picture with a fresh URL, and
+# one that was to be fetched once more and is gone.
 LAWFUL = {
     State.PLANNED: {State.SENDING, State.CLOSED, State.REFUSED},
     State.SENDING: {
@@ -54,7 +55,7 @@ LAWFUL = {
     State.READY: {State.SAVED, State.EXPIRED},
     State.UNKNOWN: {State.RUNNING, State.READY, State.CLOSED},
     State.EXPIRED: {State.READY},
-    State.SAVED: set(),
+    State.SAVED: {State.EXPIRED},
     State.REFUSED: set(),
     State.FAILED: set(),
     State.CLOSED: set(),
@@ -601,6 +602,69 @@ def test_jobs_that_are_named_by_their_id_are_never_joined(
 
 
 # -- what comes back ---------------------------------------------------------------------------
+
+
+def bought(ledger: Ledger, make_job: MakeJob, *, expired: bool = False) -> Job:
+    """Leave a job whose one picture was saved, or was lost."""
+    job = make_job()
+    ledger.plan([job])
+    ledger.begin(job.id)
+    image = Image(job=job.id, index=1, n=1, url="https://x.example/1", sha256="a" * 64)
+    job = ledger.move(ledger.job(job.id), State.READY, images=[image])
+    problem = Problem("expired", "gone") if expired else None
+    saved = replace(image, path=None if expired else "/a/1.png", problem=problem)
+    ledger.put_image(replace(saved, saved_at=None if expired else NOW))
+    return ledger.move(job, State.EXPIRED if expired else State.SAVED, problem=problem)
+
+
+def test_a_job_is_taken_on_in_one_piece(ledger: Ledger, make_job: MakeJob) -> None:
+    """Its owner, row and output are ours, and the pictures that are named are wanted again."""
+    job = bought(ledger, make_job)
+    ours = replace(job, owner="me000000", row="cover", output={"template": "x"})
+    taken = ledger.take_on(job, ours, [1])
+    assert (taken.owner, taken.row, taken.output) == ("me000000", "cover", {"template": "x"})
+    assert (taken.state, taken.images[0].saved_at, taken.images[0].path) == (
+        State.SAVED,
+        None,
+        None,
+    )
+    assert taken.images[0].sha256 == "a" * 64
+
+
+@pytest.mark.parametrize("was", ["state", "owner"])
+@pytest.mark.parametrize("deed", ["take_on", "adopt"])
+def test_who_was_overtaken_takes_nothing(
+    ledger: Ledger, make_job: MakeJob, was: str, deed: str
+) -> None:
+    """A job that is not any more what was read of it stays whole with whoever has it."""
+    job = bought(ledger, make_job)
+    changed = {"state": State.READY} if was == "state" else {"owner": "older000"}
+    read, ours = replace(job, **changed), replace(job, owner="me000000", output={})
+    images = [replace(job.images[0], path="/b/1.png")]
+    deeds = {
+        "take_on": lambda: ledger.take_on(read, ours, [1]),
+        "adopt": lambda: ledger.adopt(read, ours, images),
+    }
+    with pytest.raises(Overtaken):
+        deeds[deed]()
+    assert ledger.job(job.id) == job
+
+
+def test_a_picture_is_adopted_where_it_lies(ledger: Ledger, make_job: MakeJob) -> None:
+    """Its path is the one it has now, and when it was saved stays."""
+    job = bought(ledger, make_job)
+    adopted = ledger.adopt(job, job, [replace(job.images[0], path="/b/1.png")])
+    assert adopted.images == (replace(job.images[0], path="/b/1.png"),)
+
+
+def test_a_lost_picture_that_is_there_makes_its_job_whole(
+    ledger: Ledger, make_job: MakeJob
+) -> None:
+    """What was given up is saved, and nothing is said against it any more."""
+    job = bought(ledger, make_job, expired=True)
+    adopted = ledger.adopt(job, job, [replace(job.images[0], path="/b/1.png")])
+    assert (adopted.state, adopted.problem) == (State.SAVED, None)
+    assert (adopted.images[0].problem, adopted.images[0].saved_at) == (None, NOW)
 
 
 def test_a_job_comes_back_as_it_was(ledger: Ledger, make_job: MakeJob) -> None:
@@ -1193,6 +1257,8 @@ def writes(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "store": lambda: ledger.store(job.id, reply),
         "move": lambda: ledger.move(job, State.CLOSED),
         "put_output": lambda: ledger.put_output(job, {}),
+        "take_on": lambda: ledger.take_on(job, job, [1]),
+        "adopt": lambda: ledger.adopt(job, job, [Image(job=job.id, index=1, n=1)]),
         "put_image": lambda: ledger.put_image(Image(job=job.id, index=1, n=1)),
         "reopen": lambda: ledger.reopen(job, [1]),
         "let_go": lambda: ledger.let_go(Image(job=job.id, index=1, n=1)),
