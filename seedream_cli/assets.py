@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli import lock
 from seedream_cli.errors import UsageError
 from seedream_cli.limits import most_images
 from seedream_cli.matching import Matching, why
@@ -40,6 +41,10 @@ class Verdict(StrEnum):
     MAKE = "make"
     LEAVE = "leave"
     """Changed by hand: it is never replaced, and a person has to say that it is right."""
+    FETCH = "fetch"
+    """It was bought, as the ledger knows, and is to be fetched or only written into the lock."""
+    STUCK = "unknown"
+    """It may have been bought: a person has to settle its job first."""
     CONFLICT = "conflict"
     """It should be made, and what lies in its place is not ours to replace."""
 
@@ -51,6 +56,8 @@ class Found:
     sha256: str
     """Of a Git LFS pointer that of the file it stands for; empty for what is no file."""
     size: int
+    is_picture: bool = field(default=True, compare=False)
+    """By its first bytes; what a pointer stands for is believed to be one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +118,8 @@ class Terms:
     """What lies at an absolute path."""
     digest_of: Callable[[str], str]
     """The digest of a reference image at an absolute path; raises `UsageError`."""
+    path: str = ""
+    """The manifest's own, absolute; empty where it has none."""
 
 
 class Judge:
@@ -128,7 +137,9 @@ class Judge:
 
         `rows` are those of one shard; rows that are tied by references are all in it.
         """
-        self._manifest = manifest
+        self.manifest = manifest
+        self._known = frozenset(entry.sha256 for entry in entries)
+        self._own = same_file(terms.path)
         self._rows = manifest.rows if rows is None else rows
         self.terms = terms
         self._placing = Placing(base=terms.base, typed=terms.typed)
@@ -161,12 +172,25 @@ class Judge:
         """Return the lock's entries of names that the manifest has no more."""
         return self._matching.orphans
 
+    @property
+    def leaving(self) -> list[Entry]:
+        """Return the entries, one a picture, that the lock will not hold any more, once judged.
+
+        Their rows are gone, or ask for fewer pictures; nothing happens to their files.
+        """
+        judged = [entry for row in self._rows for entry in self._matching.entries[row.name]]
+        found = {entry.key: entry for entry in [*self.orphans, *judged]}
+        return [found[key] for key in sorted(found.keys() - self.kept.keys())]
+
     def judge(self) -> list[Picture]:
         """Return every picture in the manifest's order; raise `UsageError` with all mistakes."""
         found = {row.name: self._held(row) for row in made_first(self._rows)}
         self._let_through(found)
         pictures = [picture for row in self._rows for picture in found[row.name]]
+        if self.terms.sandbox:
+            self._keep_real()
         self._hold_apart(pictures)
+        self._hold_references(pictures)
         self.notes |= Counter(note for notes in self._said.values() for note in notes)
         if self._mistakes:
             more = len(self._mistakes) - _MOST_MISTAKES
@@ -179,8 +203,13 @@ class Judge:
         self._matching.origins.update(origins or {})
         found = self._matching.wish(row)
         if found is None:
-            raise UsageError(f"{row.name}: nothing says which provider makes it", hint="-p NAME")
+            raise UsageError(f"{row.name}: {self._nobody(row)}", hint="-p NAME")
         return found
+
+    def twins(self, picture: Picture) -> list[Entry]:
+        """Return the lock's entries of a picture, or of those that are made together with it."""
+        numbers = range(picture.n, picture.n + (picture.of or 1))
+        return [entry for entry in self._matching.entries[picture.row.name] if entry.n in numbers]
 
     def plan(self, row: Row, wish: Wish, n: int, entry: Entry | None) -> Plan:
         """Return where a picture, or the pictures of a set, are to lie."""
@@ -193,7 +222,7 @@ class Judge:
             pictures = list(self._pictures(row))
         except UsageError as error:
             hint = f" ({error.hint})" if error.hint else ""
-            where = f"{self._manifest.file}:{row.line}: {row.name}"
+            where = f"{self.manifest.file}:{row.line}: {row.name}"
             self._mistakes.append(f"{where}: {error.message}{hint}")
             return []
         for picture in pictures:
@@ -220,15 +249,34 @@ class Judge:
         price = estimate(asked.capabilities, asked.request)
         for picture in pictures:
             self._keep(picture, chosen)
-            cost = price if picture.verdict is Verdict.MAKE else None
+            cost = price if _is_to_make(picture) else None
             yield replace(picture, price=cost, provider=found.provider.name, total=total)
 
     def _unplaced(self, row: Row, total: int) -> Iterator[Picture]:
-        """Yield the pictures of a row of which nothing says who makes it."""
+        """Yield the pictures of a row of which nothing says who makes it; its lines stay."""
+        entries = self._matching.entries[row.name]
+        self.kept |= {entry.key: entry for entry in entries}
+        reason = self._nobody(row) if entries else "new"
         template = self._placing.draft(row, many=total > 1).template
         for n in range(1, total + 1):
             path, make = template.replace("{n}", str(n)), Verdict.MAKE
-            yield Picture(row=row, n=n, output=path, verdict=make, reason="new", total=total)
+            yield Picture(row=row, n=n, output=path, verdict=make, reason=reason, total=total)
+
+    def _nobody(self, row: Row) -> str:
+        """Say why it is not known who makes a row."""
+        names = {entry.provider for entry in self._matching.entries[row.name]}
+        strange = sorted(names - self.terms.providers.keys())
+        if not strange:
+            return "nothing says which provider makes it"
+        return f"the lock's provider {strange[0]} is not known to this version"
+
+    def _keep_real(self) -> None:
+        """Keep the lines of all that was paid for: no rehearsal replaces or drops one."""
+        judged = [entry for row in self._rows for entry in self._matching.entries[row.name]]
+        for entry in [*self.orphans, *judged]:
+            rival = self.kept.get(entry.key)
+            if not entry.sandbox and (rival is None or rival.sandbox):
+                self.kept[entry.key] = entry
 
     def _keep(self, picture: Picture, chosen: Mapping[int, Entry]) -> None:
         """Keep the lock's entries of a picture, and of all that are made again with it."""
@@ -253,7 +301,7 @@ class Judge:
             picture = Picture(row=row, n=n, output=path, verdict=Verdict.CURRENT, entry=entry)
             return self._same(picture, entry)
         paths = self._placing.targets(row, found, n, entry)
-        reason = why(row, found, entry)
+        reason = why(row, found, entry, sandbox=self.terms.sandbox)
         picture = Picture(
             row=row, n=n, output=paths[0], verdict=Verdict.MAKE, reason=reason, entry=entry
         )
@@ -268,9 +316,27 @@ class Judge:
         is_old_there = _is_file_of(entry, old)
         if there is None and is_old_there:
             return replace(picture, verdict=Verdict.MOVE, reason=f"it was {entry.output}")
+        if there is None and old is not None and self._is_by_hand(old):
+            reason = f"its file was changed by hand, so it is not moved to {picture.output}"
+            return replace(picture, verdict=Verdict.LEAVE, output=entry.output, reason=reason)
         if there is None:
-            return replace(picture, verdict=Verdict.MAKE, reason="its file is missing")
+            picture = replace(picture, verdict=Verdict.MAKE, reason="its file is missing")
+            return self._rehearsed(picture)
         return self._taken(picture, entry, there, is_old_there=is_old_there)
+
+    def _is_by_hand(self, file: Found) -> bool:
+        """Tell whether a file under a name of ours is nothing that the lock knows."""
+        return bool(file.sha256) and file.sha256 not in self._known
+
+    def _rehearsed(self, picture: Picture) -> Picture:
+        """Stop a rehearsal before a picture of which the lock has a real one."""
+        if not self.terms.sandbox or all(entry.sandbox for entry in self.twins(picture)):
+            return picture
+        reason = (
+            f"{picture.reason}; the lock has a real picture of it, which no rehearsal replaces:"
+            " rehearse in a copy of the folder, without its lock"
+        )
+        return replace(picture, verdict=Verdict.CONFLICT, reason=reason, why=picture.reason)
 
     def _taken(
         self, picture: Picture, entry: Entry, there: Found, *, is_old_there: bool
@@ -280,22 +346,20 @@ class Judge:
             self._stuck[same_file(picture.output)].append(picture.row)
             reason = f"its new name {picture.output} is taken; it is {entry.output}"
             return replace(picture, verdict=Verdict.LEAVE, output=entry.output, reason=reason)
-        if any(_is_file_of(twin, there) for twin in self._twins(picture)):
-            reason = "another picture of it lies there, as a merge left it"
-            picture = replace(picture, verdict=Verdict.MAKE, reason=reason)
-            return self._in_the_way(picture, [picture.output])
+        if any(_is_file_of(twin, there) for twin in self.twins(picture)):
+            reason = (
+                "another picture of it lies there, as a merge left it: take"
+                f" {picture.output} with sha256 {entry.sha256} from version control,"
+                f" or --accept {picture.name}"
+            )
+            return replace(picture, verdict=Verdict.CONFLICT, reason=reason)
         return replace(picture, verdict=Verdict.LEAVE, reason="its file was changed by hand")
-
-    def _twins(self, picture: Picture) -> list[Entry]:
-        """Return the lock's entries of a picture, or of those that are made together with it."""
-        numbers = range(picture.n, picture.n + (picture.of or 1))
-        return [entry for entry in self._matching.entries[picture.row.name] if entry.n in numbers]
 
     def _in_the_way(self, picture: Picture, paths: Sequence[str]) -> Picture:
         """Judge what lies where a picture is to be made."""
         if self.terms.is_lock_only:
             return picture
-        entries = self._twins(picture)
+        entries = self.twins(picture)
         files = [(path, there) for path in paths if (there := self._there(path)) is not None]
         for path, file in files:
             ours = [entry for entry in entries if _is_file_of(entry, file)]
@@ -305,16 +369,18 @@ class Judge:
                 reason = f"{picture.reason}; {path} {words}"
                 conflict = replace(picture, verdict=Verdict.CONFLICT, output=path, reason=reason)
                 return replace(conflict, stranger=file.sha256, why=picture.reason)
-            if self.terms.sandbox and not all(entry.sandbox for entry in ours):
-                reason = f"{path} is a real picture, which no rehearsal replaces"
+            if any(entry.is_by_hand for entry in ours):
+                reason = f"{picture.reason}; {path} was changed by hand and accepted"
                 return replace(picture, verdict=Verdict.CONFLICT, output=path, reason=reason)
-        return replace(picture, replaces=frozenset(file.sha256 for _, file in files))
+        made = replace(picture, replaces=frozenset(file.sha256 for _, file in files))
+        return self._rehearsed(made)
 
     def _set(self, row: Row, found: Wish, chosen: Mapping[int, Entry]) -> Iterator[Picture]:
         """Judge the pictures of one request, which are made again together or not at all."""
+        stuck: Picture | None = None
         whole = self._matching.whole(row, found)
         first = chosen[min(chosen)] if chosen else None
-        reason = why(row, found, first)
+        reason = why(row, found, first, sandbox=self.terms.sandbox)
         if first is not None and self._matching.is_same(first, found):
             reason = "its set is not whole"
         if whole:
@@ -324,6 +390,7 @@ class Judge:
                 yield from (replace(picture, of=len(whole)) for picture in judged)
                 return
             reason = missing[0].why or missing[0].reason
+            stuck = next((p for p in missing if p.verdict is Verdict.CONFLICT), None)
         most = most_images(found.resolved.request, found.resolved.capabilities)
         numbers = range(1, most + 1)
         places = [self._placing.targets(row, found, n, chosen.get(n)) for n in numbers]
@@ -332,6 +399,9 @@ class Judge:
             row=row, n=1, of=most, output=places[0][0], verdict=Verdict.MAKE, reason=reason,
             entry=first,
         )  # fmt: skip
+        if stuck is not None:
+            yield replace(stuck, n=1, of=most, entry=first)
+            return
         yield self._in_the_way(picture, [path for paths in places for path in paths])
 
     def _is_there(self, entry: Entry) -> bool:
@@ -363,13 +433,47 @@ class Judge:
         """Object to two pictures that would have one name; file systems may ignore the case."""
         seen: dict[str, Picture] = {}
         for picture in pictures:
-            is_set = picture.of is not None and _is_to_make(picture)
-            for path in self._sets[picture.row.name] if is_set else [picture.output]:
+            for path in self._paths(picture):
                 first = seen.setdefault(same_file(path), picture)
                 if first is not picture:
-                    where = f"{self._manifest.file}:{picture.row.line}"
-                    words = f"{picture.name} and {first.name} both go to {path}"
-                    self._mistakes.append(f"{where}: {words}")
+                    self._object(picture.row, f"{picture.name} and {first.name} both go to {path}")
+                if what := self._own_file(path):
+                    self._object(picture.row, f"{picture.name}: {path} is {what}")
+
+    def _paths(self, picture: Picture) -> list[str]:
+        """Return where a picture, or each of a set, lies or will lie."""
+        is_set = picture.of is not None and _is_to_make(picture)
+        return self._sets[picture.row.name] if is_set else [picture.output]
+
+    def _object(self, row: Row, words: str) -> None:
+        self._mistakes.append(f"{self.manifest.file}:{row.line}: {words}")
+
+    def _own_file(self, path: str) -> str:
+        """Say which of the manifest's own files a path is, if it is one."""
+        own, mine = self._own, same_file(posixpath.join(self.terms.base, path))
+        if not self.terms.path or posixpath.dirname(own) != posixpath.dirname(mine):
+            return ""
+        name = posixpath.basename(mine)
+        if mine == own:
+            return "the manifest itself"
+        is_lock = mine == lock.name_of(own) or lock.part_of(own, name) is not None
+        return "the manifest's lock" if is_lock else ""
+
+    def _hold_references(self, pictures: Sequence[Picture]) -> None:
+        """Object to references by file that are pictures of this manifest: none would wait."""
+        base = self.terms.base
+        made = {
+            same_file(posixpath.join(base, path)): p for p in pictures for path in self._paths(p)
+        }
+        found: dict[str, Picture | None] = {}
+        for row in self._rows:
+            for reference in row.references:
+                text = reference.text
+                if reference.row is None and "://" not in text and text not in found:
+                    found[text] = made.get(same_file(posixpath.join(base, text)))
+                picture = found.get(text)
+                if picture is not None:
+                    self._object(row, f"{row.name}: {reference.text} is {_advice(picture, row)}")
 
 
 def made_first(rows: Sequence[Row]) -> list[Row]:
@@ -386,6 +490,15 @@ def made_first(rows: Sequence[Row]) -> list[Row]:
                 last = path.pop()
                 done[last.name] = last
     return list(done.values())
+
+
+def _advice(picture: Picture, row: Row) -> str:
+    """Say how a picture of the manifest is to be named as a reference."""
+    if picture.row is row:
+        return "its own picture, and would be another one after every run"
+    is_one = picture.total == 1 and picture.of is None
+    name = f"images.{picture.row.name}" if is_one else f"images.{picture.row.name}.{picture.n}"
+    return f"the picture of {name}: write {name}, then it is made first"
 
 
 def _is_to_make(picture: Picture) -> bool:

@@ -21,6 +21,9 @@ MAX_NAME: Final = 100
 MAX_MISTAKES: Final = 50
 """That many are shown, the rest is counted."""
 
+MOST_PICTURES: Final = 1000
+"""That many a row may ask for by number, as `-n` may."""
+
 _SHOWN: Final = 60
 """Characters that are shown of a word that a stranger wrote."""
 _WINDOW: Final = 200
@@ -189,6 +192,9 @@ def check_fields(desk: Desk, table: Table, found: Mapping[str, object]) -> dict[
             desk.object(table, message, key=key)
         elif _is_met(known, value):
             said[key] = value
+            if key == "count" and isinstance(value, int) and value > MOST_PICTURES:
+                message = f"count must be at most {MOST_PICTURES}"
+                desk.object(table, message, key=key)
         else:
             table.has_bad_prompt |= key in _PROMPTS
             problem = "is empty" if value == "" else f"must be {known.kind}"

@@ -39,6 +39,8 @@ class Entry:
     """Of the file as it should be."""
     made: str | None = None
     """Digest as it came from the provider, where a changed file was accepted."""
+    accepted: bool = False
+    """The file is a person's work, not byte for byte what we made."""
     size: int
     """Bytes."""
     provider: str
@@ -56,6 +58,11 @@ class Entry:
     def key(self) -> tuple[str, int]:
         """What a line is found and sorted by."""
         return self.name, self.n
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Tell whether its file is a person's work, which is never replaced."""
+        return self.accepted or self.made is not None
 
     @property
     def origin(self) -> str:
@@ -110,6 +117,7 @@ def write_line(entry: Entry) -> str:
         "fingerprint": entry.fingerprint,
         "sha256": entry.sha256,
         "made": entry.made,
+        "accepted": entry.accepted or None,
         "bytes": entry.size,
         "provider": entry.provider,
         "model": entry.model,
@@ -171,6 +179,7 @@ def _entry(line: str) -> Entry | None:
                 fingerprint=fingerprint,
                 sha256=sha256,
                 made=_text(fields, "made"),
+                accepted=fields.get("accepted") is True,
                 size=_number(fields, "bytes") or 0,
                 provider=provider,
                 model=_text(fields, "model") or "",

@@ -36,6 +36,7 @@ class LockFile:
         """What the file holds; None: more than was read."""
         self._mutex = threading.Lock()
         self._file: int | None = None
+        self._is_put_down = False
 
     def read(self) -> list[Entry]:
         """Return the entries of the lock and all its parts, those written last behind the others.
@@ -53,6 +54,33 @@ class LockFile:
                 self._text = text
                 self._own = _sorted(entries)
         return found
+
+    def claim(self) -> None:
+        """Put one's own part down before any other run may, then look for another division's.
+
+        So of two divisions that begin at once one at least is refused, with `UsageError`; raises
+        `StorageError`. A whole lock has nothing to put down.
+        """
+        if self._shard is None:
+            return
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            self._is_put_down = True
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise StorageError(f"{self.path} could not be written: {error.strerror}") from error
+        try:
+            self._hold_division()
+        except UsageError:
+            self.withdraw()
+            raise
+
+    def withdraw(self) -> None:
+        """Take one's own part away where `begin` put it down and nothing came into it."""
+        with self._mutex, suppress(OSError):
+            if self._is_put_down and Path(self.path).stat().st_size == 0:
+                Path(self.path).unlink()
 
     def parts(self) -> list[str]:
         """Name the parts that lie beside the lock."""
@@ -86,7 +114,9 @@ class LockFile:
         with self._mutex:
             self._close()
             if entries is not None:
-                self._own = _sorted(entries)
+                # One step, here: they may be a view of what other threads put pictures into, and
+                # each of those is either seen now or appended after this.
+                self._own = _sorted(list(entries))
             text = lock.write(entry for twins in self._own.values() for entry in twins)
             if text != self._text:
                 files.write_atomically(self.path, text.encode())

@@ -12,13 +12,34 @@ from urllib.parse import urlsplit
 
 from seedream_cli import naming
 from seedream_cli.desk import PICTURE, Desk, Near, RowReference, Table, show
-from seedream_cli.errors import SeedreamError
+from seedream_cli.errors import SeedreamError, UsageError
 from seedream_cli.sheet import Kind, Sheet, read_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Kind", "Manifest", "Row", "RowReference", "kind_of", "read", "shards"]
+__all__ = [
+    "EXTENSIONS",
+    "Kind",
+    "Manifest",
+    "Row",
+    "RowReference",
+    "kind_of",
+    "kind_within",
+    "read",
+    "shards",
+]
+
+EXTENSIONS: Final[Mapping[str, Kind]] = {
+    ".toml": Kind.TOML,
+    ".jsonl": Kind.JSON_LINES,
+    ".ndjson": Kind.JSON_LINES,
+    ".json": Kind.JSON_LINES,
+    ".txt": Kind.TEXT,
+    ".text": Kind.TEXT,
+    ".prompts": Kind.TEXT,
+}
+"""Of manifests, in lower case; a name without one is a text's."""
 
 _STEPS: Final = 8
 """Rows of a cycle that are shown."""
@@ -65,13 +86,25 @@ class Manifest:
 
 
 def kind_of(file: str) -> Kind:
-    """Return how a file of this name is written; `-`, stdin, holds JSON Lines."""
+    """Return how a file of this name is written; `-`, stdin, holds JSON Lines.
+
+    Raises `UsageError` for a name that promises something else.
+    """
     extension = posixpath.splitext(file)[1].lower()
-    if extension == ".toml":
-        return Kind.TOML
-    if file == "-" or extension in {".jsonl", ".ndjson", ".json"}:
+    if file == "-":
         return Kind.JSON_LINES
-    return Kind.TEXT
+    if extension not in EXTENSIONS and extension != "":
+        raise UsageError(
+            f"{show(file)}: a manifest is .toml, .jsonl or .txt",
+            hint="of a table, make JSON Lines: one object a line, with prompt and name",
+        )
+    return EXTENSIONS.get(extension, Kind.TEXT)
+
+
+def kind_within(text: str) -> Kind:
+    """Return how a text without a name, from a pipe, is written."""
+    is_json = text.lstrip("\ufeff \t\r\n").startswith("{")
+    return Kind.JSON_LINES if is_json else Kind.TEXT
 
 
 def read(text: str, *, file: str, kind: Kind, load: Callable[[str], str]) -> Manifest:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli import naming
 from seedream_cli.errors import UsageError
+from seedream_cli.findings import Findings
 from seedream_cli.placing import extension
 from seedream_cli.wishes import Source, wish
 
@@ -119,8 +120,9 @@ class Matching:
         return self.is_same(entry, found), self.is_there(entry)
 
     def _found(self, row: Row, entries: Iterable[Entry], prints: Collection[str]) -> Wish | None:
-        fills = {_kind(entry): entry for entry in entries}
-        sources = [self._source(reference) for reference in row.references]
+        # What a rehearsal chose says nothing of a picture that is paid for.
+        fills = {_kind(entry): entry for entry in entries if self.sandbox or not entry.sandbox}
+        sources = self._sources(row)
         found: Wish | None = None
         for entry in fills.values() or [None]:
             provider = self.makers.get(row.name) or self.provider_of(
@@ -174,6 +176,17 @@ class Matching:
         except UsageError:
             return None
 
+    def _sources(self, row: Row) -> list[Source]:
+        """Return a row's reference images; raise `UsageError` with all that are none."""
+        findings, sources = Findings(), []
+        for reference in row.references:
+            try:
+                sources.append(self._source(reference))
+            except UsageError as error:
+                findings.object(error.message, error.hint)
+        findings.settle()
+        return sources
+
     def _source(self, reference: RowReference) -> Source:
         if reference.row is not None:
             digest = self.origins.get((reference.row, reference.n))
@@ -191,7 +204,7 @@ def _kind(entry: Entry) -> _Kind:
     return entry.provider, entry.model, entry.keyword, entry.aspect, extension(entry.output)
 
 
-def why(row: Row, found: Wish, entry: Entry | None) -> str:
+def why(row: Row, found: Wish, entry: Entry | None, *, sandbox: bool) -> str:
     """Say why a picture is not what the lock has."""
     if found.fingerprint is None:
         first = ", ".join(r.text for r in row.references if r.row)
@@ -200,7 +213,7 @@ def why(row: Row, found: Wish, entry: Entry | None) -> str:
         )
     if entry is None:
         return "new"
-    if entry.fingerprint == found.fingerprint:
+    if entry.fingerprint == found.fingerprint or (entry.sandbox and not sandbox):
         return "its picture is a rehearsal's placeholder"
     if entry.provider != found.provider.name:
         return f"provider {entry.provider} → {found.provider.name}"

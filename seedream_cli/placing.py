@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ _DEFAULT: Final = "{name}.{ext}"
 _GUESSES: Final = ("png", "jpg", "webp")
 """Extensions that a picture may get whose provider does not say."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ASIDE: Final = re.compile(r"(?P<own>.+)-(?P<job>[0-9a-hjkmnp-tv-z]{8})(?:-[1-9][0-9]*)?")
+"""A stem as `naming.aside` makes it, of a picture whose name was taken when it came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class Placing:
     def plan(self, row: Row, wish: Wish, n: int, entry: Entry | None) -> Plan:
         """Return where a picture that is to be made, or the pictures of a set, are to lie."""
         if entry is not None and not wish.is_set and self._stays(row, wish, n, entry):
-            stem = posixpath.splitext(entry.output)[0]
+            stem = posixpath.splitext(_own_name(entry.output))[0]
             escaped = stem.replace("{", "{{").replace("}", "}}")
             return naming.plan(f"{escaped}.{{ext}}", base=self.base)
         return self._whole_plan(row, wish)
@@ -51,7 +54,7 @@ class Placing:
     def where(self, row: Row, wish: Wish, n: int, entry: Entry) -> str:
         """Return where a picture that the lock has is to lie."""
         if self._stays(row, wish, n, entry):
-            return entry.output
+            return _own_name(entry.output)
         path = self._known(self._whole_plan(row, wish), row, wish, n, extension(entry.output))
         if path is None:
             return entry.output
@@ -76,15 +79,16 @@ class Placing:
     def _stays(self, row: Row, wish: Wish, n: int, entry: Entry) -> bool:
         """Tell whether a picture lies where a command line once put it, and nothing says more.
 
-        What lies under the default name follows its row's name and count.
+        What lies under the default name, or beside it, follows its row's name and count.
         """
+        names = {entry.output, _own_name(entry.output, is_likely=True)}
         if said(row, self.typed, "output") is not None:
             return False
         for name in {row.name, self.former.get(row.name, row.name)}:
             for many in (False, True):
                 plan = self._draft(row, name, many=many)
                 path = self._expanded(plan, row, wish, n, extension(entry.output))
-                if entry.output in {path, naming.labelled(path, entry.label or "")}:
+                if names & {path, naming.labelled(path, entry.label or "")}:
                     return False
         return True
 
@@ -115,6 +119,19 @@ class Placing:
 def extension(path: str) -> str:
     """Return a path's extension without its dot."""
     return posixpath.splitext(path)[1].removeprefix(".")
+
+
+def _own_name(path: str, *, is_likely: bool = False) -> str:
+    """Return the name that a picture was to have which was put beside it, as `name-JOB.ext`.
+
+    What only looks like it stays: a word or a date that somebody typed; but in a name that is
+    `is_likely` also a job of letters alone is taken for one.
+    """
+    stem, dotted = posixpath.splitext(path)
+    match = _ASIDE.fullmatch(stem)
+    if match is None or match["job"].isdecimal() or (match["job"].isalpha() and not is_likely):
+        return path
+    return match["own"] + dotted
 
 
 def same_file(path: str) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seedream_cli.model import Request
     from seedream_cli.providers.spec import Capabilities, Tariff
 
+_MILLIONTH: Final = Decimal("0.000001")
 _SIDE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)K", re.IGNORECASE)
 
 
@@ -37,6 +38,11 @@ def total(moneys: Iterable[Money]) -> list[Money]:
     for money in moneys:
         sums[money.currency] = sums.get(money.currency, Decimal(0)) + money.amount
     return [Money(amount, currency) for currency, amount in sums.items()]
+
+
+def share(money: Money, count: int) -> Money:
+    """Return one of so many equal parts, to a millionth."""
+    return Money((money.amount / count).quantize(_MILLIONTH).normalize(), money.currency)
 
 
 def show(money: Money) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
 from difflib import get_close_matches
@@ -52,8 +53,7 @@ def read_sheet(desk: Desk, text: str, kind: Kind) -> Sheet:
         case Kind.JSON_LINES:
             return _json_sheet(desk, text)
         case Kind.TEXT:
-            rows = (Table(line=line, said={"prompt": prompt}) for line, prompt in _split(text))
-            return Sheet(Table(), rows)
+            return _text_sheet(desk, text)
 
 
 def _is_unicode(desk: Desk, text: str) -> bool:
@@ -72,6 +72,16 @@ def _split(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(re.split(r"\r\n?|\n", text), 1):
         if stripped := line.strip():
             yield number, stripped
+
+
+def _text_sheet(desk: Desk, text: str) -> Sheet:
+    first = next(_split(text), None)
+    if first is not None and first[1].startswith(("{", "[")):
+        name = posixpath.splitext(desk.file)[0]
+        desk.at(first[0], f"that looks like JSON Lines: name it {show(name)}.jsonl")
+        return Sheet(Table(), ())
+    rows = (Table(line=line, said={"prompt": prompt}) for line, prompt in _split(text))
+    return Sheet(Table(), rows)
 
 
 def _json_sheet(desk: Desk, text: str) -> Sheet:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.assets import Found
 from seedream_cli.errors import StorageError, UsageError
-from seedream_cli.part import refusal
+from seedream_cli.formats import HEAD, sniff
+from seedream_cli.part import create, forget, part_name, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from io import BufferedReader
 
 _POINTER: Final = re.compile(
@@ -48,8 +49,10 @@ def _facts(file: BufferedReader) -> Found:
     if pointer is not None:
         return Found(sha256=pointer[1].decode(), size=int(pointer[2]))
     file.seek(0)
+    is_picture = sniff(file.read(HEAD)) is not None
+    file.seek(0)
     digest = file_digest(file, "sha256").hexdigest()
-    return Found(sha256=digest, size=file.tell())
+    return Found(sha256=digest, size=file.tell(), is_picture=is_picture)
 
 
 def digest_of(path: str) -> str:
@@ -59,6 +62,8 @@ def digest_of(path: str) -> str:
         raise UsageError(f"there is no file {path}")
     if not found.sha256:
         raise UsageError(f"{path} is no file; a reference is one picture")
+    if not found.is_picture:
+        raise UsageError(f"{path} is no picture", hint="a reference is a JPEG, PNG, WebP…")
     return found.sha256
 
 
@@ -68,19 +73,19 @@ def is_one_of(path: str, digests: Collection[str]) -> bool:
     return found is not None and found.sha256 in digests
 
 
-def move(old: str, new: str) -> None:
+def move(old: str, new: str, *, link: Callable[[str | Path, str | Path], None] = os.link) -> None:
     """Give a file another name, never over another file; raise `StorageError`.
 
-    A kill on the way leaves both names, never none.
+    A kill on the way leaves both names, never none, and under neither a piece of a picture.
     """
     try:
         Path(new).parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(old, new)
+            link(old, new)
         except FileExistsError:
             raise
         except OSError:  # no links here, or another file system
-            _copy(old, new)
+            _copy(old, new, link)
         Path(old).unlink()
         for folder in {Path(old).parent, Path(new).parent}:
             _flush(folder)
@@ -88,12 +93,32 @@ def move(old: str, new: str) -> None:
         raise refusal(Path(new), error) from error
 
 
-def _copy(old: str, new: str) -> None:
-    with Path(old).open("rb") as source, Path(new).open("xb") as target:
-        while block := source.read(1 << 20):
-            target.write(block)
-        target.flush()
-        os.fsync(target.fileno())
+def _copy(old: str, new: str, link: Callable[[str | Path, str | Path], None]) -> None:
+    part = Path(new).parent / part_name("move", os.urandom(6).hex())
+    try:
+        with Path(old).open("rb") as source, os.fdopen(create(part), "wb") as target:
+            while block := source.read(1 << 20):
+                target.write(block)
+            target.flush()
+            os.fsync(target.fileno())
+        _claim(part, Path(new), link)
+    finally:
+        forget(part)
+
+
+def _claim(part: Path, new: Path, link: Callable[[str | Path, str | Path], None]) -> None:
+    """Give a file a name that nobody has; raise OSError."""
+    try:
+        link(part, new)
+    except FileExistsError:
+        raise
+    except OSError:  # no links here: an exclusive, empty file, then a rename over it
+        os.close(create(new))
+        try:
+            part.replace(new)
+        except OSError:
+            forget(new)
+            raise
 
 
 def _flush(folder: Path) -> None:

@@ -10,13 +10,14 @@ from seedream_cli.assets import made_first
 from seedream_cli.errors import UsageError
 from seedream_cli.lock import Entry
 from seedream_cli.shelf import look
-from seedream_cli.wishes import aspect_of, keyword_of
+from seedream_cli.wishes import aspect_of, count_of, keyword_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from seedream_cli.assets import Judge, Picture
+    from seedream_cli.assets import Found, Judge, Picture
+    from seedream_cli.manifest import Row
 
 
 def accepted(
@@ -27,16 +28,50 @@ def accepted(
     Raises `UsageError` for a name that no picture has, and where there is no file.
     """
     for pattern in patterns:
-        if not any(_is_meant(picture, pattern) for picture in pictures):
-            raise UsageError(f"--accept {pattern}: no picture of the manifest is called that")
+        _hold_pattern(judge, pictures, pattern)
+    names = [pattern for pattern in patterns if not _is_glob(pattern)]
     rows = made_first([*{picture.row.name: picture.row for picture in pictures}.values()])
     place = {row.name: k for k, row in enumerate(rows)}
     origins: dict[tuple[str, int], str] = {}
     for picture in sorted(pictures, key=lambda picture: place[picture.row.name]):
-        if any(_is_meant(picture, pattern) for pattern in patterns):
+        is_named = any(_is_meant(picture, name) for name in names)
+        is_meant = is_named or any(_is_meant(picture, pattern) for pattern in patterns)
+        if is_named or (is_meant and _file_of(judge, picture) is not None):
             entry = _entry(judge, picture, origins, now)
             origins[entry.key] = entry.origin
             yield entry
+
+
+def _hold_pattern(judge: Judge, pictures: Sequence[Picture], pattern: str) -> None:
+    """Object to a pattern for which there is nothing to record."""
+    meant = [picture for picture in pictures if _is_meant(picture, pattern)]
+    if not meant:
+        if any(_is_of(row, pattern, judge.terms.typed) for row in judge.manifest.rows):
+            raise UsageError(
+                f"--accept {pattern}: that picture is in another shard",
+                hint="accept it with that --shard, or without --shard",
+            )
+        raise UsageError(f"--accept {pattern}: no picture of the manifest is called that")
+    if _is_glob(pattern) and not any(_file_of(judge, picture) for picture in meant):
+        raise UsageError(
+            f"--accept {pattern}: of {len(meant)} pictures none has a file",
+            hint="nothing was recorded",
+        )
+
+
+def _is_of(row: Row, pattern: str, typed: Mapping[str, object]) -> bool:
+    numbered = (f"{row.name}-{n}" for n in range(1, count_of(row, typed) + 1))
+    return any(fnmatchcase(name, pattern) for name in (row.name, *numbered))
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(mark in pattern for mark in "*?[")
+
+
+def _file_of(judge: Judge, picture: Picture) -> Found | None:
+    """Return the file that lies where a picture belongs."""
+    file = look(posixpath.join(judge.terms.base, picture.output))
+    return file if file is not None and file.sha256 else None
 
 
 def _is_meant(picture: Picture, pattern: str) -> bool:
@@ -46,8 +81,8 @@ def _is_meant(picture: Picture, pattern: str) -> bool:
 def _entry(
     judge: Judge, picture: Picture, origins: Mapping[tuple[str, int], str], now: datetime
 ) -> Entry:
-    file = look(posixpath.join(judge.terms.base, picture.output))
-    if file is None or not file.sha256:
+    file = _file_of(judge, picture)
+    if file is None:
         raise UsageError(
             f"--accept {picture.name}: there is no file {picture.output}",
             hint="nothing was recorded",
@@ -59,6 +94,7 @@ def _entry(
             hint="accept or make that one first",
         )
     request = wish.resolved.request
+    same = [entry for entry in judge.twins(picture) if entry.sha256 == file.sha256]
     is_ours = old is not None and old.fingerprint == wish.fingerprint
     return Entry(
         name=picture.row.name,
@@ -69,6 +105,7 @@ def _entry(
         fingerprint=wish.fingerprint,
         sha256=file.sha256,
         made=old.origin if old and is_ours and old.origin != file.sha256 else None,
+        accepted=not any(_is_made_by_us(each, file) for each in judge.twins(picture)),
         size=file.size,
         provider=wish.provider.name,
         model=request.model,
@@ -76,4 +113,11 @@ def _entry(
         aspect=aspect_of(request),
         price=old.price if old and is_ours else None,
         date=f"{now:%Y-%m-%d}",
+        sandbox=bool(same) and all(entry.sandbox for entry in same),
     )
+
+
+def _is_made_by_us(entry: Entry, file: Found) -> bool:
+    """Tell whether a file is byte for byte what an entry says that we made."""
+    made = entry.made if entry.is_by_hand else entry.sha256
+    return made == file.sha256

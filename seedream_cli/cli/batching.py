@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from seedream_cli import manifest as manifests
-from seedream_cli.assets import Judge, Terms, Verdict
+from seedream_cli.assets import Judge, Terms
 from seedream_cli.cli import plans
 from seedream_cli.cli.asked import DEFAULTABLE, Asked, current_folder, settings
 from seedream_cli.cli.bars import batch_observer
+from seedream_cli.cli.ci import Actions
 from seedream_cli.cli.stdout import Stdout
 from seedream_cli.errors import AccountError, SeedreamError, StorageError, UsageError
+from seedream_cli.lock import name_of, whole_of
 from seedream_cli.lockfile import LockFile, Turn
 from seedream_cli.shelf import digest_of, look
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from seedream_cli.assets import Picture
     from seedream_cli.cli.bars import LiveBatch, PlainBatch
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 MAX_MANIFEST = 64 << 20
 """Bytes."""
 MOST_ROWS = 100_000
+_PIPE = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/[0-9]+")
+"""What a shell's `<(…)` is called: it has no folder, so no lock."""
 
 
 @dataclass(slots=True)
@@ -44,6 +49,8 @@ class Batching:
     profiles: dict[tuple[str | None, str], Profile] = field(default_factory=dict)
     shard: tuple[int, int] | None = None
     sandbox: bool = False
+    division: str = ""
+    """How many rows a shard has, for people."""
 
     def run(self) -> int:
         """Do what was asked with the manifest."""
@@ -61,23 +68,28 @@ class Batching:
             folder = self.world.places.state_dir / "batches"
             self.world.exits.enter_context(Turn(folder, LockFile(path, self.shard).path))
         lock = LockFile(path, self.shard) if path is not None else None
-        judge = self._judge(manifest, base, lock.read() if lock else [])
+        if is_run and lock is not None:
+            lock.claim()
+            self.world.exits.callback(lock.withdraw)
+        judge = self._judge(manifest, base, lock.read() if lock else [], path or "")
         pictures = judge.judge()
+        if self.division:
+            show.say(self.division)
         self._say_notes(judge, manifest, show)
+        actions = Actions(self.world.environ)
         if asked.check:
-            return plans.show(pictures, judge, Stdout(), show, asked)
+            return plans.show(pictures, judge, Stdout(), show, asked, actions)
         from seedream_cli.cli.buying import Buying
-        from seedream_cli.cli.standing import known
 
-        if asked.plan:
-            if (self.world.places.state_dir / "ledger.db").exists():
-                pictures = [known(self.world, picture, self.sandbox) for picture in pictures]
-            return plans.show(pictures, judge, Stdout(), show, asked)
+        batch = f"stdin:{base}" if lock is None else os.path.realpath(whole_of(lock.path))
+        if not asked.accept:
+            pictures = self._known(pictures, base, batch)
         buying = Buying(
             world=self.world,
             asked=asked,
             shard=self.shard,
             sandbox=self.sandbox,
+            batch=batch,
             profile_of=self.profile_of,
             manifest=manifest,
             lock=lock,
@@ -85,7 +97,19 @@ class Batching:
             pictures=pictures,
             show=show,
         )
+        if asked.plan:
+            if (self.world.places.state_dir / "ledger.db").exists():
+                pictures = buying.look()
+            return plans.show(pictures, judge, Stdout(), show, asked, actions)
         return buying.accept(asked.accept) if asked.accept else buying.make()
+
+    def _known(self, pictures: list[Picture], base: str, batch: str) -> list[Picture]:
+        """Take files in the way for ours where the ledger knows them; none is made for that."""
+        from seedream_cli.cli.standing import known
+
+        if not (self.world.places.state_dir / "ledger.db").exists():
+            return pictures
+        return [known(self.world, p, self.sandbox, base=base, batch=batch) for p in pictures]
 
     # -- the manifest --------------------------------------------------------------------------
 
@@ -94,10 +118,14 @@ class Batching:
         from seedream_cli.config import expanded
 
         name = self.asked.batch or ""
-        kind = manifests.kind_of(name)
+        is_pipe = _PIPE.fullmatch(name) is not None
+        kind = manifests.Kind.TEXT if is_pipe else manifests.kind_of(name)
         here = current_folder()
+        path: str | None = None
         if name == "-":
-            data, path, base = sys.stdin.buffer.read(MAX_MANIFEST + 1), None, here
+            data, base = sys.stdin.buffer.read(MAX_MANIFEST + 1), here
+        elif is_pipe:
+            data, base = _bytes(name, name), here
         else:
             path = posixpath.normpath(posixpath.join(here, expanded(name, self.world.environ)))
             data, base = _bytes(path, name), posixpath.dirname(path)
@@ -108,15 +136,21 @@ class Batching:
         except UnicodeDecodeError as error:
             raise UsageError(f"{name} is no UTF-8 text") from error
 
+        prompts: set[str] = set()
+
         def load(file: str) -> str:
+            prompts.add(posixpath.normpath(posixpath.join(base, file)))
             return _bytes(posixpath.join(base, file), file).decode("utf-8-sig", "strict").strip()
 
+        kind = manifests.kind_within(text) if is_pipe else kind
         manifest = manifests.read(text, file="stdin" if name == "-" else name, kind=kind, load=load)
         if len(manifest.rows) > MOST_ROWS:
             raise UsageError(f"{name} has {len(manifest.rows)} rows; at most {MOST_ROWS} at once")
+        if path is not None:
+            _hold_alone(path, prompts)
         return manifest, base, path
 
-    def _judge(self, manifest: Manifest, base: str, entries: list[Entry]) -> Judge:
+    def _judge(self, manifest: Manifest, base: str, entries: list[Entry], path: str) -> Judge:
         from seedream_cli.providers import PROVIDERS
 
         rows = manifest.rows
@@ -124,6 +158,7 @@ class Batching:
             k, count = self.shard
             part = manifests.shards(manifest, count)
             rows = tuple(row for row in rows if part[row.name] == k)
+            self.division = f"shard {k}/{count}: {len(rows)} of {len(manifest.rows)} rows"
         terms = Terms(
             base=base,
             typed=self._typed(base),
@@ -134,6 +169,7 @@ class Batching:
             maker_of=self._maker_of,
             look=look,
             digest_of=digest_of,
+            path=path,
         )
         return Judge(manifest, entries, terms, rows=rows)
 
@@ -178,7 +214,8 @@ class Batching:
                        for row in manifest.rows)  # fmt: skip
             if said:
                 flag = f"--{name.replace('_', '-')}"
-                show.say(f"{flag} leaves {said} rows as they are: they have their own")
+                rows = "1 row" if said == 1 else f"{said} rows"
+                show.say(f"{flag} leaves {rows} alone: what the manifest says goes first")
 
     # -- accounts ------------------------------------------------------------------------------
 
@@ -223,24 +260,35 @@ class Batching:
         return self.profiles[key]
 
     def _found(self, row: Row, provider: Provider) -> Profile:
-        names = [row.profile, self.asked.profile, None, *self.world.config.profiles, provider.name]
-        for name in dict.fromkeys(names):
-            try:
-                profile = self.world.profile(name, sandbox=self.sandbox)
-            except SeedreamError:
-                continue
-            if profile.provider == provider.name:
-                return profile
+        for name in (row.profile, self.asked.profile, None):
+            chosen = self._speaking(name, provider)
+            if chosen is not None:
+                return chosen
+        others = [self._speaking(name, provider) for name in self.world.config.profiles]
+        found = [profile for profile in others if profile is not None]
+        if len(found) > 1:
+            raise AccountError(
+                f"{row.name} is made by {provider.name}, and several profiles speak to it:"
+                f" {', '.join(profile.name for profile in found)}",
+                hint="choose who pays: -p NAME, or profile = in the manifest",
+            )
+        bare = self._speaking(provider.name, provider)
+        return next(filter(None, [*found, bare]), None) or self._nobody(row, provider)
+
+    def _speaking(self, name: str | None, provider: Provider) -> Profile | None:
+        """Return the profile of that name (None: the default) if it speaks to a provider."""
+        try:
+            profile = self.world.profile(name, sandbox=self.sandbox)
+        except SeedreamError:
+            return None
+        return profile if profile.provider == provider.name else None
+
+    def _nobody(self, row: Row, provider: Provider) -> NoReturn:
         raise AccountError(
             f"{row.name} is made by {provider.name}, and no profile here speaks to it",
             hint=f"add one, or choose another account for what is to be made: -p NAME, or profile ="
             f" in the manifest; {provider.key_env[0]} would do",
         )
-
-
-def stale(pictures: list[Picture]) -> list[Picture]:
-    """Return the pictures that are not as their manifest describes them."""
-    return [picture for picture in pictures if picture.verdict is not Verdict.CURRENT]
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
@@ -251,6 +299,23 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     if not 1 <= k <= count:
         raise UsageError(f"--shard {text}: K/N with K from 1 to N", hint="--shard 1/3")
     return k, count
+
+
+def _hold_alone(path: str, prompts: Collection[str]) -> None:
+    """Object to another manifest that would have the same lock; prompt files are none."""
+    folder, _, own = path.rpartition("/")
+    try:
+        names = sorted(each.name for each in Path(folder or "/").iterdir())
+    except OSError:
+        return
+    for name in names:
+        is_manifest = posixpath.splitext(name)[1].lower() in manifests.EXTENSIONS
+        is_other = name != own and f"{folder}/{name}" not in prompts
+        if is_manifest and is_other and name_of(name) == name_of(own):
+            raise UsageError(
+                f"{own} and {name} lie side by side, and both would have the lock {name_of(own)}",
+                hint="give one of them another name",
+            )
 
 
 def _bytes(path: str, name: str) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,26 +16,37 @@ if TYPE_CHECKING:
     from seedream_cli.assets import Picture
     from seedream_cli.cli.world import World
 
+_OF_BATCH = "json_extract(output, '$.batch') = ? AND sandbox = ?"
 _MADE = (
-    "row = ? AND sandbox = ? AND EXISTS (SELECT 1 FROM images WHERE job = jobs.id AND sha256 = ?)"
+    f"{_OF_BATCH} AND state <> 'unknown'"  # noqa: S608 - ours
+    " AND EXISTS (SELECT 1 FROM images WHERE job = jobs.id AND sha256 = ?)"
 )
-_ON_THE_WAY = "row = ? AND sandbox = ? AND state IN ('running', 'ready')"
+_ON_THE_WAY = f"{_OF_BATCH} AND row = ? AND state IN ('running', 'ready')"
 _SHOWN = 20
 """Pictures in the way that are named one by one."""
 
 
-def known(world: World, picture: Picture, sandbox: bool) -> Picture:
+def known(
+    world: World, picture: Picture, sandbox: bool, *, base: str = "", batch: str = ""
+) -> Picture:
     """Take a file in the way for ours where the ledger knows it: a kill cost its line.
 
-    It may have been named and not recorded yet; then its job says so, see `hold_stranger`.
+    It is ours only as the very bytes that a job of this batch saved at this very path; `base` is
+    the manifest's folder, and `batch` what its jobs bear in their `output`, without which nothing
+    is ours. It may have been named and not recorded yet; then its job says so, see `hold_stranger`.
     """
-    if picture.verdict is not Verdict.CONFLICT or not picture.stranger:
+    if picture.verdict is not Verdict.CONFLICT or not picture.stranger or not batch:
         return picture
-    row = picture.row.name, int(sandbox)
+    mine = batch, int(sandbox)
     made = replace(picture, verdict=Verdict.MAKE, reason=picture.why)
-    if world.ledger.jobs(_MADE, (*row, picture.stranger)):
-        return replace(made, replaces=picture.replaces | {picture.stranger})
-    return made if world.ledger.jobs(_ON_THE_WAY, row) else picture
+    path = os.path.realpath(posixpath.join(base, picture.output))
+    for job in world.ledger.jobs(_MADE, (*mine, picture.stranger)):
+        for image in job.images:
+            is_here = image.path is not None and os.path.realpath(image.path) == path
+            if is_here and image.sha256 == picture.stranger:
+                return replace(made, replaces=picture.replaces | {picture.stranger})
+    is_coming = world.ledger.jobs(_ON_THE_WAY, (*mine, picture.row.name), limit=1)
+    return made if is_coming else picture
 
 
 def hold_stranger(file: str, picture: Picture) -> None:
@@ -51,11 +64,12 @@ def hold_conflicts(file: str, pictures: Sequence[Picture]) -> None:
     lines = [f"{file}:{p.row.line}: {p.name}: {p.reason}" for p in stuck[:_SHOWN]]
     more = len(stuck) - len(lines)
     lines += [f"… and {more} more"] if more > 0 else []
-    raise UsageError(
-        "\n".join(lines),
-        hint=f"nothing was sent; to keep what lies there: --accept {stuck[0].row.name}; to have"
-        " it made: move that file away",
-    )
+    strange = next((picture for picture in stuck if picture.stranger), None)
+    hint = "nothing was sent"
+    if strange is not None:
+        hint += f"; to keep what lies there: --accept {strange.row.name}; to have it made: move"
+        hint += " that file away"
+    raise UsageError("\n".join(lines), hint=hint)
 
 
 def in_order(pictures: Sequence[Picture]) -> list[Picture]:

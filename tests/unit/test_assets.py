@@ -64,6 +64,7 @@ class Place:
             maker_of=lambda _: PROVIDERS[self.maker] if self.maker else None,
             look=self._look,
             digest_of=self._digest_of,
+            path="/m/art.toml",
         )
         return Judge(read(text) if isinstance(text, str) else text, self.lock, terms, rows=rows)
 
@@ -607,7 +608,7 @@ def test_a_union_merge_knows_what_either_side_knew(
 
 
 def test_twins_whose_file_is_the_other_sides(place: Place) -> None:
-    """The words fit one line and the file another: it is ours, so it is made, not left."""
+    """The words fit one line and the file another: what was paid for is in the history."""
     place.make(rows(hero="a hen"))
     theirs = list(place.lock)
     old = place.files["hero.jpg"]
@@ -617,7 +618,11 @@ def test_twins_whose_file_is_the_other_sides(place: Place) -> None:
     assert place.verdicts(rows(hero="a fox")) == {"hero": CURRENT}
     place.files["hero.jpg"] = old
     (hero,) = place.see(rows(hero="a fox"))
-    assert (hero.verdict, hero.replaces) == (MAKE, frozenset({sha(old)}))
+    assert (hero.verdict, hero.stranger, hero.count) == (CONFLICT, "", 0)
+    wanted = next(each for each in place.lock if each.fingerprint == theirs[0].fingerprint)
+    assert wanted.sha256 == sha(old)
+    assert f"take hero.jpg with sha256 {hero.entry.sha256 if hero.entry else ''}" in hero.reason
+    assert "--accept hero" in hero.reason
     assert place.verdicts(rows(hero="a hen")) == {"hero": CURRENT}
 
 
@@ -643,3 +648,224 @@ def test_twins_of_sets_are_not_mixed(place: Place) -> None:
     for sign in (1, -1):
         place.lock = sorted([*four, *two], key=lambda e: (e.key, sign * (e.of or 0)))
         assert [(p.of, p.entry) for p in place.see(SET)] == [(4, entry) for entry in four]
+
+
+def test_of_a_set_whose_file_is_the_other_sides_none_is_made(place: Place) -> None:
+    """The pictures of a set that a merge left with other bytes are in the history, too."""
+    place.make(SET)
+    theirs = list(place.lock)
+    old = dict(place.files)
+    place.lock, place.files = [], {}
+    place.make(SET.replace('"x"', '"y"'))
+    place.lock = merged(place.lock, theirs)
+    assert set(place.verdicts(SET.replace('"x"', '"y"')).values()) == {CURRENT}
+    place.files["hero-2.jpg"] = old["hero-2.jpg"]
+    (hero,) = place.see(SET.replace('"x"', '"y"'))
+    assert (hero.verdict, hero.stranger, hero.count) == (CONFLICT, "", 0)
+    assert "from version control" in hero.reason
+
+
+# -- a person's work -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{"accepted": True}, {"made": "0" * 64}])
+def test_an_accepted_picture_is_not_replaced(place: Place, more: dict[str, object]) -> None:
+    """Another description does not cost a person's work, which the lock knows by its bytes."""
+    place.make(TWO)
+    place.files["hero.jpg"] = "retouched"
+    hero, sea = place.lock
+    place.lock = [replace(hero, sha256=sha("retouched"), **more), sea]  # type: ignore[arg-type]
+    assert place.verdicts(TWO) == {"hero": CURRENT, "sea": CURRENT}
+    (found, _) = place.see(TWO.replace("a fox", "a hen"))
+    assert (found.verdict, found.stranger, found.replaces) == (CONFLICT, "", frozenset())
+    assert found.reason.endswith("hero.jpg was changed by hand and accepted")
+
+
+def test_a_picture_changed_by_hand_and_renamed_stays_where_it_is(place: Place) -> None:
+    """It is left at its old name, not bought for the new one; accepted there, it moves."""
+    place.make(TWO)
+    place.files["hero.jpg"] = "retouched"
+    text = TWO.replace('fox"', 'fox"\noutput = "site/hero.jpg"')
+    (hero, _) = place.see(text)
+    assert (hero.verdict, hero.output) == (LEAVE, "hero.jpg")
+    assert "changed by hand, so it is not moved to site/hero.jpg" in hero.reason
+    entries = place.lock
+    place.lock = [replace(entries[0], sha256=sha("retouched"), accepted=True), entries[1]]
+    (hero, _) = place.see(text)
+    assert (hero.verdict, hero.output) == (MOVE, "site/hero.jpg")
+
+
+def test_another_rows_picture_at_an_old_name_is_nobodys_work(place: Place) -> None:
+    """A file that the lock knows was not changed by hand: the missing picture is made."""
+    place.make(TWO)
+    place.files["hero.jpg"] = place.files["sea.jpg"]
+    (hero, _) = place.see(TWO.replace('fox"', 'fox"\noutput = "site/hero.jpg"'))
+    assert (hero.verdict, hero.output) == (MAKE, "site/hero.jpg")
+
+
+@pytest.mark.parametrize(
+    ("lies", "wanted"),
+    [
+        ("hero-0abc1234.jpg", "hero.jpg"),
+        ("hero-abcdefgh-2.jpg", "hero.jpg"),
+        ("art/hero-0abc1234.jpg", "art/hero.jpg"),
+        ("art/hero-portrait.jpg", "art/hero-portrait.jpg"),
+        ("art/hero-standard.jpg", "art/hero-standard.jpg"),
+        ("hero-20261121.jpg", "hero-20261121.jpg"),
+    ],
+)
+def test_a_picture_that_was_put_aside_goes_to_its_own_name(
+    place: Place, lies: str, wanted: str
+) -> None:
+    """What came while its name was taken moves when that is free; a name that was typed stays."""
+    place.make(rows(hero="a fox"))
+    place.files[lies] = place.files.pop("hero.jpg")
+    place.lock = [replace(place.lock[0], output=lies)]
+    (hero,) = place.see(rows(hero="a fox"))
+    assert (hero.verdict, hero.output) == (CURRENT if lies == wanted else MOVE, wanted)
+    if lies != wanted:
+        place.files[wanted] = "stranger"
+        (hero,) = place.see(rows(hero="a fox"))
+        assert (hero.verdict, hero.output) == (LEAVE, lies)
+        assert f"its new name {wanted} is taken" in hero.reason
+
+
+# -- rehearsals and the lock -----------------------------------------------------------------------
+
+
+def test_a_rehearsal_chooses_nothing_for_a_real_run(place: Place) -> None:
+    """Provider, model and size of placeholders are forgotten; their files may be replaced."""
+    place.sandbox, place.provider = True, "kie"
+    place.typed = {"size": "4K", "model": "seedream/4.5-text-to-image"}
+    place.make(TWO)
+    place.sandbox, place.provider, place.typed = False, "ark", {}
+    plain = Place().judge(TWO)
+    plain.judge()
+    judge = place.judge(TWO)
+    (hero, sea) = judge.judge()
+    assert judge.wish(hero.row).fingerprint == plain.wish(hero.row).fingerprint
+    assert (hero.provider, hero.verdict) == ("ark", MAKE)
+    assert hero.reason == sea.reason == "its picture is a rehearsal's placeholder"
+    assert hero.replaces == {sha(place.files["hero.png"])}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TWO,
+        TWO.replace("a fox", "a hen"),
+        TWO.replace('fox"', 'hen"\noutput = "site/hero.jpg"'),
+    ],
+)
+def test_a_rehearsal_makes_no_picture_that_the_lock_has(place: Place, text: str) -> None:
+    """Also where the file is not there, as in a clone without it, or belongs elsewhere."""
+    place.make(TWO)
+    del place.files["hero.jpg"]
+    place.sandbox = True
+    (hero, _) = place.see(text)
+    assert (hero.verdict, hero.stranger, hero.count) == (CONFLICT, "", 0)
+    assert "rehearse in a copy of the folder" in hero.reason
+
+
+def test_a_rehearsal_drops_no_real_line(place: Place) -> None:
+    """Rows that are gone, numbers that are gone and twins: what was paid for stays in the lock."""
+    place.make(TWO.replace('sea"', 'sea"\ncount = 2'))
+    real = list(place.lock)
+    place.lock.append(replace(real[1], sandbox=True, sha256="0" * 64))
+    place.sandbox = True
+    judge = place.judge(rows(sea="the sea"))
+    judge.judge()
+    assert sorted(judge.kept) == [("hero", 1), ("sea", 1), ("sea", 2)]
+    assert not any(entry.sandbox for entry in judge.kept.values())
+    assert judge.leaving == []
+    place.sandbox = False
+    judge = place.judge(rows(sea="the sea"))
+    judge.judge()
+    assert [entry.key for entry in judge.leaving] == [("hero", 1), ("sea", 2)]
+
+
+def test_what_leaves_the_lock_is_told(place: Place) -> None:
+    """Rows that are gone and numbers that are gone, each once; twins and renamed rows do not."""
+    place.make(TWO.replace('sea"', 'sea"\ncount = 3') + rows(old="x", gone="y"))
+    place.lock.append(replace(place.lock[0], sha256="0" * 64))
+    judge = place.judge(TWO + rows(new="x"))
+    judge.judge()
+    assert [(e.name, e.n, e.output) for e in judge.leaving] == [
+        ("gone", 1, "gone.jpg"), ("sea", 2, "sea-2.jpg"), ("sea", 3, "sea-3.jpg"),
+    ]  # fmt: skip
+
+
+def test_lines_of_a_provider_that_is_not_known_here_are_kept(place: Place) -> None:
+    """A newer version wrote them: an older one does not throw them away."""
+    place.make(TWO)
+    place.lock = [replace(place.lock[0], provider="newer"), place.lock[1]]
+    judge = place.judge(TWO)
+    (hero, _) = judge.judge()
+    assert (hero.verdict, hero.provider) == (MAKE, None)
+    assert hero.reason == "the lock's provider newer is not known to this version"
+    assert list(judge.kept) == [("hero", 1), ("sea", 1)]
+    assert judge.leaving == []
+    with pytest.raises(UsageError, match="provider newer is not known"):
+        judge.wish(hero.row)
+
+
+# -- what a picture may not be ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [
+        ("art.toml", "the manifest itself"),
+        ("x/../ART.TOML", "the manifest itself"),
+        ("art.lock", "the manifest's lock"),
+        ("../m/Art.Lock", "the manifest's lock"),
+        ("art.2-of-3.LOCK", "the manifest's lock"),
+    ],
+)
+def test_no_picture_takes_the_place_of_the_manifest(place: Place, output: str, what: str) -> None:
+    """Nor of its lock, however the name is written."""
+    with pytest.raises(UsageError, match=rf"art\.toml:1: hero: .* is {what}"):
+        place.see(f'[images.hero]\nprompt = "x"\noutput = "{output}"\nany_format = true\n')
+    other = output.replace("art", "part").replace("ART", "PART").replace("Art", "Part")
+    text = f'[images.hero]\nprompt = "x"\noutput = "{other}"\nany_format = true\n'
+    assert place.verdicts(text) == {"hero": MAKE}
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ("count = 2", r"images\.m\.1"),
+        ("series = 2", r"images\.m\.1"),
+        ('output = "m-1.jpg"', r"images\.m"),
+    ],
+)
+def test_a_picture_of_the_manifest_is_no_reference_by_file(
+    place: Place, row: str, name: str
+) -> None:
+    """By its file it would not be made first, and never be current."""
+    text = f'[images.m]\nprompt = "x"\n{row}\n[images.n]\nprompt = "y"\n'
+    text += 'references = ["./M-1.jpg"]\n'
+    place.files["./M-1.jpg"] = "picture"
+    match = rf"art\.toml:4: n: \./M-1\.jpg is the picture of {name}: write {name}, then"
+    with pytest.raises(UsageError, match=match):
+        place.see(text)
+
+
+def test_a_picture_is_not_made_from_itself(place: Place) -> None:
+    """It would be another one after every run, and be bought each time."""
+    place.files["n.jpg"] = "picture"
+    with pytest.raises(UsageError, match=r"n: n\.jpg is its own picture"):
+        place.see('[images.n]\nprompt = "y"\nreferences = ["n.jpg"]\n')
+
+
+def test_all_references_that_are_none_are_named(place: Place) -> None:
+    """Several of one row, and those of several rows, are told together."""
+    text = "".join(
+        f'[images.{name}]\nprompt = "x"\nreferences = ["{name}1.png", "{name}2.png"]\n'
+        for name in "ab"
+    )
+    with pytest.raises(UsageError) as caught:
+        place.see(text)
+    for line, name in ((1, "a"), (4, "b")):
+        assert f"art.toml:{line}: {name}: " in caught.value.message
+        assert all(f"no file /m/{name}{k}.png" in caught.value.message for k in (1, 2))

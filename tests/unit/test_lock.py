@@ -44,6 +44,7 @@ entries = st.builds(
     fingerprint=texts,
     sha256=digests,
     made=st.none() | digests,
+    accepted=st.booleans(),
     size=st.integers(0, 2**60),
     provider=texts,
     model=st.text(max_size=8),
@@ -88,10 +89,9 @@ def test_a_line_is_as_documented() -> None:
         *("aspect", "price", "date"),
     ]
     assert json.loads(LINE)["price"] == "0.0325 USD"
-    full = replace(HERO, of=4, label="tree", made="c" * 64, sandbox=True)
-    assert {"of": 4, "label": "tree", "made": "c" * 64, "sandbox": True}.items() <= json.loads(
-        lock.write_line(full)
-    ).items()
+    full = replace(HERO, of=4, label="tree", made="c" * 64, accepted=True, sandbox=True)
+    more = {"of": 4, "label": "tree", "made": "c" * 64, "accepted": True, "sandbox": True}
+    assert more.items() <= json.loads(lock.write_line(full)).items()
 
 
 @pytest.mark.parametrize("end", ["", LINE[:40], '{"name": "he'])

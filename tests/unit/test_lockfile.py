@@ -19,6 +19,7 @@ from seedream_cli.lock import Entry
 from seedream_cli.lockfile import LockFile, Turn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -169,6 +170,49 @@ def test_two_threads_lose_no_line(manifest: str, files: Files) -> None:
     ]
 
 
+class Snapshot(list[Entry]):
+    """Entries that another thread adds to while they are read."""
+
+    def __init__(self, file: LockFile, found: list[Entry]) -> None:
+        """Add `z` to the file when the entries have been read, as far as it lets anybody."""
+        super().__init__(found)
+        self.thread = threading.Thread(target=file.add, args=(entry("z"),))
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Hand them out, and let the other thread run."""
+        yield from super().__iter__()
+        self.thread.start()
+        self.thread.join(0.2)
+
+
+def test_what_lands_while_the_lock_is_settled_is_not_lost(manifest: str, files: Files) -> None:
+    """A picture of another thread is in what is settled, or behind it."""
+    file = LockFile(manifest)
+    found = Snapshot(file, [entry("a")])
+    file.settle(files, found)
+    found.thread.join()
+    assert written(file.path) == [entry("a"), entry("z")]
+
+
+def test_entries_may_grow_while_the_lock_is_settled(manifest: str, files: Files) -> None:
+    """They are a view of what threads put pictures into; to sort them takes a while."""
+    entries: dict[str, Entry] = {}
+
+    class Name(str):
+        """A name that is followed by another entry whenever somebody sorts it in."""
+
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            entries[f"{len(entries)}"] = entry("z")
+            return super().__hash__()
+
+    entries["a"] = replace(entry("a"), name=Name("a"))
+    LockFile(manifest).settle(files, entries.values())
+    assert [each.name for each in written(lock.name_of(manifest))] == ["a"]
+    assert len(entries) > 1
+
+
 # -- parts -----------------------------------------------------------------------------------------
 
 
@@ -210,6 +254,32 @@ def test_another_division_is_refused(manifest: str) -> None:
     assert "--shard" in caught.value.hint
     assert LockFile(manifest).read() == [entry("a")]
     assert LockFile(manifest, (2, 2)).read() == [entry("a")]
+
+
+def test_of_two_divisions_at_once_one_is_refused(manifest: str) -> None:
+    """A part is put down before others are looked for: no two runs can miss one another."""
+    one, other = LockFile(manifest, (1, 2)), LockFile(manifest, (1, 3))
+    one.claim()
+    with pytest.raises(UsageError, match="another division than 3"):
+        other.claim()
+    assert one.parts() == [one.path]
+    LockFile(manifest, (2, 2)).claim()
+    one.withdraw()
+    assert one.parts() == [LockFile(manifest, (2, 2)).path]
+
+
+def test_only_an_empty_part_of_ones_own_is_withdrawn(manifest: str) -> None:
+    """What a run put down and did not need does not stand in the next division's way."""
+    file = LockFile(manifest, (1, 2))
+    file.claim()
+    file.add(entry("a"))
+    file.withdraw()
+    again = LockFile(manifest, (1, 2))
+    again.claim()
+    again.withdraw()
+    assert written(file.path) == [entry("a")]
+    LockFile(manifest).claim()
+    assert not os.path.exists(lock.name_of(manifest))  # noqa: PTH110
 
 
 def test_twins_in_a_part_are_kept(manifest: str, files: Files) -> None:

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from seedream_cli.errors import StorageError, UsageError
 from seedream_cli.kinds import OPTIONS
-from seedream_cli.manifest import Kind, Manifest, Row, RowReference, kind_of, read, shards
+from seedream_cli.manifest import (
+    Kind,
+    Manifest,
+    Row,
+    RowReference,
+    kind_of,
+    kind_within,
+    read,
+    shards,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +85,9 @@ def lines(*values: Mapping[str, object]) -> str:
         ("-", Kind.JSON_LINES),
         ("prompts.txt", Kind.TEXT),
         ("prompts", Kind.TEXT),
+        ("fox.text", Kind.TEXT),
+        ("fox.PROMPTS", Kind.TEXT),
+        ("a.b/.prompts", Kind.TEXT),
         ("some.toml/prompts", Kind.TEXT),
         ("toml", Kind.TEXT),
     ],
@@ -83,6 +95,47 @@ def lines(*values: Mapping[str, object]) -> str:
 def test_the_name_tells_how_it_is_written(file: str, kind: Kind) -> None:
     """The extension decides, in any case of its letters; stdin is JSON Lines."""
     assert kind_of(file) is kind
+
+
+@pytest.mark.parametrize(
+    "extension", ["yaml", "yml", "csv", "tsv", "lock", "ini", "xml", "md", "toml~", "png"]
+)
+def test_another_extension_is_no_manifest(extension: str) -> None:
+    """A table or a document is not bought line by line as if it were prompts."""
+    with pytest.raises(UsageError, match=r"a manifest is \.toml, \.jsonl or \.txt"):
+        kind_of(f"art.{extension.upper()}")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('\ufeff\n {"prompt": "x"}', Kind.JSON_LINES),
+        ("a fox {", Kind.TEXT),
+        ("[images.a]", Kind.TEXT),
+        ("", Kind.TEXT),
+    ],
+)
+def test_a_pipe_tells_how_it_is_written(text: str, kind: Kind) -> None:
+    """It has no name that could: its first character decides."""
+    assert kind_within(text) is kind
+
+
+@pytest.mark.parametrize("text", ['\n  {"prompt": "x"}\n', '[{"prompt": "x"}]', "{", "[images.a]"])
+def test_a_text_that_is_not_prompts_is_told(text: str) -> None:
+    """JSON, or TOML, under the name of a text would be bought line by line."""
+    line = text.count("\n", 0, len(text) - len(text.lstrip())) + 1
+    said = f"{line}: that looks like JSON Lines: name it prompts.jsonl"
+    assert mistakes(text, Kind.TEXT) == [said]
+    assert one("a fox\n", Kind.TEXT).prompt == "a fox"
+
+
+@pytest.mark.parametrize("count", [1001, 10**9])
+def test_a_count_has_a_bound(count: int) -> None:
+    """As `-n` has: no slip of a digit buys a million pictures, in a row or in the defaults."""
+    said = "count must be at most 1000"
+    assert mistakes(HERO + f"count = {count}\n") == [f"3: images.hero: {said}"]
+    assert mistakes(f"[defaults]\ncount = {count}\n{HERO}") == [f"2: defaults: {said}"]
+    assert one(HERO + "count = 1000\n").count == 1000
 
 
 def test_a_table_is_a_row() -> None:
@@ -447,6 +500,7 @@ NO_NAME += "no dot or dash in front, no space at its ends"
             HERO + f"count = 0x{'f' * 5000}\n[images.fox]\nprompt = 'p'\n"
             "references = ['images.hero']\n",
             [
+                "3: images.hero: count must be at most 1000",
                 (
                     "6: images.fox: references: images.hero has 1000000000 pictures; "
                     "say which: images.hero.1 to images.hero.1000000000"
@@ -861,6 +915,7 @@ def test_names_do_not_depend_on_other_lines(
         return
 
     def names(texts: list[str]) -> dict[str, str]:
+        texts = ["what a text begins with is looked at", *texts]
         wrapped = [json.dumps({"prompt": text}) for text in texts]
         text = "\n".join(texts if kind is Kind.TEXT else wrapped).removeprefix("\ufeff")
         return {row.prompt: row.name for row in manifest("\n" + text, kind).rows}

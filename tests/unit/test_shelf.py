@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from seedream_cli.assets import Found
 from seedream_cli.errors import StorageError, UsageError
 from seedream_cli.shelf import digest_of, is_one_of, look, move
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OID = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{OID}\nsize 12345\n"
@@ -63,7 +61,7 @@ def test_an_lfs_pointer_stands_for_its_file(tmp_path: Path, extension: str) -> N
     path = tmp_path / "a.png"
     path.write_text(POINTER.replace("oid", f"{extension}oid"))
     assert look(str(path)) == Found(sha256=OID, size=12345)
-    assert digest_of(str(path)) == OID
+    assert digest_of(str(path)) == OID  # nobody can look into it
     assert is_one_of(str(path), {OID})
 
 
@@ -83,6 +81,17 @@ def test_a_missing_reference_is_named(tmp_path: Path) -> None:
         digest_of(str(tmp_path / "style.png"))
 
 
+@pytest.mark.parametrize("content", [b"", b"notes", b"<html>", POINTER[:-1].encode()])
+def test_a_reference_that_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
+    """A text is a mistake before anything is sent; a picture is told by how it begins."""
+    path = tmp_path / "style.png"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"style\.png is no picture"):
+        digest_of(str(path))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    assert digest_of(str(path)) == sha(path.read_bytes())
+
+
 def test_only_our_bytes_are_ours(tmp_path: Path) -> None:
     """A file with other bytes, or none, or nothing to compare, is not to be replaced."""
     path = tmp_path / "a.png"
@@ -99,6 +108,30 @@ def test_a_file_moves_with_its_folder_made(tmp_path: Path) -> None:
     move(str(tmp_path / "a.png"), str(tmp_path / "new" / "deep" / "b.png"))
     assert (tmp_path / "new" / "deep" / "b.png").read_bytes() == b"picture"
     assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_copy_never_shows_a_piece_of_a_picture(tmp_path: Path, *, has_links: bool) -> None:
+    """To another disk a file goes under a temporary name, and is whole when it gets its own."""
+    old, new = tmp_path / "a.png", tmp_path / "b.png"
+    old.write_bytes(b"picture")
+    seen = []
+
+    def link(one: str | Path, other: str | Path) -> None:
+        seen.append((Path(one) == old, Path(one).read_bytes(), Path(other).exists()))
+        if Path(one) == old or not has_links:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        os.link(one, other)
+
+    move(str(old), str(new), link=link)
+    assert seen == [(True, b"picture", False), (False, b"picture", False)]
+    assert new.read_bytes() == b"picture"
+    assert list(tmp_path.iterdir()) == [new]
+    old.write_bytes(b"stranger")
+    with pytest.raises(StorageError):
+        move(str(old), str(new), link=link)
+    assert new.read_bytes() == b"picture"
+    assert sorted(tmp_path.iterdir()) == [old, new]
 
 
 def test_a_move_never_replaces(tmp_path: Path) -> None:
