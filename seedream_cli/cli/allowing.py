@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.batch import Bounds
@@ -14,6 +15,8 @@ from seedream_cli.model import Money
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from typing import TextIO
 
     from seedream_cli.cli.asked import Asked
     from seedream_cli.orders import Task
@@ -29,33 +32,52 @@ def bounds(asked: Asked, tasks: Sequence[Task]) -> Bounds:
     """Return what the command line allows; raise `UsageError` where prices do not tell enough."""
     if asked.max_cost is None:
         return Bounds(max_images=asked.max_images, fail_fast=asked.fail_fast)
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]{3})?", asked.max_cost.strip())
-    if match is None:
-        raise UsageError(f"--max-cost {asked.max_cost}: an amount, as 5 or 5USD")
+    amount, named = parsed(asked.max_cost)
     currencies = {task.price.currency for task in tasks if task.price}
-    currency = (match[2] or "").upper() or (currencies.pop() if len(currencies) == 1 else "")
+    currency = named or (currencies.pop() if len(currencies) == 1 else "")
     refused = [t.name for t in tasks if t.price is None or t.price.currency != currency]
     if tasks and refused:
         names = ", ".join(refused[:3]) + ("…" if len(refused) > 3 else "")  # noqa: PLR2004
         unit = f"in {currency}" if currency else "in one currency"
         raise UsageError(
-            f"--max-cost: the price of {len(refused)} rows is not known {unit} ({names})",
+            f"--max-cost: not all prices are known {unit}: {names}",
             hint="bound them with --max-images N",
         )
-    money = Money(Decimal(match[1]), currency)
+    money = Money(amount, currency)
     return Bounds(max_images=asked.max_images, max_cost=money, fail_fast=asked.fail_fast)
+
+
+def parsed(text: str) -> tuple[Decimal, str]:
+    """Read `--max-cost`: an amount and a currency, empty where none is named."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]{3})?", text.strip())
+    if match is None:
+        raise UsageError(f"--max-cost {text}: an amount, as 5 or 5USD")
+    return Decimal(match[1]), (match[2] or "").upper()
 
 
 def confirm(count: int, asked: Asked) -> None:
     """Ask a person at a terminal, once, before many pictures; raise `UsageError` for a no."""
     count = count if asked.max_images is None else min(count, asked.max_images)
     is_asked = count > ASK_ABOVE and not asked.yes
-    if not is_asked or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    terminal = _terminal() if is_asked and sys.stderr.isatty() else None
+    if terminal is None:
         return
     sys.stderr.write(f"Make {count} pictures? [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    with terminal as heard:
+        answer = heard.readline()
+    if answer.strip().lower() not in {"y", "yes"}:
         raise UsageError("not confirmed; nothing was sent", hint="-y does not ask")
+
+
+def _terminal() -> AbstractContextManager[TextIO] | None:
+    """Return what a person types, also where stdin brings the manifest; None: nobody is there."""
+    if sys.stdin.isatty():
+        return nullcontext(sys.stdin)
+    try:
+        return Path("/dev/tty").open(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
 
 
 def allow_files(workers: int) -> int:

@@ -100,6 +100,8 @@ def _usage(error: ClickException, arguments: list[str]) -> UsageError:
         hint = f"a prompt that begins with “-” goes after “--”: {path} -- {words[0]!r}"
     elif path.endswith(" generate") and re.search(r"option:? '?(-i|--image)\b", message):
         hint = "seedream edit PROMPT -i IMAGE"
+    elif path.endswith(" edit") and "--batch" in message:
+        hint = "seedream generate --batch FILE; its rows may have references"
     elif "No such option" in message:
         hint += "; a prompt that begins with “-” goes after “--”"
     return UsageError(message.rstrip("."), hint=hint)

@@ -6,22 +6,23 @@ import posixpath
 import secrets
 import threading
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from seedream_cli.assets import Verdict
+from seedream_cli.assets import Verdict, made_first
 from seedream_cli.batch import Batch, Bounds
 from seedream_cli.cli import plans, work
 from seedream_cli.cli.accepting import accepted
-from seedream_cli.cli.allowing import allow_files, bounds, confirm
+from seedream_cli.cli.allowing import allow_files, bounds, confirm, parsed
 from seedream_cli.cli.ci import Actions, is_forgetful
 from seedream_cli.cli.making import DEFAULT_TIMEOUT
 from seedream_cli.cli.results import Results
-from seedream_cli.cli.standing import hold_conflicts, hold_stranger, in_order, known
+from seedream_cli.cli.standing import hold_conflicts, hold_stranger, in_order
 from seedream_cli.cli.stdout import Stdout
 from seedream_cli.crew import Crew, Inbox
+from seedream_cli.errors import AccountError, UsageError
 from seedream_cli.orders import Orders, Past, entries_of
 from seedream_cli.references import Gatherer, uploaded
 from seedream_cli.shelf import move
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from seedream_cli.cli.bars import LiveBatch, PlainBatch
     from seedream_cli.cli.world import World
     from seedream_cli.engine import Engine
+    from seedream_cli.ledger import Ledger
     from seedream_cli.lock import Entry
     from seedream_cli.lockfile import LockFile
     from seedream_cli.manifest import Manifest, Row
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Provider
     from seedream_cli.references import Gathered
 
+MOST_PROVED = 100
+"""Folders that are proved to take files; of more the first ones stand for all."""
 INLINE_AT_ONCE = 32
 """Requests that hold their reference images while they are open: each may be many megabytes."""
 POLLERS = 16
@@ -56,6 +60,8 @@ class Buying:
     asked: Asked
     shard: tuple[int, int] | None
     sandbox: bool
+    batch: str
+    """What tells this manifest's jobs from those of others."""
     profile_of: Callable[[Row, Provider], Profile]
     """The account that pays for a row, without its key; raises `AccountError`."""
     manifest: Manifest
@@ -69,13 +75,16 @@ class Buying:
     _room: dict[str, int] = field(default_factory=dict)
     """Jobs that may be under way, by provider."""
     _keyed: dict[str, Profile] = field(default_factory=dict)
+    _origins: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Digests of pictures that were adopted, as they were made."""
     _uploads: dict[str, threading.Lock] = field(default_factory=dict)
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def make(self) -> int:
         """Make what is to be made, and return the exit code."""
         world, asked = self.world, self.asked
-        self.pictures = [known(self.world, picture, self.sandbox) for picture in self.pictures]
+        if asked.max_cost is not None:
+            parsed(asked.max_cost)
         hold_conflicts(self.manifest.file, self.pictures)
         self.entries = dict(self.judge.kept)
         run = _new_id()
@@ -100,10 +109,22 @@ class Buying:
         )
         engine.is_waiting = results.is_wait
         world.settle_estates(engine)
-        work.tell_of_waiting(world, engine, self.show, is_sandbox=self.sandbox)
-        orders = self._orders(engine, run)
+        rows = {row.name for row in self.manifest.rows}
+        work.tell_of_waiting(world, engine, self.show, is_sandbox=self.sandbox, rows=rows)
+        orders = self._orders(engine.ledger, run)
         tasks = self._to_buy(orders, results)
         return self._buy(engine, orders, tasks, results)
+
+    def look(self) -> list[Picture]:
+        """Return the pictures with what the ledger knows of those to be made; nothing changes."""
+        orders = self._orders(self.world.ledger, _new_id())
+        told: dict[tuple[str, int], Picture] = {}
+        for task in orders.tasks(self.pictures):
+            with suppress(AccountError, UsageError):  # nobody to ask, or what it needs is not made
+                past = orders.order(task, {}).past
+                if past is not Past.NEW:
+                    told[task.key] = _told(task.picture, past)
+        return [told.get((p.row.name, p.n), p) for p in self.pictures]
 
     def accept(self, patterns: Sequence[str]) -> int:
         """Record pictures as they lie there; all that are named, or none."""
@@ -135,7 +156,11 @@ class Buying:
                 results.keep(picture)
             elif picture.verdict is Verdict.LEAVE:
                 results.hold(picture)
+        parts = self.lock.parts() if self.lock is not None and not self.shard else []
         self._write_lock()
+        if parts:
+            count = f"{len(parts)} parts" if len(parts) > 1 else "1 part"
+            self.show.say(f"{count} of the lock folded in")
 
     def _keep(self, entry: Entry) -> None:
         self.entries[entry.key] = entry
@@ -147,8 +172,8 @@ class Buying:
             files = self.world.files()
             self.lock.settle(files, None if self.shard else self.entries.values())
 
-    def _orders(self, engine: Engine, run: str) -> Orders:
-        world, ledger = self.world, engine.ledger
+    def _orders(self, ledger: Ledger, run: str) -> Orders:
+        world = self.world
 
         def gather(profile: Profile, names: Sequence[str]) -> list[Gathered]:
             return Gatherer(lambda: ledger, profile, bytes, world.clock.now()).gather(names)
@@ -161,11 +186,12 @@ class Buying:
             gather=gather,
             run=run,
             owner=world.owner.name,
+            batch=self.batch,
             now=world.clock.now,
             new_id=_new_id,
             is_dead=world.owner.is_dead,
             entries=self.entries,
-            rows=frozenset(row.name for row in self.manifest.rows),
+            rows={row.name: row for row in self.manifest.rows},
             despite=work.named(world, self.asked.despite),
         )
 
@@ -175,31 +201,45 @@ class Buying:
         if not orders.ledger.jobs("row IS NOT NULL", limit=1):
             self._announce(tasks)
             return tasks
-        origins: dict[tuple[str, int], str] = {}
-        to_make = {(task.row.name, n) for task in tasks for n in _numbers(task)}
+        to_make = {(task.row.name, n) for task in tasks for n in task.numbers}
         bought, stuck, adopted = [], [], 0
         fetched: list[tuple[datetime, Task]] = []
-        for task in tasks:
-            order = None if to_make.intersection(task.needs) else orders.order(task, origins)
+        claimed: set[str] = set()
+        for task in self._made_first(tasks):
+            order = None if to_make.intersection(task.needs) else orders.order(task, self._origins)
             if order is not None and order.past is Past.MADE:
-                self.record(order, order.job)
-                results.adopt(order.job)
-                keys = {(task.row.name, n) for n in _numbers(task)}
-                origins |= {key: self.entries[key].origin for key in keys & self.entries.keys()}
-                to_make -= keys
+                self._adopt(orders, order, results)
+                to_make -= {(task.row.name, n) for n in task.numbers}
                 adopted += task.count
                 continue
-            if order is None or order.past is Past.NEW:
+            # One job of a row whose name was changed may be what two others could be.
+            if order is None or order.past is Past.NEW or order.job.id in claimed:
                 hold_stranger(self.manifest.file, task.picture)
                 bought.append(task)
-            elif order.past is Past.WAITS:
+            elif order.past in {Past.WAITS, Past.HERE}:
+                claimed.add(order.job.id)
                 fetched.append((_lapse(order.job), task))
             else:
                 stuck.append(task)
+        place = {task.key: k for k, task in enumerate(tasks)}
+        bought.sort(key=lambda task: place[task.key])
         # What is paid for comes first, what lapses soonest before all.
         waiting = [task for _, task in sorted(fetched, key=lambda each: each[0])]
         self._announce(bought, fetched=waiting, stuck=stuck, adopted=adopted)
         return [*waiting, *stuck, *bought]
+
+    def _made_first(self, tasks: Sequence[Task]) -> list[Task]:
+        """Return tasks with each behind those that it is made from."""
+        place = {row.name: k for k, row in enumerate(made_first(self.manifest.rows))}
+        return sorted(tasks, key=lambda task: place[task.row.name])
+
+    def _adopt(self, orders: Orders, order: Order, results: Results) -> None:
+        """Write down pictures that are where they are to be, and that only the lock lacked."""
+        job = orders.ledger.adopt(order.job, order.purchase.job, order.images)
+        self.record(order, job)
+        results.adopt(job)
+        keys = {(order.task.row.name, n) for n in order.task.numbers}
+        self._origins |= {key: self.entries[key].origin for key in keys & self.entries.keys()}
 
     def _announce(
         self,
@@ -235,6 +275,7 @@ class Buying:
 
     def _buy(self, engine: Engine, orders: Orders, tasks: Sequence[Task], results: Results) -> int:
         world = self.world
+        self._prove_places(tasks)
         workers = self._crew_size(tasks)
         batch = Batch(
             engine=engine,
@@ -245,12 +286,14 @@ class Buying:
             call=lambda order: self._call(engine, orders, order),
             record=self.record,
             despite=orders.despite,
+            origins=self._origins,
             tell=results.tell,
         )
         batch.expect((task.row.name, n) for task in tasks for n in _numbers(task))
         self.show.expect(_total(tasks), results.current)
         inbox: Inbox = Inbox()
         signals = work.Signals(inbox, self.show, lambda: len(batch.under_way))
+        engine.halted = lambda: "a signal came" if signals.first else batch.why_stopped
         crew = Crew(batch, world.clock, inbox, workers=workers, on_signal=signals.seconds_left)
         try:
             with self.show:
@@ -259,7 +302,29 @@ class Buying:
             self._write_lock()
         if batch.why_stopped and not signals.first:
             self.show.say(batch.why_stopped, is_error=True)
-        return results.close(signals.exit, self.manifest.file)
+        return results.close(signals.exit, self.manifest.file, self._why_left(signals.exit))
+
+    def _prove_places(self, tasks: Sequence[Task]) -> None:
+        """Prove before anything is paid that the folders and the lock take what will come."""
+        files, base = self.world.files(), self.judge.terms.base
+        paths = (posixpath.join(base, task.picture.output) for task in tasks)
+        folders = dict.fromkeys(map(posixpath.dirname, paths))
+        for folder in list(folders)[:MOST_PROVED]:
+            files.check_folder(folder)
+        if self.lock is not None:
+            self.lock.add()
+
+    def _why_left(self, signal_exit: int) -> str:
+        """Say why rows were left, where that is a wish, and what to type next."""
+        asked = self.asked
+        bound = [
+            f"--{name.replace('_', '-')}"
+            for name in ("max_images", "max_cost")
+            if getattr(asked, name) is not None
+        ]
+        reason = f"what is left is beyond {' and '.join(bound)}; " if bound else ""
+        again = "run the same again to go on"
+        return again if signal_exit else f"{reason}{again}"
 
     def _run(self, crew: Crew, batch: Batch, engine: Engine) -> None:
         """Run to the end, or to a signal, and write down what is under way then."""
@@ -337,6 +402,16 @@ class Buying:
             self._room[name] = max(1, min(self._room[name], most // len(names)))
         polled = sum(min(self._room[name], POLLERS) for name in names - held)
         return max(1, sum(self._room[name] for name in held) + polled)
+
+
+def _told(picture: Picture, past: Past) -> Picture:
+    """Return a picture with what is left to do about it."""
+    if past in {Past.UNKNOWN, Past.ELSEWHERE}:
+        reason = "a job of it was sent, and nobody knows what became of it: seedream status"
+        return replace(picture, verdict=Verdict.STUCK, reason=reason, price=None)
+    is_there = past is Past.MADE
+    reason = "it is there, and not in the lock" if is_there else "it is paid for"
+    return replace(picture, verdict=Verdict.FETCH, reason=reason, price=None)
 
 
 def _lapse(job: Job) -> datetime:

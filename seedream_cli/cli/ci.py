@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -133,6 +134,16 @@ class Actions:
         for rank in (_BAD, _LEFT):
             for ended in self._rows.get(rank, [])[:MOST_ANNOTATIONS]:
                 _write_command(annotation(place, ended))
+
+    def mark_stale(self, file: str, found: Iterable[tuple[str, int, str]]) -> None:
+        """Mark rows whose pictures are not as described: their name, line and why, on stderr."""
+        if not self.is_on:
+            return
+        place = _within(file, self._workspace)
+        for name, line, reason in islice(found, MOST_ANNOTATIONS):
+            marks = f"file={_property(place)},line={line or 1},title={_property(name)}"
+            text = _escaped(clean(f"{name} is not as described: {reason}", ci=True))
+            _write_command(f"::error {marks}::{text}")
 
     def write(
         self,

@@ -14,16 +14,10 @@ if TYPE_CHECKING:
     from seedream_cli.assets import Judge, Picture
     from seedream_cli.cli.asked import Asked
     from seedream_cli.cli.bars import LiveBatch, PlainBatch
+    from seedream_cli.cli.ci import Actions
     from seedream_cli.cli.stdout import Stdout
     from seedream_cli.orders import Task
 
-_WORDS = {
-    Verdict.CURRENT: "current",
-    Verdict.MOVE: "move",
-    Verdict.MAKE: "make",
-    Verdict.LEAVE: "leave",
-    Verdict.CONFLICT: "conflict",
-}
 _WIDEST = 32
 
 
@@ -33,6 +27,7 @@ def show(
     stdout: Stdout,
     observer: PlainBatch | LiveBatch,
     asked: Asked,
+    actions: Actions,
 ) -> int:
     """Print the plan; return 1 where `--check` finds something that is not as described."""
     stale = [picture for picture in pictures if picture.verdict is not Verdict.CURRENT]
@@ -51,6 +46,9 @@ def show(
     advice = hint(stale)
     if advice:
         observer.say(advice)
+    if asked.check:
+        found = ((p.name, p.row.line, p.reason) for p in stale)
+        actions.mark_stale(asked.batch or "", found)
     return 1 if asked.check and stale else 0
 
 
@@ -62,8 +60,8 @@ def sentence(
     count = sum(picture.count for picture in made) - fetched - stuck - adopted
     words = [f"{count} to make"]
     for number, word in (
-        (fetched, "to fetch"),
-        (stuck, "of unknown outcome"),
+        (fetched + sum(p.verdict is Verdict.FETCH for p in pictures), "to fetch"),
+        (stuck + sum(p.verdict is Verdict.STUCK for p in pictures), "of unknown outcome"),
         (sum(p.verdict is Verdict.MOVE for p in pictures), "to move"),
         (sum(p.verdict in {Verdict.LEAVE, Verdict.CONFLICT} for p in pictures), "changed by hand"),
     ):
@@ -90,9 +88,13 @@ def hint(pictures: Sequence[Picture]) -> str:
 
 
 def _line(picture: Picture, width: int) -> str:
-    cost = f", about {price.show(picture.price)}" if picture.price else ""
+    cost = (
+        f", about {price.show(picture.price)}"
+        if picture.price and picture.verdict is Verdict.MAKE
+        else ""
+    )
     name = picture.name + " " * (width - columns(picture.name))
-    word = _WORDS[picture.verdict]
+    word = picture.verdict.value
     return clean(f"{word:<8}  {name}  {picture.output}  ({picture.reason}{cost})", one_line=True)
 
 
@@ -102,7 +104,7 @@ def _json(picture: Picture) -> dict[str, object]:
         "schema": 1,
         "row": picture.row.name,
         "n": picture.n,
-        "action": _WORDS[picture.verdict],
+        "action": picture.verdict.value,
         "reason": picture.reason or None,
         "output": picture.output,
         "images": picture.of or 1,

@@ -13,7 +13,7 @@ from seedream_cli import price
 from seedream_cli.cli import render
 from seedream_cli.errors import gravest
 from seedream_cli.events import RowEnded
-from seedream_cli.model import Charge, Image, State
+from seedream_cli.model import OPEN_STATES, Charge, Image, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from seedream_cli.model import Job, Money
 
 _NOT_MADE = 3
-_BOUGHT_NOTHING = 69
+_BOUGHT_NOTHING = frozenset({2, 69})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,9 +44,14 @@ class Results:
     now: Callable[[], datetime]
     run: str
     made: int = 0
+    fetched: int = 0
     current: int = 0
     by_hand: int = 0
+    moves: int = 0
     failed: int = 0
+    """Of these some are of unknown outcome, and some not finished."""
+    unknown: int = 0
+    unfinished: int = 0
     left: int = 0
     codes: set[int] = field(default_factory=set)
     is_paid: bool = False
@@ -77,7 +82,7 @@ class Results:
 
     def moved(self, picture: Picture) -> None:
         """Tell of a picture that has its new name."""
-        self.current += 1
+        self.moves += 1
         self.show.say(f"{picture.name} moved from {picture.entry.output if picture.entry else ''}")
         if not self.is_json:
             self.stdout.line(shown(posixpath.join(self.base, picture.output)))
@@ -86,7 +91,7 @@ class Results:
 
     def tell(self, end: End) -> None:
         """Take note of how a task ended, and print it."""
-        job, problem = end.job, end.problem
+        job = end.job
         saved = [i for i in job.images if i.saved_at and i.path] if job is not None else []
         with self.mutex, self.show.aside():
             self.codes.add(_exit_of(end))
@@ -96,20 +101,30 @@ class Results:
             else:
                 self._print_left(end)
             missing = max(0, end.task.count - len(saved))
-            is_left = job is None and problem is None
-            self.made += len(saved)
+            is_left = _is_left(end)
+            if job is not None and job.run != self.run:
+                self.fetched += len(saved)
+            else:
+                self.made += len(saved)
             self.left += missing if is_left else 0
-            self.failed += max(1, missing) if _exit_of(end) and not is_left else 0
+            if _exit_of(end) and not is_left:
+                self._count_bad(job, max(1, missing))
         for ended in self._ends(end, saved):
             with self.mutex:
                 self.actions.note(ended)
             self.show(ended)
 
+    def _count_bad(self, job: Job | None, count: int) -> None:
+        state = job.state if job is not None else State.PLANNED
+        self.failed += count
+        self.unknown += count if state is State.UNKNOWN else 0
+        self.unfinished += count if state in OPEN_STATES and job is not None else 0
+
     def _ends(self, end: End, saved: Sequence[Image]) -> Iterator[RowEnded]:
         """Yield how each picture of a task ended."""
         whole = self._ended(end)
         money = whole.money
-        share = replace(money, amount=money.amount / end.task.count) if money else None
+        share = price.share(money, len(saved) or end.task.count) if money else None
         many = end.task.count > 1
         for image in saved:
             name = f"{end.task.row.name}-{image.n}" if many else whole.row
@@ -164,13 +179,13 @@ class Results:
         return RowEnded(
             row=end.task.name,
             line=end.task.row.line,
-            state=job.state if job is not None else State.PLANNED,
+            state=State.PLANNED if job is None or _is_left(end) else job.state,
             path=None,
             prompt=end.task.row.prompt,
             money=_money(job) if job is not None and job.run == self.run else None,
             is_estimate=not is_known,
             seconds=seconds,
-            problem=end.problem,
+            problem=None if _is_left(end) else end.problem,
             job=job.id if job else None,
             charge=job.charge if job else Charge.NONE,
         )
@@ -181,17 +196,25 @@ class Results:
         sums = _sum(price.total([*self.costs, *self.doubts]))
         return sums or ("not known" if self.is_paid else "0")
 
-    def close(self, signal_exit: int, file: str) -> int:
-        """Say the sum, tell CI, and return the exit code."""
-        words = [f"{self.made} made", f"{self.current} current"]
+    def close(self, signal_exit: int, file: str, why_left: str = "") -> int:
+        """Say the sum, and why rows were left; tell CI, and return the exit code."""
+        words = [f"{self.made} made"]
+        words += [f"{self.fetched} fetched"] if self.fetched else []
+        words += [f"{self.moves} moved"] if self.moves else []
+        words += [f"{self.current} current"]
         words += [f"{self.by_hand} changed by hand"] if self.by_hand else []
-        words += [f"{self.failed} failed"] if self.failed else []
+        failed = self.failed - self.unknown - self.unfinished
+        words += [f"{failed} failed"] if failed else []
+        words += [f"{self.unknown} of unknown outcome"] if self.unknown else []
+        words += [f"{self.unfinished} not finished"] if self.unfinished else []
         words += [f"{self.left} left"] if self.left else []
         self.show.say(f"{', '.join(words)}{self._cost_words()}")
+        if (self.left or signal_exit) and why_left:
+            self.show.say(why_left)
         self.actions.annotate(file)
         self.actions.write(
             made=self.made,
-            current=self.current,
+            current=self.current + self.moves + self.by_hand,
             failed=self.failed,
             left=self.left,
             cost=self.cost,
@@ -199,9 +222,9 @@ class Results:
             show=self.show,
         )
         codes = [signal_exit, *self.codes]
-        # 69 promises that nothing was bought.
+        # 69 and 2 promise that nothing was bought, or even sent.
         if self.is_paid:
-            codes = [_NOT_MADE if code == _BOUGHT_NOTHING else code for code in codes]
+            codes = [_NOT_MADE if code in _BOUGHT_NOTHING else code for code in codes]
         return gravest(codes)
 
     def _cost_words(self) -> str:
@@ -223,8 +246,18 @@ def _money(job: Job) -> Money | None:
     return None if is_free else job.cost or job.price
 
 
+def _is_left(end: End) -> bool:
+    """Tell whether nothing was sent for a task though nothing is wrong with it."""
+    if end.job is None:
+        return end.problem is None
+    is_stopped = end.problem is not None and end.problem.code == "interrupted"
+    return end.job.state is State.CLOSED and is_stopped
+
+
 def _exit_of(end: End) -> int:
     """Return the exit code of one task."""
+    if _is_left(end):
+        return _NOT_MADE
     if end.job is not None:
         return render.job_exit(end.job, end.problem)
     return end.problem.exit if end.problem else _NOT_MADE

@@ -34,6 +34,8 @@ def overview(world: World, *, is_json: bool) -> Iterator[str]:
         rows.append((profile.name, provider.title, model, profile.key_source))
     yield from _table(rows)
     yield ""
+    if world.config.default_profile is not None:
+        yield f"default  {world.config.default_profile}"
     yield f"config   {world.places.config_file}"
     yield f"ledger   {world.places.state_dir / 'ledger.db'}"
     yield "seedream providers show NAME says what its models take."

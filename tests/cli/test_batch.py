@@ -324,7 +324,7 @@ def test_a_lost_lock_is_written_anew(made: Album) -> None:
 
 
 def test_a_copy_of_the_manifest_gets_pictures_of_its_own(made: Album) -> None:
-    """In another folder the same rows are fetched there: no lock names files of the first."""
+    """In another folder the same rows are bought for it: the first one's jobs stay its own."""
     other = made.folder / "copy"
     other.mkdir()
     shutil.copy(made.folder / "art.toml", other)
@@ -333,7 +333,8 @@ def test_a_copy_of_the_manifest_gets_pictures_of_its_own(made: Album) -> None:
     copied = [json.loads(line) for line in (other / "art.lock").read_text().splitlines()]
     assert [line["output"] for line in copied] == ["a.png", "b.png", "c.png"]
     assert all((other / str(line["output"])).exists() for line in copied)
-    assert made.bought() == []
+    assert sorted(made.bought()) == ["picture a", "picture b", "picture c"]
+    assert made.cli("generate", "--batch", "art.toml", "--check").code == 0
 
 
 # -- the lock --------------------------------------------------------------------------------------
@@ -950,3 +951,23 @@ def test_stdin_that_is_no_terminal_is_never_asked(album: Album) -> None:
     ran = album(stdin=b"n\n")
     assert ran.code == 0, ran.err
     assert "[y/N]" not in ran.err
+
+
+def test_the_plan_says_what_was_paid_for_and_is_to_be_fetched(cli: Cli, server: Server) -> None:
+    """What the ledger knows is in the plan, so that plan and run agree; nothing changes."""
+    cli.configure(server)
+    manifest = cli.work / "art.txt"
+    cli.work.mkdir(parents=True, exist_ok=True)
+    manifest.write_text("a lighthouse at dawn\na fox in the snow\n")
+    assert cli("generate", "--batch", "art.txt", "-p", "kie").code == 0
+    gone = cli.pictures()[0] if cli.pictures()[0].suffix == ".png" else cli.pictures()[-1]
+    gone.unlink()
+    for _ in range(2):
+        plan = cli("generate", "--batch", "art.txt", "-p", "kie", "--plan", "--json")
+        actions = sorted(str(each["action"]) for each in plan.objects)
+        assert actions == ["current", "fetch"]
+        assert "0 to make, 1 to fetch, 1 current" in plan.err
+    before = len(server.submits())
+    assert cli("generate", "--batch", "art.txt", "-p", "kie").code == 0
+    assert gone.exists()
+    assert len(server.submits()) == before

@@ -327,3 +327,18 @@ def test_memory_stays_flat_over_many_rows(tmp_path: Path) -> None:
 def test_a_machine_that_forgets_is_named(environ: dict[str, str], name: str | None) -> None:
     """Runners and pods are told from machines that keep their files."""
     assert is_forgetful(environ) == name
+
+
+def test_a_check_marks_the_rows_that_are_not_as_described(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A red check shows in the diff of the manifest, and no reason commands the runner."""
+    actions = Actions({"GITHUB_ACTIONS": "true"})
+    found = [("hero", 12, "new\n::stop-commands::x"), *(("p", n, "new") for n in range(50))]
+    actions.mark_stale("art.toml", found)
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0].startswith("::error file=art.toml,line=12,title=hero::hero is not as described")
+    assert not any(line.startswith("::stop-commands") for line in lines)
+    assert len(lines) == 10
+    Actions({}).mark_stale("art.toml", found)
+    assert capfd.readouterr().err == ""

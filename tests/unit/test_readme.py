@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 README = Path(__file__).parents[2] / "README.md"
 WHEN = {
     0: "everything asked for is on disk",
-    1: "`status --exit-status`: a job did not end well",
+    1: "`--check`: a picture is not as described; `status --exit-status`: a job did not end well",
     2: "usage: nothing was sent",
     3: "not everything asked for was made: refused, failed, partly made",
     4: "account: no key, bad key, no credit",
