@@ -156,6 +156,9 @@ class Buying:
                 results.keep(picture)
             elif picture.verdict is Verdict.LEAVE:
                 results.hold(picture)
+        gone = "" if self.shard else plans.farewell(self.judge.leaving)
+        if gone:
+            self.show.say(gone)
         parts = self.lock.parts() if self.lock is not None and not self.shard else []
         self._write_lock()
         if parts:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli import price
 from seedream_cli.assets import Verdict
+from seedream_cli.cli.standing import keepable
 from seedream_cli.text import clean, columns
 
 if TYPE_CHECKING:
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from seedream_cli.cli.bars import LiveBatch, PlainBatch
     from seedream_cli.cli.ci import Actions
     from seedream_cli.cli.stdout import Stdout
+    from seedream_cli.lock import Entry
     from seedream_cli.orders import Task
 
 _WIDEST = 32
+_NAMED = 10
+"""Files that are named one by one."""
 
 
 def show(
@@ -40,12 +44,12 @@ def show(
             stdout.line(_line(picture, width))
     cost = cost_of([picture for picture in stale if picture.verdict is Verdict.MAKE])
     observer.say(f"{sentence(pictures)}, {cost}" if cost else sentence(pictures))
-    if judge.orphans:
-        count = len(judge.orphans)
-        observer.say(f"{count} of the lock's pictures are in the manifest no more")
-    advice = hint(stale)
-    if advice:
-        observer.say(advice)
+    gone = farewell(judge.leaving)
+    if gone:
+        observer.say(gone)
+    names = keepable(stale)
+    if names:
+        observer.say(f"to keep what lies there: --accept {names[0]}")
     if asked.check:
         found = ((p.name, p.row.line, p.reason) for p in stale)
         actions.mark_stale(asked.batch or "", found)
@@ -63,7 +67,8 @@ def sentence(
         (fetched + sum(p.verdict is Verdict.FETCH for p in pictures), "to fetch"),
         (stuck + sum(p.verdict is Verdict.STUCK for p in pictures), "of unknown outcome"),
         (sum(p.verdict is Verdict.MOVE for p in pictures), "to move"),
-        (sum(p.verdict in {Verdict.LEAVE, Verdict.CONFLICT} for p in pictures), "changed by hand"),
+        (sum(p.verdict is Verdict.LEAVE for p in pictures), "changed by hand"),
+        (sum(p.verdict is Verdict.CONFLICT for p in pictures), "in conflict"),
     ):
         words += [f"{number} {word}"] if number else []
     words.append(f"{sum(p.verdict is Verdict.CURRENT for p in pictures) + adopted} current")
@@ -81,10 +86,13 @@ def cost_of(pictures: Sequence[Picture | Task]) -> str:
     return f"about {sums}, {unknown} of unknown price" if sums else "price not known"
 
 
-def hint(pictures: Sequence[Picture]) -> str:
-    """Return how a person settles what is never settled by itself; empty where nothing is."""
-    names = [p.row.name for p in pictures if p.verdict in {Verdict.LEAVE, Verdict.CONFLICT}]
-    return f"to keep what lies there: --accept {names[0]}" if names else ""
+def farewell(entries: Sequence[Entry]) -> str:
+    """Return which pictures leave the lock, their files staying; empty where none does."""
+    if not entries:
+        return ""
+    files = ", ".join(entry.output for entry in entries[:_NAMED])
+    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
+    return f"not in the manifest any more, their files stay: {files}{more}"
 
 
 def _line(picture: Picture, width: int) -> str:

@@ -64,12 +64,25 @@ def hold_conflicts(file: str, pictures: Sequence[Picture]) -> None:
     lines = [f"{file}:{p.row.line}: {p.name}: {p.reason}" for p in stuck[:_SHOWN]]
     more = len(stuck) - len(lines)
     lines += [f"… and {more} more"] if more > 0 else []
-    strange = next((picture for picture in stuck if picture.stranger), None)
+    names = keepable(stuck)
     hint = "nothing was sent"
-    if strange is not None:
-        hint += f"; to keep what lies there: --accept {strange.row.name}; to have it made: move"
-        hint += " that file away"
+    if names:
+        hint += f"; to keep what lies there: --accept {names[0]}; to have it made: move that file"
+        hint += " away"
     raise UsageError("\n".join(lines), hint=hint)
+
+
+def keepable(pictures: Sequence[Picture]) -> list[str]:
+    """Return the rows whose file a person may keep as it lies there, with `--accept`."""
+    return [
+        picture.row.name
+        for picture in pictures
+        if picture.verdict is Verdict.LEAVE
+        or (
+            picture.verdict is Verdict.CONFLICT
+            and (picture.stranger or (picture.entry is not None and picture.entry.is_by_hand))
+        )
+    ]
 
 
 def in_order(pictures: Sequence[Picture]) -> list[Picture]:
@@ -84,5 +97,6 @@ def in_order(pictures: Sequence[Picture]) -> list[Picture]:
                 hint="give one of them a name of its own first, run, then the name it shall have",
             )
         done += free
-        left = [picture for picture in left if picture not in free]
+        moved = {id(picture) for picture in free}
+        left = [picture for picture in left if id(picture) not in moved]
     return done

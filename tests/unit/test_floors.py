@@ -50,10 +50,10 @@ FLOORS = (
         *("cli.listing", "cli.world", "cli.showing", "cli.work"),
         *(
             "cli.making",
+            "cli.standing",
             "cli.plans",
             "cli.results",
             "cli.accepting",
-            "cli.standing",
             "cli.allowing",
             "cli.buying",
             "cli.batching",
