@@ -300,7 +300,7 @@ class Batch:
         is_left = end.problem is None if job is None else job.state in OPEN_STATES
         words = f"it is made from {task.name}, which was not made"
         problem = None if is_left else Problem("provider_failed", words)
-        for n in range(task.first_n, task.first_n + task.count):
+        for n in task.numbers:
             key = (task.row.name, n)
             for stuck in self._stuck.pop(key, []):
                 if stuck.key not in self._missing:

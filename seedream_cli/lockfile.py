@@ -77,7 +77,7 @@ class LockFile:
             raise
 
     def withdraw(self) -> None:
-        """Take one's own part away where `begin` put it down and nothing came into it."""
+        """Take one's own part away where `claim` put it down and nothing came into it."""
         with self._mutex, suppress(OSError):
             if self._is_put_down and Path(self.path).stat().st_size == 0:
                 Path(self.path).unlink()

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from seedream_cli.references import Gathered
     from seedream_cli.wishes import Wish
 
-_PLACES = 6
-"""Decimals of a picture's share in what its job cost."""
 _FOUND = "fingerprint = ? AND sandbox = ?"
 _OVERLAPS = "row = ? AND sandbox = ? AND first_n < ? AND first_n + expected > ?"
 _STDIN = "stdin:"
@@ -456,7 +454,7 @@ def entries_of(order: Order, job: Job, base: str) -> list[Entry]:
     share = job.cost or job.price
     if share is not None and saved:
         count = sum(1 for image in job.images if image.saved_at)
-        share = replace(share, amount=round(share.amount / count, _PLACES))
+        share = price.share(share, count)
     return [
         Entry(
             name=order.task.row.name,

@@ -292,7 +292,7 @@ class Buying:
             origins=self._origins,
             tell=results.tell,
         )
-        batch.expect((task.row.name, n) for task in tasks for n in _numbers(task))
+        batch.expect((task.row.name, n) for task in tasks for n in task.numbers)
         self.show.expect(_total(tasks), results.current)
         inbox: Inbox = Inbox()
         signals = work.Signals(inbox, self.show, lambda: len(batch.under_way))
@@ -425,10 +425,6 @@ def _lapse(job: Job) -> datetime:
 
 def _total(tasks: Sequence[Task]) -> int:
     return sum(task.count for task in tasks)
-
-
-def _numbers(task: Task) -> range:
-    return range(task.first_n, task.first_n + task.count)
 
 
 def _new_id() -> str:

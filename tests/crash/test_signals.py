@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 
 SIGNALS = int(os.environ.get("SEEDREAM_SIGNALS", "12"))
 SEED = int(os.environ.get("SEEDREAM_SIGNAL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-AT_ONCE = 4
+AT_ONCE = 2
+"""Commands at a time: beside the other tests more would wait for a core, not for us."""
 CTRL_C = b"\x03"
-LONGEST = 7.0 if "SEEDREAM_SIGNALS" in os.environ else 10.0
-"""Seconds from the signal to the end: CI runners kill after 10.
-
-Beside all the other tests a process waits for a core, too.
-"""
+LONGEST = 7.0
+"""Seconds from the signal to the end: CI runners kill after 10."""
 FIRST_MOMENT = 0.15
 """Seconds: before it the interpreter itself starts, and nothing of ours runs."""
 EXITS = {
