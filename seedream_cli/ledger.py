@@ -397,28 +397,34 @@ class Ledger(Database):
         return tuple(image_of(row, names) for row in rows)
 
     def starts(self, origin: str, model: str, limit: RateLimit) -> list[tuple[float, int]]:
-        """Return the submits of all processes that count in a limit now, oldest first.
+        """Return the submits of all processes that count in a limit now, in the order they began.
 
-        Each is how many seconds ago it began, and what it counts as.
+        Each is how many seconds ago it has arrived at the latest, and what it counts as.
         """
         now = self._now()
+        ended = "ended_at" if limit.from_answer else "NULL"  # else the index alone has it all
         only = " AND model = ?" if limit.is_per_model else ""
         with self._storage("read"):
             rows = (
                 self._connection()
                 .execute(
-                    "SELECT started_at, weight FROM attempts WHERE origin = ?"  # noqa: S608 - ours
-                    f" AND started_at > ? AND started_at <= ?{only} ORDER BY started_at",
+                    f"SELECT started_at, {ended}, weight FROM attempts"  # noqa: S608 - ours
+                    f" WHERE origin = ? AND started_at > ? AND started_at <= ?{only}"
+                    " ORDER BY started_at",
                     (
                         origin,
-                        time_text(now - timedelta(seconds=limit.span)),
+                        time_text(now - timedelta(seconds=limit.reach)),
                         time_text(now + _AHEAD),
                         *((model,) if limit.is_per_model else ()),
                     ),
                 )
                 .fetchall()
             )
-        return [((now - datetime.fromisoformat(at)).total_seconds(), weight) for at, weight in rows]
+
+        def ago(text: str | None) -> float | None:
+            return None if text is None else (now - datetime.fromisoformat(text)).total_seconds()
+
+        return [(limit.arrived(ago(at) or 0.0, ago(over)), weight) for at, over, weight in rows]
 
     def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:
         """Return the stored raw answers of one purpose, oldest first."""

@@ -60,22 +60,39 @@ class _Lane:
         """Grant a job its start (0), or keep a place for it and return how far off that is."""
         if job_id in self.granted:
             return 0.0
-        due, _ = self.places.get(job_id, (now, 0))
-        if due > now + _HAIR:
-            return due - now
-        had_place = self.places.pop(job_id, None) is not None
+        if job_id in self.places:
+            return self._kept(job_id, weight, now, begun)
         last = self._last(now)
         starts: list[tuple[float, int]] = []
-        if had_place or last - now <= self.limit.span:  # else nothing of today counts by then
-            starts = [*begun(), *((now, each) for each in self.granted.values())]
-        if had_place and not self.limit.wait(starts, weight, now):
-            return self._grant(job_id, weight)
-        # A newcomer, or one whose place another process took: behind all that wait.
+        if last - now <= self.limit.span:  # else nothing of today counts by then
+            starts = self._counting(now, begun)
         due = last + self.limit.wait([*starts, *self._behind(now, last)], weight, last)
         if due <= now:
             return self._grant(job_id, weight)
         self.places[job_id] = (due, weight)
         return due - now
+
+    def _kept(
+        self, job_id: str, weight: int, now: float, begun: Callable[[], list[tuple[float, int]]]
+    ) -> float:
+        """Grant a start at the place that was kept for it; where it is taken, all wait longer."""
+        due, _ = self.places[job_id]
+        if due > now + _HAIR:
+            return due - now
+        seconds = self.limit.wait(self._counting(now, begun), weight, now)
+        if not seconds:
+            del self.places[job_id]
+            return self._grant(job_id, weight)
+        late = now + seconds - due
+        for name, (place, each) in self.places.items():
+            if place >= due:
+                self.places[name] = (place + late, each)
+        return seconds
+
+    def _counting(
+        self, now: float, begun: Callable[[], list[tuple[float, int]]]
+    ) -> list[tuple[float, int]]:
+        return [*begun(), *((now, each) for each in self.granted.values())]
 
     def _grant(self, job_id: str, weight: int) -> float:
         self.granted[job_id] = weight

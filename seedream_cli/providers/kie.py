@@ -145,7 +145,7 @@ KIE: Final = Provider(
     models=MODELS,
     default_model="seedream/4.5-text-to-image",
     url_lifetime=timedelta(days=14),
-    limit=RateLimit(count=20, per=timedelta(seconds=10)),
+    limit=RateLimit(count=20, per=timedelta(seconds=10), from_answer=True),
     most_at_once=100,  # "~100+ concurrent tasks typical" (kie.md, 2.5)
     # At most 10 queries a second of a key (docs.kie.ai, 2026-08-19); other programs ask, too.
     poll_limit=RateLimit(count=8, per=timedelta(seconds=1)),

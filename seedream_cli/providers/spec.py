@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MARGIN: Final = 1.05
 """Of a limit's span: what left later may arrive earlier."""
+ON_ITS_WAY: Final = 30.0
+"""Seconds after which a submit without an answer has arrived, if it ever does."""
 _HAIR: Final = 1e-3
 """Seconds: times are written in microseconds, and who waited until a moment has to find it come."""
 
@@ -136,6 +138,9 @@ class RateLimit:
     """Each model has a count of its own."""
     layers: int | None = None
     """Images that a request for layers is counted as, however many it brings."""
+    from_answer: bool = False
+    """A submit counts from its answer on, for only that proves that it has arrived; for APIs that
+    answer at once. Else it counts from its first byte, and what is on its way has the margin."""
 
     def __str__(self) -> str:
         """Say it to people: `20 requests in 10 s`."""
@@ -145,6 +150,20 @@ class RateLimit:
     def span(self) -> float:
         """How long a start counts, in seconds: a little longer than the provider says."""
         return self.per.total_seconds() * _MARGIN
+
+    @property
+    def reach(self) -> float:
+        """How long ago a submit may have begun that still counts, in seconds."""
+        return self.span + (ON_ITS_WAY if self.from_answer else 0.0)
+
+    def arrived(self, ago: float, ended_ago: float | None) -> float:
+        """Return how many seconds ago a submit has arrived at the latest.
+
+        It began `ago`, and was over `ended_ago` (None: it is not).
+        """
+        if not self.from_answer:
+            return ago
+        return max(ended_ago or 0.0, 0.0, ago - ON_ITS_WAY)
 
     def weight(self, job: Job) -> int:
         """Return what a job's submit counts as."""

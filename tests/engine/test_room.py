@@ -60,9 +60,10 @@ def told(house: House) -> list[Waiting]:
 
 
 def full(house: House, count: int = 20, provider: str = "kie") -> None:
-    """Let another process have begun so many jobs just now."""
-    for job in house.buy(provider, "another's", count=count, owner="otherone"):
+    """Let another process have begun so many jobs just now, which were taken at once."""
+    for n, job in enumerate(house.buy(provider, "another's", count=count, owner="otherone")):
         house.ledger.begin(job.id)
+        house.ledger.move(house.ledger.job(job.id), State.RUNNING, task_id=f"theirs-{n}")
 
 
 def take(house: House, step: Step | None) -> Step | None:

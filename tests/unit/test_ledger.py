@@ -316,6 +316,40 @@ def test_an_attempt_that_was_turned_away_counts(paced: Ledger, make_job: MakeJob
             paced.begin(name, one)
 
 
+def test_a_start_may_count_from_its_answer(paced: Ledger, make_job: MakeJob, hours: Hours) -> None:
+    """Nobody knows when a request arrived but that it was before its answer."""
+    one = RateLimit(count=1, per=timedelta(seconds=10), from_answer=True)
+    paced.plan([make_job(id=name) for name in names(2)])
+    paced.begin("00000000", one)
+    hours.go(8.0)
+    with pytest.raises(Throttled) as caught:
+        paced.begin("00000001", one)
+    assert caught.value.seconds == pytest.approx(10.5)  # it may arrive now
+    paced.move(paced.job("00000000"), State.RUNNING, task_id="t")
+    hours.go(4.0)
+    with pytest.raises(Throttled) as caught:
+        paced.begin("00000001", one)
+    assert caught.value.seconds == pytest.approx(6.5)  # it had arrived four seconds ago
+    hours.go(6.5)
+    paced.begin("00000001", one)
+
+
+def test_what_is_never_answered_does_not_count_for_ever(
+    paced: Ledger, make_job: MakeJob, hours: Hours
+) -> None:
+    """A request that hangs, or whose process is dead, has arrived after half a minute or never."""
+    one = RateLimit(count=1, per=timedelta(seconds=10), from_answer=True)
+    paced.plan([make_job(id=name) for name in names(2)])
+    paced.begin("00000000", one)
+    hours.go(35.0)
+    with pytest.raises(Throttled) as caught:
+        paced.begin("00000001", one)
+    assert caught.value.seconds == pytest.approx(5.5)
+    paced.move(paced.job("00000000"), State.UNKNOWN)  # found by a later command
+    hours.go(5.5)
+    paced.begin("00000001", one)
+
+
 def test_origins_have_limits_of_their_own(paced: Ledger, make_job: MakeJob) -> None:
     """What another API was sent does not count; what another model was sent does, here."""
     one = RateLimit(count=1, per=timedelta(seconds=10))

@@ -203,8 +203,10 @@ def test_what_is_granted_is_counted(bench: Bench, make_job: MakeJob) -> None:
     assert bench.pace.submit(third, one) is None
 
 
-def test_a_place_that_another_process_took_goes_to_the_end(bench: Bench, make_job: MakeJob) -> None:
-    """Nobody jumps the queue, and not two wake up at the same time."""
+def test_a_place_that_another_process_took_moves_all_behind_it(
+    bench: Bench, make_job: MakeJob
+) -> None:
+    """Nobody jumps the queue, not two wake up at the same time, and nobody goes to the end."""
     here = ("https://api.example.com", "m")
     bench.begun = [(*here, bench.clock.at - 0.1 * n, 1) for n in range(20)]
     waiting = jobs_of(make_job, 5)
@@ -212,10 +214,82 @@ def test_a_place_that_another_process_took_goes_to_the_end(bench: Bench, make_jo
     dues = [bench.clock.at + wait.seconds for wait in waits if wait is not None]
     assert len(set(dues)) == 5
     bench.clock.at = dues[0]
-    bench.begun += [(*here, bench.clock.at, 1)] * 10
-    again = bench.pace.submit(waiting[0], KIE)
-    assert again is not None
-    assert bench.clock.at + again.seconds > dues[-1]
+    bench.begun += [(*here, bench.clock.at, 1)] * 2
+    again = [bench.pace.submit(job, KIE) for job in waiting]
+    later = [bench.clock.at + wait.seconds for wait in again if wait is not None]
+    late = later[0] - dues[0]
+    assert 0 < late < 0.5
+    assert later == pytest.approx([due + late for due in dues])
+    newcomer = bench.pace.submit(make_job(id="newcomer"), KIE)
+    assert newcomer is not None
+    assert bench.clock.at + newcomer.seconds > later[-1]
+
+
+@dataclass
+class Twins:
+    """Two processes with a ledger in common, and answers that take a while."""
+
+    answer: float
+    """Seconds from the first byte to the answer; a request may arrive at any time between."""
+    clock: FakeClock = field(default_factory=FakeClock)
+    begun: dict[str, float] = field(default_factory=dict)
+    ended: dict[str, float] = field(default_factory=dict)
+
+    def starts(self, _origin: str, _model: str, limit: RateLimit) -> list[tuple[float, int]]:
+        """Read the ledger."""
+        now = self.clock.at
+        return [
+            (limit.arrived(now - at, now - self.ended[name] if name in self.ended else None), 1)
+            for name, at in self.begun.items()
+            if at > now - limit.reach
+        ]
+
+    def run(self, jobs: list[list[Job]]) -> None:
+        """Submit all of them."""
+        paces = [Pace(self.clock, self.starts) for _ in jobs]
+        whose = {job.id: paces[k] for k, mine in enumerate(jobs) for job in mine}
+        every = {job.id: job for mine in jobs for job in mine}
+        due = dict.fromkeys(every, self.clock.at)
+        while due:
+            name = min(due, key=lambda each: (due[each], each))
+            job, pace, self.clock.at = every[name], whose[name], max(self.clock.at, due[name])
+            if name in self.begun:
+                self.ended[name] = self.clock.at
+                pace.answered(job)
+                pace.ended(job)
+                del due[name]
+                continue
+            wait = pace.submit(job, KIE)
+            full = self._begin(job, pace) if wait is None else 0.0
+            due[name] = self.clock.at + (wait.seconds if wait else full or self.answer)
+
+    def _begin(self, job: Job, pace: Pace) -> float:
+        """Spend, or return how long there is no room for it: the ledger has the last word."""
+        assert KIE.limit is not None
+        seconds = KIE.limit.wait(
+            [(self.clock.at - ago, weight) for ago, weight in self.starts("", "", KIE.limit)],
+            1,
+            self.clock.at,
+        )
+        if seconds:
+            pace.ended(job)
+        else:
+            self.begun[job.id] = self.clock.at
+            pace.begun(job)
+        return seconds
+
+
+@pytest.mark.parametrize("answer", [0.05, 0.9, 3.0])
+def test_a_request_counts_until_it_has_arrived(make_job: MakeJob, answer: float) -> None:
+    """Two processes: whenever requests arrive before their answers, never 21 do in 10 s."""
+    twins = Twins(answer)
+    jobs = jobs_of(make_job, 200)
+    twins.run([jobs[:100], jobs[100:]])
+    last_of_twenty, first = sorted(twins.ended.values()), sorted(twins.begun.values())
+    gaps = [sooner - later for later, sooner in zip(last_of_twenty, first[20:], strict=False)]
+    assert min(gaps) >= 10.0
+    # Nothing is idle that need not be: twenty go, are answered, and so on.
+    assert first[-1] - first[0] <= 10 * (10.5 + answer) + 3
 
 
 def test_a_place_that_nobody_comes_for_lapses(bench: Bench, make_job: MakeJob) -> None:
