@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli import lock
 from seedream_cli.errors import UsageError
 from seedream_cli.limits import most_images
 from seedream_cli.matching import Matching, why
+from seedream_cli.picture import Picture, Verdict
 from seedream_cli.placing import Placing, same_file
 from seedream_cli.price import estimate
 from seedream_cli.wishes import count_of
@@ -24,78 +24,12 @@ if TYPE_CHECKING:
 
     from seedream_cli.lock import Entry
     from seedream_cli.manifest import Manifest, Row
-    from seedream_cli.model import Money
     from seedream_cli.naming import Plan
+    from seedream_cli.picture import Found
     from seedream_cli.providers.spec import Provider
     from seedream_cli.wishes import Wish
 
 _MOST_MISTAKES: Final = 50
-
-
-class Verdict(StrEnum):
-    """What is to be done about a picture."""
-
-    CURRENT = "current"
-    MOVE = "move"
-    """Its bytes are right and its name is an older one."""
-    MAKE = "make"
-    LEAVE = "leave"
-    """Changed by hand: it is never replaced, and a person has to say that it is right."""
-    FETCH = "fetch"
-    """It was bought, as the ledger knows, and is to be fetched or only written into the lock."""
-    STUCK = "unknown"
-    """It may have been bought: a person has to settle its job first."""
-    CONFLICT = "conflict"
-    """It should be made, and what lies in its place is not ours to replace."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A file that is there."""
-
-    sha256: str
-    """Of a Git LFS pointer that of the file it stands for; empty for what is no file."""
-    size: int
-    is_picture: bool = field(default=True, compare=False)
-    """By its first bytes; what a pointer stands for is believed to be one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """One picture of a row, or all of a set, and what is to be done about it."""
-
-    row: Row
-    n: int
-    of: int | None = None
-    """How many the set has or may have; None: it is made by itself."""
-    output: str
-    """Its path, told from the manifest's folder; of what is yet to be made as far as known."""
-    verdict: Verdict
-    reason: str = ""
-    entry: Entry | None = None
-    replaces: frozenset[str] = frozenset()
-    """Digests of files of ours, which a new picture may replace."""
-    stranger: str = ""
-    """Digest of the file that is in the way; empty where none is."""
-    why: str = ""
-    """Why it is to be made, where a file is in the way."""
-    price: Money | None = None
-    """Of its making, the whole set's where it is one; None: not known, or nothing to make."""
-    provider: str | None = None
-    """None: nothing here says which."""
-    total: int = 1
-    """How many pictures its row asks for by number."""
-
-    @property
-    def count(self) -> int:
-        """How many pictures are to be made."""
-        return (self.of or 1) if self.verdict is Verdict.MAKE else 0
-
-    @property
-    def name(self) -> str:
-        """What it is called: `hero`, or `hero-2` where its row has several."""
-        is_one = self.n == 1 and self.of is None and self.total == 1
-        return self.row.name if is_one else f"{self.row.name}-{self.n}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.engine import Deed, Step
 from seedream_cli.errors import Overtaken, SeedreamError, StorageError
 from seedream_cli.model import OPEN_STATES, Charge, Problem, State
-from seedream_cli.orders import Past, saved_of
+from seedream_cli.orders import saved_of
+from seedream_cli.past import Past
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from seedream_cli.engine import Engine
     from seedream_cli.model import Call, Image, Job, Money
-    from seedream_cli.orders import Order, Task
+    from seedream_cli.orders import Order
+    from seedream_cli.tasks import Task
 
 MOST_UNKNOWN: Final = 3
 """Unknown outcomes after which nothing more is bought (`cli.md`, "Batches")."""

@@ -37,6 +37,9 @@ _DISK: Final = Disk()
 _PROBE: Final = 1 << 18
 """Bytes that a folder must take before anything is sent: an empty file fits on a full disk."""
 
+_BLOCK: Final = 1 << 20
+"""Bytes that are copied at a time."""
+
 _NO_LINKS: Final = frozenset(
     {
         errno.EPERM,
@@ -242,6 +245,28 @@ class Files:
                 facts = part.finish(expected_length)
             return self._place_in_rescue(part, facts, job, index)
 
+    def move(self, old: str, new: str) -> None:
+        """Give a file another name, never over another file; raise `StorageError`.
+
+        A kill on the way leaves both names, never none, and under neither a piece of a picture.
+        """
+        source, target = Path(old), Path(new)
+        part = None
+        try:
+            self._make(target.parent)
+            part = self._part_path(target.parent, os.urandom(6).hex())
+            self._double(source, part)
+            if not self._take(part, target, is_resumed=True):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            self._sync_folder(target.parent)
+            source.unlink()
+            self._sync_folder(source.parent)
+        except OSError as error:
+            raise refusal(target, error) from error
+        finally:
+            if part is not None:
+                forget(part)
+
     # -- everything else that is written -------------------------------------------------------
 
     def spill(self, job: str) -> Spill:
@@ -267,7 +292,7 @@ class Files:
             target = Path(path).resolve()
             self._make(target.parent)
             part = self._part_path(target.parent, os.urandom(6).hex())
-            self._fill(part, content, mode)
+            self._fill(part, [content], mode)
             part.replace(target)
             self._sync_folder(target.parent)
         except OSError as error:
@@ -320,6 +345,16 @@ class Files:
         forget(part)
         return True
 
+    def _double(self, source: Path, part: Path) -> None:
+        """Let a file have a second name; where it can have none, copy it, flushed."""
+        try:
+            self._disk.link(source, part)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            with source.open("rb") as file:
+                self._fill(part, iter(lambda: file.read(_BLOCK), b""), 0o666)
+
     def _open_somewhere(self, folder: str, job: str, index: int) -> Part:
         try:
             return self.open_part(folder, job, index)
@@ -349,14 +384,16 @@ class Files:
     def _probe(self, folder: Path) -> None:
         path = self._part_path(folder, os.urandom(6).hex())
         try:
-            self._fill(path, bytes(_PROBE), 0o666)
+            self._fill(path, [bytes(_PROBE)], 0o666)
         finally:
             forget(path)
 
-    def _fill(self, path: Path, content: bytes, mode: int) -> None:
-        fd = create(path, mode)
+    def _fill(self, path: Path, content: Iterable[bytes], mode: int) -> None:
+        fd, size = create(path, mode), 0
         try:
-            self._disk.write(fd, content, 0)
+            for block in content:
+                self._disk.write(fd, block, size)
+                size += len(block)
             self._disk.fsync(fd)
         finally:
             os.close(fd)

@@ -1,20 +1,18 @@
-"""Files that a manifest stands for: looked at, digested, moved to another name."""
+"""Files that a manifest stands for: looked at and digested."""
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.assets import Found
 from seedream_cli.errors import StorageError, UsageError
 from seedream_cli.formats import HEAD, sniff
-from seedream_cli.part import create, forget, part_name, refusal
+from seedream_cli.picture import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
     from io import BufferedReader
 
 _POINTER: Final = re.compile(
@@ -71,61 +69,3 @@ def is_one_of(path: str, digests: Collection[str]) -> bool:
     """Tell whether the file at `path` has one of these digests."""
     found = look(path) if digests else None
     return found is not None and found.sha256 in digests
-
-
-def move(old: str, new: str, *, link: Callable[[str | Path, str | Path], None] = os.link) -> None:
-    """Give a file another name, never over another file; raise `StorageError`.
-
-    A kill on the way leaves both names, never none, and under neither a piece of a picture.
-    """
-    try:
-        Path(new).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            link(old, new)
-        except FileExistsError:
-            raise
-        except OSError:  # no links here, or another file system
-            _copy(old, new, link)
-        Path(old).unlink()
-        for folder in {Path(old).parent, Path(new).parent}:
-            _flush(folder)
-    except OSError as error:
-        raise refusal(Path(new), error) from error
-
-
-def _copy(old: str, new: str, link: Callable[[str | Path, str | Path], None]) -> None:
-    part = Path(new).parent / part_name("move", os.urandom(6).hex())
-    try:
-        with Path(old).open("rb") as source, os.fdopen(create(part), "wb") as target:
-            while block := source.read(1 << 20):
-                target.write(block)
-            target.flush()
-            os.fsync(target.fileno())
-        _claim(part, Path(new), link)
-    finally:
-        forget(part)
-
-
-def _claim(part: Path, new: Path, link: Callable[[str | Path, str | Path], None]) -> None:
-    """Give a file a name that nobody has; raise OSError."""
-    try:
-        link(part, new)
-    except FileExistsError:
-        raise
-    except OSError:  # no links here: an exclusive, empty file, then a rename over it
-        os.close(create(new))
-        try:
-            part.replace(new)
-        except OSError:
-            forget(new)
-            raise
-
-
-def _flush(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError:
-        return  # some file systems cannot; then names are the kernel's to keep
-    finally:
-        os.close(fd)

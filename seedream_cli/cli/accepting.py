@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from seedream_cli.assets import Found, Judge, Picture
+    from seedream_cli.assets import Judge
     from seedream_cli.manifest import Row
+    from seedream_cli.picture import Found, Picture
 
 
 def accepted(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from seedream_cli.cli.asked import Asked
-    from seedream_cli.orders import Task
+    from seedream_cli.tasks import Task
 
 ASK_ABOVE = 10
 """Pictures; more are asked about once, on a terminal."""

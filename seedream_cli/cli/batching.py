@@ -25,12 +25,12 @@ from seedream_cli.shelf import digest_of, look
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from seedream_cli.assets import Picture
     from seedream_cli.cli.bars import LiveBatch, PlainBatch
     from seedream_cli.cli.world import World
     from seedream_cli.lock import Entry
     from seedream_cli.manifest import Manifest, Row
     from seedream_cli.model import Profile
+    from seedream_cli.picture import Picture
     from seedream_cli.providers.spec import Provider
 
 MAX_MANIFEST = 64 << 20
@@ -109,7 +109,8 @@ class Batching:
 
         if not (self.world.places.state_dir / "ledger.db").exists():
             return pictures
-        return [known(self.world, p, self.sandbox, base=base, batch=batch) for p in pictures]
+        ledger = self.world.ledger
+        return [known(ledger, p, self.sandbox, base=base, batch=batch) for p in pictures]
 
     # -- the manifest --------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from seedream_cli.assets import Verdict, made_first
+from seedream_cli.assets import made_first
 from seedream_cli.batch import Batch, Bounds
 from seedream_cli.cli import plans, work
 from seedream_cli.cli.accepting import accepted
@@ -23,14 +23,16 @@ from seedream_cli.cli.standing import hold_conflicts, hold_stranger, in_order
 from seedream_cli.cli.stdout import Stdout
 from seedream_cli.crew import Crew, Inbox
 from seedream_cli.errors import AccountError, UsageError
-from seedream_cli.orders import Orders, Past, entries_of
+from seedream_cli.orders import Orders, entries_of
+from seedream_cli.past import Past
+from seedream_cli.picture import Verdict
 from seedream_cli.references import Gatherer, uploaded
-from seedream_cli.shelf import move
+from seedream_cli.tasks import tasks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from seedream_cli.assets import Judge, Picture
+    from seedream_cli.assets import Judge
     from seedream_cli.cli.asked import Asked
     from seedream_cli.cli.bars import LiveBatch, PlainBatch
     from seedream_cli.cli.world import World
@@ -40,9 +42,11 @@ if TYPE_CHECKING:
     from seedream_cli.lockfile import LockFile
     from seedream_cli.manifest import Manifest, Row
     from seedream_cli.model import Call, Job, Profile, Reference
-    from seedream_cli.orders import Order, Task
+    from seedream_cli.orders import Order
+    from seedream_cli.picture import Picture
     from seedream_cli.providers.spec import Provider
     from seedream_cli.references import Gathered
+    from seedream_cli.tasks import Task
 
 MOST_PROVED = 100
 """Folders that are proved to take files; of more the first ones stand for all."""
@@ -119,7 +123,7 @@ class Buying:
         """Return the pictures with what the ledger knows of those to be made; nothing changes."""
         orders = self._orders(self.world.ledger, _new_id())
         told: dict[tuple[str, int], Picture] = {}
-        for task in orders.tasks(self.pictures):
+        for task in tasks_of(self.judge, self.pictures):
             with suppress(AccountError, UsageError):  # nobody to ask, or what it needs is not made
                 past = orders.order(task, {}).past
                 if past is not Past.NEW:
@@ -141,11 +145,13 @@ class Buying:
     def _settle_what_is_there(self, results: Results) -> None:
         """Move what has a new name, and write the lock as it stands."""
         pending = [p for p in self.pictures if p.verdict is Verdict.MOVE]
+        files = self.world.files()
         for picture in in_order(pending):
             entry = picture.entry
             if entry is not None:
                 base = self.judge.terms.base
-                move(posixpath.join(base, entry.output), posixpath.join(base, picture.output))
+                old, new = (posixpath.join(base, at) for at in (entry.output, picture.output))
+                files.move(old, new)
                 self._keep(replace(entry, output=picture.output))
                 results.moved(picture)
         for picture in self.pictures:
@@ -200,7 +206,7 @@ class Buying:
 
     def _to_buy(self, orders: Orders, results: Results) -> list[Task]:
         """Return what is left to buy or to fetch; what was made before a kill is adopted."""
-        tasks = list(orders.tasks(self.pictures))
+        tasks = list(tasks_of(self.judge, self.pictures))
         if not orders.ledger.jobs("row IS NOT NULL", limit=1):
             self._announce(tasks)
             return tasks

@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seedream_cli import price
-from seedream_cli.assets import Verdict
 from seedream_cli.cli.standing import keepable
+from seedream_cli.picture import Verdict
 from seedream_cli.text import clean, columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seedream_cli.assets import Judge, Picture
+    from seedream_cli.assets import Judge
     from seedream_cli.cli.asked import Asked
     from seedream_cli.cli.bars import LiveBatch, PlainBatch
     from seedream_cli.cli.ci import Actions
     from seedream_cli.cli.stdout import Stdout
     from seedream_cli.lock import Entry
-    from seedream_cli.orders import Task
+    from seedream_cli.picture import Picture
+    from seedream_cli.tasks import Task
 
 _WIDEST = 32
 _NAMED = 10

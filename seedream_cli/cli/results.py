@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from seedream_cli.assets import Picture
     from seedream_cli.batch import End
     from seedream_cli.cli.bars import LiveBatch, PlainBatch
     from seedream_cli.cli.ci import Actions
     from seedream_cli.cli.stdout import Stdout
     from seedream_cli.lock import Entry
     from seedream_cli.model import Job, Money
+    from seedream_cli.picture import Picture
 
 _NOT_MADE = 3
 _BOUGHT_NOTHING = frozenset({2, 69})

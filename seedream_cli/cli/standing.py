@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from seedream_cli.assets import Verdict
 from seedream_cli.errors import UsageError
+from seedream_cli.model import State
+from seedream_cli.past import is_its_place, is_ours
+from seedream_cli.picture import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seedream_cli.assets import Picture
-    from seedream_cli.cli.world import World
+    from seedream_cli.ledger import Ledger
+    from seedream_cli.picture import Picture
 
-_OF_BATCH = "json_extract(output, '$.batch') = ? AND sandbox = ?"
-_MADE = (
-    f"{_OF_BATCH} AND state <> 'unknown'"  # noqa: S608 - ours
-    " AND EXISTS (SELECT 1 FROM images WHERE job = jobs.id AND sha256 = ?)"
-)
-_ON_THE_WAY = f"{_OF_BATCH} AND row = ? AND state IN ('running', 'ready')"
+_MADE = "sandbox = ? AND EXISTS (SELECT 1 FROM images WHERE job = jobs.id AND sha256 = ?)"
+_ON_THE_WAY = "sandbox = ? AND row = ? AND state IN ('running', 'ready')"
 _SHOWN = 20
 """Pictures in the way that are named one by one."""
 
 
-def known(
-    world: World, picture: Picture, sandbox: bool, *, base: str = "", batch: str = ""
-) -> Picture:
+def known(ledger: Ledger, picture: Picture, sandbox: bool, *, base: str, batch: str) -> Picture:
     """Take a file in the way for ours where the ledger knows it: a kill cost its line.
 
-    It is ours only as the very bytes that a job of this batch saved at this very path; `base` is
-    the manifest's folder, and `batch` what its jobs bear in their `output`, without which nothing
-    is ours. It may have been named and not recorded yet; then its job says so, see `hold_stranger`.
+    It is ours only as the very bytes that a job of this batch saved at this very path, or at the
+    same one in a checkout that is gone; `base` is the manifest's folder, and `batch` what its jobs
+    bear in their `output`. It may have been named and not recorded yet; then its job says so, see
+    `hold_stranger`.
     """
-    if picture.verdict is not Verdict.CONFLICT or not picture.stranger or not batch:
+    if picture.verdict is not Verdict.CONFLICT or not picture.stranger:
         return picture
-    mine = batch, int(sandbox)
+    path = posixpath.join(base, picture.output)
     made = replace(picture, verdict=Verdict.MAKE, reason=picture.why)
-    path = os.path.realpath(posixpath.join(base, picture.output))
-    for job in world.ledger.jobs(_MADE, (*mine, picture.stranger)):
-        for image in job.images:
-            is_here = image.path is not None and os.path.realpath(image.path) == path
-            if is_here and image.sha256 == picture.stranger:
-                return replace(made, replaces=picture.replaces | {picture.stranger})
-    is_coming = world.ledger.jobs(_ON_THE_WAY, (*mine, picture.row.name), limit=1)
-    return made if is_coming else picture
+    for job in ledger.jobs(_MADE, (int(sandbox), picture.stranger)):
+        if job.state is not State.UNKNOWN and is_ours(batch, job):
+            for image in job.images:
+                if image.sha256 == picture.stranger and is_its_place(batch, job, image, path):
+                    return replace(made, replaces=picture.replaces | {picture.stranger})
+    coming = ledger.jobs(_ON_THE_WAY, (int(sandbox), picture.row.name))
+    return made if any(is_ours(batch, job) for job in coming) else picture
 
 
 def hold_stranger(file: str, picture: Picture) -> None:

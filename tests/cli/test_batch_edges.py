@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -104,6 +105,27 @@ def test_a_lost_line_is_ours_at_its_own_path_only(folder: Folder) -> None:
     manifest.write_text(rows(hero="a hen"))
     folder.make("art.toml")
     assert folder.bought() == 2
+
+
+def test_a_lost_line_is_ours_in_a_moved_checkout(folder: Folder) -> None:
+    """A lock was lost and the folder moved: the picture is known, and neither bought nor a bar."""
+    old, new = folder.cli.work / "old", folder.cli.work / "new"
+    old.mkdir(parents=True)
+    (old / "art.toml").write_text(rows(hero="a fox"))
+    folder.make("old/art.toml")
+    (old / "art.lock").unlink()
+    shutil.copytree(old, new)
+    ran = folder("new/art.toml", "--plan")
+    assert ran.lines[0].split()[:2] == ["conflict", "hero"]  # the old one is there, too
+    shutil.rmtree(old)
+    assert folder.bought() == 1
+    folder.make("new/art.toml")
+    assert folder.bought() == 0
+    assert folder("new/art.toml", "--check").code == 0
+    (new / "art.lock").unlink()
+    (new / "art.toml").write_text(rows(hero="a hen"))
+    folder.make("new/art.toml")
+    assert folder.bought() == 1
 
 
 def test_an_accepted_picture_is_never_replaced(folder: Folder) -> None:

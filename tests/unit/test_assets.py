@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedream_cli import lock, manifest
-from seedream_cli.assets import Found, Judge, Picture, Terms, Verdict, made_first
+from seedream_cli.assets import Judge, Terms, made_first
 from seedream_cli.errors import UsageError
 from seedream_cli.lock import Entry
+from seedream_cli.picture import Found, Picture, Verdict
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.wishes import aspect_of, keyword_of
 

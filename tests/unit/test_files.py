@@ -684,3 +684,80 @@ def test_a_small_file_that_cannot_be_written_leaves_the_old_one(
         files.write_atomically(str(out / "cat.json"), b"new")
     assert (out / "cat.json").read_bytes() == b"old"
     assert names(out) == ["cat.json"]
+
+
+# -- moved -----------------------------------------------------------------------------------------
+
+
+def test_a_file_moves_with_its_folder_made(files: Files, out: Path) -> None:
+    """The bytes are under the new name and not under the old one."""
+    (out / "a.png").write_bytes(b"picture")
+    files.move(str(out / "a.png"), str(out / "new" / "deep" / "b.png"))
+    assert (out / "new" / "deep" / "b.png").read_bytes() == b"picture"
+    assert [path.name for path in out.iterdir()] == ["new"]
+
+
+def test_the_new_name_lasts_before_the_old_one_goes(files: Files, disk: Weather, out: Path) -> None:
+    """Without power at any moment one of the two names is on the disk."""
+    (out / "a.png").write_bytes(b"picture")
+    disk.folder_errors = [OSError(errno.EIO, os.strerror(errno.EIO))]
+    with pytest.raises(StorageError):
+        files.move(str(out / "a.png"), str(out / "b.png"))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {
+        "a.png": b"picture",
+        "b.png": b"picture",
+    }
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_move_never_shows_a_piece_of_a_picture(
+    state: Path, out: Path, *, has_links: bool
+) -> None:
+    """To another disk a file goes under a temporary name, and is whole when it gets its own."""
+    old, new = out / "a.png", out / "b.png"
+    old.write_bytes(b"picture" * 300_000)
+    seen = []
+
+    def link(one: Path, other: Path) -> None:
+        seen.append((one == old, one.read_bytes() == b"picture" * 300_000, new.exists()))
+        if one == old or not has_links:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        os.link(one, other)
+
+    files = Files(state, OWNER, disk=Disk(link=link))
+    files.move(str(old), str(new))
+    assert seen == [(True, True, False), (False, True, False)]
+    assert new.read_bytes() == b"picture" * 300_000
+    assert list(out.iterdir()) == [new]
+    old.write_bytes(b"stranger")
+    with pytest.raises(StorageError):
+        files.move(str(old), str(new))
+    assert new.read_bytes() == b"picture" * 300_000
+    assert sorted(out.iterdir()) == [old, new]
+
+
+def test_a_move_never_replaces(files: Files, out: Path) -> None:
+    """Who came to the new name first keeps it, and the picture keeps its old one."""
+    (out / "a.png").write_bytes(b"picture")
+    (out / "b.png").write_bytes(b"stranger")
+    with pytest.raises(StorageError):
+        files.move(str(out / "a.png"), str(out / "b.png"))
+    assert (out / "a.png").read_bytes() == b"picture"
+    assert (out / "b.png").read_bytes() == b"stranger"
+    assert len(list(out.iterdir())) == 2
+
+
+def test_a_move_that_was_killed_is_ended(files: Files, out: Path) -> None:
+    """Where the very file has both names already, only the old one goes."""
+    (out / "a.png").write_bytes(b"picture")
+    os.link(out / "a.png", out / "b.png")
+    files.move(str(out / "a.png"), str(out / "b.png"))
+    assert list(out.iterdir()) == [out / "b.png"]
+    assert (out / "b.png").read_bytes() == b"picture"
+
+
+def test_a_move_of_nothing_is_told(files: Files, out: Path) -> None:
+    """Where the file went meanwhile, nothing is made in its place."""
+    with pytest.raises(StorageError):
+        files.move(str(out / "a.png"), str(out / "b.png"))
+    assert list(out.iterdir()) == []

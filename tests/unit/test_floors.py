@@ -27,7 +27,8 @@ FLOORS = (
         *("providers.kie_models", "providers.kie_answers", "providers.kie"),
         *("providers.kie_seedream", "providers.seedreams_models", "providers.seedreams"),
         *("providers", "price", "choice", "sizes", "limits", "check"),
-        *("kinds", "desk", "sheet", "manifest", "lock", "wishes", "placing", "matching", "assets"),
+        *("kinds", "desk", "sheet", "manifest", "lock", "wishes", "placing", "matching"),
+        *("picture", "assets"),
     ),
     (
         *("watchdog", "proxies", "spill", "wire", "transport", "ledger", "owner"),
@@ -36,7 +37,7 @@ FLOORS = (
     (
         *("purchase", "lookup", "settling", "references", "saving", "streaming"),
         *("pace", "fetching", "verdicts", "engine", "recovery", "crew", "lockfile"),
-        *("orders", "batch"),
+        *("tasks", "past", "orders", "batch"),
         *("sandbox", "sandbox.wire", "sandbox.canvas", "sandbox.png", "sandbox.jpeg"),
         *("sandbox.scenes", "sandbox.tickets", "sandbox.forms", "sandbox.frames"),
         *("sandbox.images", "sandbox.ark_checks", "sandbox.ark", "sandbox.kie_checks"),

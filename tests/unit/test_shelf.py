@@ -1,17 +1,19 @@
-"""Files looked at and moved, on a real disk."""
+"""Files looked at and digested, on a real disk."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.assets import Found
 from seedream_cli.errors import StorageError, UsageError
-from seedream_cli.shelf import digest_of, is_one_of, look, move
+from seedream_cli.picture import Found
+from seedream_cli.shelf import digest_of, is_one_of, look
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OID = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{OID}\nsize 12345\n"
@@ -100,52 +102,3 @@ def test_only_our_bytes_are_ours(tmp_path: Path) -> None:
     assert not is_one_of(str(path), {sha(b"old")})
     assert not is_one_of(str(path), set())
     assert not is_one_of(str(tmp_path / "none"), {sha(b"mine")})
-
-
-def test_a_file_moves_with_its_folder_made(tmp_path: Path) -> None:
-    """The bytes are under the new name and not under the old one."""
-    (tmp_path / "a.png").write_bytes(b"picture")
-    move(str(tmp_path / "a.png"), str(tmp_path / "new" / "deep" / "b.png"))
-    assert (tmp_path / "new" / "deep" / "b.png").read_bytes() == b"picture"
-    assert not (tmp_path / "a.png").exists()
-
-
-@pytest.mark.parametrize("has_links", [True, False])
-def test_a_copy_never_shows_a_piece_of_a_picture(tmp_path: Path, *, has_links: bool) -> None:
-    """To another disk a file goes under a temporary name, and is whole when it gets its own."""
-    old, new = tmp_path / "a.png", tmp_path / "b.png"
-    old.write_bytes(b"picture")
-    seen = []
-
-    def link(one: str | Path, other: str | Path) -> None:
-        seen.append((Path(one) == old, Path(one).read_bytes(), Path(other).exists()))
-        if Path(one) == old or not has_links:
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        os.link(one, other)
-
-    move(str(old), str(new), link=link)
-    assert seen == [(True, b"picture", False), (False, b"picture", False)]
-    assert new.read_bytes() == b"picture"
-    assert list(tmp_path.iterdir()) == [new]
-    old.write_bytes(b"stranger")
-    with pytest.raises(StorageError):
-        move(str(old), str(new), link=link)
-    assert new.read_bytes() == b"picture"
-    assert sorted(tmp_path.iterdir()) == [old, new]
-
-
-def test_a_move_never_replaces(tmp_path: Path) -> None:
-    """Who came to the new name first keeps it, and the picture keeps its old one."""
-    (tmp_path / "a.png").write_bytes(b"picture")
-    (tmp_path / "b.png").write_bytes(b"stranger")
-    with pytest.raises(StorageError):
-        move(str(tmp_path / "a.png"), str(tmp_path / "b.png"))
-    assert (tmp_path / "a.png").read_bytes() == b"picture"
-    assert (tmp_path / "b.png").read_bytes() == b"stranger"
-
-
-def test_a_move_of_nothing_is_told(tmp_path: Path) -> None:
-    """Where the file went meanwhile, nothing is made in its place."""
-    with pytest.raises(StorageError):
-        move(str(tmp_path / "a.png"), str(tmp_path / "b.png"))
-    assert not (tmp_path / "b.png").exists()
