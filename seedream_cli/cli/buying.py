@@ -9,6 +9,7 @@ from collections import deque
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.assets import made_first
@@ -81,6 +82,8 @@ class Buying:
     _keyed: dict[str, Profile] = field(default_factory=dict)
     _origins: dict[tuple[str, int], str] = field(default_factory=dict)
     """Digests of pictures that were adopted, as they were made."""
+    _outdated: list[Entry] = field(default_factory=list)
+    """Lines of the lock that others stand for now."""
     _uploads: dict[str, threading.Lock] = field(default_factory=dict)
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
@@ -311,7 +314,15 @@ class Buying:
             self._write_lock()
         if batch.why_stopped and not signals.first:
             self.show.say(batch.why_stopped, is_error=True)
+        if old := plans.outdated(self._lying_about()):
+            self.show.say(old)
         return results.close(signals.exit, self.manifest.file, self._why_left(signals.exit))
+
+    def _lying_about(self) -> list[Entry]:
+        """Return lines of before whose files lie there still, and are no picture's now."""
+        base, named = self.judge.terms.base, {entry.output for entry in self.entries.values()}
+        old = (entry for entry in self._outdated if entry.output not in named)
+        return [entry for entry in old if Path(posixpath.join(base, entry.output)).is_file()]
 
     def _prove_places(self, tasks: Sequence[Task]) -> None:
         """Prove before anything is paid that the folders and the lock take what will come."""
@@ -388,6 +399,8 @@ class Buying:
         """Write the lock's lines of what a job has saved; raise `StorageError`."""
         entries = entries_of(order, job, self.judge.terms.base)
         with self._mutex:
+            before = [self.entries[each.key] for each in entries if each.key in self.entries]
+            self._outdated += before
             self.entries |= {entry.key: entry for entry in entries}
         if self.lock is not None and entries:
             self.lock.add(*entries)

@@ -89,11 +89,19 @@ def cost_of(pictures: Sequence[Picture | Task]) -> str:
 
 def farewell(entries: Sequence[Entry]) -> str:
     """Return which pictures leave the lock, their files staying; empty where none does."""
-    if not entries:
-        return ""
+    return f"not in the manifest any more, their files stay: {_files(entries)}" if entries else ""
+
+
+def outdated(entries: Sequence[Entry]) -> str:
+    """Return which files of before lie beside those that now have other names."""
+    words = "made anew under another name, the old file stays"
+    return f"{words}: {_files(entries)}" if entries else ""
+
+
+def _files(entries: Sequence[Entry]) -> str:
     files = ", ".join(entry.output for entry in entries[:_NAMED])
-    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
-    return f"not in the manifest any more, their files stay: {files}{more}"
+    more = len(entries) - _NAMED
+    return f"{files} and {more} more" if more > 0 else files
 
 
 def _line(picture: Picture, width: int) -> str:

@@ -193,8 +193,11 @@ class Results:
     @property
     def cost(self) -> str:
         """What this run cost, a sum a currency; what may have been charged is in it."""
-        sums = _sum(price.total([*self.costs, *self.doubts]))
-        return sums or ("not known" if self.is_paid else "0")
+        return self._spent or ("not known" if self.is_paid else "0")
+
+    @property
+    def _spent(self) -> str:
+        return _sum(price.total([*self.costs, *self.doubts]))
 
     def close(self, signal_exit: int, file: str, why_left: str = "") -> int:
         """Say the sum, and why rows were left; tell CI, and return the exit code."""
@@ -231,7 +234,8 @@ class Results:
         if not self.is_paid:
             return ""
         if self.is_rehearsal:
-            return f"; would cost about {self.cost} (sandbox: nothing was charged)"
+            would = f"would cost about {self._spent}" if self._spent else "price not known"
+            return f"; {would} (sandbox: nothing was charged)"
         words = [f"cost about {_sum(self.costs)}"] if self.costs else []
         words += [f"{_sum(self.doubts)} may have been charged"] if self.doubts else []
         return f"; {', '.join(words)}" if words else "; the price is not known"

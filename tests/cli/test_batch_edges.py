@@ -43,10 +43,11 @@ class Folder:
         path.write_text(text)
         return path
 
-    def make(self, name: str, *arguments: str) -> None:
-        """Run it; everything is made."""
+    def make(self, name: str, *arguments: str) -> str:
+        """Run it; everything is made. Return what it said."""
         ran = self(name, *arguments)
         assert ran.code == 0, ran.err
+        return ran.err
 
     def bought(self) -> int:
         """Count the paid requests since the last look."""
@@ -126,6 +127,20 @@ def test_a_lost_line_is_ours_in_a_moved_checkout(folder: Folder) -> None:
     (new / "art.toml").write_text(rows(hero="a hen"))
     folder.make("new/art.toml")
     assert folder.bought() == 1
+
+
+def test_a_picture_that_comes_back_in_another_format_is_told(folder: Folder) -> None:
+    """The old file is nobody's to delete, and is named; not where it goes on to be a picture."""
+    lite = 'profile = "ark"\nmodel = "doubao-seedream-5.0-lite"\n'
+    text = f'[defaults]\n{lite}[images.hero]\nprompt = "a fox"\nformat = "%s"\n'
+    manifest = folder.write("art.toml", text % "jpeg")
+    assert "stays" not in folder.make("art.toml")
+    manifest.write_text(text % "png")
+    said = folder.make("art.toml")
+    assert "made anew under another name, the old file stays: hero.jpg\n" in said
+    assert sorted(path.name for path in folder.cli.work.glob("hero.*")) == ["hero.jpg", "hero.png"]
+    manifest.write_text((text % "png").replace("a fox", "a hen"))
+    assert "stays" not in folder.make("art.toml")
 
 
 def test_an_accepted_picture_is_never_replaced(folder: Folder) -> None:
