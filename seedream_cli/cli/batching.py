@@ -80,12 +80,14 @@ class Batching:
         if asked.check:
             return plans.show(pictures, judge, Stdout(), show, asked, actions)
         from seedream_cli.cli.buying import Buying
+        from seedream_cli.cli.calls import Calls
 
         batch = f"stdin:{base}" if lock is None else os.path.realpath(whole_of(lock.path))
         if not asked.accept:
             pictures = self._known(pictures, base, batch)
         buying = Buying(
             world=self.world,
+            calls=Calls(world=self.world),
             asked=asked,
             shard=self.shard,
             sandbox=self.sandbox,

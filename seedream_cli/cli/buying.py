@@ -6,7 +6,7 @@ import posixpath
 import secrets
 import threading
 from collections import deque
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from seedream_cli.errors import AccountError, UsageError
 from seedream_cli.orders import Orders, entries_of
 from seedream_cli.past import Past
 from seedream_cli.picture import Verdict
-from seedream_cli.references import Gatherer, uploaded
+from seedream_cli.references import Gatherer
 from seedream_cli.tasks import tasks_of
 
 if TYPE_CHECKING:
@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from seedream_cli.assets import Judge
     from seedream_cli.cli.asked import Asked
     from seedream_cli.cli.bars import LiveBatch, PlainBatch
+    from seedream_cli.cli.calls import Calls
     from seedream_cli.cli.world import World
     from seedream_cli.engine import Engine
     from seedream_cli.ledger import Ledger
     from seedream_cli.lock import Entry
     from seedream_cli.lockfile import LockFile
     from seedream_cli.manifest import Manifest, Row
-    from seedream_cli.model import Call, Job, Profile, Reference
+    from seedream_cli.model import Job, Profile
     from seedream_cli.orders import Order
     from seedream_cli.picture import Picture
     from seedream_cli.providers.spec import Provider
@@ -62,6 +63,7 @@ class Buying:
     """One batch that is made, from a judged manifest on."""
 
     world: World
+    calls: Calls
     asked: Asked
     shard: tuple[int, int] | None
     sandbox: bool
@@ -79,12 +81,10 @@ class Buying:
     _bounds: Bounds = field(default_factory=Bounds)
     _room: dict[str, int] = field(default_factory=dict)
     """Jobs that may be under way, by provider."""
-    _keyed: dict[str, Profile] = field(default_factory=dict)
     _origins: dict[tuple[str, int], str] = field(default_factory=dict)
     """Digests of pictures that were adopted, as they were made."""
     _outdated: list[Entry] = field(default_factory=list)
     """Lines of the lock that others stand for now."""
-    _uploads: dict[str, threading.Lock] = field(default_factory=dict)
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def make(self) -> int:
@@ -263,7 +263,7 @@ class Buying:
     ) -> None:
         accounts = {(t.row.profile, t.picture.provider): t.row for t in [*tasks, *fetched]}
         for row in accounts.values():
-            self._key(self.profile_of(row, self.judge.wish(row).provider))
+            self.calls.key(self.profile_of(row, self.judge.wish(row).provider))
         cost = plans.cost_of(tasks)
         line = plans.sentence(
             self.pictures, fetched=_total(fetched), stuck=_total(stuck), adopted=adopted
@@ -295,7 +295,7 @@ class Buying:
             bounds=self._bounds,
             room=lambda provider: self._room.get(provider, 1),
             order=orders.order,
-            call=lambda order: self._call(engine, orders, order),
+            call=lambda order: self.calls.call(engine, orders, order),
             record=self.record,
             despite=orders.despite,
             origins=self._origins,
@@ -357,43 +357,6 @@ class Buying:
                 work.put_down(engine, list(batch.under_way))
                 batch.put_down()
             batch.leave_rest()
-
-    def _key(self, profile: Profile) -> Profile:
-        """Return a profile with its key, read once; raise `AccountError`."""
-        with self._mutex:
-            if profile.name not in self._keyed:
-                from seedream_cli.proxies import check_proxies
-
-                world = self.world
-                check_proxies(world.environ, profile.base_url)
-                self._keyed[profile.name] = world.keyed(profile)
-            return self._keyed[profile.name]
-
-    def _call(self, engine: Engine, orders: Orders, order: Order) -> Call:
-        profile = self._key(orders.profile_of(order.task.row, order.wish.provider))
-
-        def upload(
-            references: Sequence[Reference], gathered: Sequence[Gathered]
-        ) -> Sequence[Reference]:
-            with ExitStack() as held:
-                for digest in sorted({each.digest for each in gathered if each.local}):
-                    held.enter_context(self._turn(digest))
-                return uploaded(
-                    references,
-                    gathered,
-                    provider=order.wish.provider,
-                    profile=profile,
-                    transport=engine.transport,
-                    ledger=engine.ledger,
-                    now=engine.clock.now(),
-                )
-
-        return orders.call(order, profile, upload)
-
-    def _turn(self, digest: str) -> threading.Lock:
-        """Return the lock of one reference image: rows that share it upload it once."""
-        with self._mutex:
-            return self._uploads.setdefault(digest, threading.Lock())
 
     def record(self, order: Order, job: Job) -> None:
         """Write the lock's lines of what a job has saved; raise `StorageError`."""

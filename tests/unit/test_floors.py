@@ -56,6 +56,7 @@ FLOORS = (
             "cli.results",
             "cli.accepting",
             "cli.allowing",
+            "cli.calls",
             "cli.buying",
             "cli.batching",
         ),
