@@ -249,15 +249,17 @@ class Files:
         """Give a file another name, never over another file; raise `StorageError`.
 
         A kill on the way leaves both names, never none, and under neither a piece of a picture.
+        What is a symbolic link stays one, and leads to the same file from its new place.
         """
         source, target = Path(old), Path(new)
         part = None
         try:
             self._make(target.parent)
-            part = self._part_path(target.parent, os.urandom(6).hex())
-            self._double(source, part)
-            if not self._take(part, target, is_resumed=True):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            if not self._lead(source, target):
+                part = self._part_path(target.parent, os.urandom(6).hex())
+                self._double(source, part)
+                if not self._take(part, target, is_resumed=True):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             self._sync_folder(target.parent)
             source.unlink()
             self._sync_folder(source.parent)
@@ -345,15 +347,43 @@ class Files:
         forget(part)
         return True
 
+    def _lead(self, source: Path, target: Path) -> bool:
+        """Let `target` lead to where the symbolic link `source` leads.
+
+        False where `source` is none, or no link from there leads to that very file.
+        """
+        text = _way_of(source, target.parent) if source.is_symlink() and source.exists() else None
+        if text is None:
+            return False
+        try:
+            self._disk.symlink(text, target)
+        except FileExistsError:
+            # A kill can come between the new name and the end of the old one.
+            is_ours = target.is_symlink() and str(target.readlink()) == text
+            if not is_ours or is_same(source, target):
+                raise
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return False
+        return True
+
     def _double(self, source: Path, part: Path) -> None:
         """Let a file have a second name; where it can have none, copy it, flushed."""
+        if not source.is_symlink() and self._is_linked(source, part):
+            return
+        with source.open("rb") as file:
+            self._fill(part, iter(lambda: file.read(_BLOCK), b""), 0o666)
+
+    def _is_linked(self, source: Path, part: Path) -> bool:
+        """Link `part` to `source`; False where the file system has no links."""
         try:
             self._disk.link(source, part)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            with source.open("rb") as file:
-                self._fill(part, iter(lambda: file.read(_BLOCK), b""), 0o666)
+            return False
+        return True
 
     def _open_somewhere(self, folder: str, job: str, index: int) -> Part:
         try:
@@ -424,6 +454,20 @@ class Files:
 
 def _is_missing(folder: Path) -> bool:
     return not folder.is_dir()
+
+
+def _way_of(link: Path, folder: Path) -> str | None:
+    """Return what a link in `folder` must say to lead where `link` leads; None: nothing does.
+
+    As it was typed if that will do, else told from the real place of `folder`.
+    """
+    here, text = os.path.realpath(folder), str(link.readlink())
+    there = Path(os.path.realpath(link.parent), text)
+    end = Path(os.path.realpath(there))
+    # What comes first on the way must be the same: a way that leads by `link` ends when it goes.
+    # A folder may be a link itself, and “..” then leads elsewhere than it looks.
+    ways = ((text, there), (os.path.relpath(there, here), there), (os.path.relpath(end, here), end))
+    return next((way for way, first in ways if is_same(Path(here, way), first)), None)
 
 
 def _claim(part: Path, name: Path) -> bool:

@@ -36,7 +36,11 @@ class LockFile:
         """What the file holds; None: more than was read."""
         self._mutex = threading.Lock()
         self._file: int | None = None
+        self._held: int | None = None
+        """One's own part, open and held, so that it counts while it is empty."""
         self._is_put_down = False
+        self._refusal: OSError | None = None
+        """Why one's own part could not be put down."""
 
     def read(self) -> list[Entry]:
         """Return the entries of the lock and all its parts, those written last behind the others.
@@ -58,18 +62,16 @@ class LockFile:
     def claim(self) -> None:
         """Put one's own part down before any other run may, then look for another division's.
 
-        So of two divisions that begin at once one at least is refused, with `UsageError`; raises
-        `StorageError`. A whole lock has nothing to put down.
+        So of two divisions that begin at once one at least is refused, with `UsageError`. Where the
+        disk refuses, a run that writes nothing may go on: to write is refused then. A whole lock
+        has nothing to put down.
         """
         if self._shard is None:
             return
         try:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-            self._is_put_down = True
-        except FileExistsError:
-            pass
+            self._put_down()
         except OSError as error:
-            raise StorageError(f"{self.path} could not be written: {error.strerror}") from error
+            self._refusal = error
         try:
             self._hold_division()
         except UsageError:
@@ -81,6 +83,24 @@ class LockFile:
         with self._mutex, suppress(OSError):
             if self._is_put_down and Path(self.path).stat().st_size == 0:
                 Path(self.path).unlink()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def _put_down(self) -> None:
+        """Make one's own part, and hold it until `withdraw`; raise OSError."""
+        import fcntl
+
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            self._held = os.open(self.path, flags | os.O_EXCL, 0o666)
+            self._is_put_down = True
+        except FileExistsError:
+            self._held = os.open(self.path, flags, 0o666)
+        # What cannot be held here cannot be tried either, so it counts all the same. Who tries it
+        # lets it go at once.
+        with suppress(OSError):
+            fcntl.flock(self._held, fcntl.LOCK_SH)
 
     def parts(self) -> list[str]:
         """Name the parts that lie beside the lock."""
@@ -98,7 +118,7 @@ class LockFile:
         name = Path(self._manifest).name
         for path in self.parts():
             part = lock.part_of(name, Path(path).name)
-            if part is not None and part[1] != self._shard[1]:
+            if part is not None and part[1] != self._shard[1] and not _is_abandoned(path):
                 raise UsageError(
                     f"{path} is a part of another division than {self._shard[1]}",
                     hint="fold the parts in first: run once without --shard",
@@ -118,7 +138,10 @@ class LockFile:
                 # each of those is either seen now or appended after this.
                 self._own = _sorted(list(entries))
             text = lock.write(entry for twins in self._own.values() for entry in twins)
-            if text != self._text:
+            # A part that has nothing but a torn line stays the file that is held.
+            is_held_empty = self._held is not None and not text and entries is None
+            if text != self._text and not is_held_empty:
+                self._hold_writable()
                 files.write_atomically(self.path, text.encode())
                 self._text = text
         if self._shard is None and entries is not None:
@@ -132,28 +155,36 @@ class LockFile:
         """
         lines = "".join(map(lock.write_line, entries))
         with self._mutex:
+            self._hold_writable()
             try:
                 if self._file is None:
                     self._file = self._opened()
                 _write(self._file, lines.encode())
             except OSError as error:
-                raise StorageError(
-                    f"{self.path} could not be written: {error.strerror}",
-                    hint="the picture is saved and in the ledger; run the same again",
-                ) from error
+                raise self._refused(error) from error
             self._own |= {entry.key: [entry] for entry in entries}
             self._text = None
+
+    def _hold_writable(self) -> None:
+        """Object to writing a part that was not put down: another division may have begun."""
+        if self._refusal is not None:
+            raise self._refused(self._refusal) from self._refusal
+
+    def _refused(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"{self.path} could not be written: {error.strerror}",
+            hint="what is saved is in the ledger; run the same again",
+        )
 
     def _opened(self) -> int:
         """Return the file, open and at the beginning of a line."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         file = os.open(self.path, flags, 0o666)
-        text = _read(self.path)
-        torn = text.rpartition("\n")[2]
+        whole, end, torn = _read(self.path).rpartition("\n")
         if torn and lock.parse(torn, file=self.path):
             _write(file, b"\n")
         elif torn:
-            os.ftruncate(file, os.fstat(file).st_size - len(torn.encode()))
+            os.ftruncate(file, len(f"{whole}{end}".encode()))
         return file
 
     def _close(self) -> None:
@@ -166,7 +197,7 @@ class Turn:
     """The right to run one batch on this machine, which the kernel takes back at death."""
 
     def __init__(self, folder: Path, lock_path: str) -> None:
-        """Take it; raise `UsageError` while another run of the same batch has it."""
+        """Take it; raise `UsageError` (69, busy) while another run of the same batch has it."""
         import fcntl
 
         self._files: list[int] = []
@@ -182,6 +213,7 @@ class Turn:
             raise UsageError(
                 "another run of this batch is under way on this machine",
                 hint="wait for it, then run the same again; nothing was sent now",
+                code="busy",
             ) from error
         except OSError as error:
             self._give_back()
@@ -238,7 +270,28 @@ def _remove(part: str) -> None:
         raise StorageError(f"{part} could not be removed: {error.strerror}") from error
 
 
+def _is_abandoned(part: str) -> bool:
+    """Tell whether a part is empty and no run holds it: a kill left it before its first line."""
+    import fcntl
+
+    try:
+        file = os.open(part, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return Path(part).stat().st_size == 0
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+
+
 def _read(path: str) -> str:
+    """Return the text of a lock; the piece of a character that a kill left at its end is a mark."""
+    from codecs import getincrementaldecoder
+
+    decoder = getincrementaldecoder("utf-8")()
     try:
         with Path(path).open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
@@ -249,6 +302,7 @@ def _read(path: str) -> str:
     if len(data) > _MOST_BYTES:
         raise UsageError(f"{path} is larger than {_MOST_BYTES >> 20} MiB: that is no lock of ours")
     try:
-        return data.decode("utf-8")
+        text = decoder.decode(data)
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no UTF-8 text") from error
+    return f"{text}\ufffd" if decoder.getstate()[0] else text

@@ -25,6 +25,7 @@ class Disk:
     """The system calls on which it depends that nothing is lost; handed in."""
 
     link: Callable[[Path, Path], None] = os.link
+    symlink: Callable[[str, Path], None] = os.symlink
     fsync: Callable[[int], None] = os.fsync
     pwrite: Callable[[int, memoryview, int], int] = os.pwrite
 

@@ -26,7 +26,8 @@ _MOST_POINTER: Final = 1024
 def look(path: str) -> Found | None:
     """Return what lies at `path`; None where nothing does. Raises `StorageError`.
 
-    A Git LFS pointer counts as the file that it stands for.
+    A Git LFS pointer counts as the file that it stands for; a link that leads nowhere is something
+    that lies there and is no file.
     """
     try:
         # What is no file is not opened: a pipe would never answer.
@@ -35,7 +36,7 @@ def look(path: str) -> Found | None:
         with Path(path).open("rb") as file:
             return _facts(file)
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return Found(sha256="", size=0) if Path(path).is_symlink() else None
     except (OSError, ValueError) as error:
         raise StorageError(f"{path} cannot be read: {error}") from error
 
@@ -56,7 +57,7 @@ def _facts(file: BufferedReader) -> Found:
 def digest_of(path: str) -> str:
     """Return the digest of a reference image; raise `UsageError` where there is none."""
     found = look(path)
-    if found is None:
+    if found is None or not Path(path).exists():
         raise UsageError(f"there is no file {path}")
     if not found.sha256:
         raise UsageError(f"{path} is no file; a reference is one picture")
@@ -68,4 +69,4 @@ def digest_of(path: str) -> str:
 def is_one_of(path: str, digests: Collection[str]) -> bool:
     """Tell whether the file at `path` has one of these digests."""
     found = look(path) if digests else None
-    return found is not None and found.sha256 in digests
+    return found is not None and found.sha256 != "" and found.sha256 in digests

@@ -51,6 +51,7 @@ class Weather:
         """Begin fair."""
         self.log: list[str] = []
         self.link_errors: list[OSError] = []
+        self.symlink_errors: list[OSError] = []
         self.file_errors: list[OSError] = []
         self.folder_errors: list[OSError] = []
         self.room: list[int] = []
@@ -62,6 +63,13 @@ class Weather:
             raise self.link_errors.pop(0)
         os.link(source, target)
         self.log.append(f"link {target.name}")
+
+    def symlink(self, text: str, target: Path) -> None:
+        """Make a symbolic link, or fail as told."""
+        if self.symlink_errors:
+            raise self.symlink_errors.pop(0)
+        target.symlink_to(text)
+        self.log.append(f"symlink {target.name}")
 
     def fsync(self, fd: int) -> None:
         """Flush, or fail as told."""
@@ -81,7 +89,7 @@ class Weather:
 
     def disk(self) -> Disk:
         """Hand out a disk in this weather."""
-        return Disk(link=self.link, fsync=self.fsync, pwrite=self.pwrite)
+        return Disk(link=self.link, symlink=self.symlink, fsync=self.fsync, pwrite=self.pwrite)
 
 
 @pytest.fixture
@@ -761,3 +769,123 @@ def test_a_move_of_nothing_is_told(files: Files, out: Path) -> None:
     with pytest.raises(StorageError):
         files.move(str(out / "a.png"), str(out / "b.png"))
     assert list(out.iterdir()) == []
+
+
+# -- links that are moved --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(out: Path) -> Path:
+    """Hand out a link as git-annex and DVC make them, to bytes that lie elsewhere."""
+    for folder in ("store", "art"):
+        (out / folder).mkdir()
+    (out / "store" / "obj").write_bytes(b"picture")
+    link = out / "art" / "a.png"
+    link.symlink_to("../store/obj")
+    return link
+
+
+def move_away(files: Files, link: Path, new: Path) -> str:
+    """Move a link and empty the place that it was in; return what it says now."""
+    files.move(str(link), str(new))
+    assert not link.is_symlink()
+    assert new.read_bytes() == b"picture"
+    assert not list(new.parent.glob(".seedream-*"))
+    return str(new.readlink())
+
+
+@pytest.mark.parametrize(
+    ("new", "says"),
+    [
+        ("art/b.png", "../store/obj"),
+        ("b.png", "store/obj"),
+        ("site/img/b.png", "../../store/obj"),
+    ],
+)
+def test_a_link_leads_to_the_same_file_from_its_new_place(
+    files: Files, out: Path, stored: Path, new: str, says: str
+) -> None:
+    """It stays a link, told from the new folder, and its bytes stay where they are."""
+    assert move_away(files, stored, out / new) == says
+    assert (out / "store" / "obj").read_bytes() == b"picture"
+
+
+def test_a_link_with_a_whole_path_keeps_it(files: Files, out: Path, stored: Path) -> None:
+    """What does not depend on the folder stays as it was typed."""
+    stored.unlink()
+    stored.symlink_to(out / "store" / "obj")
+    assert move_away(files, stored, out / "deep" / "b.png") == str(out / "store" / "obj")
+
+
+def test_folders_that_are_links_do_not_lead_a_link_astray(
+    files: Files, out: Path, stored: Path
+) -> None:
+    """Its own folder, the new one and one on its way lie elsewhere than it looks."""
+    (out / "far" / "deep").mkdir(parents=True)
+    (out / "site").symlink_to("far/deep")
+    assert move_away(files, stored, out / "site" / "b.png") == "../../store/obj"
+    (out / "pictures").symlink_to("far/deep")
+    assert move_away(files, out / "pictures" / "b.png", out / "c.png") == "store/obj"
+    (out / "far" / "by").symlink_to("../store")
+    (out / "obj").write_bytes(b"picture of another")
+    (out / "store" / "below").mkdir()
+    stored.symlink_to("../far/by/below/../obj")
+    assert move_away(files, stored, out / "new" / "d.png") == "../far/by/below/../obj"
+    (out / "store" / "x" / "y").mkdir(parents=True)
+    (out / "by").symlink_to("store/x/y")
+    stored.symlink_to("../by/../../obj")
+    assert move_away(files, stored, out / "new" / "deep" / "e.png") == "../../store/obj"
+
+
+def test_a_link_does_not_lead_by_way_of_its_old_name(files: Files, out: Path, stored: Path) -> None:
+    """Told from the new folder, the same words name the old place, which is emptied."""
+    (out / "a.png").write_bytes(b"picture")
+    stored.unlink()
+    stored.symlink_to("../a.png")
+    assert move_away(files, stored, out / "art" / "new" / "a.png") == "../../a.png"
+
+
+def test_a_moved_link_lasts_before_the_old_one_goes(
+    files: Files, disk: Weather, out: Path, stored: Path
+) -> None:
+    """Without power at any moment one of the two names leads to the bytes; then it is ended."""
+    disk.folder_errors = [OSError(errno.EIO, os.strerror(errno.EIO))]
+    with pytest.raises(StorageError):
+        files.move(str(stored), str(out / "b.png"))
+    assert stored.read_bytes() == (out / "b.png").read_bytes() == b"picture"
+    move_away(files, stored, out / "b.png")
+    assert disk.log == ["symlink b.png", "fsync folder", "fsync folder"]
+
+
+def test_a_moved_link_never_replaces(files: Files, out: Path, stored: Path) -> None:
+    """Not a file, not another link, and not itself where two folders are one."""
+    (out / "file.png").write_bytes(b"stranger")
+    (out / "link.png").symlink_to("file.png")
+    (out / "same").symlink_to("art")
+    for name in ("file.png", "link.png", "same/a.png"):
+        with pytest.raises(StorageError):
+            files.move(str(stored), str(out / name))
+    assert stored.read_bytes() == b"picture"
+    assert (out / "file.png").read_bytes() == (out / "link.png").read_bytes() == b"stranger"
+
+
+def test_where_there_are_no_links_the_bytes_are_moved(
+    files: Files, disk: Weather, out: Path, stored: Path
+) -> None:
+    """On another kind of disk the new name is the picture itself, flushed; the store keeps its."""
+    disk.symlink_errors = [OSError(errno.EPERM, os.strerror(errno.EPERM))]
+    files.move(str(stored), str(out / "new" / "b.png"))
+    assert not (out / "new" / "b.png").is_symlink()
+    assert (out / "new" / "b.png").read_bytes() == b"picture"
+    assert (out / "store" / "obj").stat().st_nlink == 1
+    assert names(out / "art") == []
+    assert disk.log[1:] == ["fsync file", "link b.png", "fsync folder", "fsync folder"]
+
+
+def test_a_link_to_nothing_is_not_moved(files: Files, out: Path, stored: Path) -> None:
+    """Where its file went meanwhile, no name is made that leads nowhere."""
+    (out / "store" / "obj").unlink()
+    with pytest.raises(StorageError):
+        files.move(str(stored), str(out / "b.png"))
+    assert stored.is_symlink()
+    assert names(out) == ["art", "store"]

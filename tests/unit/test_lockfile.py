@@ -19,7 +19,7 @@ from seedream_cli.lock import Entry
 from seedream_cli.lockfile import LockFile, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -123,6 +123,36 @@ def test_a_torn_line_costs_no_other(manifest: str, files: Files, end: str) -> No
     assert written(file.path) == [*there, entry("c")]
     again.settle(files)
     assert [each.name for each in written(file.path)] == ["a", *("b" for _ in there[1:]), "c"]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+@pytest.mark.parametrize("before", [[], ["a", "ö"]])
+def test_a_line_torn_within_a_character_costs_no_other(
+    manifest: str, files: Files, before: list[str], cut: int
+) -> None:
+    """Wherever a kill tears, the whole lines are read, added to and settled; no byte stays."""
+    file = LockFile(manifest)
+    file.settle(files, [entry(name) for name in before])
+    line = lock.write_line(entry("🦊")).encode()
+    with open(file.path, "ab") as torn:  # noqa: PTH123
+        torn.write(line[: line.index("🦊".encode()) + cut])
+    again = LockFile(manifest)
+    there = again.read()
+    assert there == [entry(name) for name in before]
+    settled = LockFile(manifest)
+    settled.read()
+    again.add(entry("ü"))
+    assert written(file.path) == [*there, entry("ü")]
+    settled.settle(files)
+    assert written(file.path) == there
+
+
+def test_a_broken_character_in_an_earlier_line_is_told(manifest: str) -> None:
+    """No kill did that: more was written behind it."""
+    with open(lock.name_of(manifest), "wb") as file:  # noqa: PTH123
+        file.write(b'{"name": "h\xc3\n' + lock.write_line(entry("a")).encode())
+    with pytest.raises(UsageError, match="UTF-8"):
+        LockFile(manifest).read()
 
 
 def test_an_unsorted_tail_with_twins_is_read_in_its_order(manifest: str) -> None:
@@ -280,6 +310,96 @@ def test_only_an_empty_part_of_ones_own_is_withdrawn(manifest: str) -> None:
     assert written(file.path) == [entry("a")]
     LockFile(manifest).claim()
     assert not os.path.exists(lock.name_of(manifest))  # noqa: PTH110
+
+
+CLAIM = """
+import sys
+from seedream_cli.lockfile import LockFile
+file = LockFile(sys.argv[1], (1, 2))
+file.claim()
+file.read()
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
+
+def claimed(manifest: str) -> subprocess.Popen[str]:
+    """Start a process that has put its part down and nothing into it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLAIM, manifest],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "claimed\n"
+    return process
+
+
+def test_an_empty_part_counts_while_its_run_lives(manifest: str) -> None:
+    """A kill before the first line leaves nothing in the way of another division."""
+    other = LockFile(manifest, (1, 3))
+    with claimed(manifest) as process:
+        for look in (other.read, other.claim):
+            with pytest.raises(UsageError, match="another division than 3"):
+                look()
+        process.send_signal(signal.SIGKILL)
+    assert [os.path.basename(part) for part in other.parts()] == ["art.1-of-2.lock"]  # noqa: PTH119
+    assert other.read() == []
+    other.claim()
+    with pytest.raises(UsageError, match="another division than 2"):
+        LockFile(manifest, (1, 2)).claim()
+    other.withdraw()
+
+
+def test_a_part_that_a_kill_left_is_held_again(manifest: str) -> None:
+    """The same shard that runs again holds it as its own, though it did not make it."""
+    with claimed(manifest) as process:
+        process.send_signal(signal.SIGKILL)
+    again, other = LockFile(manifest, (1, 2)), LockFile(manifest, (1, 3))
+    again.claim()
+    with pytest.raises(UsageError, match="another division than 3"):
+        other.claim()
+    again.withdraw()
+    other.claim()
+    other.withdraw()
+
+
+@pytest.mark.parametrize("torn", ["", '{"name": "he'])
+def test_a_part_with_lines_or_held_counts_also_after_it_was_settled(
+    manifest: str, files: Files, torn: str
+) -> None:
+    """Whatever a run writes, no moment comes at which another division may begin."""
+    part, other = LockFile(manifest, (1, 2)), LockFile(manifest, (1, 3))
+    with open(part.path, "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.write(torn)
+    part.claim()
+    part.read()
+    steps: list[Callable[[], None]] = [lambda: part.settle(files), part.add]
+    for step in [*steps, steps[0]]:
+        step()
+        with pytest.raises(UsageError, match="another division than 3"):
+            other.claim()
+    part.add(entry("a"))
+    part.settle(files)
+    part.withdraw()
+    with pytest.raises(UsageError, match="another division than 3"):
+        other.claim()
+
+
+def test_a_part_that_cannot_be_put_down_stops_who_writes(tmp_path: Path, files: Files) -> None:
+    """A run that finds all as it should be needs no part; nobody writes one unclaimed."""
+    part = LockFile(str(tmp_path / "gone" / "art.toml"), (1, 2))
+    part.claim()
+    assert part.read() == []
+    part.settle(files)
+    (tmp_path / "gone").mkdir()
+    writes: list[Callable[[], None]] = [part.add, lambda: part.settle(files, [entry("a")])]
+    for write in writes:
+        with pytest.raises(StorageError, match="could not be written: No such file"):
+            write()
+    part.withdraw()
+    assert list((tmp_path / "gone").iterdir()) == []
 
 
 def test_twins_in_a_part_are_kept(manifest: str, files: Files) -> None:

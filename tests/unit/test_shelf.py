@@ -50,6 +50,18 @@ def test_what_is_no_file_is_in_the_way(tmp_path: Path) -> None:
             digest_of(str(path))
 
 
+@pytest.mark.parametrize("there", ["nowhere", "file.png/below"])
+def test_a_link_that_leads_nowhere_is_in_the_way(tmp_path: Path, there: str) -> None:
+    """It has the name and no digest, not even that of nothing; and it is no reference."""
+    (tmp_path / "file.png").write_bytes(b"x")
+    path = tmp_path / "a.png"
+    path.symlink_to(there)
+    assert look(str(path)) == Found(sha256="", size=0)
+    assert not is_one_of(str(path), {""})
+    with pytest.raises(UsageError, match=r"there is no file .*a\.png"):
+        digest_of(str(path))
+
+
 @pytest.mark.parametrize("name", ["\0.png", "x" * 300])
 def test_an_impossible_path_is_told(tmp_path: Path, name: str) -> None:
     """A name that no disk takes is an error about that name, no crash."""
