@@ -67,7 +67,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowEnded:
-    """A row's picture of a batch is done with in this run."""
+    """Pictures of a batch's row are done with in this run: one, or all that went wrong together."""
 
     row: str
     """Its name: `hero`, `hero-night-2`."""
@@ -87,6 +87,8 @@ class RowEnded:
     job: str | None
     charge: Charge | None = None
     """None: not said; then `state` and `money` have to tell."""
+    count: int = 1
+    """How many pictures."""
 
 
 Event = JobChanged | Waiting | BytesReceived | ImageSaved | Note | Exchange | RowEnded

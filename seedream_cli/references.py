@@ -43,6 +43,9 @@ URL_MARGIN = timedelta(minutes=10)
 """A result URL that lapses sooner is not given to a provider any more."""
 UNDOCUMENTED_LIFETIME = timedelta(hours=12)
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+"""How it begins (git-lfs, docs/spec.md, "The Pointer")."""
+
 _UPLOAD_LIMITS = Limits(read=120.0, total=600.0)
 
 
@@ -225,6 +228,10 @@ def _local(source: str, data: bytes, name: str) -> Gathered:
     if len(data) > MAX_READ:
         raise UsageError(f"{name} is larger than {MAX_READ // 1024 // 1024} MiB")
     kind = sniff(data[:HEAD])
+    if kind is None and data.startswith(_LFS_POINTER):
+        raise UsageError(
+            f"{name} is a Git LFS pointer: the picture itself is not here", hint="git lfs pull"
+        )
     if kind is None:
         what = "is empty" if not data else "is no picture"
         raise UsageError(f"{name} {what}", hint="a reference is a JPEG, PNG, WebP, BMP, TIFF, GIF…")

@@ -24,7 +24,12 @@ _LITERAL: Final = re.compile(
 )
 _KEY_PART: Final = r"""(?:[\w-]+|"(?:\\.|[^"\\])*"|'[^']*')"""
 _DOTTED: Final = rf"{_KEY_PART}(?:[ \t]*\.[ \t]*{_KEY_PART})*"
+# Its first key begins with a letter: `[1]` and `["a"]` are JSON as well.
+_HEADER: Final = re.compile(rf"\[{{1,2}}[ \t]*(?=[A-Za-z_]){_DOTTED}[ \t]*\]{{1,2}}[ \t]*(?:#.*)?")
 _KEY: Final = re.compile(rf"[ \t]*(?:(?P<bare>[\w-]+)|{_DOTTED})[ \t]*=")
+
+STDIN: Final = "stdin"
+"""What a manifest that came on stdin is called in messages."""
 
 
 class Kind(StrEnum):
@@ -77,15 +82,24 @@ def _split(text: str) -> Iterator[tuple[int, str]]:
 def _text_sheet(desk: Desk, text: str) -> Sheet:
     first = next(_split(text), None)
     if first is not None and first[1].startswith(("{", "[")):
+        is_toml = _HEADER.fullmatch(first[1])
+        kind, extension = ("TOML", "toml") if is_toml else ("JSON Lines", "jsonl")
         name = posixpath.splitext(desk.file)[0]
-        desk.at(first[0], f"that looks like JSON Lines: name it {show(name)}.jsonl")
+        desk.at(first[0], f"that looks like {kind}: name it {show(name)}.{extension}")
         return Sheet(Table(), ())
     rows = (Table(line=line, said={"prompt": prompt}) for line, prompt in _split(text))
     return Sheet(Table(), rows)
 
 
 def _json_sheet(desk: Desk, text: str) -> Sheet:
-    first = next(_split(text), None)
+    # Many a TOML file begins with a comment, and JSON has none.
+    first = next((each for each in _split(text) if not each[1].startswith("#")), None)
+    if first is not None and (_HEADER.fullmatch(first[1]) or _KEY.match(first[1])):
+        message = "this is TOML, which is read from a FILE.toml only; here stands JSON Lines"
+        if desk.file == STDIN:
+            message = "this is TOML, which is read from a FILE.toml: stdin takes JSON Lines"
+        desk.at(first[0], message)
+        return Sheet(Table(), ())
     if first is not None and first[1].startswith("["):
         message = "this is a JSON list: write one object a line, no [ ] around, no commas between"
         desk.at(first[0], message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,10 +140,11 @@ def read_prompt(asked: Asked) -> str:
     """Return the prompt from the argument, a file or stdin; raise `UsageError` for none or two."""
     if asked.prompt is not None and asked.prompt_file is not None:
         raise UsageError("the prompt is given twice: as PROMPT and with --prompt-file")
+    if "-" in {asked.prompt, asked.prompt_file}:
+        tell_of_typing("the prompt", is_quiet=asked.quiet)
+        return _read_bytes(sys.stdin.buffer.read(MAX_PROMPT_FILE + 1), "stdin")
     if asked.prompt_file is not None:
         return _read_file(asked.prompt_file)
-    if asked.prompt == "-":
-        return _read_bytes(sys.stdin.buffer.read(MAX_PROMPT_FILE + 1), "stdin")
     if asked.prompt is None:
         raise UsageError(
             "there is no PROMPT",
@@ -162,6 +164,15 @@ def read_prompt(asked: Asked) -> str:
             f"to read the prompt from it: --prompt-file {asked.prompt}",
         )
     return asked.prompt
+
+
+def tell_of_typing(what: str, *, is_quiet: bool = False) -> None:
+    """Say on stderr that `what` is to be typed, where a terminal is read and somebody sees it."""
+    if is_quiet or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    with suppress(OSError):
+        sys.stderr.write(f"reading {what} from the terminal; end with Ctrl-D\n")
+        sys.stderr.flush()
 
 
 def read_stdin() -> bytes:
@@ -242,8 +253,6 @@ def _merged(first: dict[str, object], second: dict[str, object]) -> dict[str, ob
 
 
 def _read_file(name: str) -> str:
-    if name == "-":
-        return _read_bytes(sys.stdin.buffer.read(MAX_PROMPT_FILE + 1), "stdin")
     try:
         with Path(name).open("rb") as file:
             return _read_bytes(file.read(MAX_PROMPT_FILE + 1), name)

@@ -319,7 +319,7 @@ class Board:
         if count > room > 0:
             flights = flights[: room - 1]
         for flight in flights:
-            yield _line(self._flight(flight, encoding), width, encoding)
+            yield _line(self._flight(flight, width, encoding), width, encoding)
         if count > room > 0:
             yield _line(f"  and {count - len(flights)} more", width, encoding)
 
@@ -345,13 +345,16 @@ class Board:
         text.stylize("dim", filled, room)
         return text
 
-    def _flight(self, flight: Flight, encoding: str) -> str:
+    def _flight(self, flight: Flight, width: int, encoding: str) -> str:
         now = self._tally.monotonic()
         minutes, seconds = divmod(int(max(0.0, now - flight.since)), 60)
         frames = _FRAMES if _is_utf(encoding) else _PLAIN_FRAMES
         frame = frames[int(now * 8) % len(frames)]
-        name = shorten(clean(flight.name, one_line=True), _NAME)
-        return f"{frame} {minutes:>2}:{seconds:02} {name} {clean(flight.words, one_line=True)}"
+        before = f"{frame} {minutes:>2}:{seconds:02} "
+        words = f" {clean(flight.words, one_line=True)}"
+        # At most half of the line: else every change of words would move them to and fro.
+        room = min(max(_NAME, width - columns(before + words)), width // 2)
+        return f"{before}{shorten(clean(flight.name, one_line=True), room)}{words}"
 
 
 def _fitting(parts: list[str], width: int) -> list[str]:

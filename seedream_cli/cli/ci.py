@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,8 @@ MOST_BYTES: Final = 900 * 1024
 """GitHub drops a step's summary that is over 1 MiB (docs.github.com, "Workflow commands")."""
 MOST_ANNOTATIONS: Final = 10
 """Errors, and as many warnings: GitHub shows no more of one step."""
+NOTHING: Final = "0"
+"""The cost of a run that bought nothing."""
 _BAD, _GOOD, _LEFT = range(3)
 _STATES: Final = {State.SAVED: "not made", State.PLANNED: "not sent"}
 _PROMPT: Final = 120
@@ -38,13 +41,8 @@ def annotation(file: str, ended: RowEnded) -> str:
     Without a file (a manifest on stdin) or a line it marks as much as is known.
     """
     level = "warning" if is_left(ended) else "error"
-    properties = {
-        "file": file,
-        "line": str(ended.line) if file and ended.line else "",
-        "title": ended.row,
-    }
-    marks = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
-    return f"::{level} {marks}::{_escaped(clean(sentence(ended), ci=True))}"
+    line = str(ended.line) if file and ended.line else ""
+    return _command(level, sentence(ended), file=file, line=line, title=ended.row)
 
 
 def summary(
@@ -56,6 +54,8 @@ def summary(
     left: int,
     cost: str,
     title: str,
+    fetched: int = 0,
+    moved: int = 0,
     most_bytes: int = MOST_BYTES,
 ) -> str:
     """Return the batch in Markdown: a heading, then a table, what went wrong first.
@@ -63,12 +63,15 @@ def summary(
     It takes at most `MOST_ROWS` rows and `most_bytes` bytes of UTF-8; the others are counted.
     """
     ranked = sorted(rows, key=_rank)
-    counts = [f"{made} made", f"{current} current"]
+    counts = [f"{made} made"]
+    counts += [f"{fetched} fetched"] if fetched else []
+    counts += [f"{moved} moved"] if moved else []
+    counts += [f"{current} current"]
     counts += [f"{failed} failed"] if failed else []
     counts += [f"{left} left"] if left else []
-    counts += [_markdown(cost)] if cost else []
+    counts += [_markdown(cost)] if cost and cost != NOTHING else []
     text = f"### {_markdown(title)}: {', '.join(counts)}\n"
-    count = max(len(ranked), made + failed + left)
+    count = max(len(ranked), made + fetched + failed + left)
     if not count:
         return text
     lines: list[str] = []
@@ -83,9 +86,19 @@ def summary(
     return f"{text}\n{_CELLS}{''.join(lines)}{more}" if lines else f"{text}{more}"
 
 
-def outputs(made: int, current: int, failed: int, cost: str) -> str:
+def outputs(
+    made: int,
+    current: int,
+    failed: int,
+    cost: str,
+    *,
+    fetched: int = 0,
+    moved: int = 0,
+    left: int = 0,
+) -> str:
     """Return the step's outputs, one `name=value` a line."""
     values = {"made": made, "current": current, "failed": failed}
+    values |= {"fetched": fetched, "moved": moved, "left": left}
     lines = [f"{name}={value}\n" for name, value in values.items()]
     return "".join(lines) + f"cost={clean(cost, one_line=True)}\n"
 
@@ -141,9 +154,25 @@ class Actions:
             return
         place = _within(file, self._workspace)
         for name, line, reason in islice(found, MOST_ANNOTATIONS):
-            marks = f"file={_property(place)},line={line or 1},title={_property(name)}"
-            text = _escaped(clean(f"{name} is not as described: {reason}", ci=True))
-            _write_command(f"::error {marks}::{text}")
+            text = f"{name} is not as described: {reason}"
+            _write_command(_command("error", text, file=place, line=str(line or 1), title=name))
+
+    def refuse(self, file: str, message: str) -> None:
+        """Mark the lines of a manifest that an error is about, else the whole of it, on stderr.
+
+        `file`: as it was typed. Its mistakes are the message's lines of the form `FILE:LINE: …`.
+        """
+        if not self.is_on:
+            return
+        is_file = file not in {"", "-"}
+        place = _within(file, self._workspace) if is_file else ""
+        marked = re.compile(rf"{re.escape(file if is_file else 'stdin')}:([0-9]+): (.*)")
+        mistakes = [found for found in map(marked.fullmatch, message.split("\n")) if found]
+        for found in mistakes[:MOST_ANNOTATIONS]:
+            line = found[1] if place else ""
+            _write_command(_command("error", found[2], file=place, line=line))
+        if not mistakes:
+            _write_command(_command("error", message, file=place))
 
     def write(
         self,
@@ -155,12 +184,15 @@ class Actions:
         cost: str,
         title: str,
         show: Observer,
+        fetched: int = 0,
+        moved: int = 0,
     ) -> None:
         """Append the job summary and the outputs; what cannot be written is said, never raised."""
         if not self.is_on:
             return
         if self._outputs:
-            _append(self._outputs, outputs(made, current, failed, cost), show)
+            text = outputs(made, current, failed, cost, fetched=fetched, moved=moved, left=left)
+            _append(self._outputs, text, show)
         if self._summary:
             text = summary(
                 self.rows,
@@ -170,6 +202,8 @@ class Actions:
                 left=left,
                 cost=cost,
                 title=title,
+                fetched=fetched,
+                moved=moved,
                 most_bytes=MOST_BYTES - _size(self._summary),
             )
             _append(self._summary, f"{text}\n", show)
@@ -180,6 +214,13 @@ def _rank(ended: RowEnded) -> int:
     if is_left(ended):
         return _LEFT
     return _GOOD if is_good(ended) else _BAD
+
+
+def _command(level: str, text: str, **properties: str) -> str:
+    """Return a command of the runner; a property that is empty is left out."""
+    marks = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
+    head = f"::{level} {marks}" if marks else f"::{level}"
+    return f"{head}::{_escaped(clean(text, ci=True))}"
 
 
 def _escaped(text: str) -> str:

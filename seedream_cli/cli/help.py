@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from typer._click.exceptions import UsageError
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typer._click.core import Context
     from typer._click.formatting import HelpFormatter
 
@@ -78,6 +82,11 @@ EXAMPLES = {
 class Command(TyperCommand):
     """A command whose help shows examples between its everyday options and the panels."""
 
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse as ever; a complaint without its command (`--adopt` without a value) gets it."""
+        with _complaints_of(ctx):
+            return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the options by panel, the examples after the first."""
         panels: dict[str, list[tuple[str, str]]] = {"Options": []}
@@ -97,10 +106,25 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group of commands with examples, shown whole when called bare."""
 
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse as ever; a complaint without its group gets it."""
+        with _complaints_of(ctx):
+            return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write commands, options and examples."""
         super().format_options(ctx, formatter)
         _write_examples(self.name or "seedream", formatter)
+
+
+@contextmanager
+def _complaints_of(ctx: Context) -> Iterator[None]:
+    """Let the parser's complaints know whose they are: of an option's value it does not tell."""
+    try:
+        yield
+    except UsageError as error:
+        error.ctx = error.ctx or ctx
+        raise
 
 
 def _write_examples(name: str, formatter: HelpFormatter) -> None:

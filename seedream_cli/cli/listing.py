@@ -64,9 +64,10 @@ def details(job: Job, now: datetime) -> list[str]:
         lines.append(f"task     {_clean(job.task_id)}")
     if job.request_id:
         lines.append(f"support  request id {_clean(job.request_id)}")
-    money = job.cost or job.price
+    money = (job.cost or job.price) if job.charge is not Charge.NONE else None
     if money:
-        lines.append(f"cost     about {price.show(money)}")
+        about = "perhaps" if job.charge is Charge.MAYBE else "about"
+        lines.append(f"cost     {about} {price.show(money)}")
     lines += [_image_line(image, now) for image in job.images]
     if job.problem:
         lines.append(f"problem  {_clean(job.problem.message)}")

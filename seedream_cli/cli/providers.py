@@ -134,7 +134,11 @@ def sandbox(
     ] = 2.0,
     fault: Annotated[
         list[str] | None,
-        typer.Option("--fault", metavar="KIND[:TIMES]", help="429 500 drop slow expire refuse…"),
+        typer.Option(
+            "--fault",
+            metavar="KIND[:TIMES]",
+            help="429 500 drop slow expire refuse fail truncate cut partial html.",
+        ),
     ] = None,
 ) -> int:
     """Serve a stand-in for every provider on this machine, until Ctrl-C."""

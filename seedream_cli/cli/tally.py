@@ -62,18 +62,26 @@ class Tally:
         self.monotonic = monotonic
         self._lock = threading.Lock()
         self._total = self._current = 0
-        self._made = self._failed = self._left = 0
+        self._made = self._failed = self._unknown = self._left = 0
         self._sums: list[Money] = []
         self._is_estimate = False
         self._begun_at = monotonic()
         self._landings: deque[tuple[float, bool]] = deque(maxlen=_MOST_LANDINGS)
         self._flights: dict[str, Flight] = {}
+        self._names: dict[str, str] = {}
 
     def expect(self, total: int, current: int) -> None:
         """Expect `total` pictures; `current` more are there already."""
         with self._lock:
             self._total, self._current = total, current
             self._begun_at = self.monotonic()
+
+    def name(self, job_id: str, row: str) -> None:
+        """Call a job by its row from here on: of one that is only fetched no event tells it."""
+        with self._lock:
+            self._names[job_id] = row
+            if job_id in self._flights:
+                self._flights[job_id].name = row
 
     def take(self, event: Event) -> None:
         """Count one event."""
@@ -97,21 +105,27 @@ class Tally:
                     pass
 
     def _fly(self, job_id: str, name: str, words: str) -> None:
+        name = self._names.get(job_id, name)
         flight = self._flights.setdefault(job_id, Flight(name, words, self.monotonic()))
         flight.name, flight.words = name, words
 
     def _land(self, ended: RowEnded) -> None:
         if ended.job is not None:
             self._flights.pop(ended.job, None)
+            self._names.pop(ended.job, None)
         if ended.money is not None:
             self._sums = price.total([*self._sums, ended.money])
             self._is_estimate |= ended.is_estimate
         if is_left(ended):
-            self._left += 1
+            self._left += ended.count
             return
-        self._made += is_good(ended)
-        self._failed += not is_good(ended)
-        self._landings.append((self.monotonic(), is_good(ended)))
+        if is_good(ended):
+            self._made += ended.count
+        elif ended.state is State.UNKNOWN:
+            self._unknown += ended.count
+        else:
+            self._failed += ended.count
+        self._landings.extend([(self.monotonic(), is_good(ended))] * ended.count)
 
     def is_under_way(self) -> bool:
         """Tell whether pictures are still to come."""
@@ -135,6 +149,7 @@ class Tally:
             parts = [
                 self._made_words("made"),
                 f"{self._failed} failed" if self._failed else "",
+                f"{self._unknown} unknown" if self._unknown else "",
                 f"{self._left} left out" if self._left else "",
                 f"{len(self._flights)} under way" if self._flights else "",
                 self._money(),
@@ -148,6 +163,7 @@ class Tally:
             parts = [
                 self._made_words(""),
                 f"{self._failed} failed" if self._failed else "",
+                f"{self._unknown} unknown" if self._unknown else "",
                 self._money(),
                 self._time_left(),
                 self._speed(),
@@ -158,7 +174,7 @@ class Tally:
 
     @property
     def _done(self) -> int:
-        return self._made + self._failed + self._left
+        return self._made + self._failed + self._unknown + self._left
 
     def _made_words(self, verb: str) -> str:
         return f"{self._made} of {max(self._total, self._done)} {verb}".rstrip()

@@ -22,6 +22,7 @@ from seedream_cli.config import write_private
 from seedream_cli.errors import StorageError
 from seedream_cli.ledger import Ledger
 from seedream_cli.model import State
+from seedream_cli.sandbox.faults import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -522,3 +523,12 @@ def test_another_tool_of_the_same_name_is_told(cli: Cli) -> None:
     ran = cli("providers", env={"PYTHONPATH": str(folder.parent)})
     assert ran.code == 0
     assert "seedream-cli 0.3.1 is installed too" in ran.err
+
+
+def test_help_names_every_fault_on_a_narrow_terminal(cli: Cli) -> None:
+    """None of them is cut off at 80 columns."""
+    ran = cli("providers", "sandbox", "--help", env={"COLUMNS": "80"})
+    assert ran.code == 0, ran.err
+    assert max(map(len, ran.lines)) <= 80
+    _, _, told = " ".join(" ".join(ran.lines).split()).partition("--fault KIND[:TIMES] ")
+    assert told.startswith(f"{' '.join(FAULTS)}. -h")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -154,3 +155,43 @@ def test_a_picture_on_stdout_lies_nowhere(cli: Cli, polled: Server) -> None:
     assert cli("download", str(found["job"])).code == 0
     assert cli.pictures() == []
     assert len(polled.submits()) == 1
+
+
+def test_a_cost_is_told_as_far_as_it_is_known(cli: Cli, start_server: StartServer) -> None:
+    """What nobody charged has no cost, and what may have been charged has one perhaps."""
+    cli.configure(start_server("--fault", "drop:2"))
+    free, doubtful = (
+        str(cli("generate", prompt, "-p", "ark", "--json").objects[0]["job"])
+        for prompt in ("a fox", "a hare")
+    )
+    for arguments in (("--not-charged",), ()):
+        lines = cli("status", free, *arguments).lines
+        assert lines[1] == "state    closed, charge none"
+        assert not [line for line in lines if line.startswith("cost")]
+    for state, arguments in (("unknown", ()), ("closed", ("--write-off",)), ("closed", ())):
+        lines = cli("status", doubtful, *arguments).lines
+        assert lines[1] == f"state    {state}, charge maybe"
+        (cost,) = (line for line in lines if line.startswith("cost"))
+        assert re.fullmatch(r"cost     perhaps [0-9.]+ CNY", cost)
+    assert cli("generate", "a bear", "-p", "ark").code == 0
+    assert any(line.startswith("cost     about ") for line in cli("status", "last").lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("status", "last", "--adopt"), "seedream status --help"),
+        (("status", "--json=yes"), "seedream status --help"),
+        (("generate", "a fox", "-p"), "seedream generate --help"),
+        (("providers", "--help=yes"), "seedream providers --help"),
+        (("providers", "show", "kie", "--json=1"), "seedream providers show --help"),
+        (("--version=3",), "seedream --help"),
+    ],
+)
+def test_a_wrong_option_is_told_with_its_command(
+    cli: Cli, arguments: tuple[str, ...], hint: str
+) -> None:
+    """An option without its value, or with one too many, leads to the help that has it."""
+    ran = cli(*arguments)
+    assert ran.code == 2
+    assert ran.err.splitlines()[1:] == [f"  {hint}"]

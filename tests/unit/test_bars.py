@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -301,7 +302,20 @@ def test_money_is_summed_currency_by_currency() -> None:
     tally.take(ended("a"))
     tally.take(ended("b", money=Money(Decimal("0.2"), "CNY")))
     tally.take(ended("c", State.UNKNOWN))
-    assert tally.line() == "2 of 4 made, 1 failed, 0.065 USD and 0.20 CNY"
+    assert tally.line() == "2 of 4 made, 1 unknown, 0.065 USD and 0.20 CNY"
+
+
+def test_an_unknown_outcome_is_no_failure() -> None:
+    """What may have been paid is counted by itself, as in the last line of a batch."""
+    tally = Tally(Watch())
+    tally.expect(3, 0)
+    tally.take(ended("a", State.UNKNOWN))
+    tally.take(ended("b", State.FAILED, money=None))
+    assert tally.parts()[:3] == ["0 of 3", "1 failed", "1 unknown"]
+    assert tally.line().startswith("0 of 3 made, 1 failed, 1 unknown")
+    assert tally.is_under_way()
+    tally.take(ended("c", State.UNKNOWN))
+    assert not tally.is_under_way()
 
 
 def test_ten_thousand_rows_from_many_threads_leave_nothing_behind() -> None:
@@ -417,6 +431,45 @@ def test_a_job_tells_what_it_is_doing() -> None:
     assert drawn(tally)[1].endswith("row-0 waiting (3 s): it is busy")
     tally.take(BytesReceived(job_id="id-row-0", index=1, received=10**6, total=2 * 10**6))
     assert drawn(tally)[1].endswith("row-0 saving 1.0 MB of 2.0 MB")
+
+
+def test_a_picture_that_is_only_fetched_has_its_row_s_name() -> None:
+    """Bytes come first there, and no event tells the row: who begins it says its name."""
+    tally = Tally(Watch())
+    tally.expect(2, 0)
+    tally.name("01k3f9zq", "hero")
+    tally.take(BytesReceived(job_id="01k3f9zq", index=1, received=10**6, total=None))
+    tally.take(BytesReceived(job_id="01k3f9zr", index=1, received=10**6, total=None))
+    assert [flight.name for flight in tally.flights(2)[0]] == ["hero", "01k3f9zr"]
+    tally.name("01k3f9zr", "dusk")
+    assert [flight.name for flight in tally.flights(2)[0]] == ["hero", "dusk"]
+    for job_id in ("01k3f9zq", "01k3f9zr"):
+        tally.take(replace(ended("hero"), job=job_id))
+    assert tally._names == {}
+
+
+@pytest.mark.parametrize(
+    ("width", "words", "shown"),
+    [
+        (80, "generating", 39),
+        (80, "saving 11.0 MB of 22.0 MB", 39),
+        (80, "waiting (10 s): the provider is too busy now", 26),
+        (80, "waiting (10 s): the provider is too busy now, and it was before", 24),
+        (120, "generating", 59),
+        (120, "waiting (10 s): the provider is too busy now, and it was before", 47),
+        (40, "generating", 19),
+        (40, "waiting (10 s): the provider is too busy now", 19),
+    ],
+)
+def test_a_name_takes_what_is_free(width: int, words: str, shown: int) -> None:
+    """A long name has half of the line; long words take it back to 24 columns, not further."""
+    tally = busy_tally(Watch(), 0)
+    tally.take(JobChanged(job=job("a-row-" * 20), word=words))
+    line = drawn(tally, width=width)[-1]
+    name = line.removeprefix(line[:8]).partition(" ")[0]
+    assert len(name) == shown
+    assert name.endswith("…")
+    assert words[:10] in line
 
 
 def width_of(line: str) -> int:

@@ -204,7 +204,31 @@ def test_a_summary_stays_under_the_limit_of_bytes() -> None:
 def test_outputs_are_one_line_each() -> None:
     """A later step reads how many and how much; no value brings a line of its own."""
     text = outputs(12, 160, 1, "0.39 USD and 1.20 CNY\nPATH=/evil")
-    assert text == "made=12\ncurrent=160\nfailed=1\ncost=0.39 USD and 1.20 CNY PATH=/evil\n"
+    assert text == (
+        "made=12\ncurrent=160\nfailed=1\nfetched=0\nmoved=0\nleft=0\n"
+        "cost=0.39 USD and 1.20 CNY PATH=/evil\n"
+    )
+
+
+def test_a_step_sees_that_files_changed_though_nothing_was_bought(tmp_path: Path) -> None:
+    """What was fetched, moved and left stands in the outputs, and in the heading what is some."""
+    actions = Actions(github(tmp_path))
+    actions.write(
+        made=0,
+        current=5,
+        failed=0,
+        left=3,
+        cost="0",
+        title="a.toml",
+        show=Plain(),
+        fetched=2,
+        moved=1,
+    )
+    assert (tmp_path / "output").read_text() == (
+        "made=0\ncurrent=5\nfailed=0\nfetched=2\nmoved=1\nleft=3\ncost=0\n"
+    )
+    text = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert text.startswith("### a.toml: 0 made, 2 fetched, 1 moved, 5 current, 3 left\n")
 
 
 def github(tmp_path: Path) -> dict[str, str]:
@@ -238,7 +262,7 @@ def test_the_runner_s_files_are_appended_to(
     assert text.startswith("# before\n### a.toml: 1 made, 0 current, 1 failed, 0.0325 USD\n")
     assert text.index("| hero | a lighthouse |") < text.index("光")
     assert (tmp_path / "output").read_text() == (
-        "before=1\nmade=1\ncurrent=0\nfailed=1\ncost=0.0325 USD\n"
+        "before=1\nmade=1\ncurrent=0\nfailed=1\nfetched=0\nmoved=0\nleft=0\ncost=0.0325 USD\n"
     )
     assert capfd.readouterr().err == ""
 
@@ -341,4 +365,41 @@ def test_a_check_marks_the_rows_that_are_not_as_described(
     assert not any(line.startswith("::stop-commands") for line in lines)
     assert len(lines) == 10
     Actions({}).mark_stale("art.toml", found)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_manifest_s_mistakes_are_marked_on_their_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each mistake shows in the diff, ten at most; a name with signs of its own is only a name."""
+    monkeypatch.chdir(tmp_path)
+    actions = Actions(github(tmp_path))
+    told = [f"a+.toml:{n}: 50% is no size" for n in range(3, 20)]
+    actions.refuse("a+.toml", "\n".join(["a+.toml: no line", "aa.toml:1: another's", *told]))
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "::error file=a+.toml,line=3::50%25 is no size"
+    assert len(lines) == 10
+
+
+@pytest.mark.parametrize(
+    ("file", "message", "told"),
+    [
+        ("a.toml", "there is no file a.toml", "::error file=a.toml::there is no file a.toml"),
+        ("a.toml", "a.toml: nothing\nto do", "::error file=a.toml::a.toml: nothing%0Ato do"),
+        ("-", "stdin:4: is no JSON", "::error::is no JSON"),
+        ("-", "prompt is missing", "::error::prompt is missing"),
+        ("a.toml", "a.toml:1: x\n::warning::y", "::error file=a.toml,line=1::x"),
+    ],
+)
+def test_an_error_without_a_line_marks_the_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], file: str, message: str, told: str
+) -> None:
+    """One command says it; stdin has neither file nor line, and no message brings a command."""
+    Actions(github(tmp_path) | {"GITHUB_WORKSPACE": ""}).refuse(file, message)
+    assert capfd.readouterr().err == f"{told}\n"
+
+
+def test_elsewhere_no_error_is_marked(capfd: pytest.CaptureFixture[str]) -> None:
+    """Where the runner is not GitHub's an error is told as ever and no other way."""
+    Actions({}).refuse("a.toml", "a.toml:1: x")
     assert capfd.readouterr().err == ""

@@ -125,8 +125,38 @@ def test_a_text_that_is_not_prompts_is_told(text: str) -> None:
     """JSON, or TOML, under the name of a text would be bought line by line."""
     line = text.count("\n", 0, len(text) - len(text.lstrip())) + 1
     said = f"{line}: that looks like JSON Lines: name it prompts.jsonl"
+    if "images" in text:
+        said = f"{line}: that looks like TOML: name it prompts.toml"
     assert mistakes(text, Kind.TEXT) == [said]
     assert one("a fox\n", Kind.TEXT).prompt == "a fox"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[images.fox]\nprompt = 'a fox'\n", 1),
+        ("# our pictures\n\n [defaults] # for all\n", 3),
+        ('[images."a fox"]', 1),
+        ("[[images]]", 1),
+        ("[ images . 'a' ]", 1),
+        ('prompt = "a fox"', 1),
+        ('images.fox.prompt = "a fox"', 1),
+    ],
+)
+def test_toml_on_stdin_is_told(text: str, line: int) -> None:
+    """Whoever sends TOML through stdin reads that a file takes it, not that it is a bad list."""
+    with pytest.raises(UsageError) as caught:
+        read(text, file="stdin", kind=Kind.JSON_LINES, load=load)
+    said = "this is TOML, which is read from a FILE.toml: stdin takes JSON Lines"
+    assert caught.value.message == f"stdin:{line}: {said}"
+    (found,) = mistakes(text, Kind.JSON_LINES)
+    assert found.startswith(f"{line}: this is TOML, which is read from a FILE.toml only")
+
+
+@pytest.mark.parametrize("text", ['["a"]', "[1]", "[[1]]", '[{"prompt": "a = b"}]', '["a = b"]'])
+def test_a_json_list_is_no_toml(text: str) -> None:
+    """What could be both is told as the list that it is more likely."""
+    assert mistakes(text, Kind.JSON_LINES)[0].startswith("1: this is a JSON list")
 
 
 @pytest.mark.parametrize("count", [1001, 10**9])
