@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli import lock
 from seedream_cli.errors import UsageError
 from seedream_cli.limits import most_images
-from seedream_cli.matching import Matching, why
+from seedream_cli.matching import Matching
 from seedream_cli.picture import Picture, Verdict
 from seedream_cli.placing import Placing, same_file
 from seedream_cli.price import estimate
@@ -52,6 +52,8 @@ class Terms:
     """What lies at an absolute path."""
     digest_of: Callable[[str], str]
     """The digest of a reference image at an absolute path; raises `UsageError`."""
+    is_kept: Callable[[Entry], bool] = lambda _: False
+    """Tells whether a lost picture can be had again as it was, without paying."""
     path: str = ""
     """The manifest's own, absolute; empty where it has none."""
 
@@ -72,7 +74,8 @@ class Judge:
         `rows` are those of one shard; rows that are tied by references are all in it.
         """
         self.manifest = manifest
-        self._known = frozenset(entry.sha256 for entry in entries)
+        self._known = {entry.sha256: entry.name for entry in entries}
+        """Whose picture the lock calls a digest."""
         self._own = same_file(terms.path)
         self._rows = manifest.rows if rows is None else rows
         self.terms = terms
@@ -145,6 +148,10 @@ class Judge:
         numbers = range(picture.n, picture.n + (picture.of or 1))
         return [entry for entry in self._matching.entries[picture.row.name] if entry.n in numbers]
 
+    def places(self, picture: Picture) -> list[str]:
+        """Return where a picture lies or will lie; of a set that is to be made, each of it."""
+        return self._paths(picture) or [picture.output]
+
     def plan(self, row: Row, wish: Wish, n: int, entry: Entry | None) -> Plan:
         """Return where a picture, or the pictures of a set, are to lie."""
         return self._placing.plan(row, wish, n, entry)
@@ -159,10 +166,15 @@ class Judge:
             where = f"{self.manifest.file}:{row.line}: {row.name}"
             self._mistakes.append(f"{where}: {error.message}{hint}")
             return []
-        for picture in pictures:
-            if picture.entry is not None and not _is_to_make(picture):
-                self._matching.origins[row.name, picture.n] = picture.entry.origin
+        for entry in (entry for picture in pictures for entry in self._lasting(picture)):
+            self._matching.origins[row.name, entry.n] = entry.origin
         return pictures
+
+    def _lasting(self, picture: Picture) -> Sequence[Entry]:
+        """Return the entries of pictures that others may go on to be made from."""
+        if not _is_to_make(picture):
+            return [picture.entry] if picture.entry is not None else []
+        return picture.lost if all(map(self.terms.is_kept, picture.lost)) else []
 
     def _pictures(self, row: Row) -> Iterator[Picture]:
         total = count_of(row, self.terms.typed)
@@ -222,6 +234,8 @@ class Judge:
 
     def _judged(self, row: Row, found: Wish, chosen: Mapping[int, Entry]) -> Iterator[Picture]:
         if found.is_set:
+            if count_of(row, self.terms.typed) > 1:
+                raise UsageError("count beside series: a row makes one set", hint="use more rows")
             yield from self._set(row, found, chosen)
             return
         for n in range(1, count_of(row, self.terms.typed) + 1):
@@ -235,7 +249,7 @@ class Judge:
             picture = Picture(row=row, n=n, output=path, verdict=Verdict.CURRENT, entry=entry)
             return self._same(picture, entry)
         paths = self._placing.targets(row, found, n, entry)
-        reason = why(row, found, entry, sandbox=self.terms.sandbox)
+        reason = self._matching.why(row, found, entry)
         picture = Picture(
             row=row, n=n, output=paths[0], verdict=Verdict.MAKE, reason=reason, entry=entry
         )
@@ -244,6 +258,8 @@ class Judge:
     def _same(self, picture: Picture, entry: Entry) -> Picture:
         """Judge a picture whose description is the lock's."""
         there = None if self.terms.is_lock_only else self._there(picture.output)
+        if self.terms.is_lock_only and entry.output != picture.output:
+            return replace(picture, verdict=Verdict.MOVE, reason=f"it was {entry.output}")
         if self.terms.is_lock_only or _is_file_of(entry, there):
             return picture
         old = self._look(entry.output) if entry.output != picture.output else None
@@ -254,8 +270,9 @@ class Judge:
             reason = f"its file was changed by hand, so it is not moved to {picture.output}"
             return replace(picture, verdict=Verdict.LEAVE, output=entry.output, reason=reason)
         if there is None:
-            picture = replace(picture, verdict=Verdict.MAKE, reason="its file is missing")
-            return self._rehearsed(picture)
+            words = "its file is missing"
+            missing = replace(picture, verdict=Verdict.MAKE, reason=words, lost=(entry,))
+            return self._rehearsed(missing)
         return self._taken(picture, entry, there, is_old_there=is_old_there)
 
     def _is_by_hand(self, file: Found) -> bool:
@@ -279,7 +296,8 @@ class Judge:
         if is_old_there:
             self._stuck[same_file(picture.output)].append(picture.row)
             reason = f"its new name {picture.output} is taken; it is {entry.output}"
-            return replace(picture, verdict=Verdict.LEAVE, output=entry.output, reason=reason)
+            left = replace(picture, verdict=Verdict.LEAVE, output=entry.output, reason=reason)
+            return replace(left, is_misplaced=True)
         if any(_is_file_of(twin, there) for twin in self.twins(picture)):
             reason = (
                 "another picture of it lies there, as a merge left it: take"
@@ -287,7 +305,10 @@ class Judge:
                 f" or --accept {picture.name}"
             )
             return replace(picture, verdict=Verdict.CONFLICT, reason=reason)
-        return replace(picture, verdict=Verdict.LEAVE, reason="its file was changed by hand")
+        words = "its file was changed by hand"
+        if not there.sha256:
+            words = "what lies there is no file, but a folder, or a link to nothing"
+        return replace(picture, verdict=Verdict.LEAVE, reason=words)
 
     def _in_the_way(self, picture: Picture, paths: Sequence[str]) -> Picture:
         """Judge what lies where a picture is to be made."""
@@ -299,22 +320,31 @@ class Judge:
             ours = [entry for entry in entries if _is_file_of(entry, file)]
             if not ours:
                 self._stuck[same_file(path)].append(picture.row)
-                words = "was changed by hand" if entries else "is there and not in the lock"
-                reason = f"{picture.reason}; {path} {words}"
+                obstacle = f"{path} {self._stranger(entries, file)}"
+                reason = f"{picture.reason}; {obstacle}"
                 conflict = replace(picture, verdict=Verdict.CONFLICT, output=path, reason=reason)
-                return replace(conflict, stranger=file.sha256, why=picture.reason)
+                why = picture.reason
+                return replace(conflict, stranger=file.sha256, why=why, obstacle=obstacle)
             if any(entry.is_by_hand for entry in ours):
-                reason = f"{picture.reason}; {path} was changed by hand and accepted"
-                return replace(picture, verdict=Verdict.CONFLICT, output=path, reason=reason)
+                obstacle = f"{path} was changed by hand and accepted"
+                reason = f"{picture.reason}; {obstacle}"
+                conflict = replace(picture, verdict=Verdict.CONFLICT, output=path, reason=reason)
+                return replace(conflict, why=picture.reason, obstacle=obstacle)
         made = replace(picture, replaces=frozenset(file.sha256 for _, file in files))
         return self._rehearsed(made)
+
+    def _stranger(self, entries: Sequence[Entry], file: Found) -> str:
+        """Say what a file is that lies in the way of a picture with these entries."""
+        if file.sha256 in self._known:
+            return f"is there, and is the picture of {self._known[file.sha256]}"
+        return "was changed by hand" if entries else "is there and not in the lock"
 
     def _set(self, row: Row, found: Wish, chosen: Mapping[int, Entry]) -> Iterator[Picture]:
         """Judge the pictures of one request, which are made again together or not at all."""
         stuck: Picture | None = None
         whole = self._matching.whole(row, found)
         first = chosen[min(chosen)] if chosen else None
-        reason = why(row, found, first, sandbox=self.terms.sandbox)
+        reason = self._matching.why(row, found, first)
         if first is not None and self._matching.is_same(first, found):
             reason = "its set is not whole"
         if whole:
@@ -331,7 +361,7 @@ class Judge:
         self._sets[row.name] = [paths[0] for paths in places]
         picture = Picture(
             row=row, n=1, of=most, output=places[0][0], verdict=Verdict.MAKE, reason=reason,
-            entry=first,
+            entry=first, lost=tuple(whole),
         )  # fmt: skip
         if stuck is not None:
             yield replace(stuck, n=1, of=most, entry=first)
@@ -368,7 +398,7 @@ class Judge:
         seen: dict[str, Picture] = {}
         for picture in pictures:
             for path in self._paths(picture):
-                first = seen.setdefault(same_file(path), picture)
+                first = seen.setdefault(same_file(posixpath.join(self.terms.base, path)), picture)
                 if first is not picture:
                     self._object(picture.row, f"{picture.name} and {first.name} both go to {path}")
                 if what := self._own_file(path):
@@ -376,6 +406,8 @@ class Judge:
 
     def _paths(self, picture: Picture) -> list[str]:
         """Return where a picture, or each of a set, lies or will lie."""
+        if picture.is_misplaced:
+            return []
         is_set = picture.of is not None and _is_to_make(picture)
         return self._sets[picture.row.name] if is_set else [picture.output]
 

@@ -46,6 +46,8 @@ class End:
     job: Job | None
     """None: nothing was begun for it."""
     problem: Problem | None = None
+    is_old: bool = False
+    """This run did nothing about the job."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -270,7 +272,7 @@ class Batch:
             if not is_old:
                 self._count(job, problem)
             # Not by recursion: who is made from whom may go on for thousands of rows.
-            ends = deque([End(task=task, job=job, problem=problem)])
+            ends = deque([End(task=task, job=job, problem=problem, is_old=is_old)])
             while ends:
                 end = ends.popleft()
                 self.tell(end)
@@ -299,7 +301,9 @@ class Batch:
     def _released(self, end: End) -> Iterator[End]:
         """Let those go on that waited for a task's pictures; yield those that cannot."""
         task, job = end.task, end.job
-        is_left = end.problem is None if job is None else job.state in OPEN_STATES
+        # Of an unknown one a person has to say what became of it; then they go on.
+        is_open = job is not None and job.state in OPEN_STATES | {State.UNKNOWN}
+        is_left = end.problem is None if job is None else is_open
         words = f"it is made from {task.name}, which was not made"
         problem = None if is_left else Problem("provider_failed", words)
         for n in task.numbers:

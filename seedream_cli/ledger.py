@@ -327,6 +327,14 @@ class Ledger(Database):
         with self._write() as connection:
             self._put_image(connection, image)
 
+    def moved(self, digest: str, old: str, new: str) -> None:
+        """Write down that a saved picture was given another name; both are absolute paths."""
+        with self._write() as connection:
+            connection.execute(
+                "UPDATE images SET path = ? WHERE sha256 = ? AND path = ?",
+                (path_text(new), digest, path_text(old)),
+            )
+
     def _put_image(self, connection: sqlite3.Connection, image: Image) -> None:
         columns = {
             "job": image.job,

@@ -116,6 +116,23 @@ class Matching:
                 return [one[n] for n in sorted(one)]
         return []
 
+    def why(self, row: Row, found: Wish, entry: Entry | None) -> str:
+        """Say why a picture is not what the lock has."""
+        if found.fingerprint is None:
+            absent = [r.text for r in row.references if r.row and (r.row, r.n) not in self.origins]
+            others, are = ", ".join(absent), "is" if len(absent) == 1 else "are"
+            made = f"made from {others}, which {are} made first"
+            return made if entry is None else f"{others} {are} made anew"
+        if entry is None:
+            return "new"
+        if entry.fingerprint == found.fingerprint or (entry.sandbox and not self.sandbox):
+            return "its picture is a rehearsal's placeholder"
+        if entry.provider != found.provider.name:
+            return f"provider {entry.provider} → {found.provider.name}"
+        if entry.model != found.resolved.request.model:
+            return f"model {entry.model} → {found.resolved.request.model}"
+        return "its description changed"
+
     def _worth(self, entry: Entry, found: Wish) -> tuple[bool, bool]:
         return self.is_same(entry, found), self.is_there(entry)
 
@@ -202,21 +219,3 @@ class Matching:
 def _kind(entry: Entry) -> _Kind:
     """Return all of an entry that can fill up a request."""
     return entry.provider, entry.model, entry.keyword, entry.aspect, extension(entry.output)
-
-
-def why(row: Row, found: Wish, entry: Entry | None, *, sandbox: bool) -> str:
-    """Say why a picture is not what the lock has."""
-    if found.fingerprint is None:
-        first = ", ".join(r.text for r in row.references if r.row)
-        return (
-            f"made from {first}, which is made first" if entry is None else f"{first} is made anew"
-        )
-    if entry is None:
-        return "new"
-    if entry.fingerprint == found.fingerprint or (entry.sandbox and not sandbox):
-        return "its picture is a rehearsal's placeholder"
-    if entry.provider != found.provider.name:
-        return f"provider {entry.provider} → {found.provider.name}"
-    if entry.model != found.resolved.request.model:
-        return f"model {entry.model} → {found.resolved.request.model}"
-    return "its description changed"

@@ -143,6 +143,7 @@ ALTER TABLE attempts ADD COLUMN weight INTEGER;
 CREATE INDEX attempts_by_start ON attempts (origin, started_at, model, weight);
 INSERT INTO steps VALUES ('saved', 'expired');
 CREATE INDEX jobs_by_row ON jobs (row) WHERE row IS NOT NULL;
+CREATE INDEX images_by_digest ON images (sha256) WHERE sha256 IS NOT NULL;
 """
 
 SCHEMA: Final = (_FIRST, _SECOND)

@@ -112,6 +112,10 @@ class Orders:
             spared=history.spared(job),
         )
 
+    def overlaps(self, order: Order) -> list[range]:
+        """Return the numbers of an order's pictures that one job of before each had brought."""
+        return self._history().overlaps(order.task, order.wish, order.purchase.job)
+
     def _purchase(
         self, wish: Wish, request: Request, profile: Profile, output: Mapping[str, object]
     ) -> Purchase:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import posixpath
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.errors import SeedreamError
+from seedream_cli.manifest import EXTENSIONS
 from seedream_cli.model import State
 from seedream_cli.naming import aside
 from seedream_cli.purchase import is_same_but_for_count
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.assets import Terms
     from seedream_cli.ledger import Ledger
+    from seedream_cli.lock import Entry
     from seedream_cli.manifest import Row
     from seedream_cli.model import Image, Job
     from seedream_cli.picture import Picture
@@ -32,7 +35,10 @@ if TYPE_CHECKING:
 
 _FOUND = "fingerprint = ? AND sandbox = ?"
 _OVERLAPS = "row = ? AND sandbox = ? AND first_n < ? AND first_n + expected > ?"
+_SAVED = "sandbox = ? AND state = 'saved' AND id IN (SELECT job FROM images WHERE sha256 = ?)"
 _STDIN = "stdin:"
+_TRIED_FOR = timedelta(days=14)
+"""How long a URL is tried whose lifetime its provider does not name: the longest that one does."""
 _MOST_BESIDE = 9
 """Names beside a taken one that are looked for."""
 
@@ -99,6 +105,17 @@ class History:
         """Return unknown jobs of the same request that do not stand in its way."""
         return frozenset(old.id for old in self._unknown(job) if self._is_spared(old, job))
 
+    def overlaps(self, task: Task, wish: Wish, job: Job) -> list[range]:
+        """Return the numbers of a task that jobs of its row had brought, those of most first."""
+        found = {
+            range(
+                max(old.first_n, task.first_n),
+                min(old.first_n + old.expected, task.numbers.stop),
+            )
+            for old in self._of_row(task, wish, job, "1")
+        }
+        return sorted(found - {task.numbers}, key=lambda each: (-len(each), each.start))
+
     def _mine(self, task: Task, wish: Wish, job: Job) -> list[Job]:
         """Return jobs of this manifest that may bring what a task asks for.
 
@@ -139,22 +156,34 @@ class History:
         lying = {i.index: self._lying(task.picture, job, old, i) for i in images}
         again = tuple(i.index for i in images if i.saved_at and lying[i.index] != i.path)
         match old.state:
+            case State.PLANNED if self.is_dead(old.owner):
+                return None  # written down; nothing was sent
             case State.PLANNED | State.SENDING:
                 return Found(past=Past.ELSEWHERE, job=old)
             case State.RUNNING | State.READY:
                 past = Past.ELSEWHERE if self._is_anothers(old) else Past.WAITS
                 return Found(past=past, job=old, again=again)
             case State.SAVED | State.EXPIRED if _is_enough(task, wish, images):
-                there = tuple(
-                    replace(i, path=path) if (path := lying[i.index]) else i for i in images
-                )
-                if all(lying.values()):
-                    return Found(past=Past.MADE, job=old, images=there)
-                if all(lying[i.index] or _is_at(i.path, i) for i in images):
-                    return Found(past=Past.HERE, job=old, images=there)
-                missing = [i for i in images if lying[i.index] != i.path or i.path is None]
-                if old.state is State.SAVED and self._are_alive(old, missing):
-                    return Found(past=Past.WAITS, job=old, again=again)
+                return self._saved(old, images, lying, again)
+            case _:
+                return None
+
+    def _saved(
+        self,
+        old: Job,
+        images: Sequence[Image],
+        lying: Mapping[int, str | None],
+        again: tuple[int, ...],
+    ) -> Found | None:
+        """Return what is left to do about a job whose pictures were saved once."""
+        there = tuple(replace(i, path=path) if (path := lying[i.index]) else i for i in images)
+        if all(lying.values()):
+            return Found(past=Past.MADE, job=old, images=there)
+        if all(lying[i.index] or _is_whole(i) for i in images):
+            return Found(past=Past.HERE, job=old, images=there)
+        missing = [i for i in images if lying[i.index] != i.path or i.path is None]
+        if old.state is State.SAVED and self._are_alive(old, missing):
+            return Found(past=Past.WAITS, job=old, again=again)
         return None
 
     def _lying(self, picture: Picture, job: Job, old: Job, image: Image) -> str | None:
@@ -201,22 +230,36 @@ class History:
     def _are_alive(self, job: Job, images: Sequence[Image]) -> bool:
         """Tell whether these pictures of a job can be fetched once more, without paying."""
         now = self.now()
-        return job.problem is None and all(
-            image.problem is None and image.url and image.expires_at and image.expires_at > now
-            for image in images
-        )
+        return job.problem is None and all(_is_alive(job, image, now) for image in images)
 
 
 def is_ours(batch: str, job: Job) -> bool:
-    """Tell whether a job is this manifest's; one of a folder that is gone may have moved here.
+    """Tell whether a job is this manifest's, also where that was renamed or its folder moved.
 
-    A kept ledger may be used from a fresh checkout at another path.
+    A kept ledger may be used from a fresh checkout at another path. What still lies where it lay
+    is another one's: two of them may have equal rows, and each has its own pictures.
     """
     theirs = job.output.get("batch")
     if theirs == batch or not isinstance(theirs, str):
         return theirs == batch
     folder, name = _folder_and_name(theirs)
-    return name == _folder_and_name(batch)[1] and not Path(folder).is_dir()
+    our_folder, our_name = _folder_and_name(batch)
+    if _STDIN in {name, our_name}:
+        return name == our_name and not _is_there(folder)
+    if os.path.realpath(theirs) == batch:
+        return True
+    return (name == our_name or folder == our_folder) and not _is_described(theirs)
+
+
+def is_kept(ledger: Ledger, batch: str, entry: Entry, now: datetime) -> bool:
+    """Tell whether a picture of the lock whose file is gone can be had again without paying."""
+    return any(
+        _is_whole(image) or (job.problem is None and _is_alive(job, image, now))
+        for job in ledger.jobs(_SAVED, (int(entry.sandbox), entry.origin))
+        if is_ours(batch, job)
+        for image in job.images
+        if image.sha256 == entry.origin
+    )
 
 
 def is_its_place(batch: str, job: Job, image: Image, path: str) -> bool:
@@ -243,6 +286,24 @@ def _folder_and_name(batch: str) -> tuple[str, str]:
     return folder, name
 
 
+def _is_described(lock: str) -> bool:
+    """Tell whether a manifest of a lock lies where it lay; the lock alone is nobody's."""
+    stem = lock.removesuffix(".lock")
+    files = [f"{stem}{extension}" for extension in ("", *EXTENSIONS)]
+    return any(_is_there(file) and not os.path.isdir(file) for file in files)  # noqa: PTH112
+
+
+def _is_there(path: str) -> bool:
+    """Tell whether something lies there, or may: a folder may not let us look."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _is_enough(task: Task, wish: Wish, images: Sequence[Image]) -> bool:
     """Tell whether pictures of one job are all that a task asks for, as far as they are known."""
     is_all = bool(images) if wish.is_set else {*task.numbers} <= {image.n for image in images}
@@ -250,6 +311,20 @@ def _is_enough(task: Task, wish: Wish, images: Sequence[Image]) -> bool:
         image.sha256 and (image.problem is None or image.problem.code == "expired")
         for image in images
     )
+
+
+def _is_alive(job: Job, image: Image, now: datetime) -> bool:
+    """Tell whether the URL of a picture may live; where nobody says how long, it is tried."""
+    if image.problem is not None or image.url is None:
+        return False
+    lapses = image.expires_at or (job.finished_at or job.created_at) + _TRIED_FOR
+    return lapses > now
+
+
+def _is_whole(image: Image) -> bool:
+    """Tell whether a picture lies where it was saved: the bytes, not what points to them."""
+    is_there = image.path is not None and _is_at(image.path, image)
+    return is_there and Path(image.path or "").stat().st_size == image.size
 
 
 def _is_at(path: str | None, image: Image) -> bool:

@@ -57,8 +57,14 @@ class Picture:
     """Digests of files of ours, which a new picture may replace."""
     stranger: str = ""
     """Digest of the file that is in the way; empty where none is."""
+    obstacle: str = ""
+    """What that file is, in words."""
     why: str = ""
-    """Why it is to be made, where a file is in the way."""
+    """Why it is to be made, where a file is in the way; empty where it need not be made."""
+    lost: tuple[Entry, ...] = ()
+    """The lock's lines that it would be current by, if only their files were there."""
+    is_misplaced: bool = False
+    """It is as described, and its new name is taken."""
     price: Money | None = None
     """Of its making, the whole set's where it is one; None: not known, or nothing to make."""
     provider: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import posixpath
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 IMAGE_LIMITS = Limits(read=60.0, total=900.0)
 _BASE64_BLOCK = 1 << 18
 """Characters decoded at a time; a multiple of four."""
+_MOST_RECEIPT = 1 << 20
+"""Characters of a sidecar that are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +208,8 @@ class Saver:
         }
         text = escape_unseen(json.dumps(receipt, ensure_ascii=False, indent=2)) + "\n"
         path = sidecar_of(image.path or "")
-        if Path(path).exists() and not job.output.get("overwrite"):
+        is_ours = job.output.get("overwrite") or _receipt_of(path) in _replaces(job)
+        if Path(path).exists() and not is_ours:
             path = naming.aside(path, job.id)
         self.files.write_atomically(path, text.encode())
 
@@ -214,6 +218,30 @@ def sidecar_of(path: str) -> str:
     """Return where a picture's sidecar goes: never onto the picture itself."""
     sidecar = naming.sidecar_path(path)
     return f"{path}.json" if sidecar == path else sidecar
+
+
+def follow(files: Files, digest: str, old: str, new: str) -> None:
+    """Let a picture's sidecar come after it to its new path; one that cannot stays behind."""
+    sidecar = sidecar_of(old)
+    if _receipt_of(sidecar) == digest:
+        with suppress(StorageError):
+            files.move(sidecar, sidecar_of(new))
+
+
+def _receipt_of(sidecar: str) -> str | None:
+    """Return the digest of the picture that a sidecar tells of; None: it is none of ours."""
+    import json
+
+    try:
+        with Path(sidecar).open(encoding="utf-8") as file:
+            told: object = json.loads(file.read(_MOST_RECEIPT))
+    except (OSError, ValueError, RecursionError):
+        return None
+    match told:
+        case {"schema": 1, "sha256": str(digest)}:
+            return digest
+        case _:
+            return None
 
 
 def _replaces(job: Job) -> frozenset[str]:

@@ -89,10 +89,7 @@ class Verdicts:
             f"{reason}; it may have been charged",
             f"{where}seedream status {job.id} --adopt TASK_ID|URL, --not-charged or --write-off",
         )
-        cost = share(job.price, job.images, job.expected) if job.images else None
-        job = self.ledger.move(
-            job, State.UNKNOWN, problem=problem, request_id=request_id, cost=cost
-        )
+        job = self.ledger.move(job, State.UNKNOWN, problem=problem, request_id=request_id)
         self.notify(JobChanged(job=job))
         return job
 

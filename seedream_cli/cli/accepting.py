@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from seedream_cli.assets import made_first
@@ -38,9 +40,9 @@ def accepted(
         is_named = any(_is_meant(picture, name) for name in names)
         is_meant = is_named or any(_is_meant(picture, pattern) for pattern in patterns)
         if is_named or (is_meant and _file_of(judge, picture) is not None):
-            entry = _entry(judge, picture, origins, now)
-            origins[entry.key] = entry.origin
-            yield entry
+            for entry in _entries(judge, picture, origins, now):
+                origins[entry.key] = entry.origin
+                yield entry
 
 
 def _hold_pattern(judge: Judge, pictures: Sequence[Picture], pattern: str) -> None:
@@ -77,6 +79,23 @@ def _file_of(judge: Judge, picture: Picture) -> Found | None:
 
 def _is_meant(picture: Picture, pattern: str) -> bool:
     return any(fnmatchcase(name, pattern) for name in (picture.name, picture.row.name))
+
+
+def _entries(
+    judge: Judge, picture: Picture, origins: Mapping[tuple[str, int], str], now: datetime
+) -> Iterator[Entry]:
+    """Yield the line of a picture; of a set that the lock has not whole, one of each that lies."""
+    entry = _entry(judge, picture, origins, now)
+    places = judge.places(picture)
+    if len(places) == 1 or picture.of is None:
+        yield entry
+        return
+    there = [replace(picture, n=n, output=path, entry=None) for n, path in enumerate(places, 1)]
+    found = list(takewhile(lambda each: _file_of(judge, each) is not None, there))
+    if not found:
+        yield entry
+    for each in found:
+        yield replace(_entry(judge, each, origins, now), of=len(found))
 
 
 def _entry(

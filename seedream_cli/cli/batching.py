@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from seedream_cli import manifest as manifests
 from seedream_cli.assets import Judge, Terms
 from seedream_cli.cli import plans
-from seedream_cli.cli.asked import DEFAULTABLE, Asked, current_folder, settings
+from seedream_cli.cli.asked import DEFAULTABLE, Asked, current_folder, settings, tell_of_typing
 from seedream_cli.cli.bars import batch_observer
 from seedream_cli.cli.ci import Actions
 from seedream_cli.cli.stdout import Stdout
@@ -23,7 +23,7 @@ from seedream_cli.lockfile import LockFile, Turn
 from seedream_cli.shelf import digest_of, look
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from seedream_cli.cli.bars import LiveBatch, PlainBatch
     from seedream_cli.cli.world import World
@@ -53,7 +53,14 @@ class Batching:
     """How many rows a shard has, for people."""
 
     def run(self) -> int:
-        """Do what was asked with the manifest."""
+        """Do what was asked with the manifest; a refusal is marked where CI shows it."""
+        try:
+            return self._run()
+        except SeedreamError as error:
+            Actions(self.world.environ).refuse(self.asked.batch or "", error.message)
+            raise
+
+    def _run(self) -> int:
         from seedream_cli.profiles import sandbox_variable
 
         asked = self.asked
@@ -62,16 +69,13 @@ class Batching:
         show = batch_observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
         manifest, base, path = self._read()
         is_run = not (asked.plan or asked.check)
-        if path is None and (asked.accept or asked.check or self.shard):
-            raise UsageError("a manifest on stdin has no lock", hint="write it to a FILE")
-        if is_run and path is not None:
-            folder = self.world.places.state_dir / "batches"
-            self.world.exits.enter_context(Turn(folder, LockFile(path, self.shard).path))
+        self._hold_options(is_stdin=path is None)
         lock = LockFile(path, self.shard) if path is not None else None
         if is_run and lock is not None:
-            lock.claim()
-            self.world.exits.callback(lock.withdraw)
-        judge = self._judge(manifest, base, lock.read() if lock else [], path or "")
+            self._claim(lock)
+        batch = f"stdin:{base}" if path is None else os.path.realpath(name_of(path))
+        terms = self._terms(base, batch, path or "")
+        judge = Judge(manifest, lock.read() if lock else [], terms, rows=self._rows(manifest))
         pictures = judge.judge()
         if self.division:
             show.say(self.division)
@@ -82,9 +86,8 @@ class Batching:
         from seedream_cli.cli.buying import Buying
         from seedream_cli.cli.calls import Calls
 
-        batch = f"stdin:{base}" if lock is None else os.path.realpath(whole_of(lock.path))
-        if not asked.accept:
-            pictures = self._known(pictures, base, batch)
+        if not asked.accept and self._has_ledger:
+            pictures = self._known(manifest, base, batch, pictures)
         buying = Buying(
             world=self.world,
             calls=Calls(world=self.world),
@@ -100,19 +103,48 @@ class Batching:
             show=show,
         )
         if asked.plan:
-            if (self.world.places.state_dir / "ledger.db").exists():
+            if self._has_ledger:
                 pictures = buying.look()
             return plans.show(pictures, judge, Stdout(), show, asked, actions)
         return buying.accept(asked.accept) if asked.accept else buying.make()
 
-    def _known(self, pictures: list[Picture], base: str, batch: str) -> list[Picture]:
-        """Take files in the way for ours where the ledger knows them; none is made for that."""
-        from seedream_cli.cli.standing import known
+    def _claim(self, lock: LockFile) -> None:
+        """Be the one run of this batch on this machine."""
+        self.world.exits.enter_context(Turn(self.world.places.state_dir / "batches", lock.path))
+        lock.claim()
+        self.world.exits.callback(lock.withdraw)
 
-        if not (self.world.places.state_dir / "ledger.db").exists():
-            return pictures
-        ledger = self.world.ledger
-        return [known(ledger, p, self.sandbox, base=base, batch=batch) for p in pictures]
+    def _known(
+        self, manifest: Manifest, base: str, batch: str, pictures: Sequence[Picture]
+    ) -> list[Picture]:
+        """Take files in the way for ours where the ledger knows them."""
+        from seedream_cli.cli.standing import Known
+
+        known = Known(
+            ledger=self.world.ledger,
+            sandbox=self.sandbox,
+            base=base,
+            batch=batch,
+            rows={row.name for row in manifest.rows},
+        )
+        return [known.judged(picture) for picture in pictures]
+
+    def _hold_options(self, *, is_stdin: bool) -> None:
+        """Object to options that say nothing here."""
+        from seedream_cli.cli.allowing import parsed
+
+        asked = self.asked
+        if is_stdin and (asked.accept or asked.check or self.shard):
+            raise UsageError("a manifest on stdin has no lock", hint="write it to a FILE")
+        if asked.max_cost is not None:
+            parsed(asked.max_cost)
+        if asked.no_files and not (asked.check or asked.plan):
+            raise UsageError("--no-files makes nothing", hint="it goes with --check or --plan")
+
+    @property
+    def _has_ledger(self) -> bool:
+        """Tell whether there is one; none is made to look into."""
+        return (self.world.places.state_dir / "ledger.db").exists()
 
     # -- the manifest --------------------------------------------------------------------------
 
@@ -126,6 +158,7 @@ class Batching:
         here = current_folder()
         path: str | None = None
         if name == "-":
+            tell_of_typing("the manifest", is_quiet=self.asked.quiet)
             data, base = sys.stdin.buffer.read(MAX_MANIFEST + 1), here
         elif is_pipe:
             data, base = _bytes(name, name), here
@@ -153,16 +186,20 @@ class Batching:
             _hold_alone(path, prompts)
         return manifest, base, path
 
-    def _judge(self, manifest: Manifest, base: str, entries: list[Entry], path: str) -> Judge:
+    def _rows(self, manifest: Manifest) -> Sequence[Row]:
+        """Return the rows of our shard."""
+        if self.shard is None:
+            return manifest.rows
+        k, count = self.shard
+        part = manifests.shards(manifest, count)
+        rows = [row for row in manifest.rows if part[row.name] == k]
+        self.division = f"shard {k}/{count}: {len(rows)} of {len(manifest.rows)} rows"
+        return rows
+
+    def _terms(self, base: str, batch: str, path: str) -> Terms:
         from seedream_cli.providers import PROVIDERS
 
-        rows = manifest.rows
-        if self.shard is not None:
-            k, count = self.shard
-            part = manifests.shards(manifest, count)
-            rows = tuple(row for row in rows if part[row.name] == k)
-            self.division = f"shard {k}/{count}: {len(rows)} of {len(manifest.rows)} rows"
-        terms = Terms(
+        return Terms(
             base=base,
             typed=self._typed(base),
             sandbox=self.sandbox,
@@ -172,9 +209,17 @@ class Batching:
             maker_of=self._maker_of,
             look=look,
             digest_of=digest_of,
+            is_kept=lambda entry: self._is_kept(batch, entry),
             path=path,
         )
-        return Judge(manifest, entries, terms, rows=rows)
+
+    def _is_kept(self, batch: str, entry: Entry) -> bool:
+        """Tell whether a lost picture can be fetched; `--check` asks no ledger."""
+        if self.asked.check or not self._has_ledger:
+            return False
+        from seedream_cli.past import is_kept
+
+        return is_kept(self.world.ledger, batch, entry, self.world.clock.now())
 
     def _typed(self, base: str) -> Mapping[str, object]:
         """Return the picture options of the command line."""
@@ -314,11 +359,20 @@ def _hold_alone(path: str, prompts: Collection[str]) -> None:
     for name in names:
         is_manifest = posixpath.splitext(name)[1].lower() in manifests.EXTENSIONS
         is_other = name != own and f"{folder}/{name}" not in prompts
-        if is_manifest and is_other and name_of(name) == name_of(own):
+        if not is_manifest or not is_other:
+            continue
+        if name_of(name) == name_of(own):
             raise UsageError(
                 f"{own} and {name} lie side by side, and both would have the lock {name_of(own)}",
                 hint="give one of them another name",
             )
+        for one, whole in ((own, name), (name, own)):
+            if whole_of(name_of(one)) == name_of(whole):
+                raise UsageError(
+                    f"{own} and {name} lie side by side, and {name_of(one)}, the lock of {one},"
+                    f" would be a shard's part of the lock of {whole}",
+                    hint=f"give {one} another name, and its lock with it",
+                )
 
 
 def _bytes(path: str, name: str) -> bytes:

@@ -6,28 +6,27 @@ import posixpath
 import secrets
 import threading
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedream_cli.assets import made_first
 from seedream_cli.batch import Batch, Bounds
 from seedream_cli.cli import plans, work
 from seedream_cli.cli.accepting import accepted
-from seedream_cli.cli.allowing import allow_files, bounds, confirm, parsed
+from seedream_cli.cli.allowing import allow_files, bounds, confirm
 from seedream_cli.cli.ci import Actions, is_forgetful
 from seedream_cli.cli.making import DEFAULT_TIMEOUT
 from seedream_cli.cli.results import Results
-from seedream_cli.cli.standing import hold_conflicts, hold_stranger, in_order
+from seedream_cli.cli.sorting import Sorted, Sorting
+from seedream_cli.cli.standing import hold_conflicts, in_order, in_the_way
 from seedream_cli.cli.stdout import Stdout
 from seedream_cli.crew import Crew, Inbox
-from seedream_cli.errors import AccountError, UsageError
+from seedream_cli.errors import StorageError, UsageError
 from seedream_cli.orders import Orders, entries_of
 from seedream_cli.past import Past
 from seedream_cli.picture import Verdict
 from seedream_cli.references import Gatherer
+from seedream_cli.saving import follow
 from seedream_cli.tasks import tasks_of
 
 if TYPE_CHECKING:
@@ -90,8 +89,6 @@ class Buying:
     def make(self) -> int:
         """Make what is to be made, and return the exit code."""
         world, asked = self.world, self.asked
-        if asked.max_cost is not None:
-            parsed(asked.max_cost)
         hold_conflicts(self.manifest.file, self.pictures)
         self.entries = dict(self.judge.kept)
         run = _new_id()
@@ -116,22 +113,35 @@ class Buying:
         )
         engine.is_waiting = results.is_wait
         world.settle_estates(engine)
-        rows = {row.name for row in self.manifest.rows}
-        work.tell_of_waiting(world, engine, self.show, is_sandbox=self.sandbox, rows=rows)
         orders = self._orders(engine.ledger, run)
-        tasks = self._to_buy(orders, results)
-        return self._buy(engine, orders, tasks, results)
+        found = self._sorted(orders, results)
+        work.tell_of_waiting(world, engine, self.show, is_sandbox=self.sandbox, but=found.jobs)
+        self._announce(found)
+        return self._buy(engine, orders, found.tasks, results)
 
     def look(self) -> list[Picture]:
         """Return the pictures with what the ledger knows of those to be made; nothing changes."""
         orders = self._orders(self.world.ledger, _new_id())
-        told: dict[tuple[str, int], Picture] = {}
-        for task in tasks_of(self.judge, self.pictures):
-            with suppress(AccountError, UsageError):  # nobody to ask, or what it needs is not made
-                past = orders.order(task, {}).past
-                if past is not Past.NEW:
-                    told[task.key] = _told(task.picture, past)
-        return [told.get((p.row.name, p.n), p) for p in self.pictures]
+        told: dict[tuple[str, int], Past] = {}
+        for task, order in self._sorting(orders, is_plan=True).each():
+            if order is not None:
+                told |= {(task.row.name, n): order.past for n in task.numbers}
+        return [self._told(p, told.get((p.row.name, p.n), Past.NEW)) for p in self.pictures]
+
+    def _told(self, picture: Picture, past: Past) -> Picture:
+        """Return a picture with what is left to do about it."""
+        match past:
+            case _ if picture.verdict is not Verdict.MAKE:
+                return picture
+            case Past.NEW:
+                return in_the_way(picture)
+            case Past.UNKNOWN | Past.ELSEWHERE:
+                reason = "a job of it was sent, and nobody knows what became of it: seedream status"
+                return replace(picture, verdict=Verdict.STUCK, reason=reason, price=None)
+            case Past.MADE if self.lock is None:
+                return replace(picture, verdict=Verdict.CURRENT, reason="", price=None)
+        reason = "it is there, and not in the lock" if past is Past.MADE else "it is paid for"
+        return replace(picture, verdict=Verdict.FETCH, reason=reason, price=None)
 
     def accept(self, patterns: Sequence[str]) -> int:
         """Record pictures as they lie there; all that are named, or none."""
@@ -155,6 +165,7 @@ class Buying:
                 base = self.judge.terms.base
                 old, new = (posixpath.join(base, at) for at in (entry.output, picture.output))
                 files.move(old, new)
+                self._follow(entry, old, new)
                 self._keep(replace(entry, output=picture.output))
                 results.moved(picture)
         for picture in self.pictures:
@@ -173,6 +184,12 @@ class Buying:
         if parts:
             count = f"{len(parts)} parts" if len(parts) > 1 else "1 part"
             self.show.say(f"{count} of the lock folded in")
+
+    def _follow(self, entry: Entry, old: str, new: str) -> None:
+        """Let what belongs to a picture come after it: its sidecar, and what the ledger says."""
+        follow(self.world.files(), entry.sha256, old, new)
+        if (self.world.places.state_dir / "ledger.db").exists():
+            self.world.ledger.moved(entry.sha256, old, new)
 
     def _keep(self, entry: Entry) -> None:
         self.entries[entry.key] = entry
@@ -207,71 +224,60 @@ class Buying:
             despite=work.named(world, self.asked.despite),
         )
 
-    def _to_buy(self, orders: Orders, results: Results) -> list[Task]:
-        """Return what is left to buy or to fetch; what was made before a kill is adopted."""
-        tasks = list(tasks_of(self.judge, self.pictures))
-        if not orders.ledger.jobs("row IS NOT NULL", limit=1):
-            self._announce(tasks)
-            return tasks
-        to_make = {(task.row.name, n) for task in tasks for n in task.numbers}
-        bought, stuck, adopted = [], [], 0
-        fetched: list[tuple[datetime, Task]] = []
-        claimed: set[str] = set()
-        for task in self._made_first(tasks):
-            order = None if to_make.intersection(task.needs) else orders.order(task, self._origins)
-            if order is not None and order.past is Past.MADE:
-                self._adopt(orders, order, results)
-                to_make -= {(task.row.name, n) for n in task.numbers}
-                adopted += task.count
-                continue
-            # One job of a row whose name was changed may be what two others could be.
-            if order is None or order.past is Past.NEW or order.job.id in claimed:
-                hold_stranger(self.manifest.file, task.picture)
-                bought.append(task)
-            elif order.past in {Past.WAITS, Past.HERE}:
-                claimed.add(order.job.id)
-                fetched.append((_lapse(order.job), task))
-            else:
-                stuck.append(task)
-        place = {task.key: k for k, task in enumerate(tasks)}
-        bought.sort(key=lambda task: place[task.key])
-        # What is paid for comes first, what lapses soonest before all.
-        waiting = [task for _, task in sorted(fetched, key=lambda each: each[0])]
-        self._announce(bought, fetched=waiting, stuck=stuck, adopted=adopted)
-        return [*waiting, *stuck, *bought]
+    def _sorting(self, orders: Orders, *, is_plan: bool = False) -> Sorting:
+        return Sorting(
+            orders=orders,
+            judge=self.judge,
+            pictures=self.pictures,
+            origins=self._origins,
+            show=self.show,
+            is_plan=is_plan,
+        )
 
-    def _made_first(self, tasks: Sequence[Task]) -> list[Task]:
-        """Return tasks with each behind those that it is made from."""
-        place = {row.name: k for k, row in enumerate(made_first(self.manifest.rows))}
-        return sorted(tasks, key=lambda task: place[task.row.name])
+    def _sorted(self, orders: Orders, results: Results) -> Sorted:
+        """Return what is left to buy or to fetch; what was made before a kill is adopted."""
+        if not orders.ledger.jobs("row IS NOT NULL", limit=1):
+            return Sorted(bought=list(tasks_of(self.judge, self.pictures)))
+        return self._sorting(orders).sort(lambda order: self._adopt(orders, order, results))
 
     def _adopt(self, orders: Orders, order: Order, results: Results) -> None:
         """Write down pictures that are where they are to be, and that only the lock lacked."""
         job = orders.ledger.adopt(order.job, order.purchase.job, order.images)
         self.record(order, job)
-        results.adopt(job)
+        results.adopt(job, len(order.images))
         keys = {(order.task.row.name, n) for n in order.task.numbers}
         self._origins |= {key: self.entries[key].origin for key in keys & self.entries.keys()}
 
-    def _announce(
-        self,
-        tasks: Sequence[Task],
-        *,
-        fetched: Sequence[Task] = (),
-        stuck: Sequence[Task] = (),
-        adopted: int = 0,
-    ) -> None:
-        accounts = {(t.row.profile, t.picture.provider): t.row for t in [*tasks, *fetched]}
-        for row in accounts.values():
+    def _announce(self, found: Sorted) -> None:
+        """Say what is made and what it costs; raise `AccountError` before anything is."""
+        paid = [*found.bought, *found.fetched]
+        for row in {(t.row.profile, t.picture.provider): t.row for t in paid}.values():
             self.calls.key(self.profile_of(row, self.judge.wish(row).provider))
-        cost = plans.cost_of(tasks)
+        self._hold_waiting(found.bought)
+        cost = plans.cost_of(found.bought)
         line = plans.sentence(
-            self.pictures, fetched=_total(fetched), stuck=_total(stuck), adopted=adopted
+            self.pictures,
+            fetched=_total(found.fetched),
+            stuck=_total(found.stuck),
+            behind=_total(found.behind),
+            adopted=found.adopted,
         )
         self.show.say(f"{line}, {cost}" if cost else line)
-        self._bounds = bounds(self.asked, tasks)
+        self._bounds = bounds(self.asked, found.bought)
         if not self.sandbox:
-            confirm(_total(tasks), self.asked)
+            confirm(_total(found.bought), self.asked)
+
+    def _hold_waiting(self, tasks: Sequence[Task]) -> None:
+        """Object to `--no-wait` where an API answers only when it is finished."""
+        from seedream_cli.providers import PROVIDERS
+
+        names = {task.picture.provider: task.name for task in tasks if task.picture.provider}
+        held = [name for name in names if PROVIDERS[name].dialect.poll is None]
+        if self.asked.wait is False and held:
+            raise UsageError(
+                f"--no-wait: {held[0]} answers only when finished, and makes {names[held[0]]}",
+                hint="leave it out, or use a provider that is polled (kie, seedreams)",
+            )
 
     def _tell_of_forgetting(self) -> None:
         world = self.world
@@ -311,12 +317,23 @@ class Buying:
             with self.show:
                 self._run(crew, batch, engine)
         finally:
-            self._write_lock()
+            lacking = self._written()
+        if lacking is not None:
+            self.show.say(lacking.message, is_error=True)
+            results.codes.add(lacking.exit)
         if batch.why_stopped and not signals.first:
             self.show.say(batch.why_stopped, is_error=True)
         if old := plans.outdated(self._lying_about()):
             self.show.say(old)
         return results.close(signals.exit, self.manifest.file, self._why_left(signals.exit))
+
+    def _written(self) -> StorageError | None:
+        """Write the lock; return what kept it from that, for what was made is told all the same."""
+        try:
+            self._write_lock()
+        except StorageError as error:
+            return error
+        return None
 
     def _lying_about(self) -> list[Entry]:
         """Return lines of before whose files lie there still, and are no picture's now."""
@@ -387,22 +404,6 @@ class Buying:
             self._room[name] = max(1, min(self._room[name], most // len(names)))
         polled = sum(min(self._room[name], POLLERS) for name in names - held)
         return max(1, sum(self._room[name] for name in held) + polled)
-
-
-def _told(picture: Picture, past: Past) -> Picture:
-    """Return a picture with what is left to do about it."""
-    if past in {Past.UNKNOWN, Past.ELSEWHERE}:
-        reason = "a job of it was sent, and nobody knows what became of it: seedream status"
-        return replace(picture, verdict=Verdict.STUCK, reason=reason, price=None)
-    is_there = past is Past.MADE
-    reason = "it is there, and not in the lock" if is_there else "it is paid for"
-    return replace(picture, verdict=Verdict.FETCH, reason=reason, price=None)
-
-
-def _lapse(job: Job) -> datetime:
-    """Return when the first URL of a job lapses; far away where nobody knows."""
-    lapses = [image.expires_at for image in job.images if image.expires_at]
-    return min(lapses, default=datetime.max.replace(tzinfo=UTC))
 
 
 def _total(tasks: Sequence[Task]) -> int:

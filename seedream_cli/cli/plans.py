@@ -58,17 +58,25 @@ def show(
 
 
 def sentence(
-    pictures: Sequence[Picture], *, fetched: int = 0, stuck: int = 0, adopted: int = 0
+    pictures: Sequence[Picture],
+    *,
+    fetched: int = 0,
+    stuck: int = 0,
+    behind: int = 0,
+    adopted: int = 0,
 ) -> str:
     """Return the line before the first submit: `40 to make, 160 current, about 1.30 USD`."""
     made = [picture for picture in pictures if picture.verdict is Verdict.MAKE]
-    count = sum(picture.count for picture in made) - fetched - stuck - adopted
+    left = [picture for picture in pictures if picture.verdict is Verdict.LEAVE]
+    count = sum(picture.count for picture in made) - fetched - stuck - behind - adopted
     words = [f"{count} to make"]
     for number, word in (
         (fetched + sum(p.verdict is Verdict.FETCH for p in pictures), "to fetch"),
         (stuck + sum(p.verdict is Verdict.STUCK for p in pictures), "of unknown outcome"),
+        (behind, "to wait for those"),
         (sum(p.verdict is Verdict.MOVE for p in pictures), "to move"),
-        (sum(p.verdict is Verdict.LEAVE for p in pictures), "changed by hand"),
+        (sum(not p.is_misplaced for p in left), "changed by hand"),
+        (sum(p.is_misplaced for p in left), "not to be moved"),
         (sum(p.verdict is Verdict.CONFLICT for p in pictures), "in conflict"),
     ):
         words += [f"{number} {word}"] if number else []

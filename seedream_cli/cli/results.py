@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from seedream_cli.lock import Entry
     from seedream_cli.model import Job, Money
     from seedream_cli.picture import Picture
+    from seedream_cli.tasks import Task
 
 _NOT_MADE = 3
 _BOUGHT_NOTHING = frozenset({2, 69})
@@ -47,6 +48,8 @@ class Results:
     fetched: int = 0
     current: int = 0
     by_hand: int = 0
+    misplaced: int = 0
+    """As described, and not moved to their new names, which are taken."""
     moves: int = 0
     failed: int = 0
     """Of these some are of unknown outcome, and some not finished."""
@@ -67,16 +70,21 @@ class Results:
         if self.is_json and picture.entry is not None:
             self.stdout.json(_kept(picture, picture.entry, self.base))
 
-    def adopt(self, job: Job) -> None:
-        """Count the pictures of a job that only the ledger knew of."""
-        self.current += len(job.images)
+    def adopt(self, job: Job, count: int) -> None:
+        """Count pictures of a job that only the ledger knew of."""
+        self.current += count
         if self.is_json:
             self.stdout.json(render.job_json(job) | {"skipped": True})
 
     def hold(self, picture: Picture) -> None:
-        """Tell of a picture that was changed by hand: it is left as it is."""
-        self.by_hand += 1
-        self.show.say(f"{picture.name} is left as it is: {picture.reason}", is_error=True)
+        """Tell of a picture that is left as it is: changed by hand, or its new name is taken."""
+        if picture.is_misplaced:
+            self.misplaced += 1
+            self.codes.add(_NOT_MADE)
+        else:
+            self.by_hand += 1
+        way = "; free that name, or use a third one on the way" if picture.is_misplaced else ""
+        self.show.say(f"{picture.name} is left as it is: {picture.reason}{way}", is_error=True)
         if self.is_json and picture.entry is not None:
             self.stdout.json(_kept(picture, picture.entry, self.base))
 
@@ -87,12 +95,15 @@ class Results:
         if not self.is_json:
             self.stdout.line(shown(posixpath.join(self.base, picture.output)))
         elif picture.entry is not None:
-            self.stdout.json(_kept(picture, picture.entry, self.base))
+            self.stdout.json(_kept(picture, picture.entry, self.base) | {"skipped": False})
 
     def tell(self, end: End) -> None:
         """Take note of how a task ended, and print it."""
         job = end.job
-        saved = [i for i in job.images if i.saved_at and i.path] if job is not None else []
+        placed = job.images if job is not None and not end.is_old else ()
+        saved = [image for image in placed if image.saved_at and image.path]
+        is_open = job is not None and job.state in OPEN_STATES
+        count = 0 if is_open else len(saved)
         with self.mutex, self.show.aside():
             self.codes.add(_exit_of(end))
             if job is not None:
@@ -100,12 +111,12 @@ class Results:
                 self._print_job(end, job, saved)
             else:
                 self._print_left(end)
-            missing = max(0, end.task.count - len(saved))
+            missing = max(0, end.task.count - count)
             is_left = _is_left(end)
             if job is not None and job.run != self.run:
-                self.fetched += len(saved)
+                self.fetched += count
             else:
-                self.made += len(saved)
+                self.made += count
             self.left += missing if is_left else 0
             if _exit_of(end) and not is_left:
                 self._count_bad(job, max(1, missing))
@@ -132,8 +143,12 @@ class Results:
             state = State.SAVED if many else whole.state
             path = shown(image.path or "")
             yield replace(whole, row=name, path=path, money=share, problem=problem, state=state)
-        for _ in range(len(saved), end.task.count if _exit_of(end) else 0):
-            yield replace(whole, money=share)
+        numbers = sorted({*end.task.numbers} - {image.n for image in saved})
+        count = end.task.count - len(saved)
+        if _exit_of(end) and count > 0:
+            name = _span(end.task, numbers[:count]) if many else whole.row
+            money = replace(share, amount=share.amount * count) if share else None
+            yield replace(whole, row=name, money=money, count=count)
 
     def _count_money(self, job: Job) -> None:
         if job.charge is Charge.NONE or job.run != self.run:
@@ -148,7 +163,9 @@ class Results:
 
     def _print_job(self, end: End, job: Job, saved: list[Image]) -> None:
         if self.is_json:
-            self.stdout.json(render.job_json(job, end.problem))
+            is_fetched = job.run != self.run and not end.is_old
+            told = {"fetched": True} if is_fetched else {}
+            self.stdout.json(render.job_json(job, end.problem) | told)
         elif not self.is_wait and job.state is State.RUNNING and end.problem is None:
             self.stdout.line(job.id)
         for image in [] if self.is_json else saved:
@@ -206,6 +223,7 @@ class Results:
         words += [f"{self.moves} moved"] if self.moves else []
         words += [f"{self.current} current"]
         words += [f"{self.by_hand} changed by hand"] if self.by_hand else []
+        words += [f"{self.misplaced} not moved"] if self.misplaced else []
         failed = self.failed - self.unknown - self.unfinished
         words += [f"{failed} failed"] if failed else []
         words += [f"{self.unknown} of unknown outcome"] if self.unknown else []
@@ -217,7 +235,9 @@ class Results:
         self.actions.annotate(file)
         self.actions.write(
             made=self.made,
-            current=self.current + self.moves + self.by_hand,
+            fetched=self.fetched,
+            moved=self.moves,
+            current=self.current + self.by_hand + self.misplaced,
             failed=self.failed,
             left=self.left,
             cost=self.cost,
@@ -239,6 +259,14 @@ class Results:
         words = [f"cost about {_sum(self.costs)}"] if self.costs else []
         words += [f"{_sum(self.doubts)} may have been charged"] if self.doubts else []
         return f"; {', '.join(words)}" if words else "; the price is not known"
+
+
+def _span(task: Task, numbers: Sequence[int]) -> str:
+    """Name several pictures of a row: `fox` for a whole set, `fox-3`, `fox-3 to -5`."""
+    if task.picture.of is not None and len(numbers) == task.count:
+        return task.row.name
+    first = f"{task.row.name}-{numbers[0]}"
+    return first if len(numbers) == 1 else f"{first} to -{numbers[-1]}"
 
 
 def _sum(moneys: list[Money]) -> str:

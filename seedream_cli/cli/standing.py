@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from seedream_cli.errors import UsageError
@@ -12,43 +12,75 @@ from seedream_cli.past import is_its_place, is_ours
 from seedream_cli.picture import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from seedream_cli.ledger import Ledger
+    from seedream_cli.model import Job
     from seedream_cli.picture import Picture
 
-_MADE = "sandbox = ? AND EXISTS (SELECT 1 FROM images WHERE job = jobs.id AND sha256 = ?)"
+_MADE = "sandbox = ? AND id IN (SELECT job FROM images WHERE sha256 = ?)"
 _ON_THE_WAY = "sandbox = ? AND row = ? AND state IN ('running', 'ready')"
 _SHOWN = 20
 """Pictures in the way that are named one by one."""
 
 
-def known(ledger: Ledger, picture: Picture, sandbox: bool, *, base: str, batch: str) -> Picture:
-    """Take a file in the way for ours where the ledger knows it: a kill cost its line.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the ledger knows of files that the lock does not: a kill costs lines of it."""
 
-    It is ours only as the very bytes that a job of this batch saved at this very path, or at the
-    same one in a checkout that is gone; `base` is the manifest's folder, and `batch` what its jobs
-    bear in their `output`. It may have been named and not recorded yet; then its job says so, see
-    `hold_stranger`.
-    """
-    if picture.verdict is not Verdict.CONFLICT or not picture.stranger:
+    ledger: Ledger
+    sandbox: bool
+    base: str
+    """The manifest's folder."""
+    batch: str
+    """What its jobs bear in their `output`."""
+    rows: Collection[str]
+    """The names of the manifest."""
+
+    def judged(self, picture: Picture) -> Picture:
+        """Take a file in the way for ours where it is; else return the picture as it was.
+
+        It is ours only as the very bytes that a job of this batch saved at this very path, or at
+        the same one in a checkout that is gone. That of a row may be replaced by it; where another
+        job is meant, `hold_stranger` has the last word when it was looked for.
+        """
+        if picture.verdict is not Verdict.CONFLICT or not picture.stranger:
+            return picture
+        made = replace(picture, verdict=Verdict.MAKE, reason=picture.why)
+        of = {self._of(job, picture) for job in self._jobs(_MADE, picture.stranger)}
+        if picture.row.name in of:
+            return replace(made, replaces=picture.replaces | {picture.stranger})
+        is_coming = "" in of or bool(self._jobs(_ON_THE_WAY, picture.row.name))
+        return made if is_coming else picture
+
+    def _jobs(self, where: str, what: str) -> list[Job]:
+        found = self.ledger.jobs(where, (int(self.sandbox), what))
+        return [job for job in found if is_ours(self.batch, job)]
+
+    def _of(self, job: Job, picture: Picture) -> str | None:
+        """Return whose picture a job's is; empty where that may be this one's, None: not here."""
+        path = posixpath.join(self.base, picture.output)
+        if not any(
+            image.sha256 == picture.stranger and is_its_place(self.batch, job, image, path)
+            for image in job.images
+        ):
+            return None
+        if job.row == picture.row.name:
+            return "" if job.state is State.UNKNOWN else job.row
+        return None if job.row in self.rows else ""
+
+
+def in_the_way(picture: Picture) -> Picture:
+    """Return a picture that is to be bought; in conflict where a stranger's file is there."""
+    if not picture.stranger or picture.stranger in picture.replaces:
         return picture
-    path = posixpath.join(base, picture.output)
-    made = replace(picture, verdict=Verdict.MAKE, reason=picture.why)
-    for job in ledger.jobs(_MADE, (int(sandbox), picture.stranger)):
-        if job.state is not State.UNKNOWN and is_ours(batch, job):
-            for image in job.images:
-                if image.sha256 == picture.stranger and is_its_place(batch, job, image, path):
-                    return replace(made, replaces=picture.replaces | {picture.stranger})
-    coming = ledger.jobs(_ON_THE_WAY, (int(sandbox), picture.row.name))
-    return made if any(is_ours(batch, job) for job in coming) else picture
+    reason = f"{picture.reason}; {picture.obstacle}"
+    return replace(picture, verdict=Verdict.CONFLICT, reason=reason)
 
 
 def hold_stranger(file: str, picture: Picture) -> None:
     """Object to a picture that is to be bought while a stranger's file is in its place."""
-    if picture.stranger and picture.stranger not in picture.replaces:
-        reason = f"{picture.reason}; {picture.output} is there and not in the lock"
-        hold_conflicts(file, [replace(picture, verdict=Verdict.CONFLICT, reason=reason)])
+    hold_conflicts(file, [in_the_way(picture)])
 
 
 def hold_conflicts(file: str, pictures: Sequence[Picture]) -> None:
@@ -72,11 +104,8 @@ def keepable(pictures: Sequence[Picture]) -> list[str]:
     return [
         picture.row.name
         for picture in pictures
-        if picture.verdict is Verdict.LEAVE
-        or (
-            picture.verdict is Verdict.CONFLICT
-            and (picture.stranger or (picture.entry is not None and picture.entry.is_by_hand))
-        )
+        if (picture.verdict is Verdict.LEAVE and not picture.is_misplaced)
+        or (picture.verdict is Verdict.CONFLICT and picture.obstacle)
     ]
 
 

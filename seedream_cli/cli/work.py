@@ -153,17 +153,17 @@ def tell_of_waiting(
     show: Plain,
     *,
     is_sandbox: bool,
-    rows: Collection[str] = (),
+    but: Collection[str] = (),
 ) -> None:
     """Say in one line that pictures of earlier runs wait, and how long their URLs live.
 
-    Those of `rows` are left out: this very command goes on with them.
+    The jobs `but` are left out: this very command goes on with them.
     """
     from seedream_cli.recovery import waiting
     from seedream_cli.text import human_span
 
     left_behind = [job for job in waiting(engine, world.owner) if job.sandbox == is_sandbox]
-    jobs = [job for job in left_behind if job.row not in rows]
+    jobs = [job for job in left_behind if job.id not in but]
     if not jobs:
         return
     lapses = [i.expires_at for job in jobs for i in job.images if i.expires_at and not i.saved_at]

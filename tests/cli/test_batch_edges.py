@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,26 @@ profile = "ark"
 model = "doubao-seedream-5-0-flash-260915"
 size = "1280x720"
 format = "png"
+"""
+KIE = """[defaults]
+profile = "kie"
+model = "seedream/5-flash-text-to-image"
+size = "1K"
+format = "png"
+"""
+KIE_ROWS = (
+    KIE
+    + """[images.hero]
+prompt = "a fox"
+[images.sea]
+prompt = "the sea"
+"""
+)
+UNIALL = """[defaults]
+profile = "uniall"
+model = "seedream-4.0"
+size = "1K"
+[images.hero]
 """
 TYPED = ["-p", "ark", "-m", "doubao-seedream-5-0-flash-260915", "-s", "1280x720", "--format", "png"]
 
@@ -141,6 +162,66 @@ def test_a_picture_that_comes_back_in_another_format_is_told(folder: Folder) -> 
     assert sorted(path.name for path in folder.cli.work.glob("hero.*")) == ["hero.jpg", "hero.png"]
     manifest.write_text((text % "png").replace("a fox", "a hen"))
     assert "stays" not in folder.make("art.toml")
+
+
+def test_two_that_exchange_their_names_are_left_and_that_is_no_success(folder: Folder) -> None:
+    """Nobody changed them by hand, they are not where they should be, and nothing is bought."""
+    text = ARK + "".join(
+        f'[images.{name}]\nprompt = "{{{name}}}"\noutput = "{{{name}_at}}.png"\n' for name in "ab"
+    )
+    manifest = folder.write("art.toml", text.format(a="a fox", b="a hen", a_at="one", b_at="two"))
+    folder.make("art.toml")
+    manifest.write_text(text.format(a="a fox", b="a hen", a_at="two", b_at="one"))
+    ran = folder("art.toml")
+    assert ran.code == 3
+    assert "a is left as it is: its new name two.png is taken; it is one.png; free" in ran.err
+    assert ran.err.endswith("0 made, 0 current, 2 not moved\n")
+    assert "--accept" not in ran.err
+    manifest.write_text(text.format(a="a hat", b="a hen", a_at="two", b_at="one"))
+    checked = folder("art.toml", "--check")
+    assert checked.code == 1
+    assert "two.png is there, and is the picture of b" in checked.out.decode()
+    ran = folder("art.toml")
+    assert (ran.code, folder.bought()) == (2, 2)
+    assert "art.toml:6: a: its description changed; two.png is there" in ran.err
+
+
+CHAIN = """\
+[images.hat]
+prompt = "a hat for it"
+references = ["images.hero", "images.sea"]
+[images.frame]
+prompt = "a frame around it"
+references = ["images.hat"]
+"""
+
+
+def test_a_lost_file_that_can_be_fetched_makes_nothing_else_stale(folder: Folder) -> None:
+    """What was made from it was made from the very same picture, by whomever it was changed since.
+
+    Where it cannot be fetched it is made anew, and then so are they.
+    """
+    folder.write("art.toml", rows(hero="a fox", sea="the sea") + CHAIN)
+    folder.make("art.toml")
+    frame = folder.cli.work / "frame.png"
+    frame.write_bytes(b"retouched")
+    folder.make("art.toml", "--accept", "frame")
+    (folder.cli.work / "hero.png").unlink()
+    assert folder.bought() == 4
+    plan = folder("art.toml", "--plan")
+    assert [line.split()[:2] for line in plan.lines] == [["fetch", "hero"]]
+    folder.make("art.toml")
+    assert (folder.bought(), frame.read_bytes()) == (0, b"retouched")
+    assert folder("art.toml", "--check").code == 0
+    (folder.cli.work / "hero.png").unlink()
+    (folder.cli.home / "state" / "ledger.db").unlink()
+    plan = folder("art.toml", "--plan")
+    assert [line.split()[:2] for line in plan.lines] == [
+        ["make", "hero"],
+        ["make", "hat"],
+        ["conflict", "frame"],
+    ]
+    assert "(images.hero is made anew" in plan.lines[1]
 
 
 def test_an_accepted_picture_is_never_replaced(folder: Folder) -> None:
@@ -296,3 +377,222 @@ def test_an_unused_part_does_not_stay(folder: Folder) -> None:
     parts = [folder("art.toml", "--shard", f"{k}/2") for k in (1, 2)]
     assert {ran.code for ran in parts} == {0, 2}
     assert not list(folder.cli.work.glob("*.lock"))
+
+
+# -- what the ledger knows -------------------------------------------------------------------------
+
+
+def test_a_renamed_manifest_goes_on(folder: Folder) -> None:
+    """With or without its lock: what was bought for it is its own under the new name."""
+    manifest = folder.write("art.toml", rows(hero="a fox", sea="the sea"))
+    folder.make("art.toml")
+    (folder.cli.work / "sea.png").unlink()
+    manifest.rename(folder.cli.work / "icons.toml")
+    folder.make("icons.toml")
+    assert folder.bought() == 2
+    assert sorted(folder.lock("icons.lock")) == ["hero", "sea"]
+
+
+def test_a_checkout_that_moved_behind_a_link_is_the_same(folder: Folder) -> None:
+    """A folder has one real path, however it is called."""
+    folder.write("art.toml", KIE_ROWS)
+    folder.make("art.toml", "--no-wait")
+    elsewhere = folder.cli.home / "disk2"
+    folder.cli.work.rename(elsewhere)
+    folder.cli.work.symlink_to(elsewhere)
+    folder.make("art.toml")
+    assert folder.bought() == 2
+
+
+def test_a_grown_row_buys_what_it_lacks(folder: Folder) -> None:
+    """Also where the lock is lost, and one request of before had brought three pictures."""
+    manifest = folder.write("art.toml", UNIALL + 'prompt = "a fox"\ncount = 3\n')
+    folder.make("art.toml")
+    before = {p.name: p.read_bytes() for p in folder.cli.work.glob("*.png")}
+    (folder.cli.work / "art.lock").unlink()
+    manifest.write_text(UNIALL + 'prompt = "a fox"\ncount = 5\n')
+    plan = folder("art.toml", "--plan")
+    assert [line.split()[0] for line in plan.lines] == ["fetch"] * 3 + ["make"] * 2
+    said = folder.make("art.toml")
+    assert "2 to make, 3 current" in said
+    assert folder.bought() == 2
+    assert len(folder.lock()) == 1  # one name, its five lines
+    after = {p.name: p.read_bytes() for p in folder.cli.work.glob("*.png")}
+    assert len(after) == 5
+    assert before.items() <= after.items()
+
+
+def test_a_url_of_unknown_lifetime_is_tried(folder: Folder) -> None:
+    """UniAll does not say how long its URLs live: to ask is free, to buy again is not."""
+    folder.write("art.toml", UNIALL + 'prompt = "a fox"\n')
+    folder.make("art.toml")
+    (folder.cli.work / "hero.png").unlink()
+    folder.make("art.toml")
+    assert folder.bought() == 1
+    assert (folder.cli.work / "hero.png").exists()
+
+
+def test_the_picture_of_a_row_that_is_gone_stays(folder: Folder) -> None:
+    """Another row with the same output has to find another place, or a person to move it."""
+    manifest = folder.write("art.toml", rows(old="a fox") + 'output = "x.png"\n')
+    folder.make("art.toml")
+    picture = (folder.cli.work / "x.png").read_bytes()
+    manifest.write_text(rows(new="a hen") + 'output = "x.png"\n')
+    plan = folder("art.toml", "--plan")
+    assert plan.lines[0].split()[:2] == ["conflict", "new"]
+    ran = folder("art.toml")
+    assert (ran.code, folder.bought()) == (2, 1)
+    assert "x.png is there, and is the picture of old" in ran.err
+    assert (folder.cli.work / "x.png").read_bytes() == picture
+
+
+def test_the_ledger_follows_a_moved_picture(folder: Folder) -> None:
+    """With the lock lost after a move, the picture is known at its new place."""
+    manifest = folder.write("art.toml", rows(hero="a fox"))
+    folder.make("art.toml", "--sidecar")
+    manifest.write_text(rows(hero="a fox") + 'output = "site/fox.png"\n')
+    folder.make("art.toml")
+    assert (folder.cli.work / "site" / "fox.json").exists()
+    assert not (folder.cli.work / "hero.json").exists()
+    (folder.cli.work / "art.lock").unlink()
+    said = folder.make("art.toml")
+    assert "0 made, 1 current" in said
+    assert folder.bought() == 1
+
+
+def test_a_new_picture_brings_its_own_sidecar(folder: Folder) -> None:
+    """It takes the place of the one that told of the picture before; a stranger's stays."""
+    manifest = folder.write("art.toml", rows(hero="a fox", sea="the sea"))
+    (folder.cli.work / "sea.json").write_text('{"mine": true}')
+    folder.make("art.toml", "--sidecar")
+    manifest.write_text(rows(hero="a hen", sea="a lake"))
+    folder.make("art.toml", "--sidecar")
+    assert json.loads((folder.cli.work / "hero.json").read_text())["prompt"] == "a hen"
+    assert (folder.cli.work / "sea.json").read_text() == '{"mine": true}'
+
+
+def test_what_waits_is_told_but_not_what_this_run_fetches(folder: Folder) -> None:
+    """The same name in another manifest hides nothing; a renamed row of this one is no news."""
+    manifest = folder.write("art.toml", KIE_ROWS)
+    folder.make("art.toml", "--no-wait")
+    folder.write("other.toml", KIE_ROWS.replace("a fox", "a hen"))
+    said = folder.make("other.toml")
+    assert "2 jobs of earlier runs wait to be saved" in said
+    manifest.write_text(KIE_ROWS.replace("images.hero", "images.fox"))
+    assert "earlier" not in folder.make("art.toml")
+    assert folder.bought() == 4
+
+
+def test_what_was_never_sent_is_to_be_made(folder: Folder) -> None:
+    """A plan after a kill calls unknown only what may have left."""
+    rows_of_kie = KIE + "".join(f'[images.r{n:02}]\nprompt = "fox {n}"\n' for n in range(30))
+    folder.write("art.toml", rows_of_kie)
+    process = folder.cli.start("generate", "--batch", "art.toml", "-y")
+    deadline = time.monotonic() + 30
+    while not folder.server.submits():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    sent = len(folder.server.submits())
+    plan = folder("art.toml", "--plan")
+    words = [line.split()[0] for line in plan.lines]
+    assert len(words) == 30
+    assert words.count("make") >= 30 - sent - 20  # a few had connected and were not counted yet
+    assert words.count("unknown") <= 20
+    unsent = folder.cli("status", "--all", "--json", "--limit", "100").objects
+    assert words.count("make") == sum(job["state"] in {"planned", "closed"} for job in unsent) + (
+        30 - len(unsent)
+    )
+
+
+# -- said ------------------------------------------------------------------------------------------
+
+
+def test_a_fetched_picture_says_so(folder: Folder) -> None:
+    """Its cost is that of an earlier run: whoever adds costs up has to know."""
+    folder.write("art.toml", rows(hero="a fox"))
+    folder.make("art.toml")
+    (folder.cli.work / "hero.png").unlink()
+    (told,) = folder("art.toml", "--json").objects
+    assert (told["fetched"], told["skipped"]) == (True, False)
+    (told,) = folder("art.toml", "--json").objects
+    assert (told.get("fetched"), told["skipped"]) == (None, True)
+
+
+def test_options_that_cannot_be_kept_are_refused_first(folder: Folder) -> None:
+    """A wrong amount, an answer that is not waited for, files that are not looked at: exit 2."""
+    folder.write("art.toml", rows(hero="a fox"))
+    folder.write("sets.toml", SET)
+    for arguments, words in (
+        (["--plan", "--max-cost", "1,5"], "--max-cost 1,5"),
+        (["--no-wait"], "--no-wait: ark answers only when finished"),
+        (["--no-files"], "--no-files makes nothing"),
+        (["-n", "2"], "sets.toml:5: fox: count beside series"),
+    ):
+        ran = folder("sets.toml" if "-n" in arguments else "art.toml", *arguments)
+        assert (ran.code, ran.out) == (2, b""), arguments
+        assert words in ran.err
+    assert folder.bought() == 0
+
+
+def test_a_lock_alone_knows_of_a_new_name(folder: Folder) -> None:
+    """`--check --no-files` is 1 while a picture has not moved, as `--check` is."""
+    manifest = folder.write("art.toml", rows(hero="a fox"))
+    folder.make("art.toml")
+    manifest.write_text(rows(hero="a fox") + 'output = "site/fox.png"\n')
+    assert folder("art.toml", "--check").code == 1
+    assert folder("art.toml", "--check", "--no-files").code == 1
+
+
+SET = """[defaults]
+profile = "ark"
+model = "doubao-seedream-4-0-250828"
+size = "1K"
+[images.fox]
+prompt = "pictures of a fox"
+series = 3
+"""
+
+
+def test_a_set_is_accepted_whole(folder: Folder) -> None:
+    """A set whose lines are lost is recorded with all its files, and current then."""
+    folder.write("art.toml", SET)
+    folder.make("art.toml")
+    (folder.cli.work / "art.lock").unlink()
+    (folder.cli.home / "state" / "ledger.db").unlink()
+    folder.make("art.toml", "--accept", "fox")
+    assert folder("art.toml", "--check").code == 0
+    lines = (folder.cli.work / "art.lock").read_text().splitlines()
+    assert [(line["n"], line["of"]) for line in map(json.loads, lines)] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_picture_that_a_set_did_not_bring_stops_its_row_only(folder: Folder) -> None:
+    """Who is made from the third of two is told so; the other rows are made."""
+    manifest = folder.write("art.toml", SET)
+    folder.make("art.toml")
+    lock = folder.cli.work / "art.lock"
+    lines = [json.loads(line) | {"of": 2} for line in lock.read_text().splitlines()]
+    lock.write_text("".join(json.dumps(line) + "\n" for line in lines[:2]))
+    (folder.cli.work / "fox-3.jpg").unlink()
+    (folder.cli.home / "state" / "ledger.db").unlink()
+    tail = '[images.z]\nprompt = "z"\nreferences = ["images.fox.3"]\n[images.w]\nprompt = "w"\n'
+    manifest.write_text(SET + tail)
+    folder.bought()
+    ran = folder("art.toml")
+    assert (ran.code, folder.bought()) == (3, 1)
+    assert "z was not sent: z is made from a picture that is not made" in ran.err
+    assert (folder.cli.work / "w.jpg").exists()
+
+
+def test_who_waits_for_an_unknown_one_is_left(folder: Folder) -> None:
+    """It is neither priced nor failed: a person settles the first, and both go on."""
+    text = rows(hero="a fox") + '[images.hat]\nprompt = "a hat"\nreferences = ["images.hero"]\n'
+    folder.write("art.toml", text)
+    folder.server.tell("faults", {"faults": ["drop:1"]})
+    assert folder("art.toml").code == 5
+    ran = folder("art.toml")
+    assert ran.code == 5
+    assert "0 to make, 1 of unknown outcome, 1 to wait for those, 0 current\n" in ran.err
+    assert "failed" not in ran.err
+    assert ran.err.splitlines()[-2].endswith("1 of unknown outcome, 1 left")

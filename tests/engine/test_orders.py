@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -616,10 +617,22 @@ def test_another_manifests_job_is_its_own(desk: Desk) -> None:
     desk.house.engine.is_waiting = False
     desk.run(rows(1), accepted())
     (first,) = desk.jobs("r0")
+    Path(desk.manifest).with_suffix(".toml").touch()
     desk.name = "other.lock"
     desk.run('[defaults]\noutput = "v2/{name}"\n' + rows(1), accepted("t2"))
     assert len(desk.submits) == 1
     assert desk.house.ledger.job(first.id).output == first.output
+
+
+def test_a_renamed_manifest_finds_its_jobs(desk: Desk) -> None:
+    """Where neither the manifest nor its lock lies there any more, it has another name now."""
+    desk.provider = "kie"
+    desk.house.engine.is_waiting = False
+    desk.run(rows(1), accepted())
+    desk.name = "other.lock"
+    desk.house.engine.is_waiting = True
+    desk.run(rows(1), success())
+    assert (desk.submits, desk.lock["r0", 1].output) == ([], "r0.png")
 
 
 def test_a_moved_checkout_finds_its_jobs(desk: Desk) -> None:

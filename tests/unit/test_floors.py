@@ -57,6 +57,7 @@ FLOORS = (
             "cli.accepting",
             "cli.allowing",
             "cli.calls",
+            "cli.sorting",
             "cli.buying",
             "cli.batching",
         ),

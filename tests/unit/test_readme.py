@@ -25,7 +25,7 @@ WHEN = {
     3: "not everything asked for was made: refused, failed, partly made",
     4: "account: no key, bad key, no credit",
     5: "an outcome is unknown, or a paid image is gone",
-    69: "the provider cannot be reached or is too busy; nothing was bought",
+    69: "the provider cannot be reached or is too busy, or the batch runs; nothing was bought",
     70: "a bug in seedream",
     74: "disk, folder or ledger would not take it; what was bought can still be fetched",
     75: "not finished within `--timeout`; `seedream download` goes on",
