@@ -102,8 +102,12 @@ class Results:
         job = end.job
         placed = job.images if job is not None and not end.is_old else ()
         saved = [image for image in placed if image.saved_at and image.path]
+        is_left = _is_left(end)
+        is_bad = bool(_exit_of(end)) and not is_left
         is_open = job is not None and job.state in OPEN_STATES
-        count = 0 if is_open else len(saved)
+        # Of what is not finished, or not where it belongs, nothing counts as made.
+        count = 0 if is_open or (is_bad and len(saved) >= end.task.count) else len(saved)
+        missing = max(0, end.task.count - count)
         with self.mutex, self.show.aside():
             self.codes.add(_exit_of(end))
             if job is not None:
@@ -111,14 +115,12 @@ class Results:
                 self._print_job(end, job, saved)
             else:
                 self._print_left(end)
-            missing = max(0, end.task.count - count)
-            is_left = _is_left(end)
             if job is not None and job.run != self.run:
                 self.fetched += count
             else:
                 self.made += count
             self.left += missing if is_left else 0
-            if _exit_of(end) and not is_left:
+            if is_bad:
                 self._count_bad(job, max(1, missing))
         for ended in self._ends(end, saved):
             with self.mutex:

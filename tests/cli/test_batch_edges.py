@@ -596,3 +596,20 @@ def test_who_waits_for_an_unknown_one_is_left(folder: Folder) -> None:
     assert "0 to make, 1 of unknown outcome, 1 to wait for those, 0 current\n" in ran.err
     assert "failed" not in ran.err
     assert ran.err.splitlines()[-2].endswith("1 of unknown outcome, 1 left")
+
+
+def test_a_rescued_picture_is_not_called_made(folder: Folder) -> None:
+    """It is paid for and lies where it does not belong: one row, counted once."""
+    folder.write("art.toml", KIE + '[images.hero]\nprompt = "a fox"\noutput = "art/hero.png"\n')
+    process = folder.cli.start("generate", "--batch", "art.toml")
+    deadline = time.monotonic() + 30
+    while not folder.server.submits():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (folder.cli.work / "art").write_text("in the way")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 74, err.decode()
+    assert "0 made, 0 current, 1 failed; cost about 0.0162 USD" in err.decode()
+    (folder.cli.work / "art").unlink()
+    assert "1 fetched" in folder.make("art.toml")
+    assert folder.bought() == 1
