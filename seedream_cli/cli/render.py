@@ -119,8 +119,10 @@ def job_exit(job: Job, problem: Problem | None) -> int:
     match job.state:
         case State.SAVED if _is_lost(job):
             return 5
+        case State.SAVED if problem is not None:
+            return problem.exit if problem.code == "storage" else 3
         case State.SAVED:
-            return 3 if problem else 0
+            return 0
         case State.UNKNOWN | State.EXPIRED:
             return 5
         case _:
