@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli import price
-from seedream_cli.cli.progress import Plain, Screen, is_live, is_warning, line_of
+from seedream_cli.cli.progress import Plain, Screen, is_live, is_warning, line_of, terminal
 from seedream_cli.cli.tally import Flight, Tally, is_good, is_left
 from seedream_cli.events import (
     BytesReceived,
@@ -276,11 +276,10 @@ class LiveBatch(Screen):
             self.say(line)
 
     def _open(self) -> RichLive:
-        from rich.console import Console
         from rich.live import Live as RichLive
 
         if self._console is None:
-            self._console = Console(stderr=True, markup=False, highlight=False)
+            self._console = terminal()
         return RichLive(
             Board(self.tally), console=self._console, transient=True, refresh_per_second=8
         )

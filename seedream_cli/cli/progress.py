@@ -23,6 +23,7 @@ from seedream_cli.text import clean, human_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.console import Console
     from rich.live import Live as RichLive
     from rich.progress import Progress, TaskID
 
@@ -108,6 +109,22 @@ class Plain:
         """Nothing to clean up."""
 
 
+def terminal() -> Console:
+    """Return stderr for moving lines, a little narrower than it is.
+
+    A terminal shows Ctrl-C as `^C` where the last line ends; in a new line below, it would leave
+    that one standing.
+    """
+    from rich.console import Console, ConsoleOptions
+
+    class Narrow(Console):
+        @property
+        def options(self) -> ConsoleOptions:
+            return super().options.update(width=max(1, self.width - len("^C")))
+
+    return Narrow(stderr=True, markup=False, highlight=False)
+
+
 class Screen(Plain):
     """Holds the terminal's last lines while it is shown; what is said stands above them."""
 
@@ -159,7 +176,6 @@ class Live(Screen):
 
     def _open(self) -> RichLive:
         """Return a table with a line a job."""
-        from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.table import Column
 
@@ -168,7 +184,7 @@ class Live(Screen):
             markup=False,
             table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
         )
-        console = Console(stderr=True, markup=False, highlight=False)
+        console = terminal()
         spinner = SpinnerColumn(spinner_name="dots" if console.encoding == "utf-8" else "line")
         self._progress = Progress(
             spinner, what, TimeElapsedColumn(), console=console, transient=True, expand=True

@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from seedream_cli.cli.bars import Board, LiveBatch, PlainBatch, batch_observer, sentence
+from seedream_cli.cli.progress import terminal
 from seedream_cli.cli.tally import Tally
 from seedream_cli.events import (
     BytesReceived,
@@ -377,6 +378,13 @@ def test_a_wide_terminal_shows_everything() -> None:
         " 2.9/min, 160 current"
     )
     assert [line[2:] for line in lines[1:]] == [" 1:05 row-0 generating", " 1:05 row-1 generating"]
+
+
+def test_moving_lines_leave_room_for_a_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal shows `^C` where they end: at the edge it would begin another line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    console = terminal()
+    assert (console.width, console.options.max_width) == (80, 78)
 
 
 def test_a_narrow_terminal_keeps_what_matters() -> None:
