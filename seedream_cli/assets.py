@@ -52,8 +52,8 @@ class Terms:
     """What lies at an absolute path."""
     digest_of: Callable[[str], str]
     """The digest of a reference image at an absolute path; raises `UsageError`."""
-    is_kept: Callable[[Entry], bool] = lambda _: False
-    """Tells whether a lost picture can be had again as it was, without paying."""
+    is_kept: Callable[[Row, Entry], bool] = lambda _row, _entry: False
+    """Tells whether a lost picture of a row can be had again as it was, without paying."""
     path: str = ""
     """The manifest's own, absolute; empty where it has none."""
 
@@ -174,7 +174,8 @@ class Judge:
         """Return the entries of pictures that others may go on to be made from."""
         if not _is_to_make(picture):
             return [picture.entry] if picture.entry is not None else []
-        return picture.lost if all(map(self.terms.is_kept, picture.lost)) else []
+        is_kept = all(self.terms.is_kept(picture.row, entry) for entry in picture.lost)
+        return picture.lost if is_kept else []
 
     def _pictures(self, row: Row) -> Iterator[Picture]:
         total = count_of(row, self.terms.typed)

@@ -48,6 +48,8 @@ class End:
     problem: Problem | None = None
     is_old: bool = False
     """This run did nothing about the job."""
+    there: frozenset[int] = frozenset()
+    """Indexes of pictures that were there already."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +79,8 @@ class Batch:
     _stuck: dict[tuple[str, int], list[Task]] = field(default_factory=dict)
     _missing: dict[tuple[str, int], int] = field(default_factory=dict)
     """How many pictures a task still waits for, by its key."""
+    _behind: dict[str, list[Task]] = field(default_factory=dict)
+    """Tasks whose job is under way for another one, by its id."""
     _kinds: Counter[str] = field(default_factory=Counter)
     _images: int = 0
     """Bought, or maybe."""
@@ -143,6 +147,10 @@ class Batch:
             order = self.order(task, self.origins)
             if order.past is Past.NEW and not is_allowed:
                 self._leave(task)
+                return None
+            if order.job.id in self.under_way:
+                # Of one job of before, other pictures are being fetched.
+                self._behind.setdefault(order.job.id, []).append(task)
                 return None
             order = self._taken_on(self._planned(order))
         except SeedreamError as error:
@@ -256,6 +264,7 @@ class Batch:
         with self._mutex:
             if self.under_way.pop(job.id, None) is None and is_under_way:
                 return  # the main thread, or a thread it had given up, was first
+            self.tasks.extendleft(self._behind.pop(job.id, []))
             for image in saved:
                 self.origins[order.task.row.name, image.n] = image.sha256 or ""
             if order.past is Past.NEW and job.charge is not Charge.NONE:
@@ -263,16 +272,25 @@ class Batch:
                 self._images += len(job.images) if is_whole else order.task.count
                 paid = job.cost or job.price
                 self._spent += paid.amount if paid else Decimal(0)
-            self._end(order.task, job, problem)
+            there = order.job.images if order.past is Past.WAITS else ()
+            indexes = frozenset(image.index for image in there if image.saved_at)
+            self._end(order.task, job, problem, there=indexes)
 
     def _end(
-        self, task: Task, job: Job | None, problem: Problem | None, *, is_old: bool = False
+        self,
+        task: Task,
+        job: Job | None,
+        problem: Problem | None,
+        *,
+        is_old: bool = False,
+        there: frozenset[int] = frozenset(),
     ) -> None:
         with self._mutex:
             if not is_old:
                 self._count(job, problem)
             # Not by recursion: who is made from whom may go on for thousands of rows.
-            ends = deque([End(task=task, job=job, problem=problem, is_old=is_old)])
+            end = End(task=task, job=job, problem=problem, is_old=is_old, there=there)
+            ends = deque([end])
             while ends:
                 end = ends.popleft()
                 self.tell(end)
@@ -326,6 +344,9 @@ class Batch:
     def leave_rest(self) -> None:
         """Tell of all that was not begun."""
         with self._mutex:
+            for behind in self._behind.values():
+                self.tasks.extend(behind)
+            self._behind.clear()
             while self.tasks:
                 self._leave(self.tasks.popleft())
             rest = {task.key: task for tasks in self._stuck.values() for task in tasks}

@@ -91,6 +91,7 @@ class Orders:
         output = {
             **plan.to_json(),
             "batch": self.batch,
+            "manifest": self.terms.path,
             "overwrite": False,
             "replaces": sorted(task.picture.replaces),
             "sidecar": said(task.row, self.terms.typed, "sidecar") is True,

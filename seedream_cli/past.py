@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.errors import SeedreamError
-from seedream_cli.manifest import EXTENSIONS
 from seedream_cli.model import State
 from seedream_cli.naming import aside
 from seedream_cli.purchase import is_same_but_for_count
@@ -234,7 +233,20 @@ class History:
 
 
 def is_ours(batch: str, job: Job) -> bool:
-    """Tell whether a job is this manifest's, also where that was renamed or its folder moved.
+    """Tell whether a job is this manifest's, also where that had another name in its folder.
+
+    Its pictures may be fetched and taken over; only where `is_same` may they be replaced.
+    """
+    if is_same(batch, job):
+        return True
+    theirs = job.output.get("batch")
+    if not isinstance(theirs, str) or theirs.startswith(_STDIN):
+        return False
+    return _folder_and_name(theirs)[0] == _folder_and_name(batch)[0] and _is_gone(job)
+
+
+def is_same(batch: str, job: Job) -> bool:
+    """Tell whether a job is of this very manifest, also where its folder moved.
 
     A kept ledger may be used from a fresh checkout at another path. What still lies where it lay
     is another one's: two of them may have equal rows, and each has its own pictures.
@@ -243,20 +255,22 @@ def is_ours(batch: str, job: Job) -> bool:
     if theirs == batch or not isinstance(theirs, str):
         return theirs == batch
     folder, name = _folder_and_name(theirs)
-    our_folder, our_name = _folder_and_name(batch)
-    if _STDIN in {name, our_name}:
-        return name == our_name and not _is_there(folder)
-    if os.path.realpath(theirs) == batch:
-        return True
-    return (name == our_name or folder == our_folder) and not _is_described(theirs)
+    if name != _folder_and_name(batch)[1]:
+        return name != _STDIN and os.path.realpath(theirs) == batch
+    if name == _STDIN:
+        return not _is_there(folder)
+    return os.path.realpath(theirs) == batch or _is_gone(job)
 
 
-def is_kept(ledger: Ledger, batch: str, entry: Entry, now: datetime) -> bool:
-    """Tell whether a picture of the lock whose file is gone can be had again without paying."""
+def is_kept(ledger: Ledger, batch: str, entry: Entry, origin: str, now: datetime) -> bool:
+    """Tell whether a picture of the lock whose file is gone can be had again without paying.
+
+    `origin` is that of the API that would make it now.
+    """
     return any(
         _is_whole(image) or (job.problem is None and _is_alive(job, image, now))
         for job in ledger.jobs(_SAVED, (int(entry.sandbox), entry.origin))
-        if is_ours(batch, job)
+        if is_ours(batch, job) and job.origin == origin
         for image in job.images
         if image.sha256 == entry.origin
     )
@@ -286,11 +300,10 @@ def _folder_and_name(batch: str) -> tuple[str, str]:
     return folder, name
 
 
-def _is_described(lock: str) -> bool:
-    """Tell whether a manifest of a lock lies where it lay; the lock alone is nobody's."""
-    stem = lock.removesuffix(".lock")
-    files = [f"{stem}{extension}" for extension in ("", *EXTENSIONS)]
-    return any(_is_there(file) and not os.path.isdir(file) for file in files)  # noqa: PTH112
+def _is_gone(job: Job) -> bool:
+    """Tell whether the manifest that a job was bought for lies no more where it lay."""
+    manifest = job.output.get("manifest")
+    return isinstance(manifest, str) and bool(manifest) and not _is_there(manifest)
 
 
 def _is_there(path: str) -> bool:

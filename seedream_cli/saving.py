@@ -232,6 +232,8 @@ def _receipt_of(sidecar: str) -> str | None:
     """Return the digest of the picture that a sidecar tells of; None: it is none of ours."""
     import json
 
+    if not Path(sidecar).is_file():
+        return None  # a pipe would never answer
     try:
         with Path(sidecar).open(encoding="utf-8") as file:
             told: object = json.loads(file.read(_MOST_RECEIPT))

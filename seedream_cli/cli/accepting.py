@@ -92,6 +92,12 @@ def _entries(
         return
     there = [replace(picture, n=n, output=path, entry=None) for n, path in enumerate(places, 1)]
     found = list(takewhile(lambda each: _file_of(judge, each) is not None, there))
+    rest = there[len(found) :]
+    if rest and (picture.lost or any(_file_of(judge, each) is not None for each in rest)):
+        raise UsageError(
+            f"--accept {picture.row.name}: {rest[0].output} of the set is not there",
+            hint="take it from version control, or move the others away",
+        )
     if not found:
         yield entry
     for each in found:

@@ -209,17 +209,24 @@ class Batching:
             maker_of=self._maker_of,
             look=look,
             digest_of=digest_of,
-            is_kept=lambda entry: self._is_kept(batch, entry),
+            is_kept=lambda row, entry: self._is_kept(batch, row, entry),
             path=path,
         )
 
-    def _is_kept(self, batch: str, entry: Entry) -> bool:
+    def _is_kept(self, batch: str, row: Row, entry: Entry) -> bool:
         """Tell whether a lost picture can be fetched; `--check` asks no ledger."""
         if self.asked.check or not self._has_ledger:
             return False
         from seedream_cli.past import is_kept
+        from seedream_cli.providers import PROVIDERS
+        from seedream_cli.proxies import origin
 
-        return is_kept(self.world.ledger, batch, entry, self.world.clock.now())
+        try:
+            profile = self.profile_of(row, PROVIDERS[entry.provider])
+        except (AccountError, KeyError):
+            return False
+        now, maker = self.world.clock.now(), origin(profile.base_url)
+        return is_kept(self.world.ledger, batch, entry, maker, now)
 
     def _typed(self, base: str) -> Mapping[str, object]:
         """Return the picture options of the command line."""

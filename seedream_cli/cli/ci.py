@@ -75,6 +75,7 @@ def summary(
     if not count:
         return text
     lines: list[str] = []
+    shown = 0
     room = most_bytes - len((text + _CELLS).encode()) - len(f"\n\n… and {count} more\n".encode())
     for ended in ranked[:MOST_ROWS]:
         line = _row(ended)
@@ -82,7 +83,8 @@ def summary(
         if room < 0:
             break
         lines.append(line)
-    more = f"\n… and {count - len(lines)} more\n" if count > len(lines) else ""
+        shown += ended.count
+    more = f"\n… and {count - shown} more\n" if count > shown else ""
     return f"{text}\n{_CELLS}{''.join(lines)}{more}" if lines else f"{text}{more}"
 
 

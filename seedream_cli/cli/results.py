@@ -100,14 +100,16 @@ class Results:
     def tell(self, end: End) -> None:
         """Take note of how a task ended, and print it."""
         job = end.job
-        placed = job.images if job is not None and not end.is_old else ()
-        saved = [image for image in placed if image.saved_at and image.path]
+        asked = _asked(end)
+        lying = [image for image in asked if image.saved_at and image.path and not end.is_old]
+        saved = [image for image in lying if image.index not in end.there]
         is_left = _is_left(end)
         is_bad = bool(_exit_of(end)) and not is_left
         is_open = job is not None and job.state in OPEN_STATES
         # Of what is not finished, or not where it belongs, nothing counts as made.
-        count = 0 if is_open or (is_bad and len(saved) >= end.task.count) else len(saved)
-        missing = max(0, end.task.count - count)
+        count = 0 if is_open or (is_bad and len(lying) >= end.task.count) else len(saved)
+        there = len(lying) - len(saved)
+        missing = max(0, end.task.count - count - there)
         with self.mutex, self.show.aside():
             self.codes.add(_exit_of(end))
             if job is not None:
@@ -119,6 +121,7 @@ class Results:
                 self.fetched += count
             else:
                 self.made += count
+            self.current += there
             self.left += missing if is_left else 0
             if is_bad:
                 self._count_bad(job, max(1, missing))
@@ -145,8 +148,9 @@ class Results:
             state = State.SAVED if many else whole.state
             path = shown(image.path or "")
             yield replace(whole, row=name, path=path, money=share, problem=problem, state=state)
-        numbers = sorted({*end.task.numbers} - {image.n for image in saved})
-        count = end.task.count - len(saved)
+        lying = [*saved, *(image for image in _asked(end) if image.index in end.there)]
+        numbers = sorted({*end.task.numbers} - {image.n for image in lying})
+        count = end.task.count - len(lying)
         if _exit_of(end) and count > 0:
             name = _span(end.task, numbers[:count]) if many else whole.row
             money = replace(share, amount=share.amount * count) if share else None
@@ -167,7 +171,8 @@ class Results:
         if self.is_json:
             is_fetched = job.run != self.run and not end.is_old
             told = {"fetched": True} if is_fetched else {}
-            self.stdout.json(render.job_json(job, end.problem) | told)
+            asked = replace(job, images=tuple(_asked(end)))
+            self.stdout.json(render.job_json(asked, end.problem) | told)
         elif not self.is_wait and job.state is State.RUNNING and end.problem is None:
             self.stdout.line(job.id)
         for image in [] if self.is_json else saved:
@@ -278,6 +283,13 @@ def _sum(moneys: list[Money]) -> str:
 def _money(job: Job) -> Money | None:
     is_free = job.sandbox or job.charge is Charge.NONE
     return None if is_free else job.cost or job.price
+
+
+def _asked(end: End) -> list[Image]:
+    """Return the pictures of a job that a task asked for."""
+    images = end.job.images if end.job is not None else ()
+    is_set = end.task.picture.of is not None
+    return [image for image in images if is_set or image.n in end.task.numbers]
 
 
 def _is_left(end: End) -> bool:

@@ -65,8 +65,10 @@ class Sorting:
         stuck: set[tuple[str, int]] = set()
         for task, order in self.each():
             keys = {(task.row.name, n) for n in task.numbers}
+            is_new = order is None or order.past is Past.NEW
             # One job of a row whose name was changed may be what two others could be.
-            is_new = order is None or order.past is Past.NEW or order.job.id in found.jobs
+            if order is not None and order.job.row != task.row.name:
+                is_new = is_new or order.job.id in found.jobs
             if not is_new and order is not None:
                 found.jobs.add(order.job.id)
             if stuck.intersection(task.needs) and is_new:
@@ -103,8 +105,8 @@ class Sorting:
     def _split(self, task: Task) -> Iterator[tuple[Task, Order | None]]:
         """Yield a task, or its parts where the ledger knows some of its pictures."""
         order = self._order(task)
-        is_new = order is not None and order.past is Past.NEW and not order.wish.is_set
-        if order is not None and is_new and task.count > 1:
+        is_open = order is not None and order.past in {Past.NEW, Past.UNKNOWN}
+        if order is not None and is_open and task.count > 1 and not order.wish.is_set:
             mine = [p for p in self.pictures if p.row is task.row and p.n in task.numbers]
             for numbers in self.orders.overlaps(order):
                 part = self._task_of([p for p in mine if p.n in numbers])

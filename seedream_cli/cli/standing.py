@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.errors import UsageError
 from seedream_cli.model import State
-from seedream_cli.past import is_its_place, is_ours
+from seedream_cli.past import is_its_place, is_ours, is_same
 from seedream_cli.picture import Verdict
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Known:
         ):
             return None
         if job.row == picture.row.name:
-            return "" if job.state is State.UNKNOWN else job.row
+            is_its_own = job.state is not State.UNKNOWN and is_same(self.batch, job)
+            return job.row if is_its_own else ""
         return None if job.row in self.rows else ""
 
 

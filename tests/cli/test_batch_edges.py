@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -393,6 +394,63 @@ def test_a_renamed_manifest_goes_on(folder: Folder) -> None:
     assert sorted(folder.lock("icons.lock")) == ["hero", "sea"]
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_neighbours_picture_is_never_replaced(folder: Folder, *, is_there: bool) -> None:
+    """Not while its manifest lies there, in whatever case, and not when that was deleted."""
+    manifest = folder.write("A.TOML", rows(hero="a fox"))
+    folder.make("A.TOML")
+    picture = (folder.cli.work / "hero.png").read_bytes()
+    if not is_there:
+        manifest.unlink()
+        (folder.cli.work / "A.lock").unlink()
+    folder.write("b.toml", rows(hero="a hen"))
+    ran = folder("b.toml")
+    assert (ran.code, folder.bought()) == (2, 1)
+    assert (folder.cli.work / "hero.png").read_bytes() == picture
+
+
+def test_lost_pictures_of_one_request_are_fetched_one_after_the_other(folder: Folder) -> None:
+    """The first and the third of three, and who is made from each: nothing is fetched twice."""
+    manifest = folder.write("art.toml", UNIALL + 'prompt = "a fox"\ncount = 3\n')
+    folder.make("art.toml")
+    for n in (1, 3):
+        (folder.cli.work / f"hero-{n}.png").unlink()
+    tail = "".join(
+        f'[images.d{n}]\nprompt = "{n}"\nreferences = ["images.hero.{n}"]\n' for n in (1, 3)
+    )
+    manifest.write_text(UNIALL + 'prompt = "a fox"\ncount = 3\n' + tail)
+    ran = folder("art.toml", "-j", "9")
+    assert ran.code == 0, ran.err
+    assert sorted(ran.lines) == ["d1.png", "d3.png", "hero-1.png", "hero-3.png"]
+    assert "2 made, 2 fetched, 1 current" in ran.err
+    assert folder.bought() == 3
+
+
+def test_only_what_was_asked_for_is_told(folder: Folder) -> None:
+    """A row that shrank fetches what it still asks for, and names no file that is not there."""
+    manifest = folder.write("art.toml", UNIALL + 'prompt = "a fox"\ncount = 3\n')
+    folder.make("art.toml")
+    for n in (2, 3):
+        (folder.cli.work / f"hero-{n}.png").unlink()
+    manifest.write_text(UNIALL + 'prompt = "a fox"\ncount = 2\n')
+    ran = folder("art.toml", "--json")
+    assert ran.code == 0, ran.err
+    told = [image["path"] for row in ran.objects for image in row["images"]]  # type: ignore[attr-defined]
+    assert sorted(path.rpartition("/")[2] for path in told) == ["hero-1.png", "hero-2.png"]
+    assert "0 made, 1 fetched, 1 current" in ran.err
+    assert folder.bought() == 1
+
+
+def test_a_pipe_beside_a_picture_stops_nobody(folder: Folder) -> None:
+    """A sidecar's name may be anything's; what is no file is not opened."""
+    manifest = folder.write("art.toml", rows(hero="a fox"))
+    folder.make("art.toml")
+    os.mkfifo(folder.cli.work / "hero.json")
+    manifest.write_text(rows(hero="a fox") + 'output = "fox.png"\n')
+    folder.make("art.toml")
+    assert (folder.cli.work / "fox.png").exists()
+
+
 def test_a_checkout_that_moved_behind_a_link_is_the_same(folder: Folder) -> None:
     """A folder has one real path, however it is called."""
     folder.write("art.toml", KIE_ROWS)
@@ -565,6 +623,17 @@ def test_a_set_is_accepted_whole(folder: Folder) -> None:
     assert folder("art.toml", "--check").code == 0
     lines = (folder.cli.work / "art.lock").read_text().splitlines()
     assert [(line["n"], line["of"]) for line in map(json.loads, lines)] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_set_with_a_hole_is_not_accepted(folder: Folder) -> None:
+    """It would leave the lock with fewer pictures than lie there."""
+    folder.write("art.toml", SET)
+    folder.make("art.toml")
+    before = (folder.cli.work / "art.lock").read_bytes()
+    (folder.cli.work / "fox-2.jpg").unlink()
+    ran = folder("art.toml", "--accept", "fox")
+    assert (ran.code, (folder.cli.work / "art.lock").read_bytes()) == (2, before)
+    assert "fox-2.jpg of the set is not there" in ran.err
 
 
 def test_a_picture_that_a_set_did_not_bring_stops_its_row_only(folder: Folder) -> None:

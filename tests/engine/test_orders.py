@@ -125,6 +125,7 @@ class Desk:
             maker_of=lambda _: None,
             look=look,
             digest_of=digest_of,
+            path=str(Path(self.manifest).with_suffix(".toml")),
         )
         judge = Judge(found, list(self.lock.values()), terms)
         pictures = judge.judge()
@@ -641,7 +642,7 @@ def test_a_moved_checkout_finds_its_jobs(desk: Desk) -> None:
     desk.house.engine.is_waiting = False
     desk.run(rows(1), accepted())
     (job,) = desk.jobs("r0")
-    moved = {**job.output, "batch": "/gone/art.lock", "base": "/gone"}
+    moved = {**job.output, "batch": "/gone/art.lock", "manifest": "/gone/art.toml"}
     desk.house.ledger.put_output(job, moved)
     desk.house.engine.is_waiting = True
     desk.run(rows(1), success())
