@@ -255,11 +255,10 @@ def is_same(batch: str, job: Job) -> bool:
     if theirs == batch or not isinstance(theirs, str):
         return theirs == batch
     folder, name = _folder_and_name(theirs)
-    if name != _folder_and_name(batch)[1]:
-        return name != _STDIN and os.path.realpath(theirs) == batch
+    is_named_so = name == _folder_and_name(batch)[1]
     if name == _STDIN:
-        return not _is_there(folder)
-    return os.path.realpath(theirs) == batch or _is_gone(job)
+        return is_named_so and not _is_there(folder)
+    return os.path.realpath(theirs) == batch or (is_named_so and _is_gone(job))
 
 
 def is_kept(ledger: Ledger, batch: str, entry: Entry, origin: str, now: datetime) -> bool:

@@ -378,7 +378,7 @@ def _warn_of_jobs(world: World, name: str, say: Plain, *, is_sure: bool) -> None
 
 def _unfinished(world: World, name: str) -> list[str]:
     # The ledger makes what it does not find.
-    if not (world.places.state_dir / "ledger.db").exists():
+    if not world.has_ledger:
         return []
     states = "('sending', 'running', 'ready', 'unknown')"
     where = f"profile = ? AND NOT sandbox AND state IN {states}"

@@ -86,7 +86,7 @@ class Batching:
         from seedream_cli.cli.buying import Buying
         from seedream_cli.cli.calls import Calls
 
-        if not asked.accept and self._has_ledger:
+        if not asked.accept and self.world.has_ledger:
             pictures = self._known(manifest, base, batch, pictures)
         buying = Buying(
             world=self.world,
@@ -103,7 +103,7 @@ class Batching:
             show=show,
         )
         if asked.plan:
-            if self._has_ledger:
+            if self.world.has_ledger:
                 pictures = buying.look()
             return plans.show(pictures, judge, Stdout(), show, asked, actions)
         return buying.accept(asked.accept) if asked.accept else buying.make()
@@ -140,11 +140,6 @@ class Batching:
             parsed(asked.max_cost)
         if asked.no_files and not (asked.check or asked.plan):
             raise UsageError("--no-files makes nothing", hint="it goes with --check or --plan")
-
-    @property
-    def _has_ledger(self) -> bool:
-        """Tell whether there is one; none is made to look into."""
-        return (self.world.places.state_dir / "ledger.db").exists()
 
     # -- the manifest --------------------------------------------------------------------------
 
@@ -215,7 +210,7 @@ class Batching:
 
     def _is_kept(self, batch: str, row: Row, entry: Entry) -> bool:
         """Tell whether a lost picture can be fetched; `--check` asks no ledger."""
-        if self.asked.check or not self._has_ledger:
+        if self.asked.check or not self.world.has_ledger:
             return False
         from seedream_cli.past import is_kept
         from seedream_cli.providers import PROVIDERS

@@ -188,7 +188,7 @@ class Buying:
     def _follow(self, entry: Entry, old: str, new: str) -> None:
         """Let what belongs to a picture come after it: its sidecar, and what the ledger says."""
         follow(self.world.files(), entry.sha256, old, new)
-        if (self.world.places.state_dir / "ledger.db").exists():
+        if self.world.has_ledger:
             self.world.ledger.moved(entry.sha256, old, new)
 
     def _keep(self, entry: Entry) -> None:

@@ -16,6 +16,7 @@ from seedream_cli.errors import AccountError, ConfigError, SeedreamError, UsageE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import ExitStack
+    from pathlib import Path
 
     from seedream_cli.config import Config, Places
     from seedream_cli.engine import Engine, Timing
@@ -64,13 +65,21 @@ class World:
         return self._config
 
     @property
+    def _ledger_file(self) -> Path:
+        return self.places.state_dir / "ledger.db"
+
+    @property
+    def has_ledger(self) -> bool:
+        """Tell whether there is one; none is made to look into."""
+        return self._ledger_file.exists()
+
+    @property
     def ledger(self) -> Ledger:
         """The one ledger."""
         from seedream_cli.ledger import Ledger
 
         if self._ledger is None:
-            path = self.places.state_dir / "ledger.db"
-            self._ledger = Ledger(path, now=self.clock.now)
+            self._ledger = Ledger(self._ledger_file, now=self.clock.now)
             self.exits.callback(self._ledger.close)
         return self._ledger
 

@@ -7,15 +7,12 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.cli.conftest import Cli, Ran, Server
+    from tests.cli.conftest import Folder
 
 ARK = """[defaults]
 profile = "ark"
@@ -46,53 +43,10 @@ size = "1K"
 TYPED = ["-p", "ark", "-m", "doubao-seedream-5-0-flash-260915", "-s", "1280x720", "--format", "png"]
 
 
-@dataclass
-class Folder:
-    """A folder with manifests in it, and what the server saw of them."""
-
-    cli: Cli
-    server: Server
-    seen: int = 0
-
-    def __call__(self, name: str, *arguments: str, stdin: bytes = b"") -> Ran:
-        """Run `generate --batch` on one of them."""
-        return self.cli("generate", "--batch", name, *arguments, stdin=stdin)
-
-    def write(self, name: str, text: str) -> Path:
-        """Write a file."""
-        self.cli.work.mkdir(exist_ok=True)
-        path = self.cli.work / name
-        path.write_text(text)
-        return path
-
-    def make(self, name: str, *arguments: str) -> str:
-        """Run it; everything is made. Return what it said."""
-        ran = self(name, *arguments)
-        assert ran.code == 0, ran.err
-        return ran.err
-
-    def bought(self) -> int:
-        """Count the paid requests since the last look."""
-        news, self.seen = len(self.server.submits()) - self.seen, len(self.server.submits())
-        return news
-
-    def lock(self, name: str = "art.lock") -> dict[str, dict[str, object]]:
-        """Return a lock's lines by name."""
-        lines = map(json.loads, (self.cli.work / name).read_text().splitlines())
-        return {line["name"]: line for line in lines}
-
-
 def rows(**prompts: str) -> str:
     """Write a manifest of plain rows."""
     text = (f'[images.{name}]\nprompt = "{prompt}"\n' for name, prompt in prompts.items())
     return ARK + "".join(text)
-
-
-@pytest.fixture
-def folder(cli: Cli, server: Server) -> Folder:
-    """Return a folder whose profiles speak to a server in fair weather."""
-    cli.configure(server)
-    return Folder(cli=cli, server=server)
 
 
 # -- whose file it is ------------------------------------------------------------------------------

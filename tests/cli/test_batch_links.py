@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.cli.conftest import Cli, Ran, Server, StartServer
+    from tests.cli.conftest import Folder, StartServer
 
 ARK = """[defaults]
 profile = "ark"
@@ -22,47 +19,10 @@ format = "png"
 """
 
 
-@dataclass
-class Folder:
-    """A folder with manifests in it, and what the server saw of them."""
-
-    cli: Cli
-    server: Server
-
-    def __call__(self, name: str, *arguments: str) -> Ran:
-        """Run `generate --batch` on one of them."""
-        return self.cli("generate", "--batch", name, *arguments)
-
-    def write(self, name: str, text: str) -> Path:
-        """Write a file."""
-        self.cli.work.mkdir(exist_ok=True)
-        path = self.cli.work / name
-        path.write_text(text)
-        return path
-
-    def make(self, name: str, *arguments: str) -> str:
-        """Run it; everything is made. Return what it said."""
-        ran = self(name, *arguments)
-        assert ran.code == 0, ran.err
-        return ran.err
-
-    @property
-    def bought(self) -> int:
-        """How many paid requests there were."""
-        return len(self.server.submits())
-
-
 def rows(**prompts: str) -> str:
     """Write a manifest of plain rows."""
     text = (f'[images."{name}"]\nprompt = "{prompt}"\n' for name, prompt in prompts.items())
     return ARK + "".join(text)
-
-
-@pytest.fixture
-def folder(cli: Cli, server: Server) -> Folder:
-    """Return a folder whose profiles speak to a server in fair weather."""
-    cli.configure(server)
-    return Folder(cli=cli, server=server)
 
 
 # -- links -----------------------------------------------------------------------------------------
@@ -83,7 +43,7 @@ def test_a_renamed_picture_in_a_store_is_moved_and_there(folder: Folder) -> None
     assert not list((work / "art").iterdir())
     assert folder("art.toml", "--check").code == 0
     assert "1 current" in folder.make("art.toml")
-    assert folder.bought == 1
+    assert len(folder.server.submits()) == 1
 
 
 def test_a_link_that_leads_nowhere_is_in_the_way_before_paying(folder: Folder) -> None:
@@ -95,11 +55,11 @@ def test_a_link_that_leads_nowhere_is_in_the_way_before_paying(folder: Folder) -
         ran = folder("art.toml", *arguments)
         assert "hero.png is there and not in the lock" in ran.out.decode() + ran.err
         assert ran.code == (0 if arguments else 2)
-    assert folder.bought == 0
+    assert len(folder.server.submits()) == 0
     assert str(link.readlink()) == "nowhere"
     link.unlink()
     folder.make("art.toml")
-    assert (folder.bought, link.is_symlink()) == (2, False)
+    assert (len(folder.server.submits()), link.is_symlink()) == (2, False)
 
 
 def test_a_picture_whose_store_is_not_here_is_not_bought_again(folder: Folder) -> None:
@@ -112,7 +72,7 @@ def test_a_picture_whose_store_is_not_here_is_not_bought_again(folder: Folder) -
     (folder.cli.home / "state" / "ledger.db").unlink()
     assert folder("art.toml", "--check").code == 1
     assert "hero is left as it is" in folder("art.toml").err
-    assert (folder.bought, picture.is_symlink()) == (1, True)
+    assert (len(folder.server.submits()), picture.is_symlink()) == (1, True)
 
 
 # -- locks -----------------------------------------------------------------------------------------
@@ -127,7 +87,7 @@ def test_a_lock_torn_within_a_character_is_put_right(folder: Folder) -> None:
     lock.write_bytes(whole[: whole.rindex("ö".encode()) + 1])
     assert folder("art.toml", "--check").code == 1
     folder.make("art.toml")
-    assert (folder.bought, lock.read_bytes()) == (2, whole)
+    assert (len(folder.server.submits()), lock.read_bytes()) == (2, whole)
 
 
 @pytest.mark.parametrize("arguments", [["--check"], []])
@@ -146,23 +106,22 @@ def test_a_manifest_named_as_a_part_is_refused_beside_the_other(
         assert "art.toml" in ran.err
         assert "art.1-of-2.toml" in ran.err
         assert "give art.1-of-2.toml another name" in ran.err
-    assert (folder.bought, lock.read_bytes()) == (1, line)
+    assert (len(folder.server.submits()), lock.read_bytes()) == (1, line)
 
 
 def test_a_killed_shard_does_not_hold_the_next_division_up(
-    cli: Cli, start_server: StartServer
+    folder: Folder, start_server: StartServer
 ) -> None:
     """What it left is empty, and no line can be in two parts; a live one is in the way."""
-    server = start_server("--delay", "30")
-    cli.configure(server)
-    folder = Folder(cli=cli, server=server)
+    folder.server = start_server("--delay", "30")
+    folder.cli.configure(folder.server)
     folder.write("art.toml", rows(**{f"r{k}": f"picture {k}" for k in range(6)}))
-    process = cli.start("generate", "--batch", "art.toml", "--shard", "1/3")
+    process = folder.cli.start("generate", "--batch", "art.toml", "--shard", "1/3")
     end = time.monotonic() + 30
-    while not folder.bought:
+    while not folder.server.submits():
         assert time.monotonic() < end
         time.sleep(0.02)
-    assert (cli.work / "art.1-of-3.lock").stat().st_size == 0
+    assert (folder.cli.work / "art.1-of-3.lock").stat().st_size == 0
     ran = folder("art.toml", "--shard", "1/2", "--max-images", "0")
     assert (ran.code, "another division" in ran.err) == (2, True)
     process.send_signal(signal.SIGKILL)
@@ -180,5 +139,5 @@ def test_a_part_that_cannot_be_made_stops_only_who_needs_it(folder: Folder) -> N
     assert "1 current" in folder.make(name, "--shard", "1/1")
     manifest.write_text(rows(hero="a hen"))
     ran = folder(name, "--shard", "1/1")
-    assert (ran.code, folder.bought) == (74, 1)
+    assert (ran.code, len(folder.server.submits())) == (74, 1)
     assert "x.1-of-1.lock could not be written" in ran.err
