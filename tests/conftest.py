@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.model import Charge, Job, State
+from seedream_cli.core.model import Charge, Job, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,14 +11,14 @@ import typer
 from typer._click.exceptions import ClickException
 
 from seedream_cli.cli import help as helping
-from seedream_cli.cli import render
-from seedream_cli.cli.download import download
-from seedream_cli.cli.generate import edit, generate
-from seedream_cli.cli.providers import providers
-from seedream_cli.cli.status import status
-from seedream_cli.cli.stdout import Stdout
-from seedream_cli.errors import SeedreamError, UsageError
-from seedream_cli.text import clean
+from seedream_cli.cli.commands.download import download
+from seedream_cli.cli.commands.generate import edit, generate
+from seedream_cli.cli.commands.providers import providers
+from seedream_cli.cli.commands.status import status
+from seedream_cli.cli.output import job as render
+from seedream_cli.cli.output.stdout import Stdout
+from seedream_cli.core.errors import SeedreamError, UsageError
+from seedream_cli.core.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

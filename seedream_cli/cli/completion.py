@@ -86,7 +86,7 @@ def words(kind: str, environ: Mapping[str, str], profile: str = "") -> list[str]
 
     Creates nothing on disk. Raises `SeedreamError` where config or ledger are not sound.
     """
-    from seedream_cli.text import clean, shorten
+    from seedream_cli.core.text import clean, shorten
 
     match kind:
         case "profiles":
@@ -102,7 +102,7 @@ def words(kind: str, environ: Mapping[str, str], profile: str = "") -> list[str]
 
 
 def _profiles(environ: Mapping[str, str]) -> dict[str, str]:
-    from seedream_cli.config import load, places
+    from seedream_cli.storage.config.file import load, places
 
     config = load(places(environ).config_file)
     return {name: raw.provider for name, raw in config.profiles.items()}
@@ -110,10 +110,10 @@ def _profiles(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
     """Return the models of the provider that the line would use; all where that is not clear."""
-    from seedream_cli.config import load, places
-    from seedream_cli.errors import SeedreamError
-    from seedream_cli.profiles import choose
+    from seedream_cli.core.errors import SeedreamError
     from seedream_cli.providers import PROVIDERS
+    from seedream_cli.storage.config.file import load, places
+    from seedream_cli.storage.config.profiles import choose
 
     providers = list(PROVIDERS.values())
     try:
@@ -125,14 +125,14 @@ def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
 
 
 def _jobs(environ: Mapping[str, str]) -> dict[str, str]:
-    from seedream_cli.config import places
+    from seedream_cli.storage.config.file import places
 
     path = places(environ).state_dir / "ledger.db"
     # The ledger makes what it does not find, and a TAB must not be what makes it.
     if not path.with_suffix(".birth").exists() or not path.exists():
         return {}
-    from seedream_cli.clock import SystemClock
-    from seedream_cli.ledger import Ledger
+    from seedream_cli.core.clock import SystemClock
+    from seedream_cli.storage.ledger.ledger import Ledger
 
     ledger = Ledger(path, now=SystemClock().now)
     try:
@@ -212,7 +212,7 @@ def _choices(parameter: Parameter, label: str) -> Value:
 
 def _values() -> dict[str, Value]:
     """Return what options and arguments take, by long spelling, by label, by command and label."""
-    from seedream_cli.model import State
+    from seedream_cli.core.model import State
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.sandbox.faults import FAULTS
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.providers.ark import ARK, BYTEPLUS
-from seedream_cli.providers.kie import KIE
-from seedream_cli.providers.kie_seedream import KIE_SEEDREAM
-from seedream_cli.providers.seedreams import SEEDREAMS
+from seedream_cli.providers.ark.dialect import ARK, BYTEPLUS
+from seedream_cli.providers.kie.dialect import KIE
+from seedream_cli.providers.kie.older import KIE_SEEDREAM
+from seedream_cli.providers.seedreams.dialect import SEEDREAMS
 from seedream_cli.providers.uniall import UNIALL
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Never
 from urllib.parse import urlsplit
 
-from seedream_cli.errors import UnreadableReply
-from seedream_cli.model import Busy, Problem, RemoteImage
+from seedream_cli.core.errors import UnreadableReply
+from seedream_cli.core.model import Busy, Problem, RemoteImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from seedream_cli.model import Reply
+    from seedream_cli.core.model import Reply
 
 REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 413, 415, 422, 451})
 """Statuses that, in the provider's own envelope, mean: no work was begun."""

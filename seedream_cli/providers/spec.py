@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 
-from seedream_cli.model import Charge, Size
+from seedream_cli.core.model import Charge, Size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
 
-    from seedream_cli.model import (
+    from seedream_cli.core.model import (
         Call,
         Done,
         Ended,

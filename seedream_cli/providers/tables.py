@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from seedream_cli.model import Size
+from seedream_cli.core.model import Size
 from seedream_cli.providers.spec import Capabilities
 
 RATIOS: Final = ("1:1", "4:3", "3:4", "16:9", "9:16", "3:2", "2:3", "21:9")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.model import Call, Done, Failed, Problem, Purpose, Refused, RemoteImage
+from seedream_cli.core.model import Call, Done, Failed, Problem, Purpose, Refused, RemoteImage
 from seedream_cli.providers.reading import (
     OK,
     REFUSALS,
@@ -27,7 +27,7 @@ from seedream_cli.providers.tables import SEEDREAM_4, SEEDREAM_4_5, SEEDREAM_5_L
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedream_cli.model import Outcome, Reply, Request
+    from seedream_cli.core.model import Outcome, Reply, Request
     from seedream_cli.providers.spec import Capabilities
 
 _LONGEST: Final = 4096

@@ -7,14 +7,14 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.errors import UsageError
-from seedream_cli.sandbox.images import denied
-from seedream_cli.sandbox.wire import Answer, Fate, Where
+from seedream_cli.core.errors import UsageError
+from seedream_cli.sandbox.messages import Answer, Fate, Where
+from seedream_cli.sandbox.pictures.host import denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from seedream_cli.sandbox.wire import Asked, Deed, Stage, Voice
+    from seedream_cli.sandbox.messages import Asked, Deed, Stage, Voice
 
     Bend = Callable[[Answer, Voice, Asked, Stage], Answer | None]
 

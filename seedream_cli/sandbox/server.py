@@ -12,11 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from seedream_cli.errors import UsageError
-from seedream_cli.sandbox.answers import answer, struck
+from seedream_cli.core.errors import UsageError
+from seedream_cli.sandbox.counters import Tally
 from seedream_cli.sandbox.faults import Weather
-from seedream_cli.sandbox.tally import Tally
-from seedream_cli.sandbox.wire import Answer, Asked, Settings, Stage, says
+from seedream_cli.sandbox.messages import Answer, Asked, Settings, Stage, says
+from seedream_cli.sandbox.router import answer, struck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.sandbox.wire import Fate
+from seedream_cli.sandbox.messages import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,10 +19,10 @@ import time
 import urllib.request
 from pathlib import Path
 
-from seedream_cli.sandbox import images
+from seedream_cli.sandbox.messages import Settings
+from seedream_cli.sandbox.pictures import host as images
 from seedream_cli.sandbox.server import Sandbox
 from seedream_cli.sandbox.tickets import Picture
-from seedream_cli.sandbox.wire import Settings
 
 MIB = 1024
 

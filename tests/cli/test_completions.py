@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seedream_cli.cli.completion import NEWEST_JOBS, SCRIPTS, commands, renewed, words
-from seedream_cli.ledger import Ledger
-from seedream_cli.model import Charge, Image, Job, State
+from seedream_cli.core.model import Charge, Image, Job, State
 from seedream_cli.providers import PROVIDERS
+from seedream_cli.storage.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.ledger import Ledger
-from seedream_cli.model import Charge, Purpose, State
+from seedream_cli.core.model import Charge, Purpose, State
+from seedream_cli.storage.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Ran, Server, StartServer

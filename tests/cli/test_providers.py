@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.config import write_private
-from seedream_cli.errors import StorageError
-from seedream_cli.ledger import Ledger
-from seedream_cli.model import State
+from seedream_cli.core.errors import StorageError
+from seedream_cli.core.model import State
 from seedream_cli.sandbox.faults import FAULTS
+from seedream_cli.storage.config.file import write_private
+from seedream_cli.storage.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from seedream_cli.model import Job
+    from seedream_cli.core.model import Job
     from tests.cli.conftest import Cli, Server
 
 COMMENTED = """\
@@ -510,7 +510,7 @@ def test_accounts_need_nothing_heavy(cli: Cli, config: Path, edit: list[str]) ->
     )
     lines = done.stderr.decode().splitlines()
     found = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
-    assert "seedream_cli.config" in found
+    assert "seedream_cli.storage.config.file" in found
     assert not found & {"httpx", "rich", "ssl", "asyncio", "sqlite3", "pydantic"}
 
 

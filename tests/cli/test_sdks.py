@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.formats import inspect
+from seedream_cli.storage.files.image_format import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

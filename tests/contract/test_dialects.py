@@ -7,17 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from seedream_cli.errors import EXITS, UnreadableReply
-from seedream_cli.model import (
-    Busy,
-    Done,
-    Failed,
-    Outcome,
-    Purpose,
-    Refused,
-    Reply,
-    Running,
-)
+from seedream_cli.core.errors import EXITS, UnreadableReply
+from seedream_cli.core.model import Busy, Done, Failed, Outcome, Purpose, Refused, Reply, Running
 from seedream_cli.providers import PROVIDERS
 
 REPLIES = Path(__file__).parent.parent / "replies"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from seedream_cli.model import Call, Purpose, Reference, Request, Size
+from seedream_cli.core.model import Call, Purpose, Reference, Request, Size
 from seedream_cli.providers import PROVIDERS
 
 A = Reference(source="https://example.com/a.png", url="https://example.com/a.png")

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from seedream_cli.errors import UnreadableReply
-from seedream_cli.model import Busy, Done, Failed, Outcome, Purpose, Refused, Reply, Running
+from seedream_cli.core.errors import UnreadableReply
+from seedream_cli.core.model import Busy, Done, Failed, Outcome, Purpose, Refused, Reply, Running
 from seedream_cli.providers import PROVIDERS
 
 STATUSES = range(100, 600)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.model import Charge, Size
+from seedream_cli.core.model import Charge, Size
 from seedream_cli.providers import PROVIDERS
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedream_cli.errors import UnreadableReply
-from seedream_cli.model import Busy, Done, Failed, Purpose, Refused, Reply, Running
+from seedream_cli.core.errors import UnreadableReply
+from seedream_cli.core.model import Busy, Done, Failed, Purpose, Refused, Reply, Running
 from seedream_cli.providers import PROVIDERS
 
 REPLIES = Path(__file__).parent.parent / "replies"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from seedream_cli.errors import UnreadableReply
-from seedream_cli.model import Purpose, Reply
+from seedream_cli.core.errors import UnreadableReply
+from seedream_cli.core.model import Purpose, Reply
 from seedream_cli.providers import reading
-from seedream_cli.providers.ark_answers import expiry
+from seedream_cli.providers.ark.answers import expiry
 
 
 @pytest.mark.parametrize(

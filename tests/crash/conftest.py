@@ -24,8 +24,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from seedream_cli.errors import ImageBroken
-from seedream_cli.formats import inspect
+from seedream_cli.core.errors import ImageBroken
+from seedream_cli.storage.files.image_format import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.check import resolve, split
-from seedream_cli.crew import Crew, Inbox
-from seedream_cli.engine import Engine, Timing
-from seedream_cli.errors import SeedreamError
-from seedream_cli.files import Files
-from seedream_cli.ledger import Ledger
-from seedream_cli.model import Options, Profile, Purpose, Reply, Secret
-from seedream_cli.naming import plan
-from seedream_cli.owner import Owner
+from seedream_cli.core.errors import SeedreamError
+from seedream_cli.core.model import Options, Profile, Purpose, Reply, Secret
+from seedream_cli.engine.recovery import settle_estates
+from seedream_cli.engine.save import Saver
+from seedream_cli.engine.steps import Engine, Timing
+from seedream_cli.engine.workers import Crew, Inbox
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.purchase import purchases
-from seedream_cli.recovery import settle_estates
-from seedream_cli.saving import Saver
-from seedream_cli.transport import Download
+from seedream_cli.request.check import resolve, split
+from seedream_cli.request.purchase import purchases
+from seedream_cli.storage.files.naming import plan
+from seedream_cli.storage.files.store import Files
+from seedream_cli.storage.ledger.ledger import Ledger
+from seedream_cli.storage.ledger.owner import Owner
+from seedream_cli.transport.client import Download
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seedream_cli.events import Event
-    from seedream_cli.model import Call, Job
-    from seedream_cli.wire import Limits
+    from seedream_cli.core.events import Event
+    from seedream_cli.core.model import Call, Job
+    from seedream_cli.transport.exchange import Limits
 
 # One pixel, made by hand: signature, IHDR, IDAT, IEND.
 PNG = bytes.fromhex(

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import ImageBroken, ImageGone, OutcomeUnknown, StorageError, Unsent
-from seedream_cli.model import Charge, Purpose, Reply, State
+from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, StorageError, Unsent
+from seedream_cli.core.model import Charge, Purpose, Reply, State
 
 if TYPE_CHECKING:
-    from seedream_cli.model import Call
+    from seedream_cli.core.model import Call
     from tests.engine.conftest import House
 
 URL = "https://images.example/1.png"

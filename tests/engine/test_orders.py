@@ -15,33 +15,33 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli import manifest
-from seedream_cli.assets import Judge, Terms
-from seedream_cli.batch import Batch, Bounds, End
-from seedream_cli.cli.render import job_exit
-from seedream_cli.crew import Crew, Inbox
-from seedream_cli.engine import Timing
-from seedream_cli.errors import ImageGone, OutcomeUnknown, StorageError, Unsent
-from seedream_cli.model import Charge, Money, Problem, Profile, Purpose, Reply, State
-from seedream_cli.orders import Orders, entries_of
-from seedream_cli.past import Past
-from seedream_cli.picture import Verdict
+from seedream_cli.batch.action import Verdict
+from seedream_cli.batch.apply import Batch, Bounds, End
+from seedream_cli.batch.history import Past
+from seedream_cli.batch.manifest import read as manifest
+from seedream_cli.batch.orders import Orders, entries_of
+from seedream_cli.batch.plan import Judge, Terms
+from seedream_cli.batch.targets import tasks_of
+from seedream_cli.cli.output.job import job_exit
+from seedream_cli.core.errors import ImageGone, OutcomeUnknown, StorageError, Unsent
+from seedream_cli.core.model import Charge, Money, Problem, Profile, Purpose, Reply, State
+from seedream_cli.engine.references import Gatherer
+from seedream_cli.engine.steps import Timing
+from seedream_cli.engine.workers import Crew, Inbox
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.references import Gatherer
-from seedream_cli.shelf import digest_of, look
-from seedream_cli.tasks import tasks_of
+from seedream_cli.storage.files.digest import digest_of, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from seedream_cli.lock import Entry
-    from seedream_cli.manifest import Row
-    from seedream_cli.model import Call, Job
-    from seedream_cli.orders import Order
-    from seedream_cli.picture import Picture
+    from seedream_cli.batch.action import Picture
+    from seedream_cli.batch.lock.entries import Entry
+    from seedream_cli.batch.manifest.read import Row
+    from seedream_cli.batch.orders import Order
+    from seedream_cli.batch.targets import Task
+    from seedream_cli.core.model import Call, Job
+    from seedream_cli.engine.references import Gathered
     from seedream_cli.providers.spec import Provider
-    from seedream_cli.references import Gathered
-    from seedream_cli.tasks import Task
     from tests.engine.conftest import House
 
 HEAD = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.files import Files
-from seedream_cli.model import Charge, Purpose, Reply, State
-from seedream_cli.owner import Owner
+from seedream_cli.core.model import Charge, Purpose, Reply, State
+from seedream_cli.storage.files.store import Files
+from seedream_cli.storage.ledger.owner import Owner
 
 if TYPE_CHECKING:
-    from seedream_cli.model import Call
+    from seedream_cli.core.model import Call
     from tests.engine.conftest import House
 
 URL = "https://images.example/1.png"

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.engine import Deed, Step
-from seedream_cli.errors import Throttled, Unsent
-from seedream_cli.events import Waiting
-from seedream_cli.model import Charge, Purpose, Reply, State
-from seedream_cli.pace import Pace
+from seedream_cli.core.errors import Throttled, Unsent
+from seedream_cli.core.events import Waiting
+from seedream_cli.core.model import Charge, Purpose, Reply, State
+from seedream_cli.engine.rate_limit import Pace
+from seedream_cli.engine.steps import Deed, Step
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.spec import RateLimit
-from seedream_cli.transport import Transport
+from seedream_cli.transport.client import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seedream_cli.model import Call, Job
+    from seedream_cli.core.model import Call, Job
     from tests.engine.conftest import House
 
 SPAN = 10.5

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import ImageBroken, ImageGone, OutcomeUnknown, Unsent
-from seedream_cli.events import Note
-from seedream_cli.model import Charge, Image, Problem, Purpose, Reply, State
+from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, Unsent
+from seedream_cli.core.events import Note
+from seedream_cli.core.model import Charge, Image, Problem, Purpose, Reply, State
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seedream_cli.errors import SeedreamError
-    from seedream_cli.model import Job
+    from seedream_cli.core.errors import SeedreamError
+    from seedream_cli.core.model import Job
     from tests.engine.conftest import House
 
 DEAD = "deaddead"

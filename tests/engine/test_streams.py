@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import ImageBroken, ImageGone, OutcomeUnknown
-from seedream_cli.model import Charge, Purpose, Reply, State
-from seedream_cli.sse import MAX_EVENT, events
+from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
+from seedream_cli.core.model import Charge, Purpose, Reply, State
+from seedream_cli.transport.sse import MAX_EVENT, events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from seedream_cli.model import Call, Job
+    from seedream_cli.core.model import Call, Job
     from tests.engine.conftest import House, Piece
 
 DENIED = {"code": "OutputImageSensitiveContentDetected", "message": "no"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import (
+from seedream_cli.core.errors import (
     ImageBroken,
     ImageGone,
     OutcomeUnknown,
@@ -24,15 +24,15 @@ from seedream_cli.errors import (
     StorageError,
     Unsent,
 )
-from seedream_cli.model import Call, Profile, Purpose, Secret
-from seedream_cli.transport import Transport
-from seedream_cli.wire import Limits, check_peer
+from seedream_cli.core.model import Call, Profile, Purpose, Secret
+from seedream_cli.transport.client import Transport
+from seedream_cli.transport.exchange import Limits, check_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from seedream_cli.events import Exchange
+    from seedream_cli.core.events import Exchange
 
     Talk = Callable[[socket.socket, bytes], None]
     Serve = Callable[..., "Host"]

@@ -17,32 +17,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.check import resolve, split
-from seedream_cli.cli import render
-from seedream_cli.crew import Crew, Inbox
-from seedream_cli.engine import Engine, Timing
-from seedream_cli.files import Files
-from seedream_cli.ledger import Ledger
-from seedream_cli.model import Image, Options, Problem, Profile, Secret, State
-from seedream_cli.naming import plan
-from seedream_cli.owner import Owner
+from seedream_cli.cli.output import job as render
+from seedream_cli.core.addresses import origin as origin_of
+from seedream_cli.core.model import Image, Options, Problem, Profile, Secret, State
+from seedream_cli.engine.save import Saver
+from seedream_cli.engine.steps import Engine, Timing
+from seedream_cli.engine.workers import Crew, Inbox
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.proxies import origin as origin_of
-from seedream_cli.purchase import purchases
+from seedream_cli.request.check import resolve, split
+from seedream_cli.request.purchase import purchases
+from seedream_cli.sandbox.messages import Settings
 from seedream_cli.sandbox.server import Sandbox
-from seedream_cli.sandbox.wire import Settings
-from seedream_cli.saving import Saver
-from seedream_cli.transport import Transport
+from seedream_cli.storage.files.naming import plan
+from seedream_cli.storage.files.store import Files
+from seedream_cli.storage.ledger.ledger import Ledger
+from seedream_cli.storage.ledger.owner import Owner
+from seedream_cli.transport.client import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from seedream_cli.events import Event
-    from seedream_cli.model import Call, Job
-    from seedream_cli.part import Disk
-    from seedream_cli.transport import Download, Heard
-    from seedream_cli.wire import Limits
+    from seedream_cli.core.events import Event
+    from seedream_cli.core.model import Call, Job
+    from seedream_cli.storage.files.partial import Disk
+    from seedream_cli.transport.client import Download, Heard
+    from seedream_cli.transport.exchange import Limits
 
 PATHS = {name: provider.sandbox_path for name, provider in PROVIDERS.items()}
 KEY = "sk-only-for-tests-0123456789"

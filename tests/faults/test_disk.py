@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import StorageError
-from seedream_cli.events import Note
-from seedream_cli.ledger import Ledger
-from seedream_cli.model import Charge, State
-from seedream_cli.part import Disk
+from seedream_cli.core.errors import StorageError
+from seedream_cli.core.events import Note
+from seedream_cli.core.model import Charge, State
+from seedream_cli.storage.files.partial import Disk
+from seedream_cli.storage.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

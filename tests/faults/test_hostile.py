@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from seedream_cli.cli import listing, progress, render
-from seedream_cli.errors import SeedreamError
-from seedream_cli.events import Exchange, JobChanged, Note, Waiting
-from seedream_cli.model import Charge, Image, Problem, State
-from seedream_cli.text import clean, escape_unseen, shorten
+from seedream_cli.cli.output import job as render
+from seedream_cli.cli.output import progress
+from seedream_cli.cli.output import table as listing
+from seedream_cli.core.errors import SeedreamError
+from seedream_cli.core.events import Exchange, JobChanged, Note, Waiting
+from seedream_cli.core.model import Charge, Image, Problem, State
+from seedream_cli.core.text import clean, escape_unseen, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from seedream_cli.events import Event
-    from seedream_cli.model import Job
+    from seedream_cli.core.events import Event
+    from seedream_cli.core.model import Job
     from seedream_cli.sandbox.server import Sandbox
     from tests.faults.conftest import Bench, Chaos, Cli, Host, Play, Visit
 
@@ -239,9 +241,9 @@ def terminal() -> Iterator[Terminal]:
 LIVE: Final = """
 import json, sys
 from datetime import UTC, datetime
-from seedream_cli.cli.progress import Live
-from seedream_cli.events import Exchange, JobChanged, Note, Waiting
-from seedream_cli.model import Charge, Job, State
+from seedream_cli.cli.output.progress import Live
+from seedream_cli.core.events import Exchange, JobChanged, Note, Waiting
+from seedream_cli.core.model import Charge, Job, State
 
 job = Job(id="0000aaaa", run="run00001", state=State.RUNNING, charge=Charge.CHARGED, provider="kie",
           profile="kie", origin="https://a.example", sandbox=False, model="m", prompt="p",
@@ -486,7 +488,7 @@ def test_a_terminal_gets_rich_codes_and_nothing_else(
 
 def test_no_path_outside_the_folder_is_made(bench: Bench, chaos: Chaos) -> None:
     """520 hostile prompts as file names: each lies in the output folder, under a safe name."""
-    from seedream_cli import naming
+    from seedream_cli.storage.files import naming
 
     for text in STRINGS:
         plan = naming.plan("{slug}-{model}-{n}.{ext}", base=str(bench.folder / "out"))

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import ImageBroken
-from seedream_cli.events import Note, Waiting
-from seedream_cli.model import Charge, Problem, State
+from seedream_cli.core.errors import ImageBroken
+from seedream_cli.core.events import Note, Waiting
+from seedream_cli.core.model import Charge, Problem, State
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.sandbox.images import draw
+from seedream_cli.sandbox.pictures.host import draw
 from seedream_cli.sandbox.tickets import Picture
-from seedream_cli.wire import Limits, check_peer
+from seedream_cli.transport.exchange import Limits, check_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

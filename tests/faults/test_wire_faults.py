@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from seedream_cli.model import Charge, State
+from seedream_cli.core.model import Charge, State
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.wire import Limits
+from seedream_cli.transport.exchange import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,18 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedream_cli import lock, manifest
-from seedream_cli.assets import Judge, Terms, made_first
-from seedream_cli.errors import UsageError
-from seedream_cli.lock import Entry
-from seedream_cli.picture import Found, Picture, Verdict
+from seedream_cli.batch.action import Picture, Verdict
+from seedream_cli.batch.lock import entries as lock
+from seedream_cli.batch.lock.entries import Entry
+from seedream_cli.batch.manifest import read as manifest
+from seedream_cli.batch.plan import Judge, Terms, made_first
+from seedream_cli.batch.resolve import aspect_of, keyword_of
+from seedream_cli.core.errors import UsageError
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.wishes import aspect_of, keyword_of
+from seedream_cli.storage.files.digest import Found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seedream_cli.manifest import Manifest, Row
+    from seedream_cli.batch.manifest.read import Manifest, Row
     from seedream_cli.providers.spec import Provider
 
 CURRENT, MOVE, MAKE = Verdict.CURRENT, Verdict.MOVE, Verdict.MAKE

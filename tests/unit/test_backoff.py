@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedream_cli.backoff import MAX_RETRY_AFTER, delay, parse_retry_after, poll_interval
+from seedream_cli.transport.backoff import MAX_RETRY_AFTER, delay, parse_retry_after, poll_interval
 
 NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 

@@ -16,10 +16,16 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from seedream_cli.cli.bars import Board, LiveBatch, PlainBatch, batch_observer, sentence
-from seedream_cli.cli.progress import terminal
-from seedream_cli.cli.tally import Tally
-from seedream_cli.events import (
+from seedream_cli.cli.output.batch_progress import (
+    Board,
+    LiveBatch,
+    PlainBatch,
+    batch_observer,
+    sentence,
+)
+from seedream_cli.cli.output.counts import Tally
+from seedream_cli.cli.output.progress import terminal
+from seedream_cli.core.events import (
     BytesReceived,
     Exchange,
     ImageSaved,
@@ -28,12 +34,12 @@ from seedream_cli.events import (
     RowEnded,
     Waiting,
 )
-from seedream_cli.model import Charge, Image, Job, Money, Problem, State
+from seedream_cli.core.model import Charge, Image, Job, Money, Problem, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seedream_cli.events import Event
+    from seedream_cli.core.events import Event
 
 PRICE = Money(Decimal("0.0325"), "USD")
 TURNED_DOWN = Problem("content_policy", "the prompt was turned down", "change the prompt")
@@ -618,8 +624,8 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
 def test_rich_is_loaded_for_a_terminal_only() -> None:
     """A batch in a log does not wait for the import of Rich."""
     code = (
-        "import sys; from seedream_cli.cli import bars, ci;"
-        "bars.PlainBatch().expect(1, 0); print('rich' in sys.modules)"
+        "import sys; from seedream_cli.cli.output import batch_progress, ci;"
+        "batch_progress.PlainBatch().expect(1, 0); print('rich' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.strip() == b"False"

@@ -11,20 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedream_cli.check import Resolved, resolve, split, split_count
-from seedream_cli.errors import UsageError
-from seedream_cli.model import (
-    Call,
-    Options,
-    Outcome,
-    Purpose,
-    Reference,
-    Reply,
-    Request,
-    Size,
-)
+from seedream_cli.core.errors import UsageError
+from seedream_cli.core.model import Call, Options, Outcome, Purpose, Reference, Reply, Request, Size
 from seedream_cli.providers.spec import Capabilities, Dialect, Provider
-from seedream_cli.sizes import fit
+from seedream_cli.request.check import Resolved, resolve, split, split_count
+from seedream_cli.request.sizes import fit
 
 RATIOS = ("1:1", "4:3", "16:9", "21:9")
 TWO_K = {

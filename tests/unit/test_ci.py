@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_cli.cli.ci import Actions, annotation, is_forgetful, outputs, summary
-from seedream_cli.cli.progress import Plain
-from seedream_cli.events import RowEnded
-from seedream_cli.model import Money, Problem, State
+from seedream_cli.cli.output.ci import Actions, annotation, is_forgetful, outputs, summary
+from seedream_cli.cli.output.progress import Plain
+from seedream_cli.core.events import RowEnded
+from seedream_cli.core.model import Money, Problem, State
 
 if TYPE_CHECKING:
     from pathlib import Path

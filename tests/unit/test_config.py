@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_cli.config import (
+from seedream_cli.core.errors import ConfigError, StorageError, UsageError
+from seedream_cli.storage.config.file import (
     OPTIONS,
     Places,
     expanded,
@@ -23,7 +24,6 @@ from seedream_cli.config import (
     without_profile,
     write_private,
 )
-from seedream_cli.errors import ConfigError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def test_both_variables_spare_an_import() -> None:
     import subprocess
 
     code = (
-        "import sys; from seedream_cli.config import places;"
+        "import sys; from seedream_cli.storage.config.file import places;"
         "places({'SEEDREAM_CONFIG': '/c', 'SEEDREAM_STATE_DIR': '/s'});"
         "sys.exit('platformdirs' in sys.modules or 'tomllib' in sys.modules)"
     )

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.clock import SystemClock
-from seedream_cli.crew import Crew, Inbox, Signalled
-from seedream_cli.engine import Deed, Step
+from seedream_cli.core.clock import SystemClock
+from seedream_cli.engine.steps import Deed, Step
+from seedream_cli.engine.workers import Crew, Inbox, Signalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seedream_cli.clock import Clock
+    from seedream_cli.core.clock import Clock
 
 SIGINT, SIGTERM = 2, 15
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import ImageBroken, StorageError, UsageError
-from seedream_cli.files import Files, Saved
-from seedream_cli.part import Disk
+from seedream_cli.core.errors import ImageBroken, StorageError, UsageError
+from seedream_cli.storage.files.partial import Disk
+from seedream_cli.storage.files.store import Files, Saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from seedream_cli.formats import Facts
+    from seedream_cli.storage.files.image_format import Facts
 
 JOB = "01k3f9zq"
 OWNER = "me000000"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_cli.errors import ImageBroken
-from seedream_cli.formats import Facts, inspect, sniff
+from seedream_cli.core.errors import ImageBroken
+from seedream_cli.storage.files.image_format import Facts, inspect, sniff
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import OutcomeUnknown, Overtaken, StorageError, Throttled
-from seedream_cli.ledger import Ledger
-from seedream_cli.migrations import APPLICATION_ID, IDLE, READERS, SCHEMA
-from seedream_cli.model import Charge, Image, Job, Money, Problem, Purpose, Reply, State
+from seedream_cli.core.errors import OutcomeUnknown, Overtaken, StorageError, Throttled
+from seedream_cli.core.model import Charge, Image, Job, Money, Problem, Purpose, Reply, State
 from seedream_cli.providers.spec import RateLimit
+from seedream_cli.storage.ledger.database import APPLICATION_ID, IDLE, READERS, SCHEMA
+from seedream_cli.storage.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -186,8 +186,8 @@ BEGIN = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from seedream_cli.errors import StorageError
-from seedream_cli.ledger import Ledger
+from seedream_cli.core.errors import StorageError
+from seedream_cli.storage.ledger.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]), now=lambda: datetime.now(UTC))
 print("open", flush=True)
 sys.stdin.readline()
@@ -418,8 +418,8 @@ LIMITED = """
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from seedream_cli.errors import StorageError, Throttled
-from seedream_cli.ledger import Ledger
+from seedream_cli.core.errors import StorageError, Throttled
+from seedream_cli.storage.ledger.ledger import Ledger
 from seedream_cli.providers.spec import RateLimit
 ledger = Ledger(Path(sys.argv[1]), now=lambda: datetime.now(UTC))
 print("open", flush=True)
@@ -970,7 +970,7 @@ OPENS = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from seedream_cli.ledger import Ledger
+from seedream_cli.storage.ledger.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]), now=lambda: datetime.now(UTC))
 """
 BEGINS = f"""{OPENS}
@@ -1033,7 +1033,7 @@ CREATE = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from seedream_cli.ledger import Ledger
+from seedream_cli.storage.ledger.ledger import Ledger
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(15):

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from seedream_cli import lock
-from seedream_cli.errors import UsageError
-from seedream_cli.lock import Entry
-from seedream_cli.model import Money
+from seedream_cli.batch.lock import entries as lock
+from seedream_cli.batch.lock.entries import Entry
+from seedream_cli.core.errors import UsageError
+from seedream_cli.core.model import Money
 
 HERO = Entry(
     name="hero",

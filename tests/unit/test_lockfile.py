@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli import lock
-from seedream_cli.errors import StorageError, UsageError
-from seedream_cli.files import Files
-from seedream_cli.lock import Entry
-from seedream_cli.lockfile import LockFile, Turn
+from seedream_cli.batch.lock import entries as lock
+from seedream_cli.batch.lock.entries import Entry
+from seedream_cli.batch.lock.file import LockFile, Turn
+from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.storage.files.store import Files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -314,7 +314,7 @@ def test_only_an_empty_part_of_ones_own_is_withdrawn(manifest: str) -> None:
 
 CLAIM = """
 import sys
-from seedream_cli.lockfile import LockFile
+from seedream_cli.batch.lock.file import LockFile
 file = LockFile(sys.argv[1], (1, 2))
 file.claim()
 file.read()
@@ -418,7 +418,7 @@ def test_twins_in_a_part_are_kept(manifest: str, files: Files) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from seedream_cli.lockfile import Turn
+from seedream_cli.batch.lock.file import Turn
 with Turn(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import UsageError
-from seedream_cli.ledger import Ledger
-from seedream_cli.lookup import find
-from seedream_cli.model import Image, Job
+from seedream_cli.core.errors import UsageError
+from seedream_cli.core.model import Image, Job
+from seedream_cli.storage.ledger.ledger import Ledger
+from seedream_cli.storage.ledger.names import find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_cli.errors import StorageError, UsageError
-from seedream_cli.kinds import OPTIONS
-from seedream_cli.manifest import (
+from seedream_cli.batch.manifest.read import (
     Kind,
     Manifest,
     Row,
@@ -23,6 +21,8 @@ from seedream_cli.manifest import (
     read,
     shards,
 )
+from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.request.option_types import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,15 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_cli.errors import StorageError, UsageError
-from seedream_cli.naming import (
+from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.formats import extension_of_format, format_of_extension
+from seedream_cli.storage.files.naming import (
     FIELDS,
     Plan,
     aside,
     expand,
-    extension_of_format,
     fields_of,
-    format_of_extension,
     known,
     plan,
     sidecar_path,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import StorageError
-from seedream_cli.owner import Owner
+from seedream_cli.core.errors import StorageError
+from seedream_cli.storage.ledger.owner import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HOLD = """
 import os, sys
 from pathlib import Path
-from seedream_cli.owner import Owner
+from seedream_cli.storage.ledger.owner import Owner
 owner = Owner(Path(sys.argv[1]), sys.argv[2])
 for folder in sys.argv[3:]:
     owner.remember(folder)
@@ -33,7 +33,7 @@ sys.stdin.readline()
 CLAIM = """
 import sys
 from pathlib import Path
-from seedream_cli.owner import Owner
+from seedream_cli.storage.ledger.owner import Owner
 with Owner(Path(sys.argv[1]), sys.argv[2]) as owner, owner.estate("dead") as is_ours:
     print(is_ours, flush=True)
     sys.stdin.readline()

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.pace import NARROW, PATIENCE, Pace, Wait
+from seedream_cli.engine.rate_limit import NARROW, PATIENCE, Pace, Wait
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.spec import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seedream_cli.model import Job
+    from seedream_cli.core.model import Job
 
     MakeJob = Callable[..., Job]
 

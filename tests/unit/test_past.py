@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.past import is_ours, is_same
+from seedream_cli.batch.history import is_ours, is_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from seedream_cli.model import Job
+    from seedream_cli.core.model import Job
 
     MakeJob = Callable[..., Job]
 

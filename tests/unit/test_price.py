@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedream_cli.model import Money, Reference, Request, Size
-from seedream_cli.price import as_json, estimate, show, total
+from seedream_cli.core.model import Money, Reference, Request, Size
+from seedream_cli.core.money import as_json, show, total
 from seedream_cli.providers.spec import Capabilities, Tariff, Tier
+from seedream_cli.request.price import estimate
 
 FLAT = Capabilities(
     label="Flat", tariff=Tariff(currency="USD", tiers=(Tier(amount=Decimal("0.0325")),))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.config import Config, RawProfile, load
-from seedream_cli.errors import AccountError, ConfigError, SeedreamError, UsageError
-from seedream_cli.model import Call, Done, Profile, Purpose
-from seedream_cli.profiles import SANDBOX_KEY, choose, with_key
+from seedream_cli.core.addresses import SANDBOX_ORIGIN
+from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
+from seedream_cli.core.model import Call, Done, Profile, Purpose
 from seedream_cli.providers.spec import Dialect, Provider
-from seedream_cli.proxies import SANDBOX_ORIGIN
+from seedream_cli.storage.config.file import Config, RawProfile, load
+from seedream_cli.storage.config.profiles import SANDBOX_KEY, choose, with_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,18 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_cli.errors import ConfigError
-from seedream_cli.proxies import (
-    SANDBOX_ORIGIN,
-    ca_file,
-    check_proxies,
-    checked_base_url,
-    has_package,
-    is_loopback,
-    origin,
-    proxy_for,
-    redacted,
-)
+from seedream_cli.core.addresses import SANDBOX_ORIGIN, checked_base_url, is_loopback, origin
+from seedream_cli.core.errors import ConfigError
+from seedream_cli.transport.proxies import ca_file, check_proxies, has_package, proxy_for, redacted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from seedream_cli.cli.app import build
-from seedream_cli.cli.showing import aspects, tariff
-from seedream_cli.errors import EXITS
+from seedream_cli.cli.output.capabilities import aspects, tariff
+from seedream_cli.core.errors import EXITS
 from seedream_cli.providers import PROVIDERS
 
 if TYPE_CHECKING:

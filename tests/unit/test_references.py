@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import UsageError
-from seedream_cli.model import Profile
-from seedream_cli.references import Gatherer
+from seedream_cli.core.errors import UsageError
+from seedream_cli.core.model import Profile
+from seedream_cli.engine.references import Gatherer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seedream_cli.ledger import Ledger
+    from seedream_cli.storage.ledger.ledger import Ledger
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
 

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from seedream_cli.sandbox.answers import answer
-from seedream_cli.sandbox.wire import Answer, Asked, Fate, Settings, Stage, Where
+from seedream_cli.sandbox.messages import Answer, Asked, Fate, Settings, Stage, Where
+from seedream_cli.sandbox.router import answer
 
 MODEL = "doubao-seedream-4-5-251128"
 NOW = 1_795_000_000.5

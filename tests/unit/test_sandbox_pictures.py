@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from seedream_cli.sandbox.canvas import Canvas, Shades
-from seedream_cli.sandbox.images import draw
-from seedream_cli.sandbox.jpeg import write_jpeg
-from seedream_cli.sandbox.scenes import compose
+from seedream_cli.sandbox.messages import Fate
+from seedream_cli.sandbox.pictures.canvas import Canvas, Shades
+from seedream_cli.sandbox.pictures.host import draw
+from seedream_cli.sandbox.pictures.jpeg import write_jpeg
+from seedream_cli.sandbox.pictures.scenes import compose
 from seedream_cli.sandbox.tickets import (
     Kind,
     Picture,
@@ -24,7 +25,6 @@ from seedream_cli.sandbox.tickets import (
     task_id,
     tint_of,
 )
-from seedream_cli.sandbox.wire import Fate
 
 SMALL = Picture(seed=7, width=203, height=117, format="png")
 

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seedream_cli.sandbox.answers import answer
+from seedream_cli.sandbox.messages import Answer, Asked, Fate, Settings, Stage, Where
+from seedream_cli.sandbox.router import answer
 from seedream_cli.sandbox.tickets import read_image_name
-from seedream_cli.sandbox.wire import Answer, Asked, Fate, Settings, Stage, Where
 
 NOW = 1_795_000_000.0
 STAGE = Stage(now=NOW, settings=Settings(delay=10.0))

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seedream_cli.errors import UsageError
+from seedream_cli.core.errors import UsageError
 from seedream_cli.sandbox.faults import FAULTS, parse_fault
+from seedream_cli.sandbox.messages import Settings
 from seedream_cli.sandbox.server import Sandbox
-from seedream_cli.sandbox.wire import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

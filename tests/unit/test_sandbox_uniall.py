@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seedream_cli.sandbox.answers import answer
+from seedream_cli.sandbox.messages import Answer, Asked, Fate, Settings, Stage
+from seedream_cli.sandbox.router import answer
 from seedream_cli.sandbox.tickets import read_image_name
-from seedream_cli.sandbox.wire import Answer, Asked, Fate, Settings, Stage
 
 STAGE = Stage(now=1_795_000_000.0, settings=Settings(delay=4.0))
 SQUARE = {"width": 2048, "height": 2048}

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import StorageError, UsageError
-from seedream_cli.picture import Found
-from seedream_cli.shelf import digest_of, is_one_of, look
+from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.storage.files.digest import Found, digest_of, is_one_of, look
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.errors import StorageError
-from seedream_cli.spill import LONG, Spill, blocks, is_spilled
+from seedream_cli.core.errors import StorageError
+from seedream_cli.storage.files.inline import LONG, Spill, blocks, is_spilled
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedream_cli.text import clean, columns, human_bytes, human_span, shorten
+from seedream_cli.core.text import clean, columns, human_bytes, human_span, shorten
 
 HOSTILE = st.text(
     st.sampled_from("\x1b\x9b\x9c\x9d\x07\r\n\t[]m;0189:#\\ aé光\u202e\u200d\ufeff\udcff\ud800\x00")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.watchdog import Leash, Watchdog
+from seedream_cli.transport.deadline import Leash, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

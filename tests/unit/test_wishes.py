@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli import manifest, wishes
-from seedream_cli.errors import UsageError
-from seedream_cli.lock import Entry
-from seedream_cli.model import Call, Purpose
+from seedream_cli.batch import resolve as wishes
+from seedream_cli.batch.lock.entries import Entry
+from seedream_cli.batch.manifest import read as manifest
+from seedream_cli.batch.resolve import Source, Wish, aspect_of, count_of, keyword_of
+from seedream_cli.core.errors import UsageError
+from seedream_cli.core.model import Call, Purpose
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.wishes import Source, Wish, aspect_of, count_of, keyword_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seedream_cli.manifest import Row
+    from seedream_cli.batch.manifest.read import Row
 
 LOCKED = Entry(
     name="hero",

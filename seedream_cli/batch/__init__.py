@@ -1,0 +1,1 @@
+"""A manifest held against lock, disk and ledger: resolved, planned, applied."""

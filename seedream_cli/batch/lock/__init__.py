@@ -1,0 +1,1 @@
+"""What each picture of a manifest was made from: the lock, and its file."""

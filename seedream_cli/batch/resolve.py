@@ -1,0 +1,225 @@
+"""What a row asks for, made complete: its own words, the command line's, what the lock resolved.
+
+Never a profile's or the environment's, so that nobody's machine makes a picture stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.errors import UsageError
+from seedream_cli.core.model import Options, Reference
+from seedream_cli.request.check import resolve_named
+from seedream_cli.request.options import most_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from seedream_cli.batch.lock.entries import Entry
+    from seedream_cli.batch.manifest.read import Row
+    from seedream_cli.core.model import Request
+    from seedream_cli.providers.spec import Provider
+    from seedream_cli.request.check import Resolved
+
+_PASSED: Final = (
+    "series",
+    "seed",
+    "guidance",
+    "steps",
+    "quality",
+    "format",
+    "watermark",
+    "callback_url",
+)
+_SCHEME: Final = "1"
+"""Of fingerprints: another one would be computed beside it, not instead of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """One row as a request for one picture, or for one set."""
+
+    provider: Provider
+    options: Options
+    """Where `count` is 1."""
+    resolved: Resolved
+    fingerprint: str | None
+    """None while a picture that it is made from is yet to be made."""
+
+    @property
+    def is_set(self) -> bool:
+        """Tell whether one request brings several pictures that belong together."""
+        return most_images(self.resolved.request, self.resolved.capabilities) > 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A reference image of a row, as far as it is known before anything is sent."""
+
+    text: str
+    digest: str | None = ""
+    """Lower-case hex SHA-256; empty for a foreign URL; None while it is yet to be made."""
+
+    @property
+    def is_url(self) -> bool:
+        """Tell whether the provider fetches it itself."""
+        return self.digest == ""
+
+
+def wish(
+    row: Row,
+    provider: Provider,
+    typed: Mapping[str, object],
+    sources: Sequence[Source],
+    entry: Entry | None,
+    *,
+    named: tuple[str | None, str] = (None, ""),
+    providers: Iterable[Provider] = (),
+) -> Wish:
+    """Return a row's request; `named` is the format that its file's name asks for, and its stem.
+
+    What nobody said stays as the lock's `entry` has it, where the model still takes that. Raises
+    `UsageError` that names every mistake.
+    """
+    _hold_sources(provider, sources)
+    plain = _options(row, typed, sources)
+    filled = _filled(plain, provider, entry)
+    others = tuple(providers)
+
+    def resolved(options: Options) -> Resolved:
+        is_any = said(row, typed, "any_format") is True
+        wanted, stem = (None, "") if is_any else named
+        return resolve_named(provider, options, wanted, stem, providers=others)
+
+    try:
+        chosen, found = filled, resolved(filled)
+    except UsageError:
+        if filled == plain:
+            raise
+        chosen, found = plain, resolved(plain)
+    is_known = all(source.digest is not None for source in sources)
+    print_ = _fingerprint(provider, chosen, found) if is_known else None
+    return Wish(provider=provider, options=chosen, resolved=found, fingerprint=print_)
+
+
+def said(row: Row, typed: Mapping[str, object], name: str) -> object:
+    """Return an option as the row has it, else as the command line has it, else None."""
+    own = getattr(row, name) if name in {"output", "model", "count"} else row.options.get(name)
+    return own if own is not None else typed.get(name)
+
+
+def count_of(row: Row, typed: Mapping[str, object]) -> int:
+    """Return how many pictures a row asks for by number."""
+    count = said(row, typed, "count")
+    return count if isinstance(count, int) else 1
+
+
+def keyword_of(request: Request) -> str | None:
+    """Return a request's size in the words that the lock keeps."""
+    return request.keyword or (str(request.size) if request.size else None)
+
+
+def aspect_of(request: Request) -> str | None:
+    """Return a request's aspect where it is a choice of its own beside the size."""
+    return request.aspect if request.keyword or not request.size else None
+
+
+def _options(row: Row, typed: Mapping[str, object], sources: Sequence[Source]) -> Options:
+    values: dict[str, object] = {name: said(row, typed, name) for name in _PASSED}
+    for name in ("size", "aspect"):
+        values[name] = said(row, typed, name)
+    values |= _agreed(row, typed, values)
+    mine, theirs = row.options.get("set"), typed.get("set")
+    extra = {
+        **(theirs if isinstance(theirs, dict) else {}),
+        **(mine if isinstance(mine, dict) else {}),
+    }
+    return Options(  # the types were checked where the values were read
+        prompt=row.prompt,
+        model=said(row, typed, "model"),  # type: ignore[arg-type]
+        extra=extra,
+        references=tuple(_reference(source) for source in sources),
+        edit=bool(sources),
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def _agreed(
+    row: Row, typed: Mapping[str, object], values: Mapping[str, object]
+) -> dict[str, object]:
+    """Leave out what the command line says of a shape that the row has said in other words."""
+    out: dict[str, object] = {}
+    if row.options.get("quality") is not None and row.options.get("size") is None:
+        out["size"] = None
+    if row.options.get("size") is not None and row.options.get("quality") is None:
+        out["quality"] = None
+    if _is_pixels(values["size"]) and row.options.get("aspect") is None:
+        out["aspect"] = None if row.options.get("size") is not None else typed.get("aspect")
+    return out
+
+
+def _filled(options: Options, provider: Provider, entry: Entry | None) -> Options:
+    """Return the options with what was left unset as the lock resolved it."""
+    if entry is None or entry.provider != provider.name:
+        return options
+    if options.model is None and entry.model and provider.default_model is not None:
+        options = replace(options, model=entry.model)
+    is_shaped = options.size is not None or options.quality is not None
+    is_clash = _is_pixels(entry.keyword) and options.aspect is not None
+    if entry.keyword and not is_shaped and not is_clash:
+        options = replace(options, size=entry.keyword)
+    if options.aspect is None and entry.aspect and not _is_pixels(options.size):
+        options = replace(options, aspect=entry.aspect)
+    return options
+
+
+def _hold_sources(provider: Provider, sources: Sequence[Source]) -> None:
+    """Object to files where only URLs are taken; a picture made meanwhile may still have one."""
+    local = [s.text for s in sources if not s.is_url and not s.text.startswith("images.")]
+    if local and provider.reference_kinds == {"url"}:
+        raise UsageError(
+            f"{provider.name} takes references by URL only, and {local[0]} is a file",
+            hint="give an https URL, or another profile",
+        )
+
+
+def _is_pixels(size: object) -> bool:
+    text = str(size or "").lower()
+    return text[:1].isdigit() and "x" in text
+
+
+def _reference(source: Source) -> Reference:
+    if source.is_url:
+        return Reference(source=source.text, url=source.text)
+    digest = source.digest or ""
+    return Reference(source=source.text, url=f"upload:{digest}", digest=digest)
+
+
+def _fingerprint(provider: Provider, options: Options, resolved: Resolved) -> str:
+    """Name what a picture is made from, in our own words: they outlive a provider's encoding."""
+    request = resolved.request
+    # Of a known model the size says it; of another nobody knows that it does.
+    is_said_by_size = request.keyword is not None and resolved.capabilities is not None
+    words = {
+        "provider": provider.name,
+        "model": request.model,
+        "prompt": request.prompt,
+        "size": keyword_of(request),
+        "aspect": aspect_of(request),
+        "quality": None if is_said_by_size else options.quality,
+        "series": request.series,
+        "seed": request.seed,
+        # 7 and 7.0 are one number, whoever wrote it.
+        "guidance": None if request.guidance is None else float(request.guidance),
+        "steps": request.steps,
+        "format": request.format,
+        "watermark": request.watermark or None,
+        "set": dict(request.extra) or None,
+        "references": [each.digest or each.url for each in request.references] or None,
+    }
+    told = {key: value for key, value in words.items() if value is not None}
+    text = json.dumps(told, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return f"{_SCHEME}:{hashlib.sha256(text.encode()).hexdigest()}"

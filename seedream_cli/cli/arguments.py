@@ -1,0 +1,305 @@
+"""What was typed, held against the profile's defaults: the `Options` that a request is made of."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.model import Options
+from seedream_cli.storage.files import naming
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedream_cli.core.model import Profile, Reference
+
+DEFAULTABLE = (
+    "size",
+    "aspect",
+    "series",
+    "seed",
+    "guidance",
+    "steps",
+    "quality",
+    "format",
+    "watermark",
+    "callback_url",
+)
+BATCH_ONLY = (
+    "batch",
+    "plan",
+    "check",
+    "no_files",
+    "accept",
+    "jobs",
+    "fail_fast",
+    "max_images",
+    "max_cost",
+    "shard",
+    "yes",
+)
+"""What only `generate --batch` takes."""
+_NOT_IN_BATCHES = {
+    "prompt": "a batch has its prompts in FILE",
+    "prompt_file": "a batch has its prompts in FILE",
+    "overwrite": "what the lock knows is replaced by itself, what was changed by hand is not",
+    "skip_existing": "the lock knows what is there; --accept NAME records what it does not know",
+    "dry_run": "--plan says what would be made",
+    "no_validate": "the rows of a batch are always checked",
+}
+_A_PICTURE = re.compile(r"(?:@|job:)(?:last(?:-[0-9]+)?|[0-9a-z]{8})(?:\.[0-9]+)?(?![0-9a-z])")
+MAX_PROMPT_FILE = 1 << 20
+"""Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The options of `generate` as they were typed; None and False mean: not typed."""
+
+    prompt: str | None = None
+    prompt_file: str | None = None
+    image: list[str] | None = None
+    """The references of `edit`; None: this is `generate`."""
+    output: str | None = None
+    profile: str | None = None
+    model: str | None = None
+    size: str | None = None
+    aspect: str | None = None
+    count: int | None = None
+    sandbox: bool = False
+    json: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    series: int | None = None
+    seed: int | None = None
+    guidance: float | None = None
+    steps: int | None = None
+    quality: str | None = None
+    format: str | None = None
+    watermark: bool | None = None
+    set: list[str] | None = None
+    callback_url: str | None = None
+    wait: bool | None = None
+    timeout: float | None = None
+    overwrite: bool = False
+    skip_existing: bool = False
+    any_format: bool | None = None
+    no_validate: bool = False
+    dry_run: bool = False
+    sidecar: bool | None = None
+    despite: list[str] | None = None
+    batch: str | None = None
+    plan: bool = False
+    check: bool = False
+    no_files: bool = False
+    accept: list[str] | None = None
+    jobs: int | None = None
+    fail_fast: bool = False
+    max_images: int | None = None
+    max_cost: str | None = None
+    shard: str | None = None
+    yes: bool = False
+
+    def default(self, name: str, profile: Profile) -> object:
+        """Return an option as typed, else as the profile sets it, else None."""
+        typed = getattr(self, name)
+        return typed if typed is not None else profile.defaults.get(name)
+
+
+def hold_batch(asked: Asked) -> None:
+    """Raise `UsageError` for options that only a batch takes, or that none takes."""
+    if asked.batch is None:
+        for name in BATCH_ONLY:
+            if _is_typed(asked, name):
+                flag = name.replace("_", "-")
+                raise UsageError(f"--{flag} is for batches", hint="add --batch FILE")
+        return
+    for name, reason in _NOT_IN_BATCHES.items():
+        if _is_typed(asked, name):
+            flag = "PROMPT" if name == "prompt" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} and --batch exclude each other: {reason}")
+    if asked.output == "-":
+        raise UsageError("-o - takes one picture; a batch writes files")
+    modes = [f"--{name}" for name in ("plan", "check", "accept") if getattr(asked, name)]
+    if len(modes) > 1:
+        raise UsageError(f"{' and '.join(modes)} exclude each other")
+
+
+def _is_typed(asked: Asked, name: str) -> bool:
+    value = getattr(asked, name)
+    return value is not None and value is not False
+
+
+def read_prompt(asked: Asked) -> str:
+    """Return the prompt from the argument, a file or stdin; raise `UsageError` for none or two."""
+    if asked.prompt is not None and asked.prompt_file is not None:
+        raise UsageError("the prompt is given twice: as PROMPT and with --prompt-file")
+    if "-" in {asked.prompt, asked.prompt_file}:
+        tell_of_typing("the prompt", is_quiet=asked.quiet)
+        return _read_bytes(sys.stdin.buffer.read(MAX_PROMPT_FILE + 1), "stdin")
+    if asked.prompt_file is not None:
+        return _read_file(asked.prompt_file)
+    if asked.prompt is None:
+        raise UsageError(
+            "there is no PROMPT",
+            hint='seedream generate "a lighthouse at dawn"; - reads it from stdin',
+        )
+    named = _A_PICTURE.match(asked.prompt)
+    if named is not None:
+        rest = asked.prompt[named.end() :].lstrip(" ,:;-") or "PROMPT"
+        raise UsageError(
+            f"“{named[0]}” names a picture; a prompt says what to draw",
+            hint=f'seedream edit "{rest}" -i {named[0]}',
+        )
+    if _is_file(asked.prompt):
+        raise UsageError(
+            f"“{asked.prompt}” is a file; a prompt says what to draw",
+            hint=f"to draw from it: seedream edit PROMPT -i {asked.prompt}; "
+            f"to read the prompt from it: --prompt-file {asked.prompt}",
+        )
+    return asked.prompt
+
+
+def tell_of_typing(what: str, *, is_quiet: bool = False) -> None:
+    """Say on stderr that `what` is to be typed, where a terminal is read and somebody sees it."""
+    if is_quiet or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    with suppress(OSError):
+        sys.stderr.write(f"reading {what} from the terminal; end with Ctrl-D\n")
+        sys.stderr.flush()
+
+
+def read_stdin() -> bytes:
+    """Return all of stdin, up to what no provider would take."""
+    return sys.stdin.buffer.read((100 << 20) + 1)
+
+
+def options(
+    asked: Asked,
+    profile: Profile,
+    prompt: str,
+    references: tuple[Reference, ...] = (),
+) -> Options:
+    """Merge what was typed with the profile's defaults."""
+    typed = {name: getattr(asked, name) for name in DEFAULTABLE}
+    defaults = {
+        name: value
+        for name, value in profile.defaults.items()
+        if name in typed and typed[name] is None and not _is_overruled(name, typed)
+    }
+    merged: dict[str, object] = {**typed, **defaults}
+    count = asked.count if asked.count is not None else profile.defaults.get("count", 1)
+    table = profile.defaults.get("set")
+    extra = _merged(dict(table) if isinstance(table, dict) else {}, settings(asked.set or []))
+    return Options(  # the types were checked where the values were read
+        prompt=prompt,
+        model=asked.model or profile.model,
+        count=count,  # type: ignore[arg-type]
+        extra=extra,
+        references=references,
+        edit=asked.image is not None,
+        validate=not asked.no_validate,
+        defaulted=frozenset(defaults) | ({"model"} if not asked.model and profile.model else set()),
+        **merged,  # type: ignore[arg-type]
+    )
+
+
+def _is_overruled(name: str, typed: Mapping[str, object]) -> bool:
+    """Tell whether a profile's default gives way to another option that was typed."""
+    size = str(typed["size"] or "").lower()
+    return (
+        (name == "aspect" and size[:1].isdigit() and "x" in size)
+        or (name == "size" and typed["quality"] is not None)
+        or (name == "quality" and typed["size"] is not None)
+    )
+
+
+def settings(pairs: list[str]) -> dict[str, object]:
+    """Read `--set KEY=VALUE`: nested keys by dots, VALUE as JSON, else as text."""
+    found: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        names = key.split(".")
+        if not equals or not all(names):
+            raise UsageError(f"--set {pair}: it has the form KEY=VALUE or KEY.SUBKEY=VALUE")
+        try:
+            value = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            value = text
+        nested: object = value
+        for name in reversed(names):
+            nested = {name: nested}
+        found = _merged(found, nested)  # type: ignore[arg-type]
+    return found
+
+
+def _no_constant(word: str) -> object:
+    raise ValueError(word)
+
+
+def _merged(first: dict[str, object], second: dict[str, object]) -> dict[str, object]:
+    merged = dict(first)
+    for key, value in second.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _read_file(name: str) -> str:
+    try:
+        with Path(name).open("rb") as file:
+            return _read_bytes(file.read(MAX_PROMPT_FILE + 1), name)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {name}") from error
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{name} cannot be read: {error}") from error
+
+
+def _read_bytes(data: bytes, name: str) -> str:
+    if len(data) > MAX_PROMPT_FILE:
+        raise UsageError(f"{name} is no prompt: it is larger than {MAX_PROMPT_FILE // 1024} KiB")
+    try:
+        return data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is no UTF-8 text") from error
+
+
+def _is_file(prompt: str) -> bool:
+    try:
+        return bool(prompt) and Path(prompt).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def current_folder() -> str:
+    """Return the working folder, absolute; raise `StorageError` when it is gone."""
+    try:
+        return str(Path.cwd())
+    except OSError as error:
+        raise StorageError(f"the current folder cannot be used: {error.strerror}") from error
+
+
+def plan_of(
+    environ: Mapping[str, str], output: str | None, *, many: bool, many_per_job: bool = False
+) -> naming.Plan:
+    """Settle what `--output` means in the current folder; raise `UsageError` or `StorageError`."""
+    from seedream_cli.storage.config.file import expanded
+
+    base = current_folder()
+    path = expanded(output, environ) if output is not None else None
+    there = Path(base, path or "")
+    return naming.plan(
+        path,
+        base=base,
+        is_folder=path is not None and there.is_dir(),
+        is_file=path is not None and there.is_file(),
+        many=many,
+        many_per_job=many_per_job,
+    )

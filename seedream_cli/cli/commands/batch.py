@@ -1,0 +1,389 @@
+"""`generate --batch`: the manifest read, held against its lock, and planned, checked or made."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from seedream_cli.batch.lock.entries import name_of, whole_of
+from seedream_cli.batch.lock.file import LockFile, Turn
+from seedream_cli.batch.manifest import read as manifests
+from seedream_cli.batch.plan import Judge, Terms
+from seedream_cli.cli.arguments import DEFAULTABLE, Asked, current_folder, settings, tell_of_typing
+from seedream_cli.cli.output import plan as plans
+from seedream_cli.cli.output.batch_progress import batch_observer
+from seedream_cli.cli.output.ci import Actions
+from seedream_cli.cli.output.stdout import Stdout
+from seedream_cli.core.errors import AccountError, SeedreamError, StorageError, UsageError
+from seedream_cli.storage.files.digest import digest_of, look
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from seedream_cli.batch.action import Picture
+    from seedream_cli.batch.lock.entries import Entry
+    from seedream_cli.batch.manifest.read import Manifest, Row
+    from seedream_cli.cli.context import World
+    from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
+    from seedream_cli.core.model import Profile
+    from seedream_cli.providers.spec import Provider
+
+MAX_MANIFEST = 64 << 20
+"""Bytes."""
+MOST_ROWS = 100_000
+_PIPE = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/[0-9]+")
+"""What a shell's `<(…)` is called: it has no folder, so no lock."""
+
+
+@dataclass(slots=True)
+class Batching:
+    """One `generate --batch` on its way."""
+
+    world: World
+    asked: Asked
+    profiles: dict[tuple[str | None, str], Profile] = field(default_factory=dict)
+    shard: tuple[int, int] | None = None
+    sandbox: bool = False
+    division: str = ""
+    """How many rows a shard has, for people."""
+
+    def run(self) -> int:
+        """Do what was asked with the manifest; a refusal is marked where CI shows it."""
+        try:
+            return self._run()
+        except SeedreamError as error:
+            Actions(self.world.environ).refuse(self.asked.batch or "", error.message)
+            raise
+
+    def _run(self) -> int:
+        from seedream_cli.storage.config.profiles import sandbox_variable
+
+        asked = self.asked
+        self.shard = _shard(asked.shard)
+        self.sandbox = asked.sandbox or bool(sandbox_variable(self.world.environ))
+        show = batch_observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
+        manifest, base, path = self._read()
+        is_run = not (asked.plan or asked.check)
+        self._hold_options(is_stdin=path is None)
+        lock = LockFile(path, self.shard) if path is not None else None
+        if is_run and lock is not None:
+            self._claim(lock)
+        batch = f"stdin:{base}" if path is None else os.path.realpath(name_of(path))
+        terms = self._terms(base, batch, path or "")
+        judge = Judge(manifest, lock.read() if lock else [], terms, rows=self._rows(manifest))
+        pictures = judge.judge()
+        if self.division:
+            show.say(self.division)
+        self._say_notes(judge, manifest, show)
+        actions = Actions(self.world.environ)
+        if asked.check:
+            return plans.show(pictures, judge, Stdout(), show, asked, actions)
+        from seedream_cli.cli.commands.batch_calls import Calls
+        from seedream_cli.cli.commands.batch_run import Buying
+
+        if not asked.accept and self.world.has_ledger:
+            pictures = self._known(manifest, base, batch, pictures)
+        buying = Buying(
+            world=self.world,
+            calls=Calls(world=self.world),
+            asked=asked,
+            shard=self.shard,
+            sandbox=self.sandbox,
+            batch=batch,
+            profile_of=self.profile_of,
+            manifest=manifest,
+            lock=lock,
+            judge=judge,
+            pictures=pictures,
+            show=show,
+        )
+        if asked.plan:
+            if self.world.has_ledger:
+                pictures = buying.look()
+            return plans.show(pictures, judge, Stdout(), show, asked, actions)
+        return buying.accept(asked.accept) if asked.accept else buying.make()
+
+    def _claim(self, lock: LockFile) -> None:
+        """Be the one run of this batch on this machine."""
+        self.world.exits.enter_context(Turn(self.world.places.state_dir / "batches", lock.path))
+        lock.claim()
+        self.world.exits.callback(lock.withdraw)
+
+    def _known(
+        self, manifest: Manifest, base: str, batch: str, pictures: Sequence[Picture]
+    ) -> list[Picture]:
+        """Take files in the way for ours where the ledger knows them."""
+        from seedream_cli.batch.conflicts import Known
+
+        known = Known(
+            ledger=self.world.ledger,
+            sandbox=self.sandbox,
+            base=base,
+            batch=batch,
+            rows={row.name for row in manifest.rows},
+        )
+        return [known.judged(picture) for picture in pictures]
+
+    def _hold_options(self, *, is_stdin: bool) -> None:
+        """Object to options that say nothing here."""
+        from seedream_cli.cli.commands.bounds import parsed
+
+        asked = self.asked
+        if is_stdin and (asked.accept or asked.check or self.shard):
+            raise UsageError("a manifest on stdin has no lock", hint="write it to a FILE")
+        if asked.max_cost is not None:
+            parsed(asked.max_cost)
+        if asked.no_files and not (asked.check or asked.plan):
+            raise UsageError("--no-files makes nothing", hint="it goes with --check or --plan")
+
+    # -- the manifest --------------------------------------------------------------------------
+
+    def _read(self) -> tuple[Manifest, str, str | None]:
+        """Return the manifest, its folder, and its path (None: it came on stdin)."""
+        from seedream_cli.storage.config.file import expanded
+
+        name = self.asked.batch or ""
+        is_pipe = _PIPE.fullmatch(name) is not None
+        kind = manifests.Kind.TEXT if is_pipe else manifests.kind_of(name)
+        here = current_folder()
+        path: str | None = None
+        if name == "-":
+            tell_of_typing("the manifest", is_quiet=self.asked.quiet)
+            data, base = sys.stdin.buffer.read(MAX_MANIFEST + 1), here
+        elif is_pipe:
+            data, base = _bytes(name, name), here
+        else:
+            path = posixpath.normpath(posixpath.join(here, expanded(name, self.world.environ)))
+            data, base = _bytes(path, name), posixpath.dirname(path)
+        if len(data) > MAX_MANIFEST:
+            raise UsageError(f"{name} is larger than {MAX_MANIFEST >> 20} MiB: no manifest is")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{name} is no UTF-8 text") from error
+
+        prompts: set[str] = set()
+
+        def load(file: str) -> str:
+            prompts.add(posixpath.normpath(posixpath.join(base, file)))
+            return _bytes(posixpath.join(base, file), file).decode("utf-8-sig", "strict").strip()
+
+        kind = manifests.kind_within(text) if is_pipe else kind
+        manifest = manifests.read(text, file="stdin" if name == "-" else name, kind=kind, load=load)
+        if len(manifest.rows) > MOST_ROWS:
+            raise UsageError(f"{name} has {len(manifest.rows)} rows; at most {MOST_ROWS} at once")
+        if path is not None:
+            _hold_alone(path, prompts)
+        return manifest, base, path
+
+    def _rows(self, manifest: Manifest) -> Sequence[Row]:
+        """Return the rows of our shard."""
+        if self.shard is None:
+            return manifest.rows
+        k, count = self.shard
+        part = manifests.shards(manifest, count)
+        rows = [row for row in manifest.rows if part[row.name] == k]
+        self.division = f"shard {k}/{count}: {len(rows)} of {len(manifest.rows)} rows"
+        return rows
+
+    def _terms(self, base: str, batch: str, path: str) -> Terms:
+        from seedream_cli.providers import PROVIDERS
+
+        return Terms(
+            base=base,
+            typed=self._typed(base),
+            sandbox=self.sandbox,
+            is_lock_only=self.asked.no_files,
+            providers=PROVIDERS,
+            provider_of=self._provider_of,
+            maker_of=self._maker_of,
+            look=look,
+            digest_of=digest_of,
+            is_kept=lambda row, entry: self._is_kept(batch, row, entry),
+            path=path,
+        )
+
+    def _is_kept(self, batch: str, row: Row, entry: Entry) -> bool:
+        """Tell whether a lost picture can be fetched; `--check` asks no ledger."""
+        if self.asked.check or not self.world.has_ledger:
+            return False
+        from seedream_cli.batch.history import is_kept
+        from seedream_cli.core.addresses import origin
+        from seedream_cli.providers import PROVIDERS
+
+        try:
+            profile = self.profile_of(row, PROVIDERS[entry.provider])
+        except (AccountError, KeyError):
+            return False
+        now, maker = self.world.clock.now(), origin(profile.base_url)
+        return is_kept(self.world.ledger, batch, entry, maker, now)
+
+    def _typed(self, base: str) -> Mapping[str, object]:
+        """Return the picture options of the command line."""
+        asked = self.asked
+        names = (*DEFAULTABLE, "model", "count", "any_format", "sidecar")
+        typed = {name: getattr(asked, name) for name in names}
+        typed["set"] = settings(asked.set) if asked.set else None
+        typed["output"] = self._output(base)
+        return {name: value for name, value in typed.items() if value is not None}
+
+    def _output(self, base: str) -> str | None:
+        """Return `-o`, told from the manifest's folder as everything in the lock is."""
+        from seedream_cli.storage.config.file import expanded
+
+        if self.asked.output is None:
+            return None
+        output, here = expanded(self.asked.output, self.world.environ), current_folder()
+        if moving := re.findall(r"\{(?:job|date|time)\}", output):
+            raise UsageError(
+                f"-o {output}: {moving[0]} is not allowed in a batch",
+                hint="the name must be the same on every run: -o 'art/{name}.{ext}'",
+            )
+        if Path(here, output).is_dir() and not output.endswith("/"):
+            output += "/"
+        if "{name}" not in output and not output.endswith("/"):
+            raise UsageError(
+                f"-o {output} would be the name of every picture",
+                hint="-o art/, or -o 'art/{name}.{ext}'",
+            )
+        if here == base or output.startswith("/"):
+            return output
+        way = posixpath.relpath(here, base).replace("{", "{{").replace("}", "}}")
+        return f"{way}/{output}"
+
+    def _say_notes(self, judge: Judge, manifest: Manifest, show: PlainBatch | LiveBatch) -> None:
+        for note, count in judge.notes.items():
+            show.say(f"{note} ({count} rows)" if count > 1 else note)
+        for name in judge.terms.typed:
+            said = sum(name in row.options or getattr(row, name, None) is not None
+                       for row in manifest.rows)  # fmt: skip
+            if said:
+                flag = f"--{name.replace('_', '-')}"
+                rows = "1 row" if said == 1 else f"{said} rows"
+                show.say(f"{flag} leaves {rows} alone: what the manifest says goes first")
+
+    # -- accounts ------------------------------------------------------------------------------
+
+    def _provider_of(self, row: Row, locked: str | None) -> Provider | None:
+        """Return whose picture a row's is: what the manifest or the lock says, else the account."""
+        from seedream_cli.providers import PROVIDERS
+
+        named = PROVIDERS.get(row.profile or "")
+        if named is not None:
+            return named
+        if locked is not None:
+            return PROVIDERS.get(locked)
+        if self.asked.check:
+            return None
+        try:
+            return PROVIDERS[self._profile(row.profile).provider]
+        except AccountError:
+            if self.asked.plan:
+                return None
+            raise
+
+    def _maker_of(self, row: Row) -> Provider | None:
+        """Return the provider that was chosen by name for what is to be made, if one was."""
+        from seedream_cli.providers import PROVIDERS
+
+        if self.asked.check or not (row.profile or self.asked.profile):
+            return None
+        return PROVIDERS[self._profile(row.profile).provider]
+
+    def _profile(self, name: str | None) -> Profile:
+        key = (name, "")
+        if key not in self.profiles:
+            chosen = name or self.asked.profile
+            self.profiles[key] = self.world.profile(chosen, sandbox=self.sandbox)
+        return self.profiles[key]
+
+    def profile_of(self, row: Row, provider: Provider) -> Profile:
+        """Return the account that pays for a row, without its key; raise `AccountError`."""
+        key = (row.profile, provider.name)
+        if key not in self.profiles:
+            self.profiles[key] = self._found(row, provider)
+        return self.profiles[key]
+
+    def _found(self, row: Row, provider: Provider) -> Profile:
+        for name in (row.profile, self.asked.profile, None):
+            chosen = self._speaking(name, provider)
+            if chosen is not None:
+                return chosen
+        others = [self._speaking(name, provider) for name in self.world.config.profiles]
+        found = [profile for profile in others if profile is not None]
+        if len(found) > 1:
+            raise AccountError(
+                f"{row.name} is made by {provider.name}, and several profiles speak to it:"
+                f" {', '.join(profile.name for profile in found)}",
+                hint="choose who pays: -p NAME, or profile = in the manifest",
+            )
+        bare = self._speaking(provider.name, provider)
+        return next(filter(None, [*found, bare]), None) or self._nobody(row, provider)
+
+    def _speaking(self, name: str | None, provider: Provider) -> Profile | None:
+        """Return the profile of that name (None: the default) if it speaks to a provider."""
+        try:
+            profile = self.world.profile(name, sandbox=self.sandbox)
+        except SeedreamError:
+            return None
+        return profile if profile.provider == provider.name else None
+
+    def _nobody(self, row: Row, provider: Provider) -> NoReturn:
+        raise AccountError(
+            f"{row.name} is made by {provider.name}, and no profile here speaks to it",
+            hint=f"add one, or choose another account for what is to be made: -p NAME, or profile ="
+            f" in the manifest; {provider.key_env[0]} would do",
+        )
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    k, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= k <= count:
+        raise UsageError(f"--shard {text}: K/N with K from 1 to N", hint="--shard 1/3")
+    return k, count
+
+
+def _hold_alone(path: str, prompts: Collection[str]) -> None:
+    """Object to another manifest that would have the same lock; prompt files are none."""
+    folder, _, own = path.rpartition("/")
+    try:
+        names = sorted(each.name for each in Path(folder or "/").iterdir())
+    except OSError:
+        return
+    for name in names:
+        is_manifest = posixpath.splitext(name)[1].lower() in manifests.EXTENSIONS
+        is_other = name != own and f"{folder}/{name}" not in prompts
+        if not is_manifest or not is_other:
+            continue
+        if name_of(name) == name_of(own):
+            raise UsageError(
+                f"{own} and {name} lie side by side, and both would have the lock {name_of(own)}",
+                hint="give one of them another name",
+            )
+        for one, whole in ((own, name), (name, own)):
+            if whole_of(name_of(one)) == name_of(whole):
+                raise UsageError(
+                    f"{own} and {name} lie side by side, and {name_of(one)}, the lock of {one},"
+                    f" would be a shard's part of the lock of {whole}",
+                    hint=f"give {one} another name, and its lock with it",
+                )
+
+
+def _bytes(path: str, name: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(MAX_MANIFEST + 1)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no file {name}") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{name} is a folder; --batch takes a file") from error
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{name} cannot be read: {error}") from error

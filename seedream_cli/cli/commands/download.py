@@ -1,0 +1,187 @@
+"""`seedream download`: saves what is finished and not yet on disk, waits for what still runs."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedream_cli.cli import options as o
+from seedream_cli.cli import run as work
+from seedream_cli.cli.arguments import plan_of
+from seedream_cli.cli.commands.single import DEFAULT_TIMEOUT
+from seedream_cli.cli.commands.status import span
+from seedream_cli.cli.context import World
+from seedream_cli.cli.output.progress import observer
+from seedream_cli.cli.output.stdout import Stdout
+from seedream_cli.core.errors import UsageError
+from seedream_cli.core.model import Charge, Job, Problem, State
+from seedream_cli.storage.files import naming
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+WAITING = "state IN ('running', 'ready') OR (state = 'unknown' AND EXISTS (SELECT 1 FROM images"
+WAITING += " WHERE job = jobs.id AND saved_at IS NULL AND problem IS NULL))"
+
+
+def download(
+    jobs: o.Jobs = None,
+    profile: o.ProfileName = None,
+    output: o.NewOutput = None,
+    task_id: o.TaskId = None,
+    unsaved: o.Unsaved = False,
+    expiring: o.Expiring = None,
+    no_wait: o.NoWait = False,
+    timeout: o.Timeout = None,
+    sandbox: o.Sandbox = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> int:
+    """Save what is finished and not yet on disk; wait for what still runs. Buys nothing."""
+    del unsaved  # what is not on disk is all that it ever takes
+    with ExitStack() as exits:
+        world, stdout = World.of_process(exits), Stdout()
+        show = observer(world.environ, quiet=quiet, verbose=verbose)
+        _check_words(jobs or [], task_id, expiring)
+        seconds = 0.0 if no_wait else timeout if timeout is not None else DEFAULT_TIMEOUT
+        engine = world.engine(world.timing(seconds), show, profile=profile, with_bodies=verbose > 1)
+        world.settle_estates(engine)
+        if task_id is not None:
+            found = [_adopted(world, task_id, profile, sandbox=sandbox)]
+        else:
+            found = _found(world, jobs or [], expiring)
+        if output is not None:
+            found = [_moved(world, job, output, len(found)) for job in found]
+        elif jobs:
+            found = [_reopened(world, job) for job in found]
+        if not found:
+            show.say("nothing to download")
+        engine.problems.update(_strangers_sends(found))
+        report = work.run(world, engine, _by_urgency(found), show)
+        return work.show(report, stdout, show, is_json=json, is_wait=True)
+
+
+def _check_words(names: Sequence[str], task_id: str | None, expiring: str | None) -> None:
+    if task_id is not None and names:
+        raise UsageError("--task-id and JOB exclude each other")
+    if (task_id is not None or names) and expiring is not None:
+        raise UsageError("--expiring chooses jobs by itself; leave the names out")
+    pictures = [name for name in names if "." in name]
+    if pictures:
+        raise UsageError(
+            f"{pictures[0]} is one picture; download takes whole jobs",
+            hint=f"seedream download {pictures[0].partition('.')[0]}",
+        )
+
+
+def _reopened(world: World, job: Job) -> Job:
+    """Fetch again what a person names though it was fetched: gone from disk, or given up."""
+    lost = [i for i in job.images if i.saved_at and not (i.path and Path(i.path).exists())]
+    if job.state is State.EXPIRED or (job.state is State.SAVED and lost and not _is_held(job)):
+        return world.ledger.reopen(job, [image.index for image in lost])
+    return job
+
+
+def _is_held(job: Job) -> bool:
+    return bool(job.output.get("stdout"))
+
+
+def _strangers_sends(jobs: Sequence[Job]) -> dict[str, Problem]:
+    """Say of jobs that another live process is about to buy that there is nothing to fetch yet."""
+    words = Problem("timeout", "another process is still sending it", "run the same again later")
+    return {job.id: words for job in jobs if job.state in {State.PLANNED, State.SENDING}}
+
+
+def _found(world: World, names: Sequence[str], expiring: str | None) -> list[Job]:
+    if names:
+        from seedream_cli.storage.ledger.names import find
+
+        found = {job.id: job for name in names for job in find(world.ledger, name).jobs}
+        return list(found.values())
+    waiting = world.ledger.jobs(WAITING)
+    if expiring is None:
+        return waiting
+    before = world.clock.now() + span(expiring, "--expiring")
+    return [job for job in waiting if (lapse := _lapses(job)) and lapse <= before]
+
+
+def _by_urgency(jobs: Sequence[Job]) -> list[Job]:
+    """Put what is ready first, earliest expiry before all."""
+    far = max((lapse for job in jobs if (lapse := _lapses(job))), default=None)
+
+    def key(job: Job) -> tuple[bool, bool, datetime | None]:
+        return (job.state is State.RUNNING, _lapses(job) is None, _lapses(job) or far)
+
+    return sorted(jobs, key=key)
+
+
+def _lapses(job: Job) -> datetime | None:
+    return min((i.expires_at for i in job.images if i.expires_at and not i.saved_at), default=None)
+
+
+def _moved(world: World, job: Job, output: str, count: int) -> Job:
+    """Give a job another place for its pictures; what was saved is fetched once more."""
+    from seedream_cli.engine.save import known_paths_of
+
+    plan = _plan(world, output, many=count > 1 or job.expected > 1)
+    for path in known_paths_of(plan, job):
+        if Path(plan.absolute(path)).exists():
+            raise UsageError(f"{path} exists", hint="choose another name with -o")
+    if job.state in {State.SAVED, State.EXPIRED}:
+        job = world.ledger.reopen(job, [image.index for image in job.images if image.saved_at])
+    return world.ledger.put_output(job, {**job.output, **plan.to_json(), "stdout": False})
+
+
+def _plan(world: World, output: str | None, *, many: bool) -> naming.Plan:
+    if output == "-":
+        raise UsageError("download writes files, not stdout", hint="use -o FILE or -o FOLDER/")
+    return plan_of(world.environ, output, many=many)
+
+
+def _adopted(world: World, task_id: str, name: str | None, *, sandbox: bool) -> Job:
+    """Write down a task that was made elsewhere as a job of ours."""
+    from seedream_cli.core.addresses import origin
+    from seedream_cli.providers import PROVIDERS
+    from seedream_cli.request.purchase import new_id
+
+    profile = world.profile(name, sandbox=sandbox)
+    provider = PROVIDERS[profile.provider]
+    if provider.dialect.poll is None:
+        raise UsageError(
+            f"{provider.name} has no task ids: it answers only when finished",
+            hint="a URL is saved by any browser; -p NAME chooses another provider",
+        )
+    if not task_id.isprintable() or " " in task_id or not task_id:
+        raise UsageError("--task-id is no task's id")
+    address = origin(profile.base_url)
+    known = world.ledger.jobs("origin = ? AND task_id = ?", (address, task_id))
+    if known:
+        return known[0]
+    job_id = new_id(secrets.choice)
+    job = Job(
+        id=job_id,
+        run=new_id(secrets.choice),
+        state=State.RUNNING,
+        charge=Charge.CHARGED,
+        provider=provider.name,
+        profile=profile.name,
+        origin=address,
+        sandbox=profile.sandbox,
+        model="",
+        prompt="",
+        request={"size": None, "aspect": None, "seed": None, "format": None, "references": []},
+        recipe={},
+        fingerprint=f"adopted {task_id}",
+        output=_plan(world, profile.output, many=False).to_json(),
+        first_n=1,
+        expected=1,
+        task_id=task_id,
+        owner=world.owner.name,
+        created_at=world.clock.now(),
+    )
+    world.ledger.plan([job])
+    return job

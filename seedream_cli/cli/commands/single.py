@@ -1,0 +1,360 @@
+"""One `generate` or `edit`: checked whole, then bought, waited for and saved."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedream_cli.cli import run as work
+from seedream_cli.cli.arguments import Asked, options, plan_of, read_prompt, read_stdin
+from seedream_cli.cli.context import World
+from seedream_cli.cli.output import job as render
+from seedream_cli.cli.output.progress import observer
+from seedream_cli.cli.output.stdout import Silence, Stdout
+from seedream_cli.core.errors import UsageError
+from seedream_cli.core.formats import format_of_extension
+from seedream_cli.core.model import Image
+from seedream_cli.storage.files import naming
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seedream_cli.cli.output.progress import Plain
+    from seedream_cli.core.model import Call, Profile, Reference, Request
+    from seedream_cli.engine.references import Gathered
+    from seedream_cli.engine.steps import Engine
+    from seedream_cli.providers.spec import Provider
+    from seedream_cli.request.check import Resolved
+    from seedream_cli.request.purchase import Purchase
+    from seedream_cli.storage.files.naming import Plan
+
+DEFAULT_TIMEOUT = 1200.0
+
+
+@dataclass(slots=True)
+class Making:
+    """One `generate` on its way: each step needs the ones before it."""
+
+    world: World
+    asked: Asked
+    is_stdout: bool = False
+
+    def make(self) -> int:
+        """Check everything that can be checked, then buy, wait and save."""
+        asked, stdout = self.asked, Stdout()
+        if asked.overwrite and asked.skip_existing:
+            raise UsageError("--overwrite and --skip-existing exclude each other")
+        prompt = read_prompt(asked)
+        profile = self.world.profile(asked.profile, sandbox=asked.sandbox)
+        show = observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
+        gathered = self._gathered(profile)
+        provider, plan, resolved, requests = self._settled(profile, prompt, gathered)
+        self._hold_images(gathered, resolved, show)
+        for note in resolved.notes:
+            show.say(note)
+        if asked.dry_run:
+            return _rehearse(profile, provider, resolved, requests, stdout, asked)
+        bought = self._purchases(profile, provider, plan, resolved, requests)
+        bought, skipped = self._clear_targets(plan, resolved, bought)
+        for n, path in skipped:
+            _show_skipped(stdout, n, plan.absolute(path) if asked.json else path, asked)
+        if not bought:
+            return 0
+        return self._buy(profile, provider, bought, gathered, show, stdout)
+
+    def _gathered(self, profile: Profile) -> list[Gathered]:
+        """Find and read the reference images."""
+        if not self.asked.image:
+            return []
+        from seedream_cli.engine.references import Gatherer
+
+        if self.asked.prompt == "-" and "-" in self.asked.image:
+            raise UsageError("the prompt and an image both want stdin", hint="--prompt-file FILE")
+        world = self.world
+        gatherer = Gatherer(lambda: world.ledger, profile, read_stdin, world.clock.now())
+        return gatherer.gather(self.asked.image)
+
+    def _hold_images(self, gathered: list[Gathered], resolved: Resolved, show: Plain) -> None:
+        if not gathered or self.asked.no_validate:
+            return
+        from seedream_cli.engine.references import hold
+
+        mistakes, notes = hold(gathered, resolved.capabilities)
+        if mistakes:
+            raise UsageError("; ".join(mistakes), hint="nothing was sent")
+        for note in notes:
+            show.say(note)
+
+    def _settled(
+        self, profile: Profile, prompt: str, gathered: list[Gathered]
+    ) -> tuple[Provider, Plan, Resolved, tuple[Request, ...]]:
+        from seedream_cli.providers import PROVIDERS
+        from seedream_cli.request.check import resolve_named, split
+        from seedream_cli.request.options import most_images
+
+        asked, provider = self.asked, PROVIDERS[profile.provider]
+        is_wait = asked.wait
+        if is_wait is False and provider.dialect.poll is None:
+            raise UsageError(
+                f"--no-wait: {provider.name} answers only when finished",
+                hint="leave it out, or use a provider that is polled (kie, seedreams)",
+            )
+        draft = self._plan(profile, many=False, many_per_job=False)
+        wishes = options(asked, profile, prompt, _travelling(gathered, provider))
+        is_any = asked.default("any_format", profile)
+        resolved = resolve_named(
+            provider,
+            wishes,
+            None if is_any or draft is None else _format_of(draft),
+            draft.template.rpartition(".")[0] if draft else "",
+            providers=PROVIDERS.values(),
+        )
+        requests = split(resolved)
+        pictures = [most_images(request, resolved.capabilities) for request in requests]
+        if draft is None:
+            self.is_stdout = True
+            if is_wait is False:
+                raise UsageError("-o - and --no-wait exclude each other")
+            if sum(pictures) != 1:
+                raise UsageError("-o - takes one picture; more may come", hint="use -o FOLDER/")
+            plan = naming.plan(None, base=self.world.files().held_folder)
+        else:
+            plan = (
+                self._plan(profile, many=sum(pictures) > 1, many_per_job=max(pictures) > 1) or draft
+            )
+        return provider, plan, resolved, requests
+
+    def _plan(self, profile: Profile, *, many: bool, many_per_job: bool) -> Plan | None:
+        """Settle where the pictures go; None: to stdout."""
+        import sys
+
+        output = self.asked.output if self.asked.output is not None else profile.output
+        if output == "-":
+            if self.asked.json:
+                raise UsageError("-o - and --json both want stdout", hint="use -o FILE")
+            if sys.stdout.isatty():
+                raise UsageError(
+                    "-o - does not write a picture's bytes to a terminal", hint="| file -, > FILE"
+                )
+            return None
+        return plan_of(self.world.environ, output, many=many, many_per_job=many_per_job)
+
+    def _purchases(
+        self,
+        profile: Profile,
+        provider: Provider,
+        plan: Plan,
+        resolved: Resolved,
+        requests: Sequence[Request],
+    ) -> list[Purchase]:
+        from seedream_cli.request.purchase import new_id, purchases
+
+        asked = self.asked
+        output = {
+            **plan.to_json(),
+            "overwrite": asked.overwrite,
+            "sidecar": bool(asked.default("sidecar", profile)),
+            "stdout": self.is_stdout,
+        }
+        return purchases(
+            requests,
+            profile=profile,
+            provider=provider,
+            capabilities=resolved.capabilities,
+            output=output,
+            run=new_id(secrets.choice),
+            owner="",
+            now=self.world.clock.now(),
+            job_id=lambda: new_id(secrets.choice),
+        )
+
+    def _clear_targets(
+        self, plan: Plan, resolved: Resolved, bought: list[Purchase]
+    ) -> tuple[list[Purchase], list[tuple[int, str]]]:
+        """Check every name that can be known; drop jobs whose files exist, if asked to."""
+        from seedream_cli.engine.save import folder_of, known_paths, sidecar_of
+
+        files = self.world.files()
+        kept, skipped = [], []
+        for purchase in bought:
+            paths = known_paths(plan, purchase.job, resolved.capabilities, resolved.request)
+            if self.asked.skip_existing and (not paths or _is_always_new(plan)):
+                raise UsageError(
+                    "--skip-existing needs a name that is known beforehand",
+                    hint="give one without {job} and {time}: -o FILE, -o 'art/{slug}-{n}.{ext}'",
+                )
+            there = [path for path in paths if Path(plan.absolute(path)).exists()]
+            if self.asked.skip_existing and paths and len(there) == purchase.job.expected:
+                skipped += [(purchase.job.first_n + k, path) for k, path in enumerate(paths)]
+                continue
+            if purchase.job.output.get("sidecar"):
+                paths = [*paths, *map(sidecar_of, paths)]
+            for path in paths:
+                files.check_target(plan.absolute(path), overwrite=self.asked.overwrite)
+            kept.append(purchase)
+        for folder in {folder_of(plan, purchase.job) for purchase in kept}:
+            files.check_folder(folder)
+        return kept, skipped
+
+    def _buy(
+        self,
+        profile: Profile,
+        provider: Provider,
+        bought: list[Purchase],
+        gathered: list[Gathered],
+        show: Plain,
+        stdout: Stdout,
+    ) -> int:
+        from seedream_cli.transport.proxies import check_proxies
+
+        world, asked = self.world, self.asked
+        profile = world.keyed(profile)
+        check_proxies(world.environ, profile.base_url)
+        timeout = asked.default("timeout", profile)
+        seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
+        is_wait = asked.default("wait", profile) is not False
+        engine = world.engine(
+            world.timing(seconds), show, profile=asked.profile, with_bodies=asked.verbose > 1
+        )
+        engine.is_waiting = is_wait
+        world.settle_estates(engine)
+        work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox)
+        calls = _calls(bought, gathered, provider, profile, engine)
+        jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
+        jobs = engine.ledger.plan(jobs, despite=work.named(world, asked.despite))
+        engine.calls.update(calls)
+        for job, planned in zip(jobs, bought, strict=True):
+            if job.id != planned.job.id:
+                show.say(f"the same picture is under way as job {job.id}; nothing is bought for it")
+        report = work.run(world, engine, jobs, show)
+        report = replace(report, runs=frozenset({bought[0].job.run}))
+        if self.is_stdout:
+            _pour(report, stdout, engine)
+            return work.show(report, Silence(), show, is_json=False, is_wait=True)
+        return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
+
+
+def _travelling(gathered: list[Gathered], provider: Provider) -> tuple[Reference, ...]:
+    from seedream_cli.engine.references import travelling
+
+    return travelling(gathered, provider) if gathered else ()
+
+
+def _calls(
+    bought: list[Purchase],
+    gathered: list[Gathered],
+    provider: Provider,
+    profile: Profile,
+    engine: Engine,
+) -> dict[str, Call]:
+    """Return what will be sent for each job, local references uploaded where they must be."""
+    if not any(each.local for each in gathered) or "upload" not in provider.reference_kinds:
+        return {purchase.job.id: purchase.call for purchase in bought}
+    from seedream_cli.engine.references import uploaded
+
+    references = uploaded(
+        bought[0].request.references,
+        gathered,
+        provider=provider,
+        profile=profile,
+        transport=engine.transport,
+        ledger=engine.ledger,
+        now=engine.clock.now(),
+    )
+    return {
+        purchase.job.id: provider.dialect.submit(replace(purchase.request, references=references))
+        for purchase in bought
+    }
+
+
+def _format_of(plan: Plan) -> str | None:
+    extension = plan.given_extension
+    return format_of_extension(extension) if extension else None
+
+
+def _is_always_new(plan: Plan) -> bool:
+    """Tell whether a name holds what no earlier run can have had."""
+    return any(field in plan.template for field in ("{job", "{time"))
+
+
+def _show_skipped(stdout: Stdout, n: int, path: str, asked: Asked) -> None:
+    if asked.json:
+        image = render.image_json(Image(job="", index=1, n=n, path=path))
+        stdout.json(
+            render.bare_json(
+                state="saved",
+                skipped=True,
+                prompt=asked.prompt,
+                sandbox=asked.sandbox,
+                images=[image],
+            )
+        )
+    else:
+        stdout.line(path)
+
+
+def _pour(report: work.Report, stdout: Stdout, engine: Engine) -> None:
+    """Write the one picture to stdout; it is kept until stdout took all of it."""
+    for job in report.jobs:
+        for image in job.images:
+            if image.saved_at and image.path:
+                held = Path(image.path)
+                stdout.picture(held)
+                engine.ledger.let_go(image)
+                held.unlink(missing_ok=True)
+
+
+def _shortened(value: object) -> object:
+    """Return a body for people: inline images by their size, not their bytes."""
+    match value:
+        case str() if value.startswith("data:") and "," in value:
+            head, _, data = value.partition(",")
+            return f"{head},… ({len(data) * 3 // 4} bytes)"
+        case dict():
+            return {key: _shortened(each) for key, each in value.items()}
+        case list():
+            return [_shortened(each) for each in value]
+        case _:
+            return value
+
+
+def _rehearse(
+    profile: Profile,
+    provider: Provider,
+    resolved: Resolved,
+    requests: Sequence[Request],
+    stdout: Stdout,
+    asked: Asked,
+) -> int:
+    """Print what would be sent and what it would cost."""
+    from seedream_cli.core import money as price
+    from seedream_cli.request.price import estimate
+
+    for request in requests:
+        call = provider.dialect.submit(request)
+        money = estimate(resolved.capabilities, request)
+        url, body = profile.base_url + call.path, _shortened(call.body)
+        if asked.json:
+            stdout.json(
+                {
+                    "schema": 1,
+                    "dry_run": True,
+                    "provider": provider.name,
+                    "profile": profile.name,
+                    "method": call.method,
+                    "url": url,
+                    "body": body,
+                    "price": {**price.as_json(money), "estimated": True} if money else None,
+                }
+            )
+            continue
+        import json
+
+        from seedream_cli.core.text import escape_unseen
+
+        stdout.line(f"{call.method} {url}")
+        stdout.line(escape_unseen(json.dumps(body, ensure_ascii=False, indent=2)))
+        stdout.line(f"about {price.show(money)}" if money else "price not known")
+    return 0

@@ -1,0 +1,238 @@
+"""`seedream status`: what became of jobs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from seedream_cli.cli import options as o
+from seedream_cli.cli.context import World
+from seedream_cli.cli.output import job as render
+from seedream_cli.cli.output import table as listing
+from seedream_cli.cli.output.progress import Plain
+from seedream_cli.cli.output.stdout import Stdout
+from seedream_cli.core.errors import UsageError
+from seedream_cli.core.events import Exchange
+from seedream_cli.core.model import Charge, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from seedream_cli.core.events import Event
+    from seedream_cli.core.model import Job, Problem
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+DEFAULT_LIMIT = 20
+MOST_DETAILS = 8
+"""Jobs that are shown whole when they are named; more are a table."""
+
+
+def status(
+    jobs: o.Jobs = None,
+    profile: o.ProfileName = None,
+    all: o.All = False,  # noqa: A002 - the option's name
+    limit: o.Limit = DEFAULT_LIMIT,
+    state: o.StateFilter = None,
+    unsaved: o.Unsaved = False,
+    expiring: o.Expiring = None,
+    since: o.Since = None,
+    offline: o.Offline = False,
+    json: o.Json = False,
+    exit_status: o.ExitStatus = False,
+    adopt: o.Adopt = None,
+    not_charged: o.NotCharged = False,
+    write_off: o.WriteOff = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+) -> int:
+    """Show what became of jobs; asks the provider about those that still run."""
+    with ExitStack() as exits:
+        world = World.of_process(exits)
+        say = Plain(quiet=quiet, verbose=verbose)
+        now = world.clock.now()
+        wanted = _Filter(state=state, unsaved=unsaved, expiring=expiring, since=since, now=now)
+        if jobs and (state or unsaved or expiring or since):
+            raise UsageError("--state, --unsaved, --expiring and --since choose jobs by themselves")
+        if adopt is not None or not_charged or write_off:
+            offline = True
+            if not jobs:
+                raise UsageError("settling takes a JOB", hint="seedream status --state unknown")
+        settle_quietly(world, profile)
+        found = _found(world, jobs or [], wanted, -1 if all else limit)
+        if adopt is not None or not_charged or write_off:
+            way = _Way(adopt=adopt, not_charged=not_charged, write_off=write_off)
+            found = [_settled(world, found, way)]
+        problems: Mapping[str, Problem] = {}
+        if not offline and any(job.state is State.RUNNING for job in found):
+            found, problems = refresh(world, found, say, profile)
+        _print(found, now, is_json=json, is_single=bool(jobs), problems=problems)
+        # What was settled, or never sent, is no bad end of a purchase.
+        ended = [job for job in found if job.state is not State.CLOSED]
+        if exit_status and any(render.job_exit(job, None) for job in ended):
+            return 1
+        return 0
+
+
+class _Filter:
+    """Which jobs are meant, as SQL and as a look at their images."""
+
+    def __init__(
+        self,
+        *,
+        state: str | None,
+        unsaved: bool,
+        expiring: str | None,
+        since: str | None,
+        now: datetime,
+    ) -> None:
+        from seedream_cli.storage.ledger.columns import time_text
+
+        self.where: list[str] = []
+        self.values: list[str] = []
+        self._is_unsaved = unsaved or expiring is not None
+        self._before = now + span(expiring, "--expiring") if expiring else None
+        if state is not None:
+            if state not in set(State):
+                known = ", ".join(State)
+                raise UsageError(f"--state {state}: there is no such state", hint=f"one of {known}")
+            self.where.append("state = ?")
+            self.values.append(state)
+        if since is not None:
+            self.where.append("created_at >= ?")
+            self.values.append(time_text(now - span(since, "--since")))
+        if self._is_unsaved:
+            self.where.append("state IN ('sending', 'running', 'ready', 'unknown')")
+
+    def takes(self, job: Job) -> bool:
+        """Tell whether a job's URLs lapse soon enough."""
+        if self._before is None:
+            return True
+        return any(
+            image.expires_at and image.expires_at <= self._before
+            for image in job.images
+            if not image.saved_at
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """How an unknown job is settled."""
+
+    adopt: str | None
+    not_charged: bool
+    write_off: bool
+
+
+def _settled(world: World, found: Sequence[Job], way: _Way) -> Job:
+    from seedream_cli.engine import settle as settling
+    from seedream_cli.providers import PROVIDERS
+
+    if (way.adopt is not None) + way.not_charged + way.write_off != 1:
+        raise UsageError("--adopt, --not-charged and --write-off exclude each other")
+    if len(found) != 1:
+        raise UsageError("settling takes one JOB", hint="seedream status --state unknown")
+    if way.adopt is not None:
+        provider = PROVIDERS[found[0].provider]
+        return settling.adopt(world.ledger, found[0], provider, way.adopt)
+    charge = Charge.NONE if way.not_charged else Charge.MAYBE
+    return settling.close(world.ledger, found[0], charge=charge)
+
+
+def span(text: str, option: str) -> timedelta:
+    """Read `2h`, `30m`, `1d`; raise `UsageError` for anything else."""
+    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text.strip(), re.ASCII)
+    if match is None:
+        raise UsageError(f"{option} {text}: a span is written 30m, 2h, 1d")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def _found(world: World, names: Sequence[str], wanted: _Filter, limit: int) -> list[Job]:
+    if names:
+        from seedream_cli.storage.ledger.names import find
+
+        found = {job.id: job for name in names for job in find(world.ledger, name).jobs}
+        return list(found.values())
+    where = " AND ".join(wanted.where) or "1"
+    taken = [job for job in world.ledger.jobs(where, wanted.values) if wanted.takes(job)]
+    return taken if limit < 0 else taken[:limit]
+
+
+def settle_quietly(world: World, profile: str | None) -> None:
+    """Settle what dead processes left, where anything is left; a broken ledger is only read."""
+    if not world.ledger.is_read_only and world.ledger.jobs("state IN ('planned', 'sending')"):
+        world.settle_estates(world.engine(world.timing(0.0), Plain(quiet=True), profile=profile))
+
+
+class _OnlyExchanges:
+    """Hears of each request, for `-v`, and of nothing else."""
+
+    def __init__(self, say: Plain) -> None:
+        self._say = say
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Exchange):
+            self._say(event)
+
+
+def refresh(
+    world: World, jobs: Sequence[Job], say: Plain, profile: str | None
+) -> tuple[list[Job], Mapping[str, Problem]]:
+    """Ask once about each job that runs; without key or network say so and show what is stored."""
+    from seedream_cli.engine.steps import Deed, Step
+    from seedream_cli.engine.workers import Crew, Inbox
+
+    now = world.clock.monotonic()
+    engine = world.engine(world.timing(0.0), _OnlyExchanges(say), profile=profile)
+
+    class Once:
+        """Takes a step and leaves what follows."""
+
+        def take(self, step: Step) -> Step | None:
+            """Do one step; a failure is read twice, as everywhere."""
+            following = engine.take(step)
+            is_doubted = following is not None and following.is_doubted and not step.is_doubted
+            return following if is_doubted else None
+
+    steps = [Step(now, job.id, Deed.POLL) for job in jobs if job.state is State.RUNNING]
+    Crew(Once(), world.clock, Inbox(), workers=8, on_signal=lambda _: 0.0).run(steps)
+    problems = {
+        job_id: problem
+        for job_id, problem in engine.problems.items()
+        if problem.code != "timeout" or "(" in problem.message
+    }
+    for problem in {problem.message: problem for problem in problems.values()}.values():
+        say.say(f"not asked: {problem.message}")
+    return [world.ledger.job(job.id) for job in jobs], problems
+
+
+def _print(
+    jobs: Sequence[Job],
+    now: datetime,
+    *,
+    is_json: bool,
+    is_single: bool,
+    problems: Mapping[str, Problem],
+) -> None:
+    stdout = Stdout()
+    if is_json:
+        for job in jobs:
+            stdout.json(render.job_json(job, problems.get(job.id)))
+        return
+    if is_single and len(jobs) <= MOST_DETAILS:
+        for number, job in enumerate(jobs):
+            for line in ([""] if number else []) + listing.details(job, now):
+                stdout.line(line)
+        return
+    if not jobs:
+        Plain().say("no jobs" if not is_single else "nothing found")
+        return
+    for line in listing.table(jobs, now, shutil.get_terminal_size((120, 24)).columns):
+        stdout.line(line)
+    total = listing.sums(jobs)
+    if total:
+        stdout.line(f"cost together: about {total}")

@@ -1,0 +1,262 @@
+"""The world as one command finds it: environment, folders, profiles, ledger, network."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from seedream_cli.core.clock import SystemClock
+from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from seedream_cli.core.events import Event
+    from seedream_cli.core.model import Job, Profile
+    from seedream_cli.engine.steps import Engine, Timing
+    from seedream_cli.sandbox.server import Sandbox
+    from seedream_cli.storage.config.file import Config, Places
+    from seedream_cli.storage.files.store import Files
+    from seedream_cli.storage.ledger.ledger import Ledger
+    from seedream_cli.storage.ledger.owner import Owner
+    from seedream_cli.transport.client import Transport
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """Made once a command, its costly parts on first use; `exits` closes them."""
+
+    environ: Mapping[str, str]
+    exits: ExitStack
+    clock: SystemClock
+    _places: Places | None = None
+    _config: Config | None = None
+    _ledger: Ledger | None = None
+    _owner: Owner | None = None
+    _sandbox: Sandbox | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @staticmethod
+    def of_process(exits: ExitStack) -> World:
+        """Read this process's environment; nothing else does."""
+        return World(environ=dict(os.environ), exits=exits, clock=SystemClock())
+
+    @property
+    def places(self) -> Places:
+        """Where config and state live."""
+        from seedream_cli.storage.config.file import places
+
+        self._places = self._places or places(self.environ)
+        return self._places
+
+    @property
+    def config(self) -> Config:
+        """What `config.toml` says."""
+        from seedream_cli.storage.config.file import load
+
+        self._config = self._config or load(self.places.config_file)
+        return self._config
+
+    @property
+    def _ledger_file(self) -> Path:
+        return self.places.state_dir / "ledger.db"
+
+    @property
+    def has_ledger(self) -> bool:
+        """Tell whether there is one; none is made to look into."""
+        return self._ledger_file.exists()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The one ledger."""
+        from seedream_cli.storage.ledger.ledger import Ledger
+
+        if self._ledger is None:
+            self._ledger = Ledger(self._ledger_file, now=self.clock.now)
+            self.exits.callback(self._ledger.close)
+        return self._ledger
+
+    @property
+    def owner(self) -> Owner:
+        """The name of this process, its lock held until the command ends."""
+        from seedream_cli.request.purchase import new_id
+        from seedream_cli.storage.ledger.owner import Owner
+
+        if self._owner is None:
+            name = new_id(secrets.choice)
+            self._owner = self.exits.enter_context(Owner(self.places.state_dir / "owners", name))
+        return self._owner
+
+    def profile(self, name: str | None, *, sandbox: bool = False) -> Profile:
+        """Return the profile of this run, without its key."""
+        from seedream_cli.storage.config.profiles import choose
+
+        return choose(self.config, self.environ, name=name, sandbox=sandbox)
+
+    def keyed(self, profile: Profile) -> Profile:
+        """Return a profile with its key; raise `AccountError` where there is none."""
+        from seedream_cli.storage.config.profiles import with_key
+
+        return with_key(profile, self.config, self.environ)
+
+    def account(self, preferred: str | None) -> Callable[[Job], Profile]:
+        """Return what finds the profile that may be asked about a job, with its key."""
+        found: dict[tuple[str, str, str], Profile] = {}
+
+        def account(job: Job) -> Profile:
+            key = (job.profile, job.provider, job.origin)
+            if key not in found:
+                found[key] = self._account(job, preferred)
+            return found[key]
+
+        return account
+
+    def _account(self, job: Job, preferred: str | None) -> Profile:
+        from seedream_cli.core.addresses import origin
+        from seedream_cli.storage.config.profiles import choose
+
+        # Who bought it is asked first: another account of the same provider does not know it.
+        names = dict.fromkeys((job.profile, preferred, job.provider, *self.config.profiles))
+        lacking: AccountError | None = None
+        for name in filter(None, names):
+            try:
+                profile = choose(self.config, self.environ, name=name, sandbox=job.sandbox)
+            except SeedreamError:
+                continue
+            if profile.sandbox != job.sandbox:
+                profile = choose(self.config, _without_sandbox(self.environ), name=name)
+            if profile.provider != job.provider or origin(profile.base_url) != job.origin:
+                continue
+            try:
+                return self.keyed(profile)
+            except AccountError as error:
+                lacking = lacking or error
+        if lacking is not None:
+            raise lacking
+        raise AccountError(
+            f"no profile speaks to {job.origin}, where job {job.id} was bought",
+            hint=f"add the profile “{job.profile}” again, or choose one with -p NAME",
+        )
+
+    def transport(self, observe: Callable[[Event], None], *, with_bodies: bool) -> Transport:
+        """Return what speaks HTTP, with the environment's proxies and certificates."""
+        from seedream_cli.core.addresses import SANDBOX_ORIGIN
+        from seedream_cli.transport.client import Transport
+        from seedream_cli.transport.proxies import ca_file, proxy_for
+
+        def proxy_of(url: str) -> str | None:
+            proxy = proxy_for(url, self.environ)
+            return proxy.url.reveal() if proxy else None
+
+        return Transport(
+            proxy_of=proxy_of,
+            ca_file=ca_file(self.environ),
+            aliases={SANDBOX_ORIGIN: self._stand_in},
+            observe=observe,
+            with_bodies=with_bodies,
+        )
+
+    def _stand_in(self) -> str:
+        """Start the sandbox of this process, once, and return its origin."""
+        from seedream_cli.sandbox.messages import Settings
+        from seedream_cli.sandbox.server import Sandbox
+
+        with self.lock:
+            if self._sandbox is None:
+                delay = self.seconds("SEEDREAM_SANDBOX_DELAY", 2.0)
+                self._sandbox = self.exits.enter_context(Sandbox(settings=Settings(delay=delay)))
+            return self._sandbox.origin
+
+    def files(self) -> Files:
+        """Return what writes pictures, each folder remembered for whoever buries this process."""
+        from seedream_cli.storage.files.store import Files
+
+        owner = self.owner
+        return Files(self.places.state_dir, owner.name, remember=owner.remember)
+
+    def timing(self, seconds: float) -> Timing:
+        """Return how patient this command is; `seconds` is its `--timeout`."""
+        from seedream_cli.engine.steps import Timing
+
+        if not seconds >= 0:
+            raise UsageError("--timeout is no number of seconds")
+        reread = self.seconds("SEEDREAM_REREAD_SECONDS", 5.0)
+        deadline = self.clock.monotonic() + seconds
+        return Timing(deadline=deadline, timeout=seconds, believe_after=reread)
+
+    def seconds(self, variable: str, default: float) -> float:
+        """Read a span of seconds from the environment; raise `ConfigError` for no number."""
+        text = self.environ.get(variable, "").strip()
+        if not text:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0.0 <= value <= 86400.0:  # noqa: PLR2004 - a day
+            raise ConfigError(f"{variable} is no number of seconds: {text}")
+        return value
+
+    def settle_estates(self, engine: Engine) -> None:
+        """Settle what dead processes left, quietly; nothing is sent."""
+        from seedream_cli.engine.recovery import settle_estates
+
+        settle_estates(engine, engine.saver.files, self.owner)
+
+    def engine(
+        self,
+        timing: Timing,
+        notify: Callable[[Event], None],
+        *,
+        profile: str | None = None,
+        with_bodies: bool = False,
+    ) -> Engine:
+        """Build the engine of this command."""
+        from seedream_cli.engine.save import Saver
+        from seedream_cli.engine.steps import Engine
+        from seedream_cli.providers import PROVIDERS
+
+        notify = harmless(notify)
+        transport = self.transport(notify, with_bodies=with_bodies)
+        account = self.account(profile)
+        saver = Saver(
+            transport=transport,
+            ledger=self.ledger,
+            files=self.files(),
+            clock=self.clock,
+            notify=notify,
+            providers=PROVIDERS,
+            account=account,
+        )
+        return Engine(
+            transport=transport,
+            ledger=self.ledger,
+            saver=saver,
+            clock=self.clock,
+            notify=notify,
+            providers=PROVIDERS,
+            account=account,
+            random=random.random,
+            timing=timing,
+        )
+
+
+def harmless(notify: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Return an observer that cannot stop what it observes: a terminal may go away at any time."""
+
+    def tell(event: Event) -> None:
+        with suppress(OSError, ValueError):
+            notify(event)
+
+    return tell
+
+
+def _without_sandbox(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name != "SEEDREAM_SANDBOX"}

@@ -1,0 +1,1 @@
+"""What people, scripts and CI are shown."""

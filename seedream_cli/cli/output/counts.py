@@ -1,0 +1,215 @@
+"""What a batch has made so far, what it cost and how fast it goes, counted from its events."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.cli.output.progress import ENDED, words_of, words_of_bytes, words_of_wait
+from seedream_cli.core import money as price
+from seedream_cli.core.events import (
+    BytesReceived,
+    Exchange,
+    ImageSaved,
+    JobChanged,
+    Note,
+    RowEnded,
+    Waiting,
+)
+from seedream_cli.core.model import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seedream_cli.core.events import Event
+    from seedream_cli.core.model import Money
+
+_MINUTE: Final = 60.0
+_WINDOW: Final = 300.0
+"""Seconds: how fast it went before tells little of how fast it goes."""
+_MOST_LANDINGS: Final = 1000
+_ENOUGH: Final = 2
+"""Pictures that must have landed before a time left is guessed."""
+
+
+def is_good(ended: RowEnded) -> bool:
+    """Tell whether the picture is on disk and nothing is wrong with it."""
+    return ended.state is State.SAVED and ended.problem is None
+
+
+def is_left(ended: RowEnded) -> bool:
+    """Tell whether this run did not get to the row, nothing being wrong with it."""
+    is_stopped = ended.problem is None or ended.problem.code == "interrupted"
+    return ended.state is State.PLANNED and is_stopped
+
+
+@dataclass(slots=True)
+class Flight:
+    """A job under way."""
+
+    name: str
+    words: str
+    since: float
+
+
+class Tally:
+    """Counts what a batch has made, what it cost and how fast it goes; safe from any thread."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        """Take a clock in seconds."""
+        self.monotonic = monotonic
+        self._lock = threading.Lock()
+        self._total = self._current = 0
+        self._made = self._failed = self._unknown = self._left = 0
+        self._sums: list[Money] = []
+        self._is_estimate = False
+        self._begun_at = monotonic()
+        self._landings: deque[tuple[float, bool]] = deque(maxlen=_MOST_LANDINGS)
+        self._flights: dict[str, Flight] = {}
+        self._names: dict[str, str] = {}
+
+    def expect(self, total: int, current: int) -> None:
+        """Expect `total` pictures; `current` more are there already."""
+        with self._lock:
+            self._total, self._current = total, current
+            self._begun_at = self.monotonic()
+
+    def name(self, job_id: str, row: str) -> None:
+        """Call a job by its row from here on: of one that is only fetched no event tells it."""
+        with self._lock:
+            self._names[job_id] = row
+            if job_id in self._flights:
+                self._flights[job_id].name = row
+
+    def take(self, event: Event) -> None:
+        """Count one event."""
+        with self._lock:
+            match event:
+                case JobChanged(job=job) if job.state in ENDED or job.state is State.PLANNED:
+                    self._flights.pop(job.id, None)
+                case JobChanged(job=job, word=word):
+                    self._fly(job.id, job.row or job.id, words_of(job, word))
+                case BytesReceived(job_id=job_id, received=received, total=total):
+                    flight = self._flights.get(job_id)
+                    name = flight.name if flight else job_id
+                    self._fly(job_id, name, words_of_bytes(received, total))
+                case Waiting(job_id=job_id, seconds=seconds, reason=reason):
+                    # A job that waits for its first turn is not under way.
+                    if job_id in self._flights:
+                        self._flights[job_id].words = words_of_wait(seconds, reason)
+                case RowEnded():
+                    self._land(event)
+                case ImageSaved() | Note() | Exchange():
+                    pass
+
+    def _fly(self, job_id: str, name: str, words: str) -> None:
+        name = self._names.get(job_id, name)
+        flight = self._flights.setdefault(job_id, Flight(name, words, self.monotonic()))
+        flight.name, flight.words = name, words
+
+    def _land(self, ended: RowEnded) -> None:
+        if ended.job is not None:
+            self._flights.pop(ended.job, None)
+            self._names.pop(ended.job, None)
+        if ended.money is not None:
+            self._sums = price.total([*self._sums, ended.money])
+            self._is_estimate |= ended.is_estimate
+        if is_left(ended):
+            self._left += ended.count
+            return
+        if is_good(ended):
+            self._made += ended.count
+        elif ended.state is State.UNKNOWN:
+            self._unknown += ended.count
+        else:
+            self._failed += ended.count
+        self._landings.extend([(self.monotonic(), is_good(ended))] * ended.count)
+
+    def is_under_way(self) -> bool:
+        """Tell whether pictures are still to come."""
+        with self._lock:
+            return self._done < self._total
+
+    def flights(self, most: int) -> tuple[list[Flight], int]:
+        """Return the jobs under way, oldest first, at most so many; and how many there are."""
+        with self._lock:
+            shown = [flight for flight, _ in zip(self._flights.values(), range(most), strict=False)]
+            return shown, len(self._flights)
+
+    def fraction(self) -> float:
+        """Return how much of the batch is done with, from 0 to 1."""
+        with self._lock:
+            return min(1.0, self._done / self._total) if self._total else 0.0
+
+    def line(self) -> str:
+        """Return `21 of 40 made, 3 under way, 0.68 USD, about 2 min left`."""
+        with self._lock:
+            parts = [
+                self._made_words("made"),
+                f"{self._failed} failed" if self._failed else "",
+                f"{self._unknown} unknown" if self._unknown else "",
+                f"{self._left} left out" if self._left else "",
+                f"{len(self._flights)} under way" if self._flights else "",
+                self._money(),
+                self._time_left(),
+            ]
+        return ", ".join(filter(None, parts))
+
+    def parts(self) -> list[str]:
+        """Return what stands beside the bar, the most wanted first."""
+        with self._lock:
+            parts = [
+                self._made_words(""),
+                f"{self._failed} failed" if self._failed else "",
+                f"{self._unknown} unknown" if self._unknown else "",
+                self._money(),
+                self._time_left(),
+                self._speed(),
+                f"{self._left} left out" if self._left else "",
+                f"{self._current} current" if self._current else "",
+            ]
+        return list(filter(None, parts))
+
+    @property
+    def _done(self) -> int:
+        return self._made + self._failed + self._unknown + self._left
+
+    def _made_words(self, verb: str) -> str:
+        return f"{self._made} of {max(self._total, self._done)} {verb}".rstrip()
+
+    def _money(self) -> str:
+        sums = " and ".join(map(price.show, self._sums))
+        return f"about {sums}" if sums and self._is_estimate else sums
+
+    def _recent(self) -> tuple[int, int, float]:
+        """Return what landed in the window: all, those made, and the window's seconds."""
+        now = self.monotonic()
+        start = max(self._begun_at, now - _WINDOW)
+        if len(self._landings) == _MOST_LANDINGS:
+            start = max(start, self._landings[0][0])
+        made = [is_made for at, is_made in self._landings if at > start]
+        return len(made), sum(made), now - start
+
+    def _time_left(self) -> str:
+        landed, made, seconds = self._recent()
+        remaining = self._total - self._done
+        if made < _ENOUGH or remaining <= 0 or seconds <= 0:
+            return ""
+        return f"about {_rounded(remaining * seconds / landed)} left"
+
+    def _speed(self) -> str:
+        _, made, seconds = self._recent()
+        if made < _ENOUGH or seconds <= 0:
+            return ""
+        speed = made / seconds * _MINUTE
+        return f"{speed:.1f}/min" if speed < 9.95 else f"{speed:.0f}/min"  # noqa: PLR2004
+
+
+def _rounded(seconds: float) -> str:
+    """Write a guessed span as roughly as it is known."""
+    if seconds < 55:  # noqa: PLR2004 - else `60 s`
+        return f"{max(1, round(seconds / 10)) * 10} s"
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"  # noqa: PLR2004

@@ -1,0 +1,211 @@
+"""How jobs look: the JSON object that scripts rely on, and sentences for people."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from seedream_cli.core import money as price
+from seedream_cli.core.model import Charge, State
+from seedream_cli.core.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from seedream_cli.core.errors import SeedreamError
+    from seedream_cli.core.model import Image, Job, Money, Problem
+
+_CHARGED = {
+    Charge.NONE: "nothing was charged",
+    Charge.MAYBE: "it may have been charged",
+    Charge.CHARGED: "it is paid",
+}
+_WORDS = {
+    State.PLANNED: "was not sent",
+    State.SENDING: "is being sent",
+    State.RUNNING: "is not finished",
+    State.READY: "is not saved yet",
+    State.SAVED: "is not complete",
+    State.REFUSED: "was refused",
+    State.FAILED: "failed",
+    State.UNKNOWN: "has an unknown outcome",
+    State.EXPIRED: "is lost",
+    State.CLOSED: "was not sent",
+}
+_AGAIN = frozenset({"unreachable", "busy", "rate_limit", "interrupted", "provider_failed"})
+
+
+def to_line(value: Mapping[str, object]) -> str:
+    """Write one JSON line: ASCII, so that any terminal, locale and parser takes it."""
+    line = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    # DEL is ASCII too, and `##[error]` is a command to CI runners wherever it stands in a line.
+    return line.replace("\x7f", "\\u007f").replace("##", "#\\u0023")
+
+
+def job_json(job: Job, problem: Problem | None = None) -> dict[str, object]:
+    """Return the object of `cli.md`, "Output"; `problem` is what stopped us at a job under way."""
+    problem = problem or job.problem
+    return {
+        "schema": 1,
+        "run": job.run,
+        "job": job.id,
+        "state": job.state.value,
+        "charge": job.charge.value,
+        "next": next_step(job, problem),
+        "provider": job.provider,
+        "profile": job.profile,
+        "sandbox": job.sandbox,
+        "model": job.model,
+        "prompt": job.prompt,
+        "task_id": job.task_id,
+        "request_id": job.request_id,
+        "row": job.row,
+        "skipped": False,
+        "request": dict(job.request),
+        "created_at": _time(job.created_at),
+        "finished_at": _time(job.finished_at),
+        "images": [image_json(image) for image in job.images],
+        "price": {**price.as_json(job.price), "estimated": True} if job.price else None,
+        "cost": _money(job.cost or job.price) if job.charge is not Charge.NONE else None,
+        "error": problem_json(problem, problem.hint or _hint(job, problem)) if problem else None,
+    }
+
+
+def bare_json(**known: object) -> dict[str, object]:
+    """Return the same object where there is no job: an early error, a skipped file."""
+    names = (
+        "run job state charge next provider profile sandbox model prompt task_id request_id row"
+        " skipped request created_at finished_at images price cost error"
+    )
+    empty: dict[str, object] = dict.fromkeys(names.split())
+    defaults = {"schema": 1, "charge": "none", "sandbox": False, "skipped": False, "images": []}
+    return {"schema": 1} | empty | defaults | known
+
+
+def error_json(error: SeedreamError) -> dict[str, object]:
+    """Return the object for an error before there is a job."""
+    following = "settle" if error.code == "outcome_unknown" else "fix"
+    return bare_json(
+        next="retry" if error.code in _AGAIN else following,
+        error={
+            "code": error.code,
+            "message": clean(error.message),
+            "hint": clean(error.hint),
+            "exit": error.exit,
+        },
+    )
+
+
+def next_step(job: Job, problem: Problem | None) -> str | None:
+    """Return the one word that tells a script how to go on."""
+    code = problem.code if problem else ""
+    match job.state:
+        case State.UNKNOWN:
+            return "settle"
+        case State.RUNNING | State.READY:
+            return "fix" if code in {"auth", "credit"} else "download"
+        case State.REFUSED:
+            return "fix"
+        case State.PLANNED | State.CLOSED | State.FAILED if job.charge is Charge.NONE:
+            return "retry" if code in _AGAIN or not code else "fix"
+        case _:
+            return None
+
+
+def job_exit(job: Job, problem: Problem | None) -> int:
+    """Return the exit code of one job as it stands."""
+    problem = problem or job.problem
+    match job.state:
+        case State.SAVED if _is_lost(job):
+            return 5
+        case State.SAVED if problem is not None:
+            return problem.exit if problem.code == "storage" else 3
+        case State.SAVED:
+            return 0
+        case State.UNKNOWN | State.EXPIRED:
+            return 5
+        case _:
+            return problem.exit if problem else 0
+
+
+def _is_lost(job: Job) -> bool:
+    """Tell whether a picture of a saved job lies nowhere any more."""
+    is_held = bool(job.output.get("stdout"))
+    return not is_held and any(not i.saved_at and not i.problem for i in job.images)
+
+
+def sentence(job: Job, problem: Problem) -> str:
+    """Say what happened, to which job, what it cost, and what to type next."""
+    words, paid = _WORDS[job.state], _CHARGED[job.charge]
+    if problem.code in {"busy", "rate_limit"}:
+        words = "was turned away"
+    if job.sandbox or "charged" in problem.message or "paid" in problem.message:
+        paid = ""
+    text = f"job {job.id} {words}: {problem.message}" + (f"; {paid}" if paid else "")
+    hint = problem.hint or _hint(job, problem)
+    return clean(text) + (f"\n  {clean(hint)}" if hint else "")
+
+
+def sentence_for_many(found: Sequence[tuple[Job, Problem]]) -> str:
+    """Say of jobs that ended alike what `sentence` says of one."""
+    job, problem = found[0]
+    ids = ", ".join(each.id for each, _ in found[:3])
+    paid = "" if job.sandbox else f"; {_CHARGED[job.charge]}"
+    hints = {
+        "download": "seedream download",
+        "settle": f"seedream status --state {job.state}",
+        "retry": "run the same again: nothing was bought",
+    }
+    hint = hints.get(next_step(job, problem) or "", problem.hint)
+    words = f"{len(found)} jobs ({ids}…): {job.state}: {problem.message}{paid}"
+    return clean(words) + (f"\n  {clean(hint)}" if hint else "")
+
+
+def _hint(job: Job, problem: Problem) -> str:
+    match next_step(job, problem):
+        case "download":
+            return f"seedream download {job.id}"
+        case "retry":
+            return "run the same again: nothing was bought"
+        case "settle":
+            return f"seedream status {job.id}"
+        case "fix" if problem.code == "auth":
+            return "seedream providers check"
+        case _:
+            return ""
+
+
+def image_json(image: Image) -> dict[str, object]:
+    """Return one entry of `images`."""
+    return {
+        "n": image.n,
+        "index": image.index,
+        "path": image.path,
+        "format": image.format,
+        "width": image.width,
+        "height": image.height,
+        "bytes": image.size,
+        "sha256": image.sha256,
+        "url_expires_at": _time(image.expires_at),
+        "saved_at": _time(image.saved_at),
+        "error": problem_json(image.problem, image.problem.hint) if image.problem else None,
+    }
+
+
+def problem_json(problem: Problem, hint: str) -> dict[str, object]:
+    """Return the object of an error."""
+    return {
+        "code": problem.code,
+        "message": clean(problem.message),
+        "hint": clean(hint),
+        "exit": problem.exit,
+    }
+
+
+def _money(money: Money | None) -> dict[str, object] | None:
+    return price.as_json(money) if money else None
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else None

@@ -1,0 +1,119 @@
+"""The table of `seedream status`: jobs newest first, what they wait for, what they cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seedream_cli.core import money as price
+from seedream_cli.core.model import Charge, State
+from seedream_cli.core.text import clean as cleaned
+from seedream_cli.core.text import columns, human_span, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from seedream_cli.core.model import Image, Job
+
+HEADS = ("JOB", "STATE", "LAPSES", "COST", "AGE", "PROMPT")
+_LEAST_NEEDED = (4, 3, 2)
+"""Columns to leave out on a narrow terminal, first to last."""
+_PROMPT_ROOM = 12
+
+
+def table(jobs: Sequence[Job], now: datetime, width: int) -> list[str]:
+    """Return the lines of the table, cut to `width` columns; a narrow one has fewer of them."""
+    rows = [HEADS, *(_row(job, now) for job in jobs)]
+    widths = [max(columns(row[k]) for row in rows) for k in range(len(HEADS) - 1)]
+    kept = list(range(len(widths)))
+    for least in _LEAST_NEEDED:
+        if sum(widths[k] + 2 for k in kept) + _PROMPT_ROOM > width:
+            kept.remove(least)
+    room = max(_PROMPT_ROOM, width - sum(widths[k] + 2 for k in kept))
+    return [
+        "".join(row[k] + " " * (widths[k] - columns(row[k]) + 2) for k in kept)
+        + shorten(row[-1], room)
+        for row in rows
+    ]
+
+
+def sums(jobs: Sequence[Job]) -> str:
+    """Return what the jobs cost together, a sum a currency; empty when nothing did."""
+    costs = [
+        cost
+        for job in jobs
+        if job.charge is Charge.CHARGED and not job.sandbox and (cost := job.cost or job.price)
+    ]
+    return " and ".join(price.show(money) for money in price.total(costs))
+
+
+def details(job: Job, now: datetime) -> list[str]:
+    """Return everything worth knowing of one job, a line each."""
+    lines = [
+        f"job      {job.id} (run {job.run}{', sandbox' if job.sandbox else ''})",
+        f"state    {job.state.value}, charge {job.charge.value}",
+        f"provider {job.provider} ({_clean(job.profile)}), model {_clean(job.model or '-')}",
+        f"prompt   {_clean(job.prompt)}",
+        f"made     {job.created_at:%Y-%m-%d %H:%M:%S} UTC",
+    ]
+    if job.row:
+        lines.append(f"row      {_clean(job.row)}, its picture {job.first_n}")
+    asked = {key: value for key, value in job.request.items() if value}
+    lines.append("request  " + ", ".join(f"{key} {_word(value)}" for key, value in asked.items()))
+    if job.task_id:
+        lines.append(f"task     {_clean(job.task_id)}")
+    if job.request_id:
+        lines.append(f"support  request id {_clean(job.request_id)}")
+    money = (job.cost or job.price) if job.charge is not Charge.NONE else None
+    if money:
+        about = "perhaps" if job.charge is Charge.MAYBE else "about"
+        lines.append(f"cost     {about} {price.show(money)}")
+    lines += [_image_line(image, now) for image in job.images]
+    if job.problem:
+        lines.append(f"problem  {_clean(job.problem.message)}")
+        hint = cleaned(job.problem.hint, ci=True)
+        lines += [f"         {line}" for line in hint.splitlines()]
+    return lines
+
+
+def _row(job: Job, now: datetime) -> tuple[str, ...]:
+    money = (job.cost or job.price) if job.charge is not Charge.NONE else None
+    cost = price.show(money) if money else "-"
+    state = job.state.value + (" (sandbox)" if job.sandbox else "")
+    return (
+        job.id,
+        state,
+        _lapses(job, now),
+        f"{cost}?" if job.charge is Charge.MAYBE and money else cost,
+        human_span(now - job.created_at),
+        _clean(job.prompt),
+    )
+
+
+def _lapses(job: Job, now: datetime) -> str:
+    waiting = [i.expires_at for i in job.images if not i.saved_at and i.expires_at]
+    if not waiting or job.state not in {State.READY, State.UNKNOWN}:
+        return "-"
+    return human_span(min(waiting) - now)
+
+
+def _image_line(image: Image, now: datetime) -> str:
+    size = f" {image.width}x{image.height}" if image.width else ""
+    if image.path:
+        return f"image    {image.index}: {_clean(image.path)}{size}"
+    if image.problem and not image.url:
+        return f"image    {image.index}: {_clean(image.problem.message)}"
+    what = _clean(image.problem.message) if image.problem else "not saved yet"
+    left = f", lapses in {human_span(image.expires_at - now)}" if image.expires_at else ""
+    where = f" {_clean(image.url)}" if image.url else ""
+    return f"image    {image.index}: {what}{left}{where}"
+
+
+def _clean(text: str) -> str:
+    # CI runners read stdout too, and obey some commands wherever they stand in a line.
+    return cleaned(text, ci=True, one_line=True)
+
+
+def _word(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return _clean(text)

@@ -1,0 +1,239 @@
+"""Runs the steps of one command to their end, through signals, and reports on each job."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedream_cli.cli.output import job as render
+from seedream_cli.core import money as price
+from seedream_cli.core.errors import gravest
+from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
+from seedream_cli.engine.recovery import conclude
+from seedream_cli.engine.workers import Crew, Inbox, Signalled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from seedream_cli.cli.context import World
+    from seedream_cli.cli.output.progress import Plain
+    from seedream_cli.cli.output.stdout import Stdout
+    from seedream_cli.core.model import Job
+    from seedream_cli.engine.steps import Engine, Step
+
+LAST_SECONDS = 5.5
+"""After SIGTERM, of 7: CI runners kill after 10, and writing down takes its own time."""
+WRITING_SECONDS = 0.01
+"""For each job that is left under way."""
+WORKERS = 16
+MOST_ALIKE = 3
+"""Jobs that ended alike and are still told one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What became of the jobs of one command."""
+
+    jobs: tuple[Job, ...]
+    problems: Mapping[str, Problem]
+    """What stopped us, by job."""
+    signal: int = 0
+    runs: frozenset[str] = frozenset()
+    """Runs that this command bought: what it cost is said of these."""
+
+    def problem(self, job: Job) -> Problem | None:
+        """Return what is wrong with a job, if anything; one that ended tells that itself."""
+        return job.problem or (self.problems.get(job.id) if job.state in OPEN_STATES else None)
+
+    @property
+    def exit(self) -> int:
+        """The exit code of the whole command."""
+        codes = [render.job_exit(job, self.problem(job)) for job in self.jobs]
+        if self.signal:
+            codes.append(130 if self.signal == signal.SIGINT else 143)
+        # 69 promises that nothing was bought.
+        if any(job.charge is not Charge.NONE for job in self.jobs):
+            codes = [3 if code == 69 else code for code in codes]  # noqa: PLR2004 - see cli.md
+        return gravest(codes)
+
+
+class Signals:
+    """Turns signals into messages for the crew; the handlers only set that flag."""
+
+    def __init__(
+        self, inbox: Inbox, observer: Plain, under_way: Callable[[], int] = lambda: 0
+    ) -> None:
+        """Listen from now on to SIGINT, SIGTERM and SIGHUP.
+
+        `under_way` counts the jobs that would have to be written down at the end.
+        """
+        self._under_way = under_way
+        self.first = 0
+        self._count = 0
+        self._observer = observer
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda number, _: inbox.put(Signalled(number)))
+
+    @property
+    def exit(self) -> int:
+        """The exit code of the first signal; 0 while there was none."""
+        return {0: 0, signal.SIGINT: 130}.get(self.first, 143)
+
+    def seconds_left(self, number: int) -> float | None:
+        """Say how long the requests under way may still take; None: as long as they need."""
+        self.first = self.first or number
+        self._count += 1
+        if number == signal.SIGINT and sys.stderr.isatty():
+            if self._count > 1:
+                return 0.0
+            self._observer.say(
+                "stopping; requests that are being paid for are waited for (Ctrl-C again: leave"
+                " them, their outcome stays unknown)"
+            )
+            return None
+        return max(1.0, LAST_SECONDS - WRITING_SECONDS * self._under_way())
+
+
+def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> Report:
+    """Take the jobs as far as they go and return what became of them."""
+    inbox: Inbox = Inbox()
+    signals = Signals(inbox, observer)
+    engine.halted = lambda: "a signal stopped it" if signals.first else ""
+    crew = Crew(
+        engine,
+        world.clock,
+        inbox,
+        workers=min(WORKERS, max(1, len(jobs))),
+        on_signal=signals.seconds_left,
+    )
+    steps = [step for job in jobs if (step := _first_step(engine, job)) is not None]
+    try:
+        with observer:
+            crew.run(steps)
+    finally:
+        if crew.under_way:
+            world.owner.keep()
+        if crew.is_stopping:
+            put_down(engine, [job.id for job in jobs])
+    return Report(
+        jobs=tuple(engine.ledger.job(job.id) for job in jobs),
+        problems=dict(engine.problems),
+        signal=signals.first,
+    )
+
+
+def _first_step(engine: Engine, job: Job) -> Step | None:
+    """Return what a job waits for; with `--no-wait` what already runs is left to run."""
+    step = engine.first_step(job)
+    is_poll = step is not None and step.deed == "poll"
+    return None if is_poll and not engine.is_waiting else step
+
+
+def put_down(engine: Engine, job_ids: Sequence[str]) -> None:
+    """Write down where a signal left the jobs of this command."""
+    stopped = Problem("interrupted", "a signal stopped it")
+    for job_id in job_ids:
+        conclude(
+            engine,
+            engine.ledger.job(job_id),
+            "a signal came before the provider's answer",
+            stopped.message,
+        )
+        if engine.ledger.job(job_id).state in {State.RUNNING, State.READY}:
+            engine.problems.setdefault(job_id, stopped)
+
+
+def tell_of_waiting(
+    world: World,
+    engine: Engine,
+    show: Plain,
+    *,
+    is_sandbox: bool,
+    but: Collection[str] = (),
+) -> None:
+    """Say in one line that pictures of earlier runs wait, and how long their URLs live.
+
+    The jobs `but` are left out: this very command goes on with them.
+    """
+    from seedream_cli.core.text import human_span
+    from seedream_cli.engine.recovery import waiting
+
+    left_behind = [job for job in waiting(engine, world.owner) if job.sandbox == is_sandbox]
+    jobs = [job for job in left_behind if job.id not in but]
+    if not jobs:
+        return
+    lapses = [i.expires_at for job in jobs for i in job.images if i.expires_at and not i.saved_at]
+    left = ""
+    if lapses:
+        left = f" (the first URL lapses in {human_span(min(lapses) - world.clock.now())})"
+    count = f"{len(jobs)} jobs of earlier runs wait" if len(jobs) > 1 else "1 earlier job waits"
+    show.say(f"{count} to be saved{left}: seedream download")
+
+
+def named(world: World, names: Sequence[str] | None) -> frozenset[str]:
+    """Return the ids of the jobs that `--despite` names."""
+    from seedream_cli.storage.ledger.names import find
+
+    return frozenset(job.id for name in names or () for job in find(world.ledger, name).jobs)
+
+
+def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_wait: bool) -> int:
+    """Print results on stdout and what went wrong on stderr; return the exit code."""
+    for job in report.jobs:
+        problem = report.problem(job)
+        if is_json:
+            stdout.json(render.job_json(job, problem))
+        elif not is_wait and job.state is State.RUNNING and problem is None:
+            stdout.line(job.id)
+        else:
+            for image in job.images:
+                if image.saved_at and image.path:
+                    stdout.line(shown_path(job, image.path))
+    _say_problems(report, observer)
+    _say_cost(report, observer)
+    return report.exit
+
+
+def _say_problems(report: Report, observer: Plain) -> None:
+    """Say what went wrong, many alike in one line."""
+    alike: dict[tuple[str, str], list[tuple[Job, Problem]]] = {}
+    for job in report.jobs:
+        problem = report.problem(job)
+        if problem is not None:
+            alike.setdefault((job.state.value, problem.message), []).append((job, problem))
+    for found in alike.values():
+        if len(found) > MOST_ALIKE:
+            observer.say(render.sentence_for_many(found), is_error=True)
+            continue
+        for job, problem in found:
+            observer.say(render.sentence(job, problem), is_error=True)
+
+
+def shown_path(job: Job, path: str) -> str:
+    """Return a path as it was given: relative where the command line was, absolute else."""
+    base = str(job.output.get("base", "")).rstrip("/") + "/"
+    is_given_whole = str(job.output.get("template", "")).startswith("/")
+    if not is_given_whole and path.startswith(base) and Path.cwd() == Path(base):
+        return path.removeprefix(base)
+    return path
+
+
+def _say_cost(report: Report, observer: Plain) -> None:
+    paid = [job for job in report.jobs if job.charge is not Charge.NONE and job.run in report.runs]
+    if not paid:
+        return
+    count = sum(bool(image.saved_at) for job in paid for image in job.images)
+    pictures = f"{count} picture{'' if count == 1 else 's'}"
+    costs = [cost for cost in (job.cost or job.price for job in paid) if cost]
+    sums = " and ".join(price.show(money) for money in price.total(costs)) or "not known"
+    if all(job.sandbox for job in paid):
+        would = f"would cost about {sums}" if costs else "price not known"
+        observer.say(f"{pictures}; {would} (sandbox: nothing was charged)")
+    else:
+        is_estimate = bool(costs) and any(job.cost is None or job.cost == job.price for job in paid)
+        verb = "may have cost" if all(job.charge is Charge.MAYBE for job in paid) else "cost"
+        observer.say(f"{pictures}; {verb} {'about ' if is_estimate else ''}{sums}")

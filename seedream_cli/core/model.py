@@ -1,0 +1,385 @@
+"""The words of the house as frozen records: what is asked, sent, answered and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Never
+
+from seedream_cli.core.errors import EXITS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from decimal import Decimal
+
+
+class State(StrEnum):
+    """Where a job stands (`cli.md`, "Words")."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    RUNNING = "running"
+    READY = "ready"
+    SAVED = "saved"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    CLOSED = "closed"
+
+
+OPEN_STATES = frozenset({State.PLANNED, State.SENDING, State.RUNNING, State.READY})
+"""States from which a job still moves by itself."""
+
+
+class Charge(StrEnum):
+    """Whether a job cost money."""
+
+    NONE = "none"
+    MAYBE = "maybe"
+    CHARGED = "charged"
+
+
+class Purpose(StrEnum):
+    """Why a call is made; the same words of a provider mean different things in each."""
+
+    SUBMIT = "submit"
+    POLL = "poll"
+    UPLOAD = "upload"
+    REFRESH = "refresh"
+    CHECK = "check"
+    EVENT = "event"
+    """One event of a submit that answers as a stream."""
+
+
+class Secret:
+    """A key that prints as `****` and never shows itself by accident."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        """Hold `value`; only `reveal` gives it back."""
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the key itself: for the transport's one authorisation header."""
+        return self._value
+
+    def __repr__(self) -> str:
+        """Show stars."""
+        return "****"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        """Show stars in f-strings too."""
+        return format("****", spec)
+
+    def __reduce__(self) -> Never:
+        """Refuse to be pickled."""
+        msg = "a Secret is not serialised"
+        raise TypeError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        """Write the form that providers read: `2048x2048`."""
+        return f"{self.width}x{self.height}"
+
+    @property
+    def pixels(self) -> int:
+        """The area."""
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in one currency (ISO 4217)."""
+
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something did not work, in the provider's words where it gave some."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+    @property
+    def exit(self) -> int:
+        """The process exit code of this problem."""
+        return EXITS[self.code]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One reference image of a request."""
+
+    source: str
+    """What the person wrote: a path, a URL, `job:last.2`, `-`."""
+    url: str
+    """What goes on the wire: an https URL or a `data:` URI."""
+    digest: str = ""
+    """Lower-case hex SHA-256 of the bytes, empty for a foreign URL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalImage:
+    """The bytes of a reference image on this machine."""
+
+    name: str
+    """A file name for the provider, unique to the bytes."""
+    media_type: str
+    digest: str
+    """Lower-case hex SHA-256."""
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a person asked for, before it is held against a model. None means: not said."""
+
+    prompt: str
+    model: str | None = None
+    size: str | None = None
+    aspect: str | None = None
+    count: int = 1
+    series: int | None = None
+    seed: int | None = None
+    guidance: float | None = None
+    steps: int | None = None
+    quality: str | None = None
+    format: str | None = None
+    watermark: bool | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+    """`--set`: the provider's own fields, nested as they go into the body."""
+    references: tuple[Reference, ...] = ()
+    callback_url: str | None = None
+    edit: bool = False
+    validate: bool = True
+    defaulted: frozenset[str] = frozenset()
+    """Names of fields above that come from a profile: where a model lacks one, it is a note."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked of a model, complete and checked. A dialect turns it into a `Call`."""
+
+    model: str
+    prompt: str
+    keyword: str | None = None
+    """`1K`, `2K`…; None when `size` was given in pixels, or the model has no sizes."""
+    size: Size | None = None
+    """Pixels, where they are known beforehand."""
+    aspect: str | None = None
+    count: int = 1
+    """Independent pictures in this one request (UniAll's `n`)."""
+    series: int | None = None
+    """Upper bound of a set of related pictures in this one request; None: no set."""
+    seed: int | None = None
+    guidance: float | None = None
+    steps: int | None = None
+    quality: str | None = None
+    """The provider's own word, already derived from `keyword` where it has one."""
+    format: str | None = None
+    """`png` or `jpeg`; None: not sent."""
+    watermark: bool = False
+    extra: Mapping[str, object] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+    callback_url: str | None = None
+    edit: bool = False
+    is_known_model: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One HTTP request as a provider wants it, without host and key."""
+
+    purpose: Purpose
+    method: str
+    path: str
+    """Stands behind the profile's `base_url` (`upload_base_url` for uploads)."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, object] | None = None
+    """Sent as JSON."""
+    file: LocalImage | None = None
+    """Sent with `body`'s fields as a multipart form."""
+    is_inline: bool = False
+    """The answer holds the pictures themselves."""
+    is_stream: bool = False
+    """The answer is a server-sent event stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One HTTP answer, raw, as it is stored before anybody reads it."""
+
+    purpose: Purpose
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteImage:
+    """One image of an answer: where it is, or what it is, or why it is missing."""
+
+    index: int
+    """From 1, in the provider's order."""
+    url: str | None = None
+    data: str | None = None
+    """Base64, where the provider answers inline."""
+    expires_at: datetime | None = None
+    """When the URL lapses, where the URL itself says so."""
+    problem: Problem | None = None
+    name: str | None = None
+    """The provider's name of a layer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Accepted and not finished."""
+
+    task_id: str
+    word: str = ""
+    """The provider's own word for where it stands."""
+    is_missing: bool = False
+    """The provider says that it does not know the task: normal just after a submit."""
+    is_strange: bool = False
+    """`word` is none that we know; treated as running, said once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """Finished: at least one image, or at least one reason for a missing one."""
+
+    images: tuple[RemoteImage, ...]
+    task_id: str | None = None
+    request_id: str | None = None
+    cost: Money | None = None
+    """What the provider says that it charged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Accepted, then failed for good."""
+
+    problem: Problem
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Turned down before any work; not charged."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """Not now: provably nothing was started; the same may be sent again later."""
+
+    problem: Problem
+    retry_after: float | None = None
+    """Seconds, where the provider gave a usable number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A stream says that it is over."""
+
+
+Outcome = Running | Done | Failed | Refused | Busy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """An account at a provider, and where each of its values came from."""
+
+    name: str
+    provider: str
+    base_url: str
+    upload_base_url: str | None = None
+    api_key: Secret | None = None
+    key_source: str = ""
+    """Where the key came from, or would have been looked for."""
+    model: str | None = None
+    output: str | None = None
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    """Options of `generate` as the profile sets them, long names with `_`."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """For each field: `option`, `environment NAME`, `config FILE`, `default`."""
+    sandbox: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One picture of a job, as the ledger knows it."""
+
+    job: str
+    index: int
+    n: int
+    """The picture's number in its run, from 1."""
+    url: str | None = None
+    expires_at: datetime | None = None
+    path: str | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    size: int | None = None
+    """Bytes."""
+    sha256: str | None = None
+    saved_at: datetime | None = None
+    problem: Problem | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One request of ours and all that became of it, as the ledger knows it."""
+
+    id: str
+    run: str
+    state: State
+    charge: Charge
+    provider: str
+    profile: str
+    origin: str
+    """Scheme, host and port of the API it was or will be sent to."""
+    sandbox: bool
+    model: str
+    prompt: str
+    request: Mapping[str, object]
+    """`size aspect seed format references` as `--json` shows them."""
+    recipe: Mapping[str, object]
+    """The body as it was or will be sent, local references as `sha256:…`."""
+    fingerprint: str
+    output: Mapping[str, object]
+    """The naming plan: see `naming.Plan`."""
+    first_n: int
+    """The number in the run of this job's first picture."""
+    expected: int
+    """How many pictures may come."""
+    price: Money | None = None
+    cost: Money | None = None
+    task_id: str | None = None
+    request_id: str | None = None
+    problem: Problem | None = None
+    row: str | None = None
+    owner: str = ""
+    """The process that planned it; see `storage.ledger.owner`."""
+    created_at: datetime
+    sent_at: datetime | None = None
+    finished_at: datetime | None = None
+    images: tuple[Image, ...] = ()

@@ -1,0 +1,137 @@
+"""Makes strings of strangers fit to be shown: on a terminal, in a CI log, in a narrow column."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+_MARK: Final = "\ufffd"
+_ELLIPSIS: Final = "\u2026"
+_EMOJI_STYLE: Final = "\ufe0f"
+
+MAX_BODY: Final = 2000
+"""Characters that are shown of a request's or an answer's body."""
+
+_NEXT_UNIT: Final = 999.95
+"""From here on a number would print as `1000.0` of its unit."""
+
+# Whole sequences vanish, so that `\x1b[31mred` reads `red`. A string sequence (OSC, DCS, SOS, PM,
+# APC) goes only with its terminator and within a line: an open one must not swallow the message.
+_SEQUENCE: Final = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x00-\x1f\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]+[0-~]",
+)
+
+# What is invisible or moves text: controls, bidi (U+061C, 200E/F, 202A-E, 2066-9), zero width,
+# BOM, line and paragraph separators, annotation marks, the tags block. Joiners stay where they
+# join (emoji, Persian, Indic scripts) and go beside ASCII, where they only deceive.
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])",
+)
+
+_INLINE: Final = re.compile(
+    r"data:[a-zA-Z0-9/+.-]{1,80};base64,[A-Za-z0-9+/=]*|[A-Za-z0-9+/=]{200,}"
+)
+_QUERY: Final = re.compile(r"(https?:(?:/|\\/){2}[^\s\"?]{1,2000})\?[^\s\"]+")
+
+_HIDDEN_BYTE: Final = re.compile("[\udc80-\udcff]")  # PEP 383: a byte that is no UTF-8
+
+# GitHub reads `::name::` at the start of a line, after any white space, and `##[name]` anywhere
+# (actions/runner, ActionCommand.cs); Azure and TeamCity read `##vso[` and `##teamcity[`.
+_CI_START: Final = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
+_CI_ANYWHERE: Final = re.compile(r"#(?=#\w*\[)")
+
+
+def clean(text: str, *, ci: bool = False, one_line: bool = False) -> str:
+    r"""Return `text` with nothing in it that a terminal obeys; tabs and newlines stay.
+
+    Undecodable bytes of a file name become `\xNN`, other harmful characters U+FFFD. With `ci`
+    the workflow commands of CI runners are defused; `one_line` folds line breaks into spaces.
+    """
+    text = _SEQUENCE.sub("", text.replace("\r\n", "\n"))
+    text = _HIDDEN_BYTE.sub(lambda byte: f"\\x{ord(byte[0]) & 0xFF:02x}", text)
+    text = _UNSEEN.sub(_MARK, text)
+    if one_line:
+        lines = (line.strip() for line in text.replace("\t", " ").split("\n"))
+        text = " ".join(filter(None, lines))
+    if ci:
+        text = _CI_ANYWHERE.sub("# ", _CI_START.sub(r"\1: ", text))
+    return text
+
+
+def legible(body: bytes) -> str:
+    """Return what a person may see of a body: no megabytes of base64, no signatures of URLs."""
+    text = body.decode("utf-8", "replace")
+    text = _INLINE.sub(
+        lambda found: f"{found[0][:24]}{_ELLIPSIS} ({len(found[0])} characters)", text
+    )
+    shown = _QUERY.sub(r"\1?****", text[:MAX_BODY])
+    return shown if len(text) <= MAX_BODY else f"{shown}{_ELLIPSIS} ({len(text)} characters)"
+
+
+def escape_unseen(json_text: str) -> str:
+    r"""Return JSON of the same value in which `\uXXXX` stands for all that a terminal obeys."""
+    return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], json_text)
+
+
+def columns(text: str) -> int:
+    """Return how many terminal columns a cleaned line takes (an estimate, never too small)."""
+    return sum(_width(char) for char in text)
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut a cleaned line to at most `width` terminal columns, with an ellipsis where cut."""
+    if columns(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    kept, used = [], columns(_ELLIPSIS)
+    for char in text:
+        used += _width(char)
+        if used > width:
+            break
+        kept.append(char)
+    return "".join(kept).rstrip() + _ELLIPSIS
+
+
+def human_bytes(count: int) -> str:
+    """Write a number of bytes in decimal units (`4.2 MB`)."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < _NEXT_UNIT:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def human_span(span: timedelta | float) -> str:
+    """Write the time left (a span, or seconds) in its largest unit, rounded down (`23 h`)."""
+    seconds = float(span) if isinstance(span, int | float) else span.total_seconds()
+    if seconds <= 0:
+        return "lapsed"
+    for limit, unit, per in ((60, "s", 1), (3600, "min", 60), (48 * 3600, "h", 3600)):
+        if seconds < limit:
+            return f"{int(seconds // per)} {unit}"
+    return f"{int(seconds // 86400)} d"
+
+
+def _width(char: str) -> int:
+    """Return the columns of one character."""
+    if char == _EMOJI_STYLE:
+        return 1  # it widens the narrow sign before it
+    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def json_text(value: object) -> str:
+    """Write JSON, keys in order, so that equal values are equal texts."""
+    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))

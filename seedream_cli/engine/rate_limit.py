@@ -1,0 +1,264 @@
+"""How fast this process asks an API: places in its rate limit, a gentle start, spaced polls.
+
+Across processes the ledger's `begin` keeps the limit; this spares connections that would be in
+vain, and lets waiting jobs come one after the other.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from seedream_cli.core.clock import Clock
+    from seedream_cli.core.model import Job
+    from seedream_cli.providers.spec import Provider, RateLimit
+
+    Starts = Callable[[str, str, RateLimit], list[tuple[float, int]]]
+    """Origin, model, limit → how many seconds ago each submit began, and what it counts as."""
+
+NARROW: Final = 4
+"""Submits of an origin that may be unanswered while nobody knows if it takes any."""
+PATIENCE: Final = 2.0
+"""Seconds after which an origin that has not answered yet is slow rather than wrong."""
+_LOOK: Final = 0.25
+"""Seconds until whoever found the gate full looks again."""
+_LOOKS_A_SECOND: Final = 128
+"""How many look again: thousands may wait there."""
+_WIDEST: Final = 10
+"""Doublings after which the gate stands open."""
+_HAIR: Final = 0.5e-3
+"""Seconds: what is due then is due now; below that a sleep is not exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now."""
+
+    seconds: float
+    reason: str = ""
+    """For a person; empty where it is not worth a word."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What one rate limit has given out: starts that are not in the ledger yet."""
+
+    limit: RateLimit
+    granted: dict[str, int] = field(default_factory=dict)
+    """Jobs that may begin, and what they count as."""
+    places: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """When waiting jobs may come again, and what they count as; soonest first."""
+
+    def seconds(
+        self, job_id: str, weight: int, now: float, begun: Callable[[], list[tuple[float, int]]]
+    ) -> float:
+        """Grant a job its start (0), or keep a place for it and return how far off that is."""
+        if job_id in self.granted:
+            return 0.0
+        if job_id in self.places:
+            return self._kept(job_id, weight, now, begun)
+        last = self._last(now)
+        starts: list[tuple[float, int]] = []
+        if last - now <= self.limit.span:  # else nothing of today counts by then
+            starts = self._counting(now, begun)
+        due = last + self.limit.wait([*starts, *self._behind(now, last)], weight, last)
+        if due <= now:
+            return self._grant(job_id, weight)
+        self.places[job_id] = (due, weight)
+        return due - now
+
+    def _kept(
+        self, job_id: str, weight: int, now: float, begun: Callable[[], list[tuple[float, int]]]
+    ) -> float:
+        """Grant a start at the place that was kept for it; where it is taken, all wait longer."""
+        due, _ = self.places[job_id]
+        if due > now + _HAIR:
+            return due - now
+        seconds = self.limit.wait(self._counting(now, begun), weight, now)
+        if not seconds:
+            del self.places[job_id]
+            return self._grant(job_id, weight)
+        late = now + seconds - due
+        for name, (place, each) in self.places.items():
+            if place >= due:
+                self.places[name] = (place + late, each)
+        return seconds
+
+    def _counting(
+        self, now: float, begun: Callable[[], list[tuple[float, int]]]
+    ) -> list[tuple[float, int]]:
+        return [*begun(), *((now, each) for each in self.granted.values())]
+
+    def _grant(self, job_id: str, weight: int) -> float:
+        self.granted[job_id] = weight
+        return 0.0
+
+    def _last(self, now: float) -> float:
+        return max(now, next((due for due, _ in reversed(self.places.values())), now))
+
+    def _behind(self, now: float, last: float) -> Iterator[tuple[float, int]]:
+        """Yield the places that count at the end of the queue; nobody came for those long past."""
+        for due, weight in reversed(self.places.values()):
+            if due <= last - self.limit.span:
+                return
+            yield max(due, now), weight
+
+
+@dataclass(slots=True)
+class _Gate:
+    """How many submits of an origin may be unanswered: few at first, twice as many a second."""
+
+    unanswered: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
+    held_until: float = -math.inf
+    widens_at: float | None = None
+
+    def seconds(self, job_id: str, now: float) -> float:
+        """Let a job through (0), or return when it may look again."""
+        self.waiting.discard(job_id)
+        held = self.held_until - now
+        if held <= _HAIR and len(self.unanswered) < self._width(now):
+            self.unanswered.add(job_id)
+            if self.widens_at is None:
+                self.widens_at = now + PATIENCE
+            return 0.0
+        look = held if held > _HAIR else _LOOK
+        self.waiting.add(job_id)
+        return look + (len(self.waiting) - 1) / _LOOKS_A_SECOND
+
+    def _width(self, now: float) -> float:
+        if self.widens_at is None or now < self.widens_at:
+            return NARROW
+        doublings = 1 + int(now - self.widens_at)
+        return NARROW * 2.0**doublings if doublings <= _WIDEST else math.inf
+
+    def answered(self, now: float) -> None:
+        """Widen: the origin takes what it is sent."""
+        if self.widens_at is None or now < self.widens_at:
+            self.widens_at = max(now, self.held_until + 1.0)
+
+    def hold(self, until: float) -> None:
+        """Let nobody through before, and few then; what is under way now counts no more."""
+        if until > self.held_until:
+            self.held_until, self.widens_at = until, until + 1.0
+            self.unanswered.clear()
+
+
+@dataclass(slots=True)
+class _Turns:
+    """Polls of an origin, one after the other."""
+
+    free_at: float = -math.inf
+    places: dict[str, float] = field(default_factory=dict)
+
+    def seconds(self, job_id: str, gap: float, now: float) -> float:
+        """Let a poll go (0), or keep its turn and return how far off that is."""
+        due = self.places.pop(job_id, None)
+        if due is None:
+            due = max(self.free_at, now)
+            self.free_at = due + gap
+        if due <= now + _HAIR:
+            return 0.0
+        self.places[job_id] = due
+        return due - now
+
+
+class Pace:
+    """Lets submits and polls go, or says for how long not; safe to ask from any thread.
+
+    Jobs of a rehearsal never wait.
+    """
+
+    def __init__(self, clock: Clock, starts: Starts) -> None:
+        """Take the ledger's `starts`: those of other processes count, too."""
+        self._clock = clock
+        self._starts = starts
+        self._lock = threading.Lock()
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._gates: dict[str, _Gate] = {}
+        self._turns: dict[str, _Turns] = {}
+
+    def submit(self, job: Job, provider: Provider) -> Wait | None:
+        """Let a submit go (None), or say how long it waits; its place is kept until it asks again.
+
+        Whoever is let go has to tell by `ended` that the submit is over. Raises `StorageError`.
+        """
+        if job.sandbox:
+            return None
+        with self._lock:
+            now = self._clock.monotonic()
+            seconds = self._limited(job, provider.limit, now)
+            if seconds:
+                return Wait(seconds, f"{provider.name} takes {provider.limit}")
+            gate = self._gate(job)
+            seconds = gate.seconds(job.id, now)
+            if not seconds:
+                return None
+            is_held = gate.held_until > now + _HAIR
+            return Wait(seconds, f"{provider.name} is busy" if is_held else "")
+
+    def begun(self, job: Job) -> None:
+        """Take note that a submit is in the ledger: it counts there from now on."""
+        with self._lock:
+            for lane in self._lanes_of(job):
+                lane.granted.pop(job.id, None)
+
+    def answered(self, job: Job) -> None:
+        """Take note that an origin takes what it is sent."""
+        with self._lock:
+            if not job.sandbox:
+                self._gate(job).answered(self._clock.monotonic())
+
+    def hold(self, job: Job, seconds: float) -> None:
+        """Let no submit of a job's origin go for so long, for it said: not now."""
+        with self._lock:
+            if not job.sandbox:
+                self._gate(job).hold(self._clock.monotonic() + seconds)
+
+    def ended(self, job: Job) -> None:
+        """Take note that a submit is over, or will not be: all that is kept for it is free."""
+        with self._lock:
+            for lane in self._lanes_of(job):
+                lane.granted.pop(job.id, None)
+                lane.places.pop(job.id, None)
+            gate = self._gate(job)
+            gate.unanswered.discard(job.id)
+            gate.waiting.discard(job.id)
+
+    def poll(self, job: Job, provider: Provider) -> Wait | None:
+        """Let a poll go (None), or say how long it waits for its turn."""
+        limit = provider.poll_limit
+        if job.sandbox or limit is None:
+            return None
+        with self._lock:
+            turns = self._turns.setdefault(job.origin, _Turns())
+            gap = limit.per.total_seconds() / limit.count
+            seconds = turns.seconds(job.id, gap, self._clock.monotonic())
+            return Wait(seconds) if seconds else None
+
+    def _limited(self, job: Job, limit: RateLimit | None, now: float) -> float:
+        if limit is None:
+            return 0.0
+
+        def begun() -> list[tuple[float, int]]:
+            starts = self._starts(job.origin, job.model, limit)
+            return [(now - ago, weight) for ago, weight in starts]
+
+        return self._lane(job, limit).seconds(job.id, limit.weight(job), now, begun)
+
+    def _lane(self, job: Job, limit: RateLimit) -> _Lane:
+        key = (job.origin, job.model if limit.is_per_model else "")
+        return self._lanes.setdefault(key, _Lane(limit))
+
+    def _gate(self, job: Job) -> _Gate:
+        return self._gates.setdefault(job.origin, _Gate())
+
+    def _lanes_of(self, job: Job) -> Iterator[_Lane]:
+        for key in ((job.origin, job.model), (job.origin, "")):
+            if key in self._lanes:
+                yield self._lanes[key]

@@ -1,0 +1,293 @@
+"""Reference images: from what was typed behind `-i` to what goes on the wire."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from seedream_cli.core.addresses import origin
+from seedream_cli.core.errors import (
+    AccountError,
+    ImageBroken,
+    OutcomeUnknown,
+    StorageError,
+    UnreadableReply,
+    Unsent,
+    UsageError,
+)
+from seedream_cli.core.model import Busy, Done, LocalImage, Reference, Refused
+from seedream_cli.storage.files.image_format import HEAD, inspect, sniff
+from seedream_cli.storage.ledger.names import find
+from seedream_cli.transport.exchange import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from seedream_cli.core.model import Image, Job, Profile
+    from seedream_cli.providers.spec import Capabilities, InputLimits, Provider
+    from seedream_cli.storage.ledger.ledger import Ledger
+    from seedream_cli.transport.client import Transport
+
+MAX_READ = 100 * 1024 * 1024
+"""Bytes; beyond every provider's limit."""
+UPLOAD_LIFETIME = timedelta(hours=23)
+"""KIE keeps uploads for 24 hours by its shortest word (kie.md, "File upload")."""
+URL_MARGIN = timedelta(minutes=10)
+"""A result URL that lapses sooner is not given to a provider any more."""
+UNDOCUMENTED_LIFETIME = timedelta(hours=12)
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+"""How it begins (git-lfs, docs/spec.md, "The Pointer")."""
+
+_UPLOAD_LIMITS = Limits(read=120.0, total=600.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """One reference image, found and read, before it is known how it travels."""
+
+    source: str
+    """As it is recorded: a path, a URL, `-`, `job:01k3f9zq.2`."""
+    url: str | None = None
+    """Where the provider can fetch it itself."""
+    local: LocalImage | None = None
+    digest: str = ""
+
+
+class Gatherer:
+    """Finds what people name behind `-i`."""
+
+    def __init__(
+        self,
+        ledger: Callable[[], Ledger],
+        profile: Profile,
+        stdin: Callable[[], bytes],
+        now: datetime,
+    ) -> None:
+        """`ledger` is opened, and `stdin` read, only when a reference asks for it."""
+        self._ledger = ledger
+        self._profile = profile
+        self._stdin = stdin
+        self._now = now
+
+    def gather(self, names: Sequence[str]) -> list[Gathered]:
+        """Return the references in order; raise `UsageError` or `StorageError`."""
+        if sum(name == "-" for name in names) > 1:
+            raise UsageError("-i - is given twice, and there is one stdin")
+        return [found for name in names for found in self._one(name)]
+
+    def _one(self, name: str) -> Iterator[Gathered]:
+        if name == "-":
+            yield _local("-", self._stdin(), "stdin")
+        elif "://" in name:
+            yield Gathered(source=name, url=_checked_url(name))
+        elif name.startswith(("job:", "@")) and not Path(name).exists():
+            yield from self._pictures(name)
+        else:
+            yield _local(name, _read(name), name)
+
+    def _pictures(self, name: str) -> Iterator[Gathered]:
+        # A rehearsal's picture is no reference of a real purchase, nor the other way about.
+        found = find(self._ledger(), name, sandbox=self._profile.sandbox)
+        pairs = [(job, image) for job in found.jobs for image in job.images if not image.problem]
+        if found.image is not None:
+            pairs = [(found.jobs[0], found.image)]
+        if not pairs:
+            raise UsageError(f"{name} has no picture", hint=f"seedream status {found.jobs[0].id}")
+        if len(pairs) > 1:
+            raise UsageError(
+                f"{name} has {len(pairs)} pictures",
+                hint=f"say which: {name}.1 to {name}.{len(pairs)}",
+            )
+        yield self._picture(*pairs[0])
+
+    def _picture(self, job: Job, image: Image) -> Gathered:
+        """Use the provider's own URL while it lives and the provider is the same, else the file."""
+        source = f"job:{job.id}.{image.index}"
+        lapses = image.expires_at or job.created_at + UNDOCUMENTED_LIFETIME
+        here = self._profile
+        is_same = job.provider == here.provider and job.origin == origin(here.base_url)
+        if image.url and is_same and lapses - URL_MARGIN > self._now:
+            return Gathered(source=source, url=image.url, digest=image.sha256 or "")
+        if image.path is None or not Path(image.path).is_file():
+            raise UsageError(
+                f"{source} is neither on disk nor at its provider any more",
+                hint=f"seedream status {job.id}",
+            )
+        return _local(source, _read(image.path), image.path)
+
+
+def travelling(gathered: Sequence[Gathered], provider: Provider) -> tuple[Reference, ...]:
+    """Return the references as this provider takes them; raise `UsageError` where it cannot.
+
+    What has to be uploaded first keeps the placeholder `upload:DIGEST` as its URL.
+    """
+    return tuple(_reference(each, provider) for each in gathered)
+
+
+def hold(
+    gathered: Sequence[Gathered], capabilities: Capabilities | None
+) -> tuple[list[str], list[str]]:
+    """Check local images against what a model takes; return mistakes and notes."""
+    limits = capabilities.inputs if capabilities is not None else None
+    mistakes: list[str] = []
+    notes: list[str] = []
+    for each in gathered:
+        if each.local is not None and limits is not None:
+            mistakes += _objections(each.source, each.local.data, limits)
+            size = len(each.local.data)
+            if limits.advised_bytes and limits.advised_bytes < size <= limits.max_bytes:
+                notes.append(f"{each.source} has {size / 1e6:.1f} MB; older documents allow 10 MB")
+    return mistakes, notes
+
+
+def uploaded(
+    references: Sequence[Reference],
+    gathered: Sequence[Gathered],
+    *,
+    provider: Provider,
+    profile: Profile,
+    transport: Transport,
+    ledger: Ledger,
+    now: datetime,
+) -> tuple[Reference, ...]:
+    """Return the references with every placeholder replaced by an uploaded URL; uploads are free.
+
+    An upload of the same bytes is used again for less than 24 hours. Raises `Unsent`, and
+    `StorageError` or `UsageError` where the file host does not take the picture.
+    """
+    host = origin(profile.upload_base_url or profile.base_url)
+    found = []
+    for reference, each in zip(references, gathered, strict=True):
+        if not reference.url.startswith("upload:") or each.local is None:
+            found.append(reference)
+            continue
+        url = ledger.upload(host, each.digest, now - UPLOAD_LIFETIME)
+        if url is None:
+            url = _upload(each.local, provider, profile, transport)
+            ledger.put_upload(host, each.digest, url)
+        found.append(Reference(source=reference.source, url=url, digest=reference.digest))
+    return tuple(found)
+
+
+def _upload(image: LocalImage, provider: Provider, profile: Profile, transport: Transport) -> str:
+    upload = provider.dialect.upload
+    if upload is None:
+        raise UsageError(f"{provider.name} takes no uploads")
+    try:
+        reply = transport.send(profile, upload(image), _UPLOAD_LIMITS)
+        outcome = provider.dialect.decode(reply)
+    except (OutcomeUnknown, UnreadableReply) as error:
+        raise Unsent(
+            f"{image.name} could not be uploaded: {error.message}; nothing was bought"
+        ) from error
+    if isinstance(outcome, Busy):
+        raise Unsent(f"{provider.name} takes no uploads now: {outcome.problem.message}")
+    if isinstance(outcome, Done) and outcome.images and outcome.images[0].url:
+        return outcome.images[0].url
+    if isinstance(outcome, Refused) and outcome.problem.code in {"auth", "credit"}:
+        raise AccountError(outcome.problem.message, code=outcome.problem.code)
+    words = outcome.problem.message if isinstance(outcome, Refused) else "no address came back"
+    raise _upload_error(provider, image, words)
+
+
+def _upload_error(provider: Provider, image: LocalImage, words: str) -> UsageError:
+    return UsageError(
+        f"{provider.name} did not take {image.name}: {words}; nothing was bought",
+        hint="run the same again, or give an https URL",
+    )
+
+
+def _reference(each: Gathered, provider: Provider) -> Reference:
+    if each.url is not None:
+        return Reference(source=each.source, url=each.url, digest=each.digest)
+    image = each.local
+    if image is None:
+        raise UsageError(f"{each.source} is no picture")
+    if "inline" in provider.reference_kinds:
+        text = base64.b64encode(image.data).decode("ascii")
+        url = f"data:{image.media_type};base64,{text}"
+    elif "upload" in provider.reference_kinds:
+        url = f"upload:{image.digest}"
+    else:
+        raise UsageError(
+            f"{provider.name} takes references by URL only, and {each.source} is on this machine",
+            hint="give an https URL, or use a profile of ark, byteplus or kie: -p NAME",
+        )
+    return Reference(source=each.source, url=url, digest=image.digest)
+
+
+def _local(source: str, data: bytes, name: str) -> Gathered:
+    if len(data) > MAX_READ:
+        raise UsageError(f"{name} is larger than {MAX_READ // 1024 // 1024} MiB")
+    kind = sniff(data[:HEAD])
+    if kind is None and data.startswith(_LFS_POINTER):
+        raise UsageError(
+            f"{name} is a Git LFS pointer: the picture itself is not here", hint="git lfs pull"
+        )
+    if kind is None:
+        what = "is empty" if not data else "is no picture"
+        raise UsageError(f"{name} {what}", hint="a reference is a JPEG, PNG, WebP, BMP, TIFF, GIF…")
+    digest = hashlib.sha256(data).hexdigest()
+    extension = "jpg" if kind == "jpeg" else kind
+    image = LocalImage(
+        name=f"{digest[:24]}.{extension}", media_type=f"image/{kind}", digest=digest, data=data
+    )
+    return Gathered(source=source, local=image, digest=digest)
+
+
+def _read(name: str) -> bytes:
+    path = Path(name).expanduser()
+    try:
+        if path.is_dir():
+            raise UsageError(f"{name} is a folder; -i takes one picture each")
+        with path.open("rb") as file:
+            data = file.read(MAX_READ + 1)
+    except FileNotFoundError as error:
+        is_job = re.fullmatch(r"last(-[0-9]+)?(\.[0-9]+)?|[0-9a-z]{8}(\.[0-9]+)?", name)
+        hint = f"did you mean job:{name}?" if is_job else "a picture of an earlier job: job:last.2"
+        raise UsageError(f"there is no file {name}", hint=hint) from error
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{name} cannot be read: {error}") from error
+    return data
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or parts.username is not None:
+        raise UsageError(f"{url}: a reference is a file, an https URL, -, or job:last.2")
+    if not url.isprintable() or " " in url:
+        raise UsageError("the reference's URL holds what no URL may hold")
+    return url
+
+
+def _objections(source: str, data: bytes, limits: InputLimits) -> Iterator[str]:
+    kind = sniff(data[:HEAD]) or ""
+    if kind not in limits.formats:
+        yield f"{source} is {kind.upper()}; the model takes {', '.join(sorted(limits.formats))}"
+        return
+    if len(data) > limits.max_bytes:
+        most = limits.max_bytes / 1e6
+        yield f"{source} has {len(data) / 1e6:.1f} MB; the model takes {most:g} MB"
+    if kind not in {"png", "jpeg", "webp", "gif"}:
+        return  # their size in pixels is not read here; the provider will
+    try:
+        facts = inspect(data)
+    except ImageBroken as error:
+        yield f"{source} is not whole: {error.message}"
+        return
+    short, long = sorted((facts.width, facts.height))
+    if short < limits.min_side:
+        yield f"{source} is {facts.width}x{facts.height}; a side has at least {limits.min_side}"
+    elif limits.max_ratio and long > limits.max_ratio * short:
+        yield f"{source} is {facts.width}x{facts.height}: longer than {limits.max_ratio:g}:1"
+    area = facts.width * facts.height
+    if limits.area and not limits.area[0] <= area <= limits.area[1]:
+        yield f"{source} has {area} pixels; the model takes {limits.area[0]} to {limits.area[1]}"

@@ -1,0 +1,197 @@
+"""Many jobs at once: takes steps when they are due, in daemon threads, and hears signals.
+
+The main thread only waits, so that a signal's flag is seen at once while paid requests go on.
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from seedream_cli.core.clock import Clock
+    from seedream_cli.engine.steps import Step
+
+
+TICK_SECONDS = 1.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    step: Step
+    following: Step | None
+    bug: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """A signal came: put into the inbox by its handler."""
+
+    number: int
+
+
+Inbox = queue.SimpleQueue[_Finished | Signalled]
+"""Safe to put into from a signal handler, which a lock or a condition is not."""
+
+
+class Taker(Protocol):
+    """Does a step and says what follows: the engine."""
+
+    def take(self, step: Step) -> Step | None:
+        """Do one step."""
+        ...
+
+
+class Crew:
+    """A bounded pool of worker threads for the steps of one command."""
+
+    def __init__(
+        self,
+        engine: Taker,
+        clock: Clock,
+        inbox: Inbox,
+        *,
+        workers: int,
+        on_signal: Callable[[int], float | None],
+    ) -> None:
+        """Ask `on_signal` how many seconds the steps under way still have (None: all they need).
+
+        With `workers` 0 the steps run one by one in the calling thread, on the clock's `sleep`.
+        """
+        self._engine = engine
+        self._clock = clock
+        self._inbox = inbox
+        self._workers = workers
+        self._on_signal = on_signal
+        self._due: list[Step] = []
+        self._tasks: queue.SimpleQueue[Step] = queue.SimpleQueue()
+        self._threads = 0
+        self.under_way: dict[str, Step] = {}
+        """Steps that a thread is doing now, by job."""
+        self.is_stopping = False
+        self._give_up_at: float | None = None
+        self._longest: float | None = None
+        self._bug: Exception | None = None
+
+    def run(
+        self,
+        steps: Iterable[Step],
+        more: Callable[[], Step | None] = lambda: None,
+        tick: Callable[[], None] | None = None,
+    ) -> None:
+        """Do these steps and all that follow from them; raise what a worker could not explain.
+
+        `more` is asked, in this thread, for further steps whenever one may have become possible;
+        `tick` is called about once a second.
+        """
+        for step in steps:
+            heapq.heappush(self._due, step)
+        bug: BaseException | None = None
+        self._longest = TICK_SECONDS if tick is not None else None
+        while self._fed(more) or self.under_way or (self._due and not self.is_stopping):
+            self._start_due()
+            message = self._wait()
+            if tick is not None:
+                self._safely(tick)
+            match message:
+                case _Finished():
+                    bug = self._took(message) or bug
+                case Signalled(number=number):
+                    self._stop(number)
+                case None:
+                    if self._is_time_up():
+                        break
+        bug = bug or self._bug
+        if bug is not None:
+            raise bug
+
+    def _took(self, done: _Finished) -> BaseException | None:
+        """Put what follows a step in the queue; return the bug that ended it, if one did."""
+        self.under_way.pop(done.step.job_id, None)
+        if done.bug is not None:
+            self.is_stopping = True
+        if done.following is not None:
+            heapq.heappush(self._due, done.following)
+        return done.bug
+
+    def _fed(self, more: Callable[[], Step | None]) -> bool:
+        """Take on what there is more to do; tell whether there was any."""
+        is_fed = False
+        while not self.is_stopping and (step := self._safely(more)) is not None:
+            heapq.heappush(self._due, step)
+            is_fed = True
+        return is_fed
+
+    def _safely(self, ask: Callable[[], T]) -> T | None:
+        """Ask; what goes wrong ends new work, and never what is being paid for."""
+        try:
+            return ask()
+        except Exception as bug:  # noqa: BLE001 - raised when all that is under way has ended
+            self._bug, self.is_stopping = self._bug or bug, True
+            return None
+
+    @property
+    def waiting(self) -> list[Step]:
+        """Steps that were never taken because the crew was stopped."""
+        return sorted(self._due)
+
+    def _stop(self, number: int) -> None:
+        self.is_stopping = True
+        seconds = self._on_signal(number)
+        if seconds is not None:
+            # A later signal never gives more time than an earlier one did.
+            up = self._clock.monotonic() + seconds
+            self._give_up_at = up if self._give_up_at is None else min(up, self._give_up_at)
+
+    def _is_time_up(self) -> bool:
+        return self._give_up_at is not None and self._clock.monotonic() >= self._give_up_at
+
+    def _start_due(self) -> None:
+        while (
+            self._due
+            and not self.is_stopping
+            and self._due[0].due <= self._clock.monotonic()
+            and len(self.under_way) < max(self._workers, 1)
+        ):
+            step = heapq.heappop(self._due)
+            self.under_way[step.job_id] = step
+            if self._workers == 0:
+                self._inbox.put(self._done(step))
+                return
+            if len(self.under_way) > self._threads:
+                self._threads += 1
+                threading.Thread(
+                    target=self._work, daemon=True, name=f"step-{self._threads}"
+                ).start()
+            self._tasks.put(step)
+
+    def _wait(self) -> _Finished | Signalled | None:
+        until = [self._give_up_at] if self._give_up_at is not None else []
+        if self._due and not self.is_stopping and len(self.under_way) < max(self._workers, 1):
+            until.append(self._due[0].due)
+        seconds = max(0.0, min(until) - self._clock.monotonic()) if until else self._longest
+        if seconds is not None and self._longest is not None:
+            seconds = min(seconds, self._longest)
+        if self._workers == 0 and not self.under_way:
+            self._clock.sleep(seconds or 0.0)
+            seconds = 0.0
+        try:
+            return self._inbox.get(timeout=seconds) if seconds != 0 else self._inbox.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _work(self) -> None:
+        while True:
+            self._inbox.put(self._done(self._tasks.get()))
+
+    def _done(self, step: Step) -> _Finished:
+        try:
+            return _Finished(step, self._engine.take(step))
+        except BaseException as bug:  # noqa: BLE001 - carried to the main thread, raised there
+            return _Finished(step, None, bug)

@@ -1,0 +1,143 @@
+"""What Ark's answers mean, whole or as a stream: codes to outcomes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlsplit
+
+from seedream_cli.core.model import (
+    Busy,
+    Done,
+    Ended,
+    Failed,
+    Problem,
+    Purpose,
+    Refused,
+    RemoteImage,
+)
+from seedream_cli.providers.reading import (
+    OK,
+    REFUSALS,
+    TOO_MANY_REQUESTS,
+    account_or_request,
+    message_at,
+    opened,
+    parse,
+    pictures,
+    str_at,
+    unread,
+    whole_at,
+)
+
+if TYPE_CHECKING:
+    from seedream_cli.core.model import Outcome, Reply
+
+_OVERLOADED: Final = frozenset({"ServerOverloaded", "InflightBatchsizeExceeded"})
+_PACED: Final = re.compile(r"(Rpm|Tpm|Ipm|RPM|TPM|Rate)\w*LimitExceeded|RequestBurstTooFast")
+_SPENT: Final = frozenset({"QuotaExceeded", "SetLimitExceeded"})
+"""HTTP 429, but final: waiting does not bring the quota back (error page 82379/1299023)."""
+_CREDIT: Final = _SPENT | {"AccountOverdueError", "OperationDenied.ServiceOverdue"}
+_AUTH: Final = frozenset({"AuthenticationError", "InvalidAccountStatus", "AccessDenied"})
+_CONTENT: Final = re.compile(r"SensitiveContent|RiskDetection|PolicyViolation")
+_REGION: Final = "an Ark key works only in its own region: is the profile's base_url the right one?"
+
+
+def decode(reply: Reply) -> Outcome:
+    """Read an answer; what is not in Ark's own words is unknown, never refused."""
+    said = opened(reply)
+    if reply.purpose is Purpose.CHECK and isinstance(said.get("data"), list):
+        return Done(images=())
+    images = pictures(said.get("data"), _item_problem, _image)
+    if any(image.problem is None for image in images):
+        return Done(images=images, request_id=reply.headers.get("x-request-id"))
+    code, message = str_at(said, "error", "code"), message_at(said, "error", "message") or ""
+    if code is None:
+        failures = [image.problem for image in images if image.problem and reply.status == OK]
+        return Failed(problem=failures[0]) if failures else unread(reply)
+    return _refusal(reply, code, message)
+
+
+def event(data: bytes) -> Done | Failed | Ended | None:
+    """Read one event of a streamed set; its images are numbered from 1, the wire's from 0."""
+    if data.strip() == b"[DONE]":
+        return Ended()
+    said = parse(data)
+    kind, index = str_at(said, "type") or "", whole_at(said, "image_index")
+    if kind == "image_generation.completed":
+        return Ended()
+    code = str_at(said, "error", "code")
+    problem = _problem(OK, code, message_at(said, "error", "message") or "") if code else None
+    if index is None:
+        return Failed(problem=problem) if problem else None
+    if kind == "image_generation.partial_failed" or problem:
+        lost = problem or Problem("provider_failed", "the provider did not make this image")
+        return Done(images=(RemoteImage(index=index + 1, problem=lost),))
+    if kind == "image_generation.partial_succeeded":
+        (image,) = pictures([said], _item_problem, _image) or (None,)
+        return Done(images=(replace(image, index=index + 1),)) if image else None
+    return None
+
+
+def checked(reply: Reply) -> str:
+    """Count the Seedream models that the key may use."""
+    entries = opened(reply).get("data")
+    live = [
+        entry
+        for entry in (entries if isinstance(entries, list) else ())
+        if "seedream" in (str_at(entry, "id") or "")
+        and str_at(entry, "status") not in {"Retiring", "Shutdown"}
+    ]
+    return f"Seedream models: {len(live)}"
+
+
+def expiry(url: str) -> datetime | None:
+    """Return when a signed result URL lapses by its own words; None where it has none."""
+    query = parse_qs(urlsplit(url).query)
+    (start,), (seconds,) = query.get("X-Tos-Date", [""])[:1], query.get("X-Tos-Expires", [""])[:1]
+    if not re.fullmatch(r"[0-9]{8}T[0-9]{6}Z", start) or not re.fullmatch(r"[0-9]{1,8}", seconds):
+        return None
+    try:
+        signed_at = datetime.strptime(start, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return signed_at + timedelta(seconds=int(seconds))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _image(index: int, url: str) -> RemoteImage:
+    return RemoteImage(index=index, url=url, expires_at=expiry(url))
+
+
+def _item_problem(item: object) -> Problem | None:
+    code = str_at(item, "error", "code")
+    return _problem(OK, code, message_at(item, "error", "message") or "") if code else None
+
+
+def _refusal(reply: Reply, code: str, message: str) -> Outcome:
+    """Class an answer in Ark's error envelope (`charge-safety.md`, the table of endings)."""
+    is_error = reply.status >= min(REFUSALS)
+    problem = _problem(reply.status, code, message)
+    if reply.status == OK:
+        return Failed(problem=problem)
+    if reply.status == TOO_MANY_REQUESTS and code.partition(".")[0] in _SPENT:
+        return Refused(problem=problem)
+    is_paced = _PACED.search(code) is not None
+    if is_error and code in _OVERLOADED:
+        return Busy(problem=replace(problem, code="busy"))
+    if is_error and (is_paced or reply.status == TOO_MANY_REQUESTS):
+        return Busy(problem=replace(problem, code="rate_limit"))
+    return Refused(problem=problem) if reply.status in REFUSALS else unread(reply)
+
+
+def _problem(status: int, code: str, message: str) -> Problem:
+    text = f"{message} ({code})" if message else code
+    if code in _CREDIT or code.partition(".")[0] in _CREDIT:
+        return Problem("credit", text)
+    if _CONTENT.search(code):
+        return Problem("content_policy", text)
+    if code in _AUTH:
+        return Problem("auth", text, _REGION)
+    stable = "provider_failed" if code == "InternalServiceError" else None
+    return Problem(stable or account_or_request(status, ""), text)

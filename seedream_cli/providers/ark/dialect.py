@@ -1,0 +1,86 @@
+"""Volcengine Ark and BytePlus ModelArk: one synchronous call that answers with the images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.model import Call, Charge, Purpose
+from seedream_cli.providers.ark.answers import checked, decode, event
+from seedream_cli.providers.ark.models import ARK_MODELS, BYTEPLUS_MODELS
+from seedream_cli.providers.reading import given, merge, one_or_list
+from seedream_cli.providers.spec import Dialect, Provider, RateLimit
+
+if TYPE_CHECKING:
+    from seedream_cli.core.model import Request
+
+_KNOWN: Final = {**ARK_MODELS, **BYTEPLUS_MODELS}
+
+
+def submit(request: Request) -> Call:
+    """Encode one purchase; a keyword does not fix the ratio, so pixels are sent where known."""
+    model = _KNOWN.get(request.model) if request.is_known_model else None
+    takes_references = model is None or model.references[1] > 0
+    body = given(
+        model=request.model,
+        prompt=request.prompt,
+        image=one_or_list(each.url for each in request.references) if takes_references else None,
+        size=str(request.size) if request.size else request.keyword,
+        response_format="url",
+        watermark=request.watermark,  # the server's default is yes
+        output_format=request.format if model is None or model.picks_format else None,
+        seed=request.seed if model is None or model.seed else None,
+        guidance_scale=request.guidance if model is None or model.guidance else None,
+    )
+    if request.series is not None and (model is None or model.max_series > 1):
+        body["sequential_image_generation"] = "auto"
+        body["sequential_image_generation_options"] = {"max_images": request.series}
+        body["stream"] = True
+    body = merge(body, request.extra)
+    return Call(
+        purpose=Purpose.SUBMIT,
+        method="POST",
+        path="/images/generations",
+        body=body,
+        is_inline=body.get("response_format") == "b64_json",
+        is_stream=body.get("stream") is True,
+    )
+
+
+def check() -> Call:
+    """Ask for the list of models, which is free."""
+    return Call(purpose=Purpose.CHECK, method="GET", path="/models")
+
+
+ARK: Final = Provider(
+    name="ark",
+    title="Volcengine Ark",
+    base_url="https://ark.cn-beijing.volces.com/api/v3",
+    key_env=("ARK_API_KEY",),
+    docs="https://www.volcengine.com/docs/82379/1541523",
+    charges_page="https://console.volcengine.com/finance/bill",
+    dialect=Dialect(submit=submit, decode=decode, event=event, check=check, checked=checked),
+    models=ARK_MODELS,
+    default_model="doubao-seedream-4-5-251128",
+    url_lifetime=timedelta(hours=24),
+    # "IPM", of an account and model version; a call for layers reserves 17 until it is answered.
+    limit=RateLimit(count=500, per=timedelta(minutes=1), of="images", is_per_model=True, layers=17),
+    most_at_once=500,  # what the limit asks for where a picture takes a minute
+    charge_of_failed=Charge.NONE,  # "only successfully generated images are billed"
+    client_id_header="X-Client-Request-Id",
+    sandbox_path="/ark/api/v3",
+    reference_kinds=frozenset({"url", "inline"}),
+)
+BYTEPLUS: Final = replace(
+    ARK,
+    name="byteplus",
+    title="BytePlus ModelArk",
+    base_url="https://ark.ap-southeast.bytepluses.com/api/v3",
+    key_env=("BYTEPLUS_API_KEY",),
+    docs="https://docs.byteplus.com/en/docs/ModelArk/1541523",
+    charges_page="https://console.byteplus.com/finance/bill",
+    models=BYTEPLUS_MODELS,
+    default_model="seedream-4-5-251128",
+    sandbox_path="/byteplus/api/v3",
+)

@@ -1,0 +1,1 @@
+"""KIE.ai: market jobs and the older endpoint."""

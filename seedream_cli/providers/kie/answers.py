@@ -1,0 +1,136 @@
+"""What KIE's answers mean, on both of its APIs: the body's code first, whatever the HTTP status."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.errors import UnreadableReply
+from seedream_cli.core.model import (
+    Busy,
+    Done,
+    Failed,
+    Money,
+    Problem,
+    Purpose,
+    Refused,
+    RemoteImage,
+    Running,
+)
+from seedream_cli.providers.kie.models import DOLLARS_A_CREDIT
+from seedream_cli.providers.reading import (
+    OK,
+    REFUSALS,
+    TOO_MANY_REQUESTS,
+    account_or_request,
+    at,
+    id_at,
+    is_about_content,
+    message_at,
+    number_at,
+    opened,
+    parse,
+    str_at,
+    unread,
+    web_url,
+    whole_at,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from seedream_cli.core.model import Outcome, Reply
+
+    Record = Callable[[Mapping[str, object]], Outcome | None]
+
+_MAINTENANCE: Final = 455
+_SUB_KEY_SPENT: Final = 433
+_FINAL: Final = REFUSALS | {_SUB_KEY_SPENT, 505}
+_MISSING: Final = frozenset({404, 422})
+_ACCOUNT: Final = frozenset({401, 402, 403, _SUB_KEY_SPENT})
+
+
+def read(reply: Reply, record: Record) -> Outcome:
+    """Read any KIE answer; `record` reads what a poll says about a task, None where it cannot."""
+    said = opened(reply)
+    outcome = _good_news(reply.purpose, said, record)
+    return outcome or _turned_down(reply, said)
+
+
+def done(task_id: str | None, urls: list[str], record: object) -> Outcome:
+    """Return what a finished task yields; without a picture it counts as failed."""
+    if not urls:
+        return Failed(
+            problem=Problem("provider_failed", "the task ended well, but without a picture"),
+            task_id=task_id,
+        )
+    credit = number_at(record, "creditsConsumed")
+    has_cost = credit is not None and credit >= 0
+    return Done(
+        images=tuple(RemoteImage(index=n, url=url) for n, url in enumerate(urls, start=1)),
+        task_id=task_id,
+        cost=Money(Decimal(str(credit)) * DOLLARS_A_CREDIT, "USD") if has_cost else None,
+    )
+
+
+def failed(task_id: str | None, code: str | None, message: str | None) -> Failed:
+    """Return why a task failed, in KIE's words."""
+    text = " ".join(filter(None, (message, f"({code})" if code else None)))
+    stable = "content_policy" if is_about_content(text) else "provider_failed"
+    problem = Problem(stable, text or "KIE says only that it failed")
+    return Failed(problem=problem, task_id=task_id)
+
+
+def urls_in(value: object) -> list[str]:
+    """Return the result URLs in one field: a URL or a list of them."""
+    every = value if isinstance(value, list) else [value]
+    return [url for url in map(web_url, every) if url]
+
+
+def result(record: object) -> object:
+    """Return `resultJson`, opened where it is text; raises `UnreadableReply` when it is broken."""
+    text = str_at(record, "resultJson")
+    return parse(text) if text else at(record, "resultJson")
+
+
+def _good_news(purpose: Purpose, said: Mapping[str, object], record: Record) -> Outcome | None:
+    data = said.get("data")
+    match purpose:
+        case Purpose.SUBMIT:
+            # A task that has an id can be asked about, whatever else the answer says.
+            task_id = id_at(data, "taskId") or id_at(data, "recordId") or id_at(said, "taskId")
+            return Running(task_id=task_id) if task_id else None
+        case Purpose.POLL:
+            return record(said) or _unfinished(said)
+        case Purpose.CHECK:
+            return Done(images=()) if number_at(said, "data") is not None else None
+        case Purpose.REFRESH | Purpose.UPLOAD:
+            # Live uploads say downloadUrl, one page fileUrl (kie.md, "File upload").
+            places = (data, *(at(data, key) for key in ("downloadUrl", "fileUrl", "url")))
+            url = next(filter(None, map(web_url, places)), None)
+            return Done(images=(RemoteImage(index=1, url=url),)) if url else None
+        case Purpose.EVENT:
+            return None
+
+
+def _unfinished(said: Mapping[str, object]) -> Running | None:
+    """Return `Running` where KIE says that it has no record of the task (yet)."""
+    code = whole_at(said, "code")
+    is_empty = code == OK and "data" in said and said["data"] is None
+    return Running(task_id="", is_missing=True) if code in _MISSING or is_empty else None
+
+
+def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
+    """Class an error (`charge-safety.md`, the table of endings; codes: KIE's common page)."""
+    code, message = whole_at(said, "code"), message_at(said, "msg") or message_at(said, "message")
+    if code is None or message is None:
+        return unread(reply)
+    text = f"{message} ({code})"
+    if code == TOO_MANY_REQUESTS:
+        return Busy(problem=Problem("rate_limit", text))
+    if code == _MAINTENANCE:
+        return Busy(problem=Problem("busy", text))
+    if code in (_ACCOUNT if reply.purpose is Purpose.POLL else _FINAL):
+        stable = "credit" if code == _SUB_KEY_SPENT else account_or_request(code, message)
+        return Refused(problem=Problem(stable, text))
+    raise UnreadableReply(f"KIE answered: {text}")

@@ -1,0 +1,155 @@
+"""KIE's market jobs: a task is created, then asked about until it has URLs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.model import Call, Purpose, Running
+from seedream_cli.providers.kie.answers import done, failed, read, result, urls_in
+from seedream_cli.providers.kie.models import DOLLARS_A_CREDIT, IMAGE_SIZES, MODELS
+from seedream_cli.providers.reading import (
+    at,
+    given,
+    id_at,
+    merge,
+    message_at,
+    number_at,
+    opened,
+    str_at,
+)
+from seedream_cli.providers.spec import Dialect, Provider, RateLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedream_cli.core.model import LocalImage, Outcome, Reply, Request
+
+_UNDER_WAY: Final = frozenset({"waiting", "queuing", "generating"})
+_ENVELOPE: Final = frozenset({"input", "callBackUrl"})
+
+# A model that we do not know is asked in the words of the newer ones.
+_USUAL: Final = frozenset(
+    {"aspect_ratio", "quality", "output_format", "seed", "guidance_scale", "image_urls"}
+    | {"max_images"}
+)
+
+
+def submit(request: Request) -> Call:
+    """Encode one purchase; `--set` goes into `input`."""
+    model = MODELS.get(request.model) if request.is_known_model else None
+    fields = model.fields if model else _USUAL
+    quality = request.quality or (model.quality.get(request.keyword or "") if model else None)
+    wanted = inputs(request, quality) | {"prompt": request.prompt}
+    taken = {key: wanted[key] for key in wanted if key in fields or key == "prompt"}
+    outer = {key: value for key, value in request.extra.items() if key in _ENVELOPE}
+    inner = {key: value for key, value in request.extra.items() if key not in _ENVELOPE}
+    body = given(model=request.model, callBackUrl=request.callback_url, input=merge(taken, inner))
+    return Call(
+        purpose=Purpose.SUBMIT,
+        method="POST",
+        path="/api/v1/jobs/createTask",
+        body=merge(body, outer),
+    )
+
+
+def inputs(request: Request, quality: str | None) -> dict[str, object]:
+    """Return a request in all the words that any KIE model has for it."""
+    urls = [each.url for each in request.references]
+    name = IMAGE_SIZES.get(request.aspect or "")
+    if name == "square_hd" and request.keyword == "1K":
+        name = "square"
+    return given(
+        prompt=request.prompt,
+        image_url=urls[0] if urls else None,
+        image_urls=urls or None,
+        input_image_url=urls[0] if urls else None,
+        aspect_ratio=request.aspect,
+        image_size=name,
+        image_resolution=request.keyword,
+        size=request.keyword,
+        quality=quality,
+        output_format=request.format,
+        max_images=request.series,
+        seed=request.seed,
+        guidance_scale=request.guidance,
+        num_inference_steps=request.steps,
+    )
+
+
+def poll(task_id: str) -> Call:
+    """Ask about a task."""
+    path = "/api/v1/jobs/recordInfo"
+    return Call(purpose=Purpose.POLL, method="GET", path=path, query={"taskId": task_id})
+
+
+def upload(image: LocalImage) -> Call:
+    """Take a reference image to KIE's file host, which is free; it is kept for a day or more."""
+    path = "/api/file-stream-upload"
+    fields = {"uploadPath": "seedream", "fileName": image.name}
+    return Call(purpose=Purpose.UPLOAD, method="POST", path=path, body=fields, file=image)
+
+
+def refresh(url: str) -> Call:
+    """Ask for a fresh download URL; it lives 20 minutes."""
+    path = "/api/v1/common/download-url"
+    return Call(purpose=Purpose.REFRESH, method="POST", path=path, body={"url": url})
+
+
+def check() -> Call:
+    """Ask for the balance, which is free."""
+    return Call(purpose=Purpose.CHECK, method="GET", path="/api/v1/chat/credit")
+
+
+def checked(reply: Reply) -> str:
+    """Say the balance in credits and dollars."""
+    credit = number_at(opened(reply), "data") or 0
+    return f"{credit} credits ({Decimal(str(credit)) * DOLLARS_A_CREDIT:.2f} USD)"
+
+
+def decode(reply: Reply) -> Outcome:
+    """Read an answer of the market API."""
+    return read(reply, _record)
+
+
+def _record(said: Mapping[str, object]) -> Outcome | None:
+    record = said.get("data")
+    task_id, state = id_at(record, "taskId"), str_at(record, "state")
+    if state is None:
+        return None
+    if state == "success":
+        # Only here: `param` echoes the URLs of the person's own reference images.
+        return done(task_id, urls_in(at(result(record), "resultUrls")), record)
+    if state == "fail":
+        return failed(task_id, id_at(record, "failCode"), message_at(record, "failMsg"))
+    return Running(task_id=task_id or "", word=state[:100], is_strange=state not in _UNDER_WAY)
+
+
+KIE: Final = Provider(
+    name="kie",
+    title="KIE.ai",
+    base_url="https://api.kie.ai",
+    key_env=("KIE_API_KEY",),
+    docs="https://docs.kie.ai",
+    charges_page="https://kie.ai/logs",
+    dialect=Dialect(
+        submit=submit,
+        decode=decode,
+        poll=poll,
+        upload=upload,
+        refresh=refresh,
+        check=check,
+        checked=checked,
+    ),
+    models=MODELS,
+    default_model="seedream/4.5-text-to-image",
+    url_lifetime=timedelta(days=14),
+    limit=RateLimit(count=20, per=timedelta(seconds=10), from_answer=True),
+    most_at_once=100,  # "~100+ concurrent tasks typical" (kie.md, 2.5)
+    # At most 10 queries a second of a key (docs.kie.ai, 2026-08-19); other programs ask, too.
+    poll_limit=RateLimit(count=8, per=timedelta(seconds=1)),
+    upload_base_url="https://kieai.redpandaai.co",
+    sandbox_path="/kie",
+    reference_kinds=frozenset({"url", "upload"}),
+)

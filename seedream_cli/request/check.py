@@ -1,0 +1,408 @@
+"""Holds what a person asks for against what a model takes, before anything is sent."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from itertools import chain, combinations
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from seedream_cli.core.errors import UsageError
+from seedream_cli.core.formats import extension_of_format
+from seedream_cli.core.model import Options, Request
+from seedream_cli.request.findings import Findings
+from seedream_cli.request.model_choice import choose, is_edit
+from seedream_cli.request.options import OPTIONS, makes, plain_format
+from seedream_cli.request.sizes import Frame, frame, frame_as_given
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from seedream_cli.providers.spec import Capabilities, Provider
+    from seedream_cli.request.options import Option
+
+_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+_NO_PROMPT: Final = ("the prompt is empty", 'for example: seedream generate "a lighthouse at dawn"')
+
+_SPOKEN_FOR: Final = {"prompt": "write it as PROMPT", "model": "write it as -m ID"}
+"""Fields that `--set` must not set: names, prices and checks rest on them."""
+
+_MOST_PICTURES: Final = 1000
+"""More in one command is a slip of the keyboard that would be paid for."""
+
+_NAMED: Final = 3
+"""So many models are named as a way out, not all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A request that may be sent, what its model can do, and what a person should know."""
+
+    request: Request
+    """Its `count` is all that was asked for; `split` makes the requests to send."""
+    capabilities: Capabilities | None
+    """None: the model is not known here, nothing was checked."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Desk:
+    """Where one request is looked at."""
+
+    provider: Provider
+    others: tuple[Provider, ...]
+    options: Options
+    findings: Findings
+
+
+def resolve(
+    provider: Provider, options: Options, *, providers: Iterable[Provider] = ()
+) -> Resolved:
+    """Return the complete request for what was asked, with defaults, twins and sizes resolved.
+
+    `providers` are searched for models that can do what this one cannot. Raises `UsageError` that
+    names every mistake; what a profile's defaults ask beyond the model becomes a note instead.
+    """
+    findings = Findings()
+    others = tuple(other for other in providers if other.name != provider.name)
+    desk = _Desk(provider=provider, others=others, options=options, findings=findings)
+    _hold_plain(desk)
+    model, capabilities = choose(provider, options, others, findings)
+    if capabilities is None:
+        request = _as_given(desk, model)
+    else:
+        request = _checked(desk, model, capabilities)
+    _hold_callback(desk, request)
+    findings.settle()
+    return Resolved(request=request, capabilities=capabilities, notes=tuple(findings.notes))
+
+
+def resolve_named(
+    provider: Provider,
+    options: Options,
+    wanted: str | None,
+    stem: str,
+    *,
+    providers: Iterable[Provider] = (),
+) -> Resolved:
+    """Do as `resolve` does where a file's name asks for the format `wanted`, if for any.
+
+    `stem` is that name without its extension, for the words of a refusal.
+    """
+    resolved = resolve(provider, options, providers=providers)
+    is_typed = options.format is not None and "format" not in options.defaulted
+    if wanted is None or is_typed or not _is_choice(resolved.capabilities, wanted, stem):
+        return resolved
+    said = replace(options, format=wanted, defaulted=options.defaulted - {"format"})
+    return resolve(provider, said, providers=providers)
+
+
+def _is_choice(capabilities: Capabilities | None, wanted: str, stem: str) -> bool:
+    """Tell whether the format that a name asks for can be sent; raise `UsageError` for never."""
+    verdict = makes(capabilities, wanted)
+    if verdict is False and capabilities is not None:
+        ext = extension_of_format(capabilities.formats[0])
+        only = " or ".join(word.upper() for word in capabilities.formats)
+        raise UsageError(
+            f"{capabilities.label} makes {only} only, not {wanted.upper()}",
+            hint=f"use -o {stem}.{ext} or -o {stem}, or keep the name with --any-format",
+        )
+    return verdict is True and capabilities is not None and capabilities.picks_format
+
+
+def split(resolved: Resolved) -> tuple[Request, ...]:
+    """Return the requests to send, one a job."""
+    request = resolved.request
+    counts = split_count(resolved.capabilities, request.count, len(request.references))
+    return tuple(replace(request, count=count) for count in counts)
+
+
+def split_count(capabilities: Capabilities | None, count: int, references: int = 0) -> list[int]:
+    """Return how many pictures each request asks for: 10 of at most 6 each are 6 and 4."""
+    most = 1
+    if capabilities is not None:
+        together = capabilities.max_inputs_and_outputs
+        room = capabilities.max_count if together is None else together - references
+        most = max(1, min(capabilities.max_count, room))
+    full, rest = divmod(count, most)
+    return [most] * full + ([rest] if rest else [])
+
+
+def _hold_plain(desk: _Desk) -> None:
+    """Check what holds for every model, also without `validate`."""
+    options, findings = desk.options, desk.findings
+    if _SURROGATE.search(options.prompt):
+        findings.object("the prompt holds bytes that are no UTF-8")
+    if _CONTROL.search(options.prompt):
+        findings.object("the prompt holds control characters")
+    if not 1 <= options.count <= _MOST_PICTURES:
+        findings.object(f"--count {options.count}: from 1 to {_MOST_PICTURES}")
+    if options.series is not None and options.series <= 1:
+        findings.object(f"--series {options.series}: a set has at least 2 pictures")
+    if options.guidance is not None and not math.isfinite(options.guidance):
+        findings.object(f"--guidance {options.guidance} is no number")
+    if options.edit and not options.references:
+        findings.object("edit needs a reference image", "add -i IMAGE")
+    is_inline = any(reference.url.startswith("data:") for reference in options.references)
+    if is_inline and desk.provider.reference_kinds == {"url"}:
+        findings.object(f"{desk.provider.title} takes reference images by https URL only")
+    for path in _paths(options.extra):
+        if way := _SPOKEN_FOR.get(path.rpartition(".")[2]):
+            findings.object(f"--set {path} is not possible: {way}")
+
+
+def _checked(desk: _Desk, model: str, capabilities: Capabilities) -> Request:
+    """Return the request for a known model."""
+    name = model or capabilities.label
+    _hold_prompt(desk, capabilities, name)
+    options = _within(desk, model, capabilities)
+    request = _request(model, options, _shape(desk, capabilities, name, options))
+    if not options.validate:
+        _hold_heard(desk, model, capabilities, is_known=True)
+    elif not capabilities.picks_format:
+        request = replace(request, format=None)
+    _hold_extra(desk, capabilities, name, request)
+    return request
+
+
+def _as_given(desk: _Desk, model: str) -> Request:
+    """Return the request for an unknown model, in the person's own words."""
+    if not desk.options.prompt.strip():
+        desk.findings.object(*_NO_PROMPT)
+    guide = desk.provider.models.get(desk.provider.default_model or "")
+    try:
+        request = _wording(model, guide, desk.options, is_known=False)
+    except UsageError as mistake:
+        desk.findings.mistakes.append(mistake)
+        return Request(model=model, prompt=desk.options.prompt, is_known_model=False)
+    _hold_heard(desk, model, guide, is_known=False)
+    return request
+
+
+def _within(desk: _Desk, model: str, capabilities: Capabilities) -> Options:
+    """Return the options that the model takes; what it does not is a mistake or a note."""
+    name, kept = model or capabilities.label, desk.options
+    for option in OPTIONS:
+        if not option.is_said(desk.options):
+            continue
+        objection = option.objection(capabilities, name, desk.options)
+        if not objection:
+            continue
+        if option.field in desk.options.defaulted:
+            desk.findings.note(f"{objection}: the profile's {option.field} is left out")
+        elif desk.options.validate:
+            desk.findings.object(objection, _way_out(desk, model, option))
+        else:
+            continue
+        kept = option.drop(kept)
+    return kept
+
+
+def _way_out(desk: _Desk, model: str, option: Option) -> str:
+    """Return which models take what this one does not: of this provider, else of others."""
+    own = [
+        f"-m {other}"
+        for other, able in desk.provider.models.items()
+        if other != model and _takes(able, other, option, desk.options)
+    ]
+    ways = own or [
+        f"-p {provider.name}{f' -m {other}' if other else ''}"
+        for provider in desk.others
+        for other, able in provider.models.items()
+        if _takes(able, other, option, desk.options)
+    ]
+    return f"models that do: {', '.join(ways[:_NAMED])}" if ways else ""
+
+
+def _takes(capabilities: Capabilities, name: str, option: Option, options: Options) -> bool:
+    """Return whether another model takes the option and serves the same kind of request."""
+    least, most = capabilities.references
+    given = max(1, len(options.references))
+    is_same_kind = least <= given <= most if is_edit(options) else least == 0
+    return is_same_kind and not option.objection(capabilities, name, options)
+
+
+def _hold_prompt(desk: _Desk, capabilities: Capabilities, name: str) -> None:
+    """Check the prompt's length; what is only advised is a note."""
+    text, (least, most) = desk.options.prompt, capabilities.prompt
+    if not text.strip() and least > 0:
+        desk.findings.object(*_NO_PROMPT)
+        return
+    if not desk.options.validate:
+        return
+    if len(text.strip()) < least:
+        desk.findings.object(
+            f"the prompt has {len(text.strip())} characters; {name} needs at least {least}"
+        )
+    if most is not None and len(text) > most:
+        desk.findings.object(f"the prompt has {len(text)} characters; {name} takes at most {most}")
+    if capabilities.prompt_advice is None:
+        return
+    counts = len(_HAN.findall(text)), len(_HAN.sub(" ", text).split())
+    kinds = "Han characters", "words"
+    for count, advised, kind in zip(counts, capabilities.prompt_advice, kinds, strict=True):
+        if count > advised:
+            desk.findings.note(
+                f"the prompt has {count} {kind}; {name} may miss details beyond {advised}"
+            )
+
+
+def _shape(desk: _Desk, capabilities: Capabilities, name: str, options: Options) -> Frame:
+    """Return the picture's shape; where words clash, a profile's defaults give way."""
+    words = {"size": options.size, "aspect": options.aspect, "quality": options.quality}
+    try:
+        return frame(capabilities, name, **words)
+    except UsageError as error:
+        clash = error
+    yielding = [word for word in words if words[word] is not None and word in options.defaulted]
+    for left_out in chain.from_iterable(
+        combinations(yielding, count) for count in range(1, len(yielding) + 1)
+    ):
+        try:
+            shape = frame(capabilities, name, **(words | dict.fromkeys(left_out)))
+        except UsageError:
+            continue
+        which = " and ".join(left_out)
+        desk.findings.note(f"the profile's {which} is left out: {clash.message}")
+        return shape
+    if not options.validate:
+        return frame_as_given(capabilities, **words)
+    desk.findings.mistakes.append(clash)
+    return Frame()
+
+
+def _hold_heard(desk: _Desk, model: str, guide: Capabilities | None, *, is_known: bool) -> None:
+    """Check that nothing said is lost in the provider's encoding: nothing goes in silence."""
+    options = desk.options
+    said = _wording(model, guide, options, is_known=is_known)
+    for option in OPTIONS:
+        if not option.is_said(options):
+            continue
+        unsaid = _wording(model, guide, option.drop(options), is_known=is_known)
+        # A choice that the model leaves no choice in needs no words.
+        is_moot = guide is not None and is_known and not option.objection(guide, model, options)
+        if is_moot or _is_heard(desk.provider, said, unsaid):
+            continue
+        message = f"{option.flag} has no known form for {model}"
+        if option.field in options.defaulted or not options.validate:
+            desk.findings.note(f"{message}: it is left out")
+        else:
+            desk.findings.object(message, "use the provider's own field: --set KEY=VALUE")
+
+
+def _hold_callback(desk: _Desk, request: Request) -> None:
+    """Check that the callback URL is one, and that the provider hears of it."""
+    url = desk.options.callback_url
+    if url is None:
+        return
+    if not _is_web_url(url):
+        desk.findings.object(f"--callback-url {url!r} is no http or https URL")
+    elif desk.findings.mistakes:
+        return  # an unfinished request is not shown to a dialect
+    elif not _is_heard(desk.provider, request, replace(request, callback_url=None)):
+        able = [other.name for other in desk.others if _has_callbacks(other)]
+        hint = f"providers that do: {', '.join(able)}" if able else ""
+        desk.findings.object(f"{desk.provider.title} takes no --callback-url", hint)
+
+
+def _is_web_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(
+            re.fullmatch(r"[!-~]+", url) and parts.scheme in {"http", "https"} and parts.hostname
+        )
+    except ValueError:
+        return False
+
+
+def _is_heard(provider: Provider, request: Request, other: Request) -> bool:
+    """Return whether the provider's encoding tells the two requests apart."""
+    submit = provider.dialect.submit
+    return submit(request) != submit(other)
+
+
+def _has_callbacks(provider: Provider) -> bool:
+    """Return whether the provider's encoding has a place for a callback URL."""
+    model = provider.default_model or ""
+    plain = _request(model, Options(prompt="-"), frame(provider.models[model], model))
+    return _is_heard(provider, replace(plain, callback_url="https://example.com/"), plain)
+
+
+def _hold_extra(desk: _Desk, capabilities: Capabilities, name: str, request: Request) -> None:
+    """Check the fields of `--set` against those that the model documents."""
+    if not request.extra or not desk.options.validate:
+        return
+    known = set(capabilities.fields)
+    if not desk.findings.mistakes:  # an unfinished request is not shown to a dialect
+        body = desk.provider.dialect.submit(replace(request, extra={})).body or {}
+        known |= {path.rpartition(".")[2] for path in _paths(body)}
+    for key, value in request.extra.items():
+        paths = set(_paths({key: value}))
+        if refused := sorted(paths & capabilities.rejects):
+            desk.findings.object(f"{name} answers {', '.join(refused)} with an error: leave it out")
+        elif not _hold_values(desk, capabilities, name, {key: value}) and not paths & known:
+            desk.findings.note(f"--set {key} is no field that {name} documents; it is sent as is")
+
+
+def _hold_values(
+    desk: _Desk,
+    capabilities: Capabilities,
+    name: str,
+    fields: Mapping[str, object],
+    above: str = "",
+) -> bool:
+    """Object to values that the model answers with an error; tell whether there was one."""
+    is_wrong = False
+    for key, value in fields.items():
+        path = f"{above}{key}"
+        if isinstance(value, dict):
+            is_wrong |= _hold_values(desk, capabilities, name, value, f"{path}.")
+        elif path in capabilities.values and value not in capabilities.values[path]:
+            known = ", ".join(sorted(str(each).lower() for each in capabilities.values[path]))
+            desk.findings.object(f"--set {path}={value}: {name} takes {known}")
+            is_wrong = True
+    return is_wrong
+
+
+def _paths(fields: Mapping[str, object], above: str = "") -> Iterator[str]:
+    """Yield the dotted name of every field, of branches too."""
+    for key, value in fields.items():
+        yield f"{above}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{above}{key}.")
+
+
+def _wording(
+    model: str, guide: Capabilities | None, options: Options, *, is_known: bool
+) -> Request:
+    """Return the request in the person's own words."""
+    shape = frame_as_given(guide, size=options.size, aspect=options.aspect, quality=options.quality)
+    return replace(_request(model, options, shape), is_known_model=is_known)
+
+
+def _request(model: str, options: Options, shape: Frame) -> Request:
+    """Return the options as a request, with the shape that was found for it."""
+    return Request(
+        model=model,
+        prompt=options.prompt,
+        keyword=shape.keyword,
+        size=shape.size,
+        aspect=shape.aspect,
+        count=options.count,
+        series=options.series,
+        seed=options.seed,
+        guidance=options.guidance,
+        steps=options.steps,
+        quality=shape.quality,
+        format=None if options.format is None else plain_format(options.format),
+        watermark=options.watermark is True,
+        extra=options.extra,
+        references=options.references,
+        callback_url=options.callback_url,
+        edit=is_edit(options),
+    )

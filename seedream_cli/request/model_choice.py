@@ -1,0 +1,91 @@
+"""Which model a request is for: the one asked for, the provider's default, or a twin of it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from seedream_cli.core.model import Options
+    from seedream_cli.providers.spec import Capabilities, Provider
+    from seedream_cli.request.findings import Findings
+
+_MODEL_ID: Final = re.compile(r"[!-~]{1,200}")
+_ENDPOINT_ID: Final = re.compile(r"ep-(?:m-)?[0-9]{8,}-[0-9A-Za-z]+")
+"""An account's own name for a model on Ark; it does not tell which model it is."""
+
+
+def choose(
+    provider: Provider, options: Options, others: tuple[Provider, ...], findings: Findings
+) -> tuple[str, Capabilities | None]:
+    """Return the model's id and what it can do; None where that is not known.
+
+    An id that is not known passes with one note that says where it is, or what is near it.
+    """
+    if provider.default_model is None:
+        _hold_no_choice(provider, options, findings)
+        return "", provider.models[""]
+    wanted = options.model
+    model = provider.default_model if wanted is None else wanted.strip()
+    capabilities = provider.models.get(model)
+    if capabilities is not None:
+        return _twin(provider, model, capabilities, options, findings)
+    if _MODEL_ID.fullmatch(model):
+        findings.note(_stranger(provider, model, others))
+    else:
+        findings.object(f"-m {wanted!r} is no model id")
+    return model, None
+
+
+def is_edit(options: Options) -> bool:
+    """Return whether reference images are at work."""
+    return options.edit or bool(options.references)
+
+
+def _hold_no_choice(provider: Provider, options: Options, findings: Findings) -> None:
+    if options.model is None:
+        return
+    message = f"{provider.name} has no choice of model"
+    if "model" in options.defaulted:
+        findings.note(f"{message}: the profile's {options.model} is left out")
+    else:
+        findings.object(message, "leave -m out")
+
+
+def _twin(
+    provider: Provider,
+    model: str,
+    capabilities: Capabilities,
+    options: Options,
+    findings: Findings,
+) -> tuple[str, Capabilities]:
+    """Return the twin that edits, or the one that works from text, where that is needed."""
+    wants_edit, (least, most) = is_edit(options), capabilities.references
+    if (most > 0) if wants_edit else (least == 0):
+        return model, capabilities
+    is_typed = options.model is not None and "model" not in options.defaulted
+    twin = capabilities.edit_twin if wants_edit else capabilities.text_twin
+    able = provider.models.get(twin or "")
+    if twin is None or able is None or (is_typed and not (wants_edit and options.validate)):
+        if not wants_edit and options.validate:
+            way = f"seedream edit PROMPT -i IMAGE -m {model}"
+            text = f", or -m {twin}" if twin else ""
+            findings.object(f"{model} works from reference images", f"{way}{text}")
+        return model, capabilities
+    if options.model is not None:
+        does = "edits" if wants_edit else "works from text"
+        findings.note(f"{twin} {does}, so it stands in for {model}")
+    return twin, able
+
+
+def _stranger(provider: Provider, model: str, others: tuple[Provider, ...]) -> str:
+    """Return the note on a model id that is not known here."""
+    if _ENDPOINT_ID.fullmatch(model):
+        return f"{model} is an endpoint id: its model is not known here, so nothing is checked"
+    owner = next((other.name for other in others if model in other.models), None)
+    near = difflib.get_close_matches(model.lower(), provider.models, n=1)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    if owner is not None:
+        guess = f"; it is a model of {owner} (-p {owner})"
+    return f"{model} is not known at {provider.name}: sent as is, unchecked{guess}"

@@ -1,0 +1,124 @@
+"""From a checked request to the jobs that buy it: what is sent, and what it may cost."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from seedream_cli.core.addresses import origin
+from seedream_cli.core.model import Charge, Job, State
+from seedream_cli.core.text import json_text
+from seedream_cli.request.options import most_images
+from seedream_cli.request.price import estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from seedream_cli.core.model import Call, Profile, Request
+    from seedream_cli.providers.spec import Capabilities, Provider
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base32, lower case: no i, l, o, u."""
+ID_LENGTH = 8
+
+BYSTANDERS = frozenset({"callBackUrl"})
+"""Body fields that say nothing about the picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """One job and the call that buys it."""
+
+    request: Request
+    job: Job
+    call: Call
+
+
+def new_id(choose: Callable[[str], str]) -> str:
+    """Draw a job's or run's id."""
+    return "".join(choose(ALPHABET) for _ in range(ID_LENGTH))
+
+
+def purchases(
+    requests: Sequence[Request],
+    *,
+    profile: Profile,
+    provider: Provider,
+    capabilities: Capabilities | None,
+    output: Mapping[str, object],
+    run: str,
+    owner: str,
+    now: datetime,
+    job_id: Callable[[], str],
+) -> list[Purchase]:
+    """Make a job of each request of one command, pictures numbered through from 1."""
+    bought, first_n = [], 1
+    for request in requests:
+        call = provider.dialect.submit(request)
+        recipe = dict(provider.dialect.submit(_with_digests(request)).body or {})
+        expected = request.count * (request.series or 1)
+        job = Job(
+            id=job_id(),
+            run=run,
+            state=State.PLANNED,
+            charge=Charge.NONE,
+            provider=provider.name,
+            profile=profile.name,
+            origin=origin(profile.base_url),
+            sandbox=profile.sandbox,
+            model=request.model,
+            prompt=request.prompt,
+            request=shown(request),
+            recipe=recipe,
+            fingerprint=fingerprint(profile, call, recipe),
+            output=output,
+            first_n=first_n,
+            expected=expected,
+            price=estimate(capabilities, request),
+            owner=owner,
+            created_at=now,
+        )
+        bought.append(Purchase(request=request, job=job, call=call))
+        # So many numbers are its own, though it may need fewer.
+        first_n += most_images(request, capabilities)
+    return bought
+
+
+def shown(request: Request) -> dict[str, object]:
+    """Return the part of a request that `--json` shows."""
+    return {
+        "size": str(request.size) if request.size else request.keyword,
+        "aspect": request.aspect,
+        "seed": request.seed,
+        "format": request.format,
+        "references": [reference.source for reference in request.references],
+    }
+
+
+def fingerprint(profile: Profile, call: Call, recipe: Mapping[str, object]) -> str:
+    """Name a purchase by what it would buy: two equal ones are the same purchase."""
+    what = {key: value for key, value in recipe.items() if key not in BYSTANDERS}
+    parts = [profile.provider, origin(profile.base_url), profile.sandbox, call.path, what]
+    return hashlib.sha256(json_text(parts).encode()).hexdigest()
+
+
+def is_same_but_for_count(one: Job, other: Job, provider: Provider) -> bool:
+    """Tell whether two purchases differ in nothing but how many pictures they bring."""
+    beside = BYSTANDERS | provider.counts
+
+    def what(job: Job) -> tuple[object, ...]:
+        recipe = {key: value for key, value in job.recipe.items() if key not in beside}
+        return job.provider, job.origin, job.sandbox, json_text(recipe)
+
+    return what(one) == what(other)
+
+
+def _with_digests(request: Request) -> Request:
+    """Name local references by their bytes: where they were uploaded is no part of a purchase."""
+    references = tuple(
+        replace(reference, url=f"sha256:{reference.digest}") if reference.digest else reference
+        for reference in request.references
+    )
+    return replace(request, references=references)

@@ -1,0 +1,1 @@
+"""Each provider as its documents describe it."""

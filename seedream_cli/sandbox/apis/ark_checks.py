@@ -1,0 +1,238 @@
+"""What Ark refuses before any work, and in which words (facts: `image generation API`, 2026-09)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.sandbox.apis.frames import pixels, ratio_in, read_size
+from seedream_cli.sandbox.messages import LAYERS, is_whole, texts
+from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedream_cli.providers.spec import Capabilities
+    from seedream_cli.sandbox.apis.frames import Pixels
+    from seedream_cli.sandbox.messages import Asked
+
+_STEEPEST: Final = 16
+_SHUT_DOWN: Final = re.compile(r"doubao-(seedream|seededit)-3-0-.*")
+"""Ark has closed these; BytePlus has not said so (models list, 2026-09)."""
+_REFERENCE: Final = re.compile(
+    r"https?://[^\s/]+\S*|data:image/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=\s]+"
+)
+_FAST: Final = re.compile(r".*(5[-.]0-pro|4-0).*")
+_LITE: Final = re.compile(r".*5[-.]0-(lite-)?[0-9]*")
+
+
+class Complaint(Exception):
+    """A refusal in Ark's own words."""
+
+    def __init__(
+        self, text: str, parameter: str = "", *, code: str = "InvalidParameter", status: int = 400
+    ) -> None:
+        """Say what is wrong with `parameter`."""
+        super().__init__(text)
+        self.text, self.parameter, self.code, self.status = text, parameter, code, status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """A request that Ark would take."""
+
+    model: str
+    picture: Picture
+    count: int
+    is_layered: bool
+    references: int
+    is_inline: bool
+    is_stream: bool
+    is_recent: bool
+    """One of the models whose answers also tell format and inputs: 5.0 pro, flash, 5.5."""
+
+
+def read_purchase(asked: Asked, models: Mapping[str, Capabilities], provider: str) -> Purchase:
+    """Return what is bought; raises `Complaint`. Unset keys may be null, unknown keys may be."""
+    raw = asked.json()
+    if raw is None:
+        raise Complaint("The request failed because the body is not valid JSON.")
+    body = {key: value for key, value in raw.items() if value is not None}
+    name = _required(body, "model")
+    model = _model(name, models, provider)
+    # Layers of a picture can be had without a word.
+    prompt = "" if _is_wordless(body) else _required(body, "prompt")
+    if model is not None:
+        _check_keys(name, model, body)
+    _check_types(body)
+    references = _references(model, body)
+    width, height = _size(model, body, prompt)
+    picture = Picture(
+        seed=seed_of(prompt, body.get("seed") if is_whole(body.get("seed")) else None, references),
+        tint=tint_of(references),
+        width=width,
+        height=height,
+        format=_format(model, body),
+        is_marked=body.get("watermark") is not False,
+        is_signed=True,
+    )
+    return Purchase(
+        model=name,
+        picture=picture,
+        count=_count(model, body, len(references)),
+        references=len(references),
+        is_inline=body.get("response_format") == "b64_json",
+        is_stream=body.get("stream") is True,
+        is_layered=body.get("layer_decomposition") is True,
+        is_recent=model is not None and model.picks_format and model.max_series == 1,
+    )
+
+
+def _is_wordless(body: Mapping[str, object]) -> bool:
+    return body.get("layer_decomposition") is True and "prompt" not in body
+
+
+def _required(body: Mapping[str, object], key: str) -> str:
+    value = body.get(key)
+    if value is None or value == "":
+        text = f"The request failed because it is missing `{key}` parameter."
+        raise Complaint(text, key, code="MissingParameter")
+    if not isinstance(value, str):
+        raise _invalid(key, "it must be a string")
+    return value
+
+
+def _model(name: str, models: Mapping[str, Capabilities], provider: str) -> Capabilities | None:
+    """Return the model; None for an endpoint id, which could stand for any of them."""
+    if name.startswith("ep-"):
+        return None
+    if name not in models or (provider == "ark" and _SHUT_DOWN.fullmatch(name)):
+        text = f"The model or endpoint {name} does not exist or you do not have access to it."
+        raise Complaint(text, code="InvalidEndpointOrModel.NotFound", status=404)
+    return models[name]
+
+
+def _invalid(parameter: str, why: str) -> Complaint:
+    text = f"The parameter `{parameter}` specified in the request is not valid: {why}."
+    return Complaint(text, parameter)
+
+
+def _unsupported(parameter: str) -> Complaint:
+    why = f"the parameter `{parameter}` is not supported by the current model"
+    return _invalid(parameter, why)
+
+
+def _check_keys(name: str, model: Capabilities, body: Mapping[str, object]) -> None:
+    """Refuse known keys on the wrong model: even their harmless values."""
+    wrong = set(model.rejects)
+    if model.max_series == 1:
+        wrong |= {"sequential_image_generation", "sequential_image_generation_options", "stream"}
+    if not model.picks_format and "4-0" not in name:
+        wrong.add("output_format")
+    if not model.references[1]:
+        wrong.add("image")
+    if not _LITE.fullmatch(name):
+        wrong.add("tools")
+    for key in body:
+        if key in wrong:
+            raise _unsupported(key)
+    match body.get("optimize_prompt_options"):
+        case {"mode": "fast"} if not _FAST.fullmatch(name):
+            raise _unsupported("optimize_prompt_options.mode")
+        case _:
+            pass
+
+
+def _check_types(body: Mapping[str, object]) -> None:
+    for key in ("watermark", "stream"):
+        if not isinstance(body.get(key, True), bool):
+            raise _invalid(key, "it must be a boolean")
+    words = {
+        "response_format": ("url", "b64_json"),
+        "output_format": ("png", "jpeg"),
+        "sequential_image_generation": ("auto", "disabled"),
+    }
+    for key, allowed in words.items():
+        if body.get(key, allowed[0]) not in allowed:
+            raise _invalid(key, f"it must be one of {', '.join(allowed)}")
+
+
+def _references(model: Capabilities | None, body: Mapping[str, object]) -> list[str]:
+    image = body.get("image")
+    references = texts(image)
+    if image is not None and (not references or not all(map(_REFERENCE.fullmatch, references))):
+        text = "The request failed because an image URL is neither a URL nor a base64 image."
+        raise Complaint(text, "image", code="InvalidImageURL.InvalidFormat")
+    least, most = model.references if model else (0, 14)
+    if len(references) > most:
+        raise _invalid("image", f"the number of images must be at most {most}")
+    if len(references) < least:
+        text = "The request failed because it is missing `image` parameter."
+        raise Complaint(text, "image", code="MissingParameter")
+    return references
+
+
+def _size(model: Capabilities | None, body: Mapping[str, object], prompt: str) -> Pixels:
+    size = body.get("size")
+    if size is None:
+        offered = list(model.sizes) if model else []
+        return pixels(model, "2K" if "2K" in offered or not offered else offered[0], "1:1")
+    if not isinstance(size, str):
+        raise _invalid("size", "it must be a string")
+    exact = read_size(size)
+    if exact is not None:
+        return _checked(model, *exact)
+    keywords = _keywords(model)
+    if size.upper() not in keywords:
+        words = [f"'{word.lower()}'" for word in sorted(keywords)]
+        raise _invalid("size", "size must be one of " + ", ".join(("'WIDTHxHEIGHT'", *words)))
+    # A keyword does not fix the ratio: the model picks it from the prompt.
+    return pixels(model, size.upper(), ratio_in(prompt) or "1:1")
+
+
+def _keywords(model: Capabilities | None) -> set[str]:
+    if model is None:
+        return {"1K", "1.5K", "2K", "3K", "4K"}
+    # 3.0 has no keywords at all, whatever the product calls its sizes.
+    return set() if model.guidance else {word.upper() for word in model.sizes}
+
+
+def _checked(model: Capabilities | None, width: int, height: int) -> Pixels:
+    least, most = model.pixels if model and model.pixels else (196, 16_777_216)
+    if width * height < least:
+        raise _invalid("size", f"image size must be at least {least} pixels")
+    if width * height > most:
+        raise _invalid("size", f"image size must be at most {most} pixels")
+    if max(width, height) > _STEEPEST * min(width, height):
+        raise _invalid("size", "image aspect ratio must be between 1/16 and 16")
+    return (width, height)
+
+
+def _format(model: Capabilities | None, body: Mapping[str, object]) -> str:
+    if model is not None and not model.picks_format:
+        return model.formats[0]
+    asked = body.get("output_format")
+    if asked in {"png", "jpeg"}:
+        return str(asked)
+    return model.formats[0] if model else "jpeg"
+
+
+def _count(model: Capabilities | None, body: Mapping[str, object], references: int) -> int:
+    """Return how many pictures a set has: as many as it may, since nobody reads the prompt."""
+    if body.get("layer_decomposition") is True and model is not None and model.layers:
+        return LAYERS
+    key = "sequential_image_generation"
+    if body.get(key) != "auto":
+        return 1
+    together = (model.max_inputs_and_outputs if model else None) or 15
+    match body.get(f"{key}_options"):
+        case {"max_images": most} if most is not None:
+            if not is_whole(most) or not 1 <= int(str(most)) <= together:
+                raise _invalid(f"{key}_options.max_images", f"it must be from 1 to {together}")
+            if int(str(most)) + references > together:
+                why = f"input and output images must be at most {together} together"
+                raise _invalid(f"{key}_options.max_images", why)
+            return int(str(most))
+        case _:
+            return max(1, together - references)

@@ -1,0 +1,101 @@
+"""Counts what a server was asked and what it charged for."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.sandbox.messages import Where
+from seedream_cli.sandbox.pictures.host import PATH
+
+if TYPE_CHECKING:
+    from seedream_cli.sandbox.messages import Answer, Asked
+
+LONGEST_LOG: Final = 10_000
+_LONGEST_TEXT: Final = 65_536
+
+
+class Tally:
+    """Counters and a log in memory, safe to use from many threads. Keys are never kept."""
+
+    def __init__(self) -> None:
+        """Begin at zero."""
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._counts: dict[Where, Counter[str]] = {where: Counter() for where in Where}
+            self._charges: list[dict[str, object]] = []
+            self._authorised = 0
+            self._log: deque[dict[str, object]] = deque(maxlen=LONGEST_LOG)
+
+    def note(self, asked: Asked, reply: Answer, at: float) -> None:
+        """Count one request at the time `at` (seconds since 1970), before it is answered."""
+        deed = reply.deed
+        with self._lock:
+            self._counts[deed.where][deed.provider] += 1
+            if deed.where is Where.SUBMIT and deed.is_good:
+                self._charges.append(_charge(asked, reply))
+            if asked.path.startswith(PATH) and "authorization" in asked.headers:
+                self._authorised += 1
+            self._log.append(_line(asked, reply, at))
+
+    def counters(self) -> dict[str, object]:
+        """Return what was counted; a charge is a paid request that the provider accepted."""
+        with self._lock:
+            charged = Counter(str(charge["provider"]) for charge in self._charges)
+            return {
+                "submits": dict(self._counts[Where.SUBMIT]),
+                "charged": dict(charged),
+                "charges": list(self._charges),
+                "polls": dict(self._counts[Where.POLL]),
+                "uploads": self._counts[Where.UPLOAD].total(),
+                "images": self._counts[Where.IMAGE].total(),
+                "authorised_image_requests": self._authorised,
+            }
+
+    def log(self) -> list[dict[str, object]]:
+        """Return the newest requests, oldest first, at most `LONGEST_LOG`."""
+        with self._lock:
+            return list(self._log)
+
+
+def _charge(asked: Asked, reply: Answer) -> dict[str, object]:
+    body = asked.json() or {}
+    given = body.get("input")
+    return {
+        "provider": reply.deed.provider,
+        "task": reply.deed.task,
+        "client_request_id": asked.client_request_id,
+        "prompt": (given if isinstance(given, dict) else body).get("prompt"),
+    }
+
+
+def _line(asked: Asked, reply: Answer, at: float) -> dict[str, object]:
+    return {
+        "at": at,
+        "method": asked.method,
+        "path": asked.path,
+        "query": dict(asked.query),
+        "status": None if reply.is_dropped else reply.status,
+        "has_authorization": "authorization" in asked.headers,
+        "headers": sorted(asked.headers),
+        "client_request_id": asked.client_request_id,
+        "body": _short(asked.json()) if asked.body else None,
+    }
+
+
+def _short(value: object) -> object:
+    """Return JSON without the megabytes of its inline images."""
+    match value:
+        case str() if len(value) > _LONGEST_TEXT:
+            return f"{value[:64]}… ({len(value)} characters)"
+        case dict():
+            return {key: _short(item) for key, item in value.items()}
+        case list():
+            return [_short(item) for item in value]
+        case _:
+            return value

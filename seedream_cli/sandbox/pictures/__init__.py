@@ -1,0 +1,1 @@
+"""Placeholder pictures, and the host that serves them."""

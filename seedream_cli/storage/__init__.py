@@ -1,0 +1,1 @@
+"""What outlives a run: pictures on disk, the ledger, the config file."""

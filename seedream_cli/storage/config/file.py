@@ -1,0 +1,348 @@
+"""What lies on disk: the config file, found, read and rewritten, and the state folder's place."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.errors import ConfigError, StorageError, UsageError
+from seedream_cli.core.model import Secret
+from seedream_cli.request import option_types as kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+APP: Final = "seedream"
+
+OPTIONS: Final = kinds.OPTIONS
+"""The options of `generate` that a profile may set, and what each takes."""
+_KEY_SOURCES: Final = ("api_key_env", "api_key_command", "api_key_file", "api_key")
+_FIELDS: Final[Mapping[str, str]] = {
+    "provider": "a text",
+    "api_key_env": "the name of a variable",
+    "api_key_command": "a list of texts",
+    "api_key_file": "a text",
+    "api_key": "a text",
+    "model": "a text",
+    "base_url": "a text",
+    "upload_base_url": "a text",
+    "output": "a text",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The two places on disk that outlive a run."""
+
+    config_file: Path
+    state_dir: Path
+
+
+def places(environ: Mapping[str, str]) -> Places:
+    """Find the config file and the state folder; nothing is created.
+
+    Where a variable is missing, platformdirs decides, which reads XDG from the process itself.
+    """
+    config, state = environ.get("SEEDREAM_CONFIG"), environ.get("SEEDREAM_STATE_DIR")
+    if config and state:
+        return Places(_absolute(config, environ), _absolute(state, environ))
+    import platformdirs
+
+    config = config or os.path.join(platformdirs.user_config_path(APP), "config.toml")  # noqa: PTH118 - stays text, `~` may lead it
+    state = state or str(platformdirs.user_state_path(APP))
+    return Places(_absolute(config, environ), _absolute(state, environ))
+
+
+def _absolute(path: str, environ: Mapping[str, str]) -> Path:
+    return Path(expanded(path, environ)).absolute()
+
+
+def expanded(path: str, environ: Mapping[str, str]) -> str:
+    """Replace a leading `~` by the home folder; all else, a trailing slash too, stays."""
+    home = environ.get("HOME")
+    if home and (path == "~" or path.startswith("~/")):
+        return home.rstrip("/") + path[1:]
+    return os.path.expanduser(path)  # noqa: PTH111 - pathlib drops the trailing slash that means "a folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawProfile:
+    """One `[profiles.NAME]` table as it stands in the file, its keys and types checked."""
+
+    name: str
+    provider: str
+    api_key_env: str | None = None
+    api_key_command: tuple[str, ...] | None = None
+    api_key_file: str | None = None
+    api_key: Secret | None = None
+    model: str | None = None
+    base_url: str | None = None
+    upload_base_url: str | None = None
+    output: str | None = None
+    defaults: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What a config file says."""
+
+    path: Path
+    default_profile: str | None = None
+    profiles: Mapping[str, RawProfile] = field(default_factory=dict)
+
+
+def read_text(config_file: Path) -> str:
+    """Return the config file's text; empty where there is none. Raises ConfigError."""
+    try:
+        return config_file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{config_file} is not UTF-8 text") from error
+    except OSError as error:
+        raise ConfigError(f"{config_file} cannot be read: {error.strerror}") from error
+
+
+def load(config_file: Path) -> Config:
+    """Read a config file; a missing one is an empty one.
+
+    Raises ConfigError for what is not TOML, not known, of a wrong type, and for a literal key in a
+    file that others can read. No message shows a value: it may be a key in the wrong place.
+    """
+    config = parse(read_text(config_file), config_file)
+    if any(raw.api_key is not None for raw in config.profiles.values()):
+        refuse_shared(config_file, f"{config_file} holds an api_key")
+    return config
+
+
+def parse(text: str, config_file: Path) -> Config:
+    """Read what a config file says or would say. Raises ConfigError as `load` does."""
+    default, tables = outline(text, config_file)
+    where = str(config_file)
+    profiles = {name: _raw(name, table, where) for name, table in tables.items()}
+    return Config(path=config_file, default_profile=default, profiles=profiles)
+
+
+def outline(text: str, config_file: Path) -> tuple[str | None, Mapping[str, object]]:
+    """Return default_profile and each profile's table, not looked into. Raises ConfigError."""
+    where = str(config_file)
+    document = _parsed(text, where)
+    _refuse_unknown(document, ("default_profile", "profiles"), where)
+    default = document.get("default_profile")
+    if default is not None and not isinstance(default, str):
+        raise ConfigError(f"{where}: default_profile must be a text")
+    tables = document.get("profiles", {})
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{where}: profiles must hold tables", hint="write [profiles.NAME]")
+    return default, tables
+
+
+def refuse_shared(file: Path, what: str) -> None:
+    """Raise ConfigError where a file with a key in it is open to other people of this machine."""
+    try:
+        is_shared = file.stat().st_mode & 0o077
+    except OSError:
+        return  # reading it tells why
+    if is_shared:
+        from shlex import quote
+
+        hint = f"chmod 600 {quote(str(file))}"
+        raise ConfigError(f"{what} and other people can read it", hint=hint)
+
+
+def near(word: str, words: Iterable[str]) -> str:
+    """Return a hint with the words that come near to `word`, or with all of them."""
+    from difflib import get_close_matches
+
+    known = list(words)
+    close = get_close_matches(word, known, n=3)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+
+
+def _parsed(text: str, where: str) -> dict[str, object]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not TOML: {error}") from error
+
+
+def _refuse_unknown(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
+    words = list(known)
+    for key in table:
+        if key not in words:
+            raise ConfigError(f"{where}: unknown key {key}", hint=near(key, words))
+
+
+def _raw(name: str, table: object, where: str) -> RawProfile:
+    """Check one profile's keys and types."""
+    where = f"{where}: profiles.{name}"
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where} must be a table", hint=f"write [profiles.{name}]")
+    _refuse_unknown(table, [*_FIELDS, *OPTIONS], where)
+    for key, value in table.items():
+        kind = _FIELDS.get(key) or OPTIONS[key]
+        if not kinds.KINDS[kind](value):
+            raise ConfigError(f"{where}: {key} must be {kind}")
+    if "provider" not in table:
+        raise ConfigError(f"{where}: provider is missing", hint='for example provider = "ark"')
+    sources = [key for key in _KEY_SOURCES if key in table]
+    if len(sources) > 1:
+        # Two keys are two accounts: guessing which one pays is not ours to do.
+        raise ConfigError(f"{where} has {' and '.join(sources)}", hint="keep one of them")
+    fields = {key: value for key, value in table.items() if key in _FIELDS}
+    if "api_key" in fields:
+        fields["api_key"] = Secret(fields["api_key"])
+    if "api_key_command" in fields:
+        fields["api_key_command"] = tuple(fields["api_key_command"])
+    defaults = {key: value for key, value in table.items() if key in OPTIONS}
+    return RawProfile(name=name, defaults=defaults, **fields)
+
+
+def with_profile(text: str, name: str, table: Mapping[str, object]) -> str:
+    """Return a config text that also has `[profiles.NAME]`; one of that name is replaced.
+
+    Comments and layout of all else stay. Raises UsageError for a name that shells or TOML would
+    make hard to type, ConfigError where `text` is not TOML.
+    """
+    if re.fullmatch(r"[^\W_][\w-]*", name) is None:
+        raise UsageError(
+            f"{name!r} is no name for a profile", hint="use letters, digits, dashes and underscores"
+        )
+    import tomli_w
+
+    before = _cut(text, name)
+    added = tomli_w.dumps({"profiles": {name: dict(table)}})
+    before = before.rstrip("\n") + "\n\n" if before.strip() else before
+    document = _parsed(text, "the config file")
+    profiles = {**_profiles(document), name: dict(table)}
+    return _agreed(before + added, {**document, "profiles": profiles})
+
+
+def with_default(text: str, name: str) -> str:
+    """Return a config text whose default_profile is `name`. Raises ConfigError."""
+    import tomli_w
+
+    line = tomli_w.dumps({"default_profile": name})
+    document = {**_parsed(text, "the config file"), "default_profile": name}
+    pattern = r"(?m)^[ \t]*default_profile[ \t]*=[ \t]*(\"[^\"\n]*\"|'[^'\n]*')"
+    edited, times = re.subn(pattern, lambda _: line.rstrip("\n"), text, count=1)
+    return _agreed(edited if times else line + ("\n" if text else "") + text, document)
+
+
+def without_profile(text: str, name: str) -> str:
+    """Return a config text without a profile, nor a default_profile that names it.
+
+    Raises UsageError where there is no such profile, ConfigError where `text` is not TOML.
+    """
+    document = _parsed(text, "the config file")
+    profiles = _profiles(document)
+    if name not in profiles:
+        hint = near(name, profiles) if profiles else "seedream providers add NAME"
+        raise UsageError(f"there is no profile {name}", hint=hint)
+    del profiles[name]
+    edited = _cut(text, name)
+    expected = {**document, "profiles": profiles}
+    if document.get("default_profile") == name:
+        del expected["default_profile"]
+        edited = re.sub(r"(?m)^[ \t]*default_profile[ \t]*=.*\n?", "", edited, count=1)
+    return _agreed(edited, expected)
+
+
+def _profiles(document: Mapping[str, object]) -> dict[str, object]:
+    profiles = document.get("profiles")
+    return dict(profiles) if isinstance(profiles, dict) else {}
+
+
+def _cut(text: str, name: str) -> str:
+    """Leave out the tables of a profile, but not the comments that stand before the next table."""
+    kept: list[str] = []
+    pending: list[str] = []
+    is_inside = False
+    for line in re.findall(r"[^\n]*\n|[^\n]+\Z", text):
+        owner = _header(line)
+        if owner is not None:
+            # What stood between the last value and this header belongs to the header.
+            kept += [] if is_inside and owner == name else pending
+            is_inside, pending = owner == name, []
+        if not is_inside:
+            kept.append(line)
+        elif line.lstrip().startswith("#") or (pending and not line.strip()):
+            pending.append(line)
+        elif line.strip():
+            pending = []
+    return "".join(kept)
+
+
+def _header(line: str) -> str | None:
+    """Return whose profile a table's header line opens, `""` for other tables; None: no header."""
+    if not line.lstrip().startswith("["):
+        return None
+    import tomllib
+
+    try:
+        # A header line is a document of its own: the parser knows every way to quote it.
+        profiles = tomllib.loads(line).get("profiles")
+    except tomllib.TOMLDecodeError:
+        return None
+    return next(iter(profiles), "") if isinstance(profiles, dict) else ""
+
+
+def _agreed(edited: str, expected: Mapping[str, object]) -> str:
+    """Return the edited text if it says what it should, else the same written anew.
+
+    An edit by lines cannot follow inline tables and multi-line strings; its result is never
+    trusted, only compared.
+    """
+    import tomllib
+
+    import tomli_w
+
+    wanted = {key: value for key, value in expected.items() if (key, value) != ("profiles", {})}
+    try:
+        found = tomllib.loads(edited)
+    except tomllib.TOMLDecodeError:
+        return tomli_w.dumps(wanted)
+    if found.get("profiles") == {}:
+        del found["profiles"]
+    return edited if found == wanted else tomli_w.dumps(wanted)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace `file` by `text`, whole or not at all, readable by its owner only.
+
+    A symbolic link stays one. Raises StorageError where the disk does not take it.
+    """
+    import tempfile
+
+    # Configurations are often links into a folder of dotfiles: the rename must not cut the link.
+    target = Path(os.path.realpath(file))
+    if target.exists() and not target.is_file():
+        # A device would be replaced like a file: `SEEDREAM_CONFIG=/dev/null` means "no config".
+        raise StorageError(f"{file} cannot be written: it is no ordinary file")
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".seedream-", delete=False) as f:
+            temporary = Path(f.name)
+            f.write(text.encode())
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(target)
+        _flush_folder(target.parent)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise StorageError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,318 @@
+"""Profiles: what `config.toml` and the environment say, made into the one that a run uses.
+
+Keys are read last, and only when something will be sent: `choose` says where a key would come
+from, `with_key` goes and gets it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.addresses import SANDBOX_ORIGIN, checked_base_url
+from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
+from seedream_cli.core.model import Profile, Secret
+from seedream_cli.storage.config.file import Config, RawProfile, expanded, near, refuse_shared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedream_cli.providers.spec import Provider
+
+SANDBOX_KEY: Final = "sandbox-key"
+KEY_COMMAND_SECONDS: Final = 30
+_MOST_KEY_BYTES: Final = 65536
+_MOUNTED_SECRETS: Final = Path("/run/secrets")
+
+
+def choose(
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    name: str | None = None,
+    sandbox: bool = False,
+    providers: Mapping[str, Provider] | None = None,
+) -> Profile:
+    """Return the profile for this run, without its key.
+
+    `name` is `-p`, `sandbox` is `--sandbox`. Raises UsageError for a name that is not known and
+    for several keys with none chosen, ConfigError for a profile that cannot work, AccountError
+    where nothing at all says which provider.
+    """
+    known = _registry() if providers is None else providers
+    sandbox_origin = "option --sandbox" if sandbox else sandbox_variable(environ)
+    chosen, origin = _choice(config, environ, name, known, is_sandbox=bool(sandbox_origin))
+    raw = config.profiles.get(chosen) or RawProfile(name=chosen, provider=chosen)
+    provider = known.get(raw.provider)
+    if provider is None:
+        raise ConfigError(
+            f"{config.path}: profiles.{raw.name}: there is no provider {raw.provider}",
+            hint=near(raw.provider, known),
+        )
+    profile = _assembled(raw, provider, config, environ)
+    origins = {"profile": origin, "provider": origin, **profile.origins}
+    if not sandbox_origin:
+        return replace(profile, origins=origins)
+    base = SANDBOX_ORIGIN + provider.sandbox_path
+    addresses = dict.fromkeys(("sandbox", "base_url", "upload_base_url", "api_key"), sandbox_origin)
+    return replace(
+        profile,
+        base_url=base,
+        upload_base_url=base if provider.upload_base_url else None,
+        api_key=Secret(SANDBOX_KEY),
+        key_source="the sandbox's own",
+        origins={**origins, **addresses},
+        sandbox=True,
+    )
+
+
+def with_key(
+    profile: Profile,
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    providers: Mapping[str, Provider] | None = None,
+    patience: float = KEY_COMMAND_SECONDS,
+) -> Profile:
+    """Return `profile` with its key, which may run `api_key_command` for `patience` seconds.
+
+    Raises AccountError where there is no key, ConfigError where what there is cannot be one.
+    """
+    if profile.api_key is not None:
+        return profile
+    known = _registry() if providers is None else providers
+    raw = config.profiles.get(profile.name)
+    file = config.path.name
+    if raw is not None and raw.api_key is not None:
+        source, text = f"{file}: api_key", raw.api_key.reveal()
+    elif raw is not None and raw.api_key_command is not None:
+        source = f"{file}: api_key_command"
+        text = _from_command(raw.api_key_command, environ, patience)
+    elif raw is not None and raw.api_key_file is not None:
+        source = f"{file}: api_key_file"
+        # Joining keeps an absolute path as it is.
+        path = config.path.parent / expanded(raw.api_key_file, environ)
+        text = _from_file(path, source)
+        if _MOUNTED_SECRETS not in path.resolve().parents:
+            refuse_shared(path, f"{path} holds a key")
+    else:
+        source, text = _from_environment(_variables(raw, known[profile.provider]), environ)
+    key = _checked(text.strip(), source, profile)
+    return replace(
+        profile, api_key=key, key_source=source, origins={**profile.origins, "api_key": source}
+    )
+
+
+def _registry() -> Mapping[str, Provider]:
+    from seedream_cli.providers import PROVIDERS
+
+    return PROVIDERS
+
+
+def _choice(
+    config: Config,
+    environ: Mapping[str, str],
+    option: str | None,
+    providers: Mapping[str, Provider],
+    *,
+    is_sandbox: bool,
+) -> tuple[str, str]:
+    """Return the name of a profile or provider, and what chose it."""
+    variable = environ.get("SEEDREAM_PROFILE")
+    if option is not None:
+        return _known(option, "option -p", config, providers, UsageError)
+    if variable:
+        return _known(variable, "environment SEEDREAM_PROFILE", config, providers, ConfigError)
+    if config.default_profile is not None:
+        origin = f"{config.path.name}: default_profile"
+        return _known(config.default_profile, origin, config, providers, ConfigError)
+    keyed = _keyed(environ, providers)
+    if len(keyed) == 1:
+        return next((name, f"environment {variable}") for name, variable in keyed.items())
+    if keyed and not is_sandbox:
+        found = ", ".join(f"{variable} ({name})" for name, variable in keyed.items())
+        hint = "choose with -p " + " or -p ".join(keyed) + ", or set SEEDREAM_PROFILE"
+        raise UsageError(f"several keys are set and no provider is chosen: {found}", hint=hint)
+    if len(config.profiles) == 1:
+        return next(iter(config.profiles)), f"{config.path.name}: its only profile"
+    if is_sandbox:
+        return "ark", "the sandbox's default"
+    if config.profiles:
+        hint = "choose with -p " + " or -p ".join(config.profiles) + ", or set default_profile"
+        raise UsageError(f"{config.path.name} has several profiles and none is chosen", hint=hint)
+    raise AccountError(
+        "no provider is chosen and no key is set",
+        hint="export ARK_API_KEY=… (or another provider's: `seedream providers`), or rehearse"
+        " free of charge with --sandbox",
+    )
+
+
+def _known(
+    name: str,
+    origin: str,
+    config: Config,
+    providers: Mapping[str, Provider],
+    error: type[SeedreamError],
+) -> tuple[str, str]:
+    if name in config.profiles or name in providers:
+        return name, origin
+    hint = near(name, [*config.profiles, *providers])
+    raise error(f"{origin}: there is no profile and no provider {name}", hint=hint)
+
+
+def _keyed(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> dict[str, str]:
+    """Find the providers whose key is set; a variable speaks for the first that names it."""
+    claimed: dict[str, str] = {}
+    for name, provider in providers.items():
+        for variable in provider.key_env:
+            claimed.setdefault(variable, name)
+    found: dict[str, str] = {}
+    for variable, name in claimed.items():
+        set_one = next((v for v in _with_twin(variable) if environ.get(v, "").strip()), None)
+        if set_one is not None:
+            found.setdefault(name, set_one)
+    return found
+
+
+def sandbox_variable(environ: Mapping[str, str]) -> str:
+    """Return the origin's words where SEEDREAM_SANDBOX is on. An unclear word must not buy."""
+    match environ.get("SEEDREAM_SANDBOX", "").strip().lower():
+        case "" | "0" | "false" | "no" | "off":
+            return ""
+        case "1" | "true" | "yes" | "on":
+            return "environment SEEDREAM_SANDBOX"
+        case _:
+            raise ConfigError(
+                "SEEDREAM_SANDBOX is neither 1 nor 0", hint="export SEEDREAM_SANDBOX=1"
+            )
+
+
+def _assembled(
+    raw: RawProfile, provider: Provider, config: Config, environ: Mapping[str, str]
+) -> Profile:
+    where = f"{config.path}: profiles.{raw.name}"
+    if raw.upload_base_url is not None and provider.upload_base_url is None:
+        raise ConfigError(f"{where}: upload_base_url: {provider.name} takes no uploads")
+    file = config.path.name
+    origins = {"provider": file} if raw.name in config.profiles else {}
+    for item in ("base_url", "upload_base_url", "model"):
+        origins[item] = file if getattr(raw, item) else "provider's default"
+    origins["output"] = file if raw.output else "the current folder"
+    base, upload = provider.base_url, provider.upload_base_url
+    if raw.base_url is not None:
+        base = checked_base_url(raw.base_url, where=f"{where}: base_url")
+        # A gateway's key must not travel to the provider's own upload host.
+        upload = upload and base
+        origins["upload_base_url"] = f"{file}: base_url"
+    if raw.upload_base_url is not None:
+        upload = checked_base_url(raw.upload_base_url, where=f"{where}: upload_base_url")
+        origins["upload_base_url"] = file
+    key_source = _key_source(raw, provider, config, environ)
+    return Profile(
+        name=raw.name,
+        provider=provider.name,
+        base_url=base.rstrip("/"),
+        upload_base_url=upload.rstrip("/") if upload else None,
+        key_source=key_source,
+        model=raw.model,
+        output=expanded(raw.output, environ) if raw.output is not None else None,
+        defaults=raw.defaults,
+        origins={**origins, "api_key": key_source, **dict.fromkeys(raw.defaults, file)},
+    )
+
+
+def _variables(raw: RawProfile | None, provider: Provider) -> tuple[str, ...]:
+    """List the variables that may hold a profile's key, each followed by its `_FILE` twin.
+
+    A profile that names its own is not helped out by the provider's: that is another account.
+    """
+    named = (raw.api_key_env,) if raw and raw.api_key_env else provider.key_env
+    return tuple(spelling for variable in named for spelling in _with_twin(variable))
+
+
+def _with_twin(variable: str) -> tuple[str, str]:
+    return variable, f"{variable}_FILE"
+
+
+def _key_source(
+    raw: RawProfile, provider: Provider, config: Config, environ: Mapping[str, str]
+) -> str:
+    """Say where the key would come from, without going there."""
+    for field in ("api_key", "api_key_command", "api_key_file"):
+        if getattr(raw, field) is not None:
+            return f"{config.path.name}: {field}"
+    variables = _variables(raw, provider)
+    found = next((name for name in variables if environ.get(name, "").strip()), None)
+    return f"environment {found or ' or '.join(variables) + ', not set'}"
+
+
+def _from_environment(variables: tuple[str, ...], environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return where the key was found, and its text; the text is empty where it was not."""
+    for name in variables:
+        value = environ.get(name, "").strip()
+        if value and name.endswith("_FILE"):
+            # Named by whoever mounted it: its mode is theirs to choose.
+            return f"environment {name}", _from_file(Path(value), name)
+        if value:
+            return f"environment {name}", value
+    return f"environment {' or '.join(variables)}", ""
+
+
+def _from_file(path: Path, source: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MOST_KEY_BYTES).decode("utf-8-sig", errors="replace")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a path"
+        raise AccountError(f"{source} names {path}, which cannot be read: {why}") from error
+
+
+def _from_command(command: tuple[str, ...], environ: Mapping[str, str], patience: float) -> str:
+    """Return what a password manager prints; what it printed never reaches a message."""
+    import subprocess
+
+    program = command[0]
+    hint = "run the command of api_key_command by hand to see what it says"
+    try:
+        done = subprocess.run(  # noqa: S603 - the person's own command, and no shell reads it
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=patience,
+            env=dict(environ),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        # Without its cause: that holds the output so far.
+        raise AccountError(f"{program} gave no key within {patience:g} s", hint=hint) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a command"
+        raise AccountError(f"{program} cannot be run for a key: {why}", hint=hint) from error
+    if done.returncode != 0:
+        raise AccountError(f"{program} ended with {done.returncode} and no key", hint=hint)
+    return done.stdout.decode(errors="replace")
+
+
+def _checked(text: str, source: str, profile: Profile) -> Secret:
+    if not text:
+        first = source.removeprefix("environment ").partition(" ")[0]
+        is_variable = source.startswith("environment ") and not first.endswith("_FILE")
+        hint = f"export {first}=…, or " if is_variable else "or "
+        raise AccountError(
+            f"there is no key for {profile.name}: looked in {source}",
+            hint=f"{hint}rehearse free of charge with --sandbox".removeprefix("or "),
+        )
+    return to_secret(text, source)
+
+
+def to_secret(text: str, source: str) -> Secret:
+    """Return a key; raise ConfigError, which does not show it, for what cannot be one."""
+    if any(not "!" <= letter <= "~" for letter in text):
+        raise ConfigError(
+            f"{source} holds something that cannot be a key: spaces, line breaks or letters"
+            " beyond ASCII",
+            hint="give the key alone, on one line",
+        )
+    return Secret(text)

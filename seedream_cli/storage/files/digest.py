@@ -1,0 +1,83 @@
+"""Files that a manifest stands for: looked at and digested."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.storage.files.image_format import HEAD, sniff
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from io import BufferedReader
+
+_POINTER: Final = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
+    rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n"
+)
+"""Source: git-lfs, docs/spec.md, "The Pointer"; a pointer is smaller than 1024 bytes."""
+_MOST_POINTER: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file that is there."""
+
+    sha256: str
+    """Of a Git LFS pointer that of the file it stands for; empty for what is no file."""
+    size: int
+    is_picture: bool = field(default=True, compare=False)
+    """By its first bytes; what a pointer stands for is believed to be one."""
+
+
+def look(path: str) -> Found | None:
+    """Return what lies at `path`; None where nothing does. Raises `StorageError`.
+
+    A Git LFS pointer counts as the file that it stands for; a link that leads nowhere is something
+    that lies there and is no file.
+    """
+    try:
+        # What is no file is not opened: a pipe would never answer.
+        if not S_ISREG(Path(path).stat().st_mode):
+            return Found(sha256="", size=0)
+        with Path(path).open("rb") as file:
+            return _facts(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return Found(sha256="", size=0) if Path(path).is_symlink() else None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read: {error}") from error
+
+
+def _facts(file: BufferedReader) -> Found:
+    from hashlib import file_digest
+
+    pointer = _POINTER.fullmatch(file.read(_MOST_POINTER))
+    if pointer is not None:
+        return Found(sha256=pointer[1].decode(), size=int(pointer[2]))
+    file.seek(0)
+    is_picture = sniff(file.read(HEAD)) is not None
+    file.seek(0)
+    digest = file_digest(file, "sha256").hexdigest()
+    return Found(sha256=digest, size=file.tell(), is_picture=is_picture)
+
+
+def digest_of(path: str) -> str:
+    """Return the digest of a reference image; raise `UsageError` where there is none."""
+    found = look(path)
+    if found is None or not Path(path).exists():
+        raise UsageError(f"there is no file {path}")
+    if not found.sha256:
+        raise UsageError(f"{path} is no file; a reference is one picture")
+    if not found.is_picture:
+        raise UsageError(f"{path} is no picture", hint="a reference is a JPEG, PNG, WebP…")
+    return found.sha256
+
+
+def is_one_of(path: str, digests: Collection[str]) -> bool:
+    """Tell whether the file at `path` has one of these digests."""
+    found = look(path) if digests else None
+    return found is not None and found.sha256 != "" and found.sha256 in digests

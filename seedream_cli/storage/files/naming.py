@@ -1,0 +1,363 @@
+"""What files are called: slugs, templates, and the names that pictures get. Pure text."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from seedream_cli.core.errors import StorageError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+FIELDS: Final = (
+    "slug",
+    "job",
+    "n",
+    "ext",
+    "date",
+    "time",
+    "model",
+    "provider",
+    "seed",
+    "width",
+    "height",
+)
+"""What a template may hold in braces (`cli.md`, "Files")."""
+
+LATE_FIELDS: Final = frozenset({"width", "height"})
+"""Fields that only the picture itself may settle; `{ext}` is the third."""
+
+DEFAULT_TEMPLATE: Final = "{slug}-{job}.{ext}"
+
+
+MAX_NAME: Final = 255
+"""Bytes in one path component: NAME_MAX of every file system that we are likely to meet."""
+
+SLUG_CHARACTERS: Final = 40
+SLUG_BYTES: Final = 100
+
+_PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
+_FIELD: Final = re.compile(r"(?P<name>[a-z]+)(?::0?(?P<width>[1-9]))?")
+# An extension begins with a letter: the end of `seedream-4.5` is none.
+_EXTENSION: Final = re.compile(
+    r"(?<=.)\.(?:\{ext\}|(?P<literal>[A-Za-z][A-Za-z0-9]{0,4}))\Z", re.DOTALL
+)
+_UNSET: Final = "\0"
+_AT_UNSET: Final = re.compile(r"([-_. ]*)\0([-_. ]*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Where the pictures of a job go."""
+
+    template: str
+    """As given, with `{fields}`; relative ones are told from `base`."""
+    given_extension: str | None = None
+    """Of a named file, in lower case without its dot: a request for that format."""
+    is_many: bool = False
+    """More than one picture of the run may be named by it."""
+    base: str
+    """Absolute folder."""
+
+    def absolute(self, path: str) -> str:
+        """Return `path`, one that this plan expanded to, as it is recorded."""
+        return posixpath.join(self.base, path)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the form that the ledger keeps."""
+        return {
+            "template": self.template,
+            "given_extension": self.given_extension,
+            "is_many": self.is_many,
+            "base": self.base,
+        }
+
+    @staticmethod
+    def from_json(value: Mapping[str, object]) -> Plan:
+        """Read what `to_json` wrote; raise `StorageError` for anything else."""
+        match value:
+            case {
+                "template": str(template),
+                "given_extension": str() | None as extension,
+                "is_many": bool(is_many),
+                "base": str(base),
+            }:
+                return Plan(
+                    template=template, given_extension=extension, is_many=is_many, base=base
+                )
+            case _:
+                raise StorageError(
+                    f"The ledger holds an output plan that has no reading: {value!r}"
+                )
+
+
+def slug(prompt: str) -> str:
+    """Return `prompt` as a short piece of a file name, never empty."""
+    kept: list[str] = []
+    for char in unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", prompt).lower()):
+        kind = unicodedata.category(char)
+        if kind[0] in "LN" or (_is_mark(char) and kept and kept[-1] != "-"):
+            kept.append(char)
+        # Joiners and apostrophes stand inside words, they do not part them.
+        elif kind not in {"Cf", "Mn", "Mc", "Me"} and char not in "'\u2019":
+            kept.append("-")
+    # What stood between a letter and its accent is gone now, so they may join.
+    joined = unicodedata.normalize("NFKC", "".join(kept))
+    return _shortened(re.sub("--+", "-", joined).strip("-")) or "image"
+
+
+def fields_of(
+    *,
+    prompt: str,
+    job: str,
+    n: int,
+    at: datetime,
+    model: str,
+    provider: str,
+    seed: int | None = None,
+    width: int | None = None,
+    height: int | None = None,
+) -> dict[str, str | int | None]:
+    """Return the values of a template's fields, all but `{ext}`; `at` is aware, dates are UTC."""
+    from datetime import UTC
+
+    moment = at.astimezone(UTC)
+    return {
+        "slug": slug(prompt),
+        "job": job,
+        "n": n,
+        "date": f"{moment:%Y-%m-%d}",
+        "time": f"{moment:%H%M%S}",
+        "model": model,
+        "provider": provider,
+        "seed": seed,
+        "width": width,
+        "height": height,
+    }
+
+
+def plan(
+    output: str | None,
+    *,
+    base: str,
+    is_folder: bool = False,
+    is_file: bool = False,
+    many: bool = False,
+    many_per_job: bool = False,
+) -> Plan:
+    """Settle what `--output` means; raise `UsageError` for a template that has no reading.
+
+    `is_folder` and `is_file` say what stands there under that very name now; `many` that the run
+    may bring more than one picture, `many_per_job` that one job may.
+    """
+    is_many = many or many_per_job
+    if output is None:
+        return Plan(template=_default(many_per_job=many_per_job), is_many=is_many, base=base)
+    if not output or "\0" in output:
+        raise UsageError("The output path is empty or holds a NUL.", hint="Use -o FILE or FOLDER/.")
+    path = re.sub("//+", "/", output)
+    if is_folder:
+        path = path.replace("{", "{{").replace("}", "}}")
+    _check(path, output)
+    if is_folder or path.rpartition("/")[2] in {"", ".", ".."}:
+        template = posixpath.join(path, _default(many_per_job=many_per_job))
+        return Plan(template=template, is_many=is_many, base=base)
+    stem, extension, literal = _split(path)
+    if is_many and "n" not in _names(path):
+        stem += "-{n}"
+    elif is_file:
+        # `-o art --overwrite` over a file `art` means that file.
+        return Plan(template=path, given_extension=literal, is_many=is_many, base=base)
+    template = stem + (extension or ".{ext}")
+    return Plan(template=template, given_extension=literal, is_many=is_many, base=base)
+
+
+def expand(plan: Plan, *, fields: Mapping[str, str | int | None], ext: str) -> str:
+    """Return the path of one picture, relative where the template is; `ext` has no dot."""
+    values = {**fields, "ext": ext}
+    *folders, name = plan.template.split("/")
+    # A folder that is made of unset fields alone drops out; the one before a leading `/` stays.
+    made = [(raw, _component(raw, values, MAX_NAME)) for raw in folders]
+    kept = [text for raw, text in made if text or not raw]
+    stem, extension, literal = _split(name)
+    if extension and not literal:
+        extension = f".{ext}"
+    stem = _component(stem, values, MAX_NAME - len(_bytes(extension))) or "image"
+    return "/".join([*kept, stem + extension])
+
+
+def known(
+    plan: Plan, *, fields: Mapping[str, str | int | None], ext: str | None = None
+) -> str | None:
+    """Return the path where it can be known before sending, else None.
+
+    `ext` is the extension that is sure to come, where one is.
+    """
+    names = _names(plan.template)
+    if "ext" in names and ext is None:
+        return None
+    if any(fields.get(name) is None for name in names & LATE_FIELDS):
+        return None
+    return expand(plan, fields=fields, ext=ext or "")
+
+
+def literal(value: str) -> str:
+    """Return a value as a piece of a template that stands for itself, in one path component."""
+    return _value(value, 0).replace(_UNSET, "").replace("{", "{{").replace("}", "}}")
+
+
+def filled(template: str, name: str) -> str:
+    """Return a template with `{name}` filled in; other fields and doubled braces stay."""
+    return re.sub(
+        r"\{\{|\}\}|\{name\}",
+        lambda found: literal(name) if found[0] == "{name}" else found[0],
+        template,
+    )
+
+
+def aside(path: str, job: str, attempt: int = 1) -> str:
+    """Return the name beside a taken one: `name-JOB.ext`, later `name-JOB-2.ext`."""
+    folder, name = posixpath.split(path)
+    stem, extension = posixpath.splitext(name)
+    tail = (f"-{job}" if attempt == 1 else f"-{job}-{attempt}") + extension
+    return posixpath.join(folder, _cut(stem, MAX_NAME - len(_bytes(tail))) + tail)
+
+
+def labelled(path: str, label: str) -> str:
+    """Return the name with a layer's own name in it: `cat-2.png` becomes `cat-2-tree.png`."""
+    folder, name = posixpath.split(path)
+    stem, extension = posixpath.splitext(name)
+    tail = f"-{slug(label)}{extension}"
+    return posixpath.join(folder, _cut(stem, MAX_NAME - len(_bytes(tail))) + tail)
+
+
+def sidecar_path(path: str) -> str:
+    """Return where the recipe and receipt of the picture at `path` go: `NAME.json`."""
+    return posixpath.splitext(path)[0] + ".json"
+
+
+class _Field(NamedTuple):
+    name: str
+    width: int
+    """Zeros are put before a number that is shorter."""
+
+
+def _default(*, many_per_job: bool) -> str:
+    return "{slug}-{job}-{n}.{ext}" if many_per_job else DEFAULT_TEMPLATE
+
+
+def _pieces(raw: str) -> Iterator[str | _Field]:
+    """Yield the literals and fields of a template; a brace without a meaning is a ValueError."""
+    for match in _PIECE.finditer(raw):
+        text = match[0]
+        if match[1] is not None:
+            field = _FIELD.fullmatch(match[1])
+            if field is None or field["name"] not in FIELDS:
+                raise ValueError(text)
+            if field["width"] and field["name"] != "n":
+                raise ValueError(text)
+            yield _Field(field["name"], int(field["width"] or 0))
+        elif text in {"{", "}"}:
+            raise ValueError(text)
+        else:
+            yield text[0] if text in {"{{", "}}"} else text
+
+
+def _check(template: str, given: str) -> None:
+    """Raise `UsageError` for a field that does not exist or a brace that closes nothing."""
+    try:
+        for raw in template.split("/"):
+            list(_pieces(raw))
+    except ValueError as error:
+        names = " ".join(f"{{{name}}}" for name in FIELDS)
+        raise UsageError(
+            f"The output {given!r} has {error} in it, which is no field.",
+            hint=f"Fields are {names} (and {{n:03}}); {{{{ and }}}} stand for braces.",
+        ) from error
+
+
+def _names(template: str) -> set[str]:
+    return {piece.name for piece in _pieces(template) if isinstance(piece, _Field)}
+
+
+def _split(template: str) -> tuple[str, str, str | None]:
+    """Return what stands before the extension, the extension with its dot, and its bare letters.
+
+    The letters are None where the bytes decide (`.{ext}`) and where there is no extension.
+    """
+    folder, slash, name = template.rpartition("/")
+    match = _EXTENSION.search(name)
+    if match is None:
+        return template, "", None
+    literal = match["literal"]
+    return folder + slash + name[: match.start()], match[0], literal.lower() if literal else None
+
+
+def _component(raw: str, values: Mapping[str, str | int | None], limit: int) -> str:
+    """Fill one path component, in at most `limit` bytes; empty where nothing is set."""
+    texts = [
+        _value(values.get(piece.name), piece.width) if isinstance(piece, _Field) else piece
+        for piece in _pieces(raw)
+    ]
+    longest = max(texts, key=lambda text: len(_bytes(text)), default="")
+    excess = len(_bytes("".join(texts))) - limit
+    if excess > 0:
+        # The longest piece gives way, so that `-{n}` and `{job}` still tell names apart.
+        texts[texts.index(longest)] = _cut(longest, max(1, len(_bytes(longest)) - excess))
+    text = "".join(texts)
+    while _UNSET in text:
+        text = _AT_UNSET.sub(_joint, text, count=1)
+    # The last guard, for a template of many long pieces.
+    return _cut(text, limit)
+
+
+def _joint(gap: re.Match[str]) -> str:
+    """Return what stays of the separators around an unset field."""
+    is_at_an_end = gap.start() == 0 or gap.end() == len(gap.string)
+    return "" if is_at_an_end else gap[1] or gap[2]
+
+
+def _value(value: str | int | None, width: int) -> str:
+    """Return a value that can neither leave its component nor hide in it, or the unset mark."""
+    if isinstance(value, int):
+        return f"{value:0{width}d}"
+    parts = (
+        "-" if char in '/\\:*?"<>|' or unicodedata.category(char)[0] in "CZ" else char
+        for char in value or ""
+    )
+    # No dot and no dash at the ends: neither `..` nor a name that reads as an option.
+    return re.sub("--+", "-", "".join(parts)).strip(".-") or _UNSET
+
+
+def _is_mark(char: str) -> bool:
+    """Tell vowel signs and accents, without which words are misspelt, from emoji selectors."""
+    is_selector = "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
+    return unicodedata.category(char) in {"Mn", "Mc"} and not is_selector
+
+
+def _shortened(text: str) -> str:
+    """Cut a slug to its length, never between a letter and its marks."""
+    end = min(len(text), SLUG_CHARACTERS)
+    while len(_bytes(text[:end])) > SLUG_BYTES:
+        end -= 1
+    while 0 < end < len(text) and _is_mark(text[end]):
+        end -= 1
+    return text[:end].strip("-")
+
+
+def _cut(text: str, limit: int) -> str:
+    """Return the most of `text`, whole characters, that fits in `limit` bytes."""
+    while len(_bytes(text)) > limit:
+        # A character has at most 4 bytes, so this many are too many in any case.
+        text = text[: -max(1, (len(_bytes(text)) - limit) // 4)]
+    return text
+
+
+def _bytes(text: str) -> bytes:
+    # Names may hold bytes that are no text; lone surrogates of other origins must not crash either.
+    return text.encode("utf-8", "surrogatepass")

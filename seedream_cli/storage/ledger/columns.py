@@ -1,0 +1,146 @@
+"""How the ledger's records become rows and back: text in columns, records in the program."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from seedream_cli.core.model import Charge, Image, Job, Money, Problem, State
+from seedream_cli.core.text import json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def time_text(at: datetime) -> str:
+    """Write a time so that its text sorts as the time does: UTC, microseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def time_at(text: str | None) -> datetime | None:
+    """Read what `time_text` wrote."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z") if text else None
+
+
+def money_text(money: Money | None) -> str | None:
+    """Write `0.0325 USD`."""
+    return f"{money.amount} {money.currency}" if money else None
+
+
+def path_text(path: str | None) -> str | None:
+    """Write a path as a JSON string: it may hold bytes that are no UTF-8."""
+    return None if path is None else json.dumps(path)
+
+
+def problem_text(problem: Problem | None) -> str | None:
+    """Write a problem as JSON."""
+    if problem is None:
+        return None
+    return json_text({"code": problem.code, "message": problem.message, "hint": problem.hint})
+
+
+def _money(text: str | None) -> Money | None:
+    if not text:
+        return None
+    amount, currency = text.split(" ")
+    return Money(Decimal(amount), currency)
+
+
+def _problem(text: str | None) -> Problem | None:
+    return Problem(**json.loads(text)) if text else None
+
+
+def job_columns(job: Job) -> dict[str, str | int | None]:
+    """Return the columns of a new job."""
+    return {
+        "id": job.id,
+        "run": job.run,
+        "owner": job.owner,
+        "state": job.state.value,
+        "charge": job.charge.value,
+        "provider": job.provider,
+        "profile": job.profile,
+        "origin": job.origin,
+        "sandbox": int(job.sandbox),
+        "model": job.model,
+        "prompt": job.prompt,
+        "request": json_text(job.request),
+        "recipe": json_text(job.recipe),
+        "fingerprint": job.fingerprint,
+        "output": json_text(job.output),
+        "first_n": job.first_n,
+        "expected": job.expected,
+        "price": money_text(job.price),
+        "task_id": job.task_id,
+        "row": job.row,
+        "created_at": time_text(job.created_at),
+    }
+
+
+def _required_time(text: str) -> datetime:
+    at = time_at(text)
+    assert at is not None, "the schema says NOT NULL"  # noqa: S101 - for the type checker
+    return at
+
+
+def job_of(row: Sequence[object], names: Sequence[str], images: tuple[Image, ...]) -> Job:
+    """Build a job from its row and its images."""
+    cells: dict[str, str | None] = dict(zip(names, row, strict=True))  # type: ignore[arg-type]
+    text = {key: value or "" for key, value in cells.items()}
+    return Job(
+        id=text["id"],
+        run=text["run"],
+        owner=text["owner"],
+        state=State(text["state"]),
+        charge=Charge(text["charge"]),
+        provider=text["provider"],
+        profile=text["profile"],
+        origin=text["origin"],
+        sandbox=bool(cells["sandbox"]),
+        model=text["model"],
+        prompt=text["prompt"],
+        request=json.loads(text["request"]),
+        recipe=json.loads(text["recipe"]),
+        fingerprint=text["fingerprint"],
+        output=json.loads(text["output"]),
+        first_n=int(text["first_n"]),
+        expected=int(text["expected"]),
+        price=_money(cells["price"]),
+        cost=_money(cells["cost"]),
+        task_id=cells["task_id"],
+        request_id=cells["request_id"],
+        problem=_problem(cells["problem"]),
+        row=cells["row"],
+        created_at=_required_time(text["created_at"]),
+        sent_at=time_at(cells["sent_at"]),
+        finished_at=time_at(cells["finished_at"]),
+        images=images,
+    )
+
+
+def image_of(row: Sequence[object], names: Sequence[str]) -> Image:
+    """Build an image from its row."""
+    cells: dict[str, str | None] = dict(zip(names, row, strict=True))  # type: ignore[arg-type]
+
+    def number(name: str) -> int | None:
+        cell = cells[name]
+        return None if cell is None else int(cell)
+
+    return Image(
+        job=cells["job"] or "",
+        index=number("idx") or 0,
+        n=number("n") or 0,
+        url=cells["url"],
+        expires_at=time_at(cells["expires_at"]),
+        path=json.loads(cells["path"]) if cells["path"] else None,
+        format=cells["format"],
+        width=number("width"),
+        height=number("height"),
+        size=number("size"),
+        sha256=cells["sha256"],
+        saved_at=time_at(cells["saved_at"]),
+        problem=_problem(cells["problem"]),
+        name=cells["name"],
+    )

@@ -1,0 +1,387 @@
+"""The ledger's file: its schema, version by version, and how it is opened and written.
+
+A version is never edited once it is released.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+APPLICATION_ID: Final = 0x5EED12EA
+"""`PRAGMA application_id` of a ledger of ours."""
+
+_FIRST: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+CREATE TABLE jobs (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  run TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  state TEXT NOT NULL,
+  charge TEXT NOT NULL CHECK (charge IN ('none', 'maybe', 'charged')),
+  provider TEXT NOT NULL,
+  profile TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  sandbox INTEGER NOT NULL,
+  model TEXT NOT NULL,
+  prompt TEXT NOT NULL,
+  request TEXT NOT NULL,
+  recipe TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  output TEXT NOT NULL,
+  first_n INTEGER NOT NULL,
+  expected INTEGER NOT NULL,
+  price TEXT,
+  cost TEXT,
+  task_id TEXT,
+  request_id TEXT,
+  problem TEXT,
+  row TEXT,
+  created_at TEXT NOT NULL,
+  sent_at TEXT,
+  finished_at TEXT
+) STRICT;
+CREATE INDEX jobs_by_state ON jobs (state);
+CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint);
+CREATE INDEX jobs_by_run ON jobs (run);
+CREATE UNIQUE INDEX one_job_a_task ON jobs (origin, task_id) WHERE task_id IS NOT NULL;
+
+-- Which steps a job may take (charge-safety: "Steps"); the trigger below is the guard.
+CREATE TABLE steps (was TEXT NOT NULL, becomes TEXT NOT NULL, PRIMARY KEY (was, becomes)) STRICT;
+INSERT INTO steps VALUES
+  ('planned', 'sending'), ('planned', 'closed'), ('planned', 'refused'),
+  ('sending', 'running'), ('sending', 'ready'), ('sending', 'refused'), ('sending', 'planned'),
+  ('sending', 'unknown'), ('sending', 'failed'),
+  ('running', 'ready'), ('running', 'failed'),
+  ('ready', 'saved'), ('ready', 'expired'),
+  ('unknown', 'running'), ('unknown', 'ready'), ('unknown', 'closed'),
+  ('expired', 'ready');
+CREATE TRIGGER only_known_steps BEFORE UPDATE OF state ON jobs
+WHEN NEW.state <> OLD.state
+  AND NOT EXISTS (SELECT 1 FROM steps WHERE was = OLD.state AND becomes = NEW.state)
+BEGIN SELECT RAISE(ABORT, 'a job cannot take this step'); END;
+
+-- Each attempt is one possible charge: a job has at most one that was not provably turned away.
+CREATE TABLE attempts (
+  id INTEGER PRIMARY KEY,
+  job TEXT NOT NULL REFERENCES jobs (id),
+  started_at TEXT NOT NULL,
+  ended_at TEXT,
+  ending TEXT CHECK (ending IN ('accepted', 'refused', 'busy', 'unknown'))
+) STRICT;
+CREATE UNIQUE INDEX one_live_attempt ON attempts (job)
+  WHERE ending IS NULL OR ending <> 'busy';
+
+CREATE TABLE answers (
+  id INTEGER PRIMARY KEY,
+  job TEXT NOT NULL REFERENCES jobs (id),
+  purpose TEXT NOT NULL,
+  received_at TEXT NOT NULL,
+  status INTEGER NOT NULL,
+  headers TEXT NOT NULL,
+  body BLOB NOT NULL
+) STRICT;
+CREATE INDEX answers_by_job ON answers (job, purpose);
+
+CREATE TABLE images (
+  job TEXT NOT NULL REFERENCES jobs (id),
+  idx INTEGER NOT NULL,
+  n INTEGER NOT NULL,
+  url TEXT,
+  expires_at TEXT,
+  path TEXT,
+  format TEXT,
+  width INTEGER,
+  height INTEGER,
+  size INTEGER,
+  sha256 TEXT,
+  saved_at TEXT,
+  problem TEXT,
+  name TEXT,
+  PRIMARY KEY (job, idx)
+) STRICT;
+CREATE TABLE uploads (
+  origin TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  url TEXT NOT NULL,
+  uploaded_at TEXT NOT NULL,
+  PRIMARY KEY (origin, digest)
+) STRICT;
+CREATE TRIGGER urls_stay BEFORE UPDATE OF url ON images
+WHEN OLD.url IS NOT NULL AND NEW.url IS NULL
+BEGIN SELECT RAISE(ABORT, 'a URL is never deleted'); END;
+CREATE TRIGGER jobs_stay BEFORE DELETE ON jobs
+BEGIN SELECT RAISE(ABORT, 'a job is never deleted'); END;
+CREATE TRIGGER attempts_stay BEFORE DELETE ON attempts
+BEGIN SELECT RAISE(ABORT, 'an attempt is never deleted'); END;
+CREATE TRIGGER images_stay BEFORE DELETE ON images
+BEGIN SELECT RAISE(ABORT, 'an image is never deleted'); END;
+CREATE TRIGGER task_ids_stay BEFORE UPDATE OF task_id ON jobs
+WHEN OLD.task_id IS NOT NULL AND NEW.task_id IS NOT OLD.task_id
+BEGIN SELECT RAISE(ABORT, 'a task id is never changed'); END;
+"""
+
+# What a rate limit is counted by; attempts of before have none and lie before any limit's span.
+# And: a picture that is fetched once more may be gone by then; a batch asks for a row's jobs.
+_SECOND: Final = """
+ALTER TABLE attempts ADD COLUMN origin TEXT;
+ALTER TABLE attempts ADD COLUMN model TEXT;
+ALTER TABLE attempts ADD COLUMN weight INTEGER;
+CREATE INDEX attempts_by_start ON attempts (origin, started_at, model, weight);
+INSERT INTO steps VALUES ('saved', 'expired');
+CREATE INDEX jobs_by_row ON jobs (row) WHERE row IS NOT NULL;
+CREATE INDEX images_by_digest ON images (sha256) WHERE sha256 IS NOT NULL;
+"""
+
+SCHEMA: Final = (_FIRST, _SECOND)
+"""Script k brings a ledger from version k to k + 1."""
+
+BUSY_SECONDS: Final = 30.0
+"""How long a write waits for another process."""
+READERS: Final = 8
+"""How many threads read at a time: more only fill memory and the table of open files."""
+IDLE: Final = 4
+"""How many connections are kept open for whoever comes next."""
+CACHE_KIB: Final = 512
+"""Of pages, a connection."""
+
+PLACE_HINT: Final = "set SEEDREAM_STATE_DIR to a folder that takes files and lasts"
+
+
+class _Pool:
+    """Connections to one file: a thread has one only while it uses it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open none yet."""
+        self._path = path
+        self._mine = threading.local()
+        self._lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._readers = threading.BoundedSemaphore(READERS)
+        self._is_closed = False
+        self.connections: set[sqlite3.Connection] = set()
+        """All that are open."""
+
+    @contextlib.contextmanager
+    def lent(self, *, is_bounded: bool) -> Iterator[None]:
+        """Let this thread have a connection until the outermost of these blocks ends.
+
+        Whoever holds the write lock is not bounded: it must never wait for readers, of whom one
+        may wait for that lock.
+        """
+        depth = getattr(self._mine, "depth", 0)
+        bound = self._readers if is_bounded and not depth else contextlib.nullcontext()
+        with bound:
+            self._mine.depth = depth + 1
+            try:
+                yield
+            finally:
+                self._mine.depth = depth
+                if not depth:
+                    self._take_back()
+
+    def connection(self) -> sqlite3.Connection:
+        """Return this thread's connection, taking one where it has none."""
+        connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if connection is None:
+            with self._lock:
+                if self._is_closed:
+                    raise sqlite3.ProgrammingError("it is closed")
+                connection = self._idle.pop() if self._idle else None
+            self._mine.connection = connection = connection or self._opened()
+        return connection
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        with self._lock:
+            self.connections.add(connection)
+        try:
+            # WAL before SQLite 3.51.3 has a reset bug; EXTRA also flushes the folder's entry.
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+            connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        except BaseException:
+            self._drop(connection)
+            raise
+        return connection
+
+    def _take_back(self) -> None:
+        connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if connection is None:
+            return
+        self._mine.connection = None
+        with self._lock:
+            is_kept = _is_sound(connection) and len(self._idle) < IDLE and not self._is_closed
+            if is_kept:
+                self._idle.append(connection)
+        if not is_kept:
+            self._drop(connection)
+
+    def _drop(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            self.connections.discard(connection)
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+
+    def close(self) -> None:
+        """Close all connections, and open none any more."""
+        with self._lock:
+            self._is_closed = True
+            self._idle.clear()
+            left = list(self.connections)
+        for connection in left:
+            self._drop(connection)
+
+
+def _is_sound(connection: sqlite3.Connection) -> bool:
+    """Tell whether a connection has nothing of its last user left on it."""
+    try:
+        return not connection.in_transaction
+    except sqlite3.Error:  # it is closed
+        return False
+
+
+class Database:
+    """One SQLite file, opened only when it is a sound ledger of ours."""
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
+        """Open or create the ledger; raise `StorageError` when it is not a sound one of ours."""
+        self._path = path
+        self._now = now
+        self._pool = _Pool(path)
+        self._write_lock = threading.RLock()
+        self.is_read_only = False
+        """True when a newer seedream has written it."""
+        try:
+            self._open()
+        except StorageError:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        birth = self._path.with_suffix(".birth")
+        with self._storage("opened"):
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            was_born = birth.exists()
+            was_there = self._path.exists()
+            if was_born and not was_there:  # moved aside, as we advise: this one is another
+                birth.unlink(missing_ok=True)
+                was_born = False
+            if not was_there:  # prompts are nobody else's business
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            connection = self._connection()
+            version = self._version(connection)
+            if was_born and was_there and version == 0:
+                raise self._unsound("it is empty, and it was not")
+            if version > len(SCHEMA):
+                self.is_read_only = True
+                return
+            if version < len(SCHEMA):
+                self._migrate(connection)
+            if not was_born:
+                self._write_birth(birth)
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        # In this order: another process may be creating it between two of these reads.
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()[0][0]
+        (application,) = connection.execute("PRAGMA application_id").fetchall()[0]
+        (version,) = connection.execute("PRAGMA user_version").fetchall()[0]
+        if tables and application != APPLICATION_ID:
+            raise self._unsound("it belongs to another program")
+        return int(version)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        with self._write_lock:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for script in SCHEMA[self._version(connection) :]:
+                    for statement in _statements(script):
+                        connection.execute(statement)
+                connection.execute(
+                    "INSERT OR IGNORE INTO meta VALUES ('birth', ?)", (uuid.uuid4().hex,)
+                )
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {len(SCHEMA)}")
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+
+    def _write_birth(self, birth: Path) -> None:
+        rows = self._connection().execute("SELECT value FROM meta WHERE key = 'birth'").fetchall()
+        with contextlib.suppress(FileExistsError):
+            file = os.open(birth, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.write(file, rows[0][0].encode())
+                os.fsync(file)
+            finally:
+                os.close(file)
+
+    def _unsound(self, reason: str) -> StorageError:
+        return StorageError(
+            f"the ledger {self._path} cannot be used: {reason}",
+            hint="nothing was sent; move it aside (never delete it: it names what was paid for)"
+            " or set SEEDREAM_STATE_DIR",
+        )
+
+    def _connection(self) -> sqlite3.Connection:
+        return self._pool.connection()
+
+    @contextlib.contextmanager
+    def _storage(self, deed: str, *, is_bounded: bool = True) -> Iterator[None]:
+        try:
+            with self._pool.lent(is_bounded=is_bounded):
+                yield
+        except (sqlite3.Error, UnicodeError) as error:
+            message = f"the ledger {self._path} could not be {deed}: {error}"
+            raise StorageError(message, hint="see the disk and the folder's rights") from error
+        except OSError as error:
+            message = f"the ledger {self._path} could not be {deed}: {error.strerror}"
+            raise StorageError(message, hint=PLACE_HINT) from error
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """Hold one transaction: all of it is on disk when this returns, or none of it."""
+        if self.is_read_only:
+            raise self._unsound("a newer seedream has written it; upgrade this one")
+        # The lock first: whoever waits for it has no connection open.
+        with self._write_lock, self._storage("written", is_bounded=False):
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close all connections; committed work is safe without it."""
+        self._pool.close()
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script where SQLite itself says that a statement is complete."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

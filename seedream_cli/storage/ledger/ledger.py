@@ -1,0 +1,485 @@
+"""The only code that touches SQLite: jobs, attempts, answers and images.
+
+Each public method that writes has committed, with the folder's entry flushed, before it returns.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from seedream_cli.core.errors import OutcomeUnknown, Overtaken, Throttled, UnreadableReply
+from seedream_cli.core.model import Charge, Purpose, Reply, State
+from seedream_cli.core.text import json_text
+from seedream_cli.storage.ledger.columns import (
+    image_of,
+    job_columns,
+    job_of,
+    money_text,
+    path_text,
+    problem_text,
+    time_text,
+)
+from seedream_cli.storage.ledger.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from seedream_cli.core.model import Image, Job, Money, Problem
+    from seedream_cli.providers.spec import RateLimit
+
+_ENDINGS = {
+    State.RUNNING: "accepted",
+    State.READY: "accepted",
+    State.FAILED: "accepted",
+    State.REFUSED: "refused",
+    State.PLANNED: "busy",
+    State.UNKNOWN: "unknown",
+}
+_CHARGES = {
+    State.RUNNING: Charge.CHARGED,
+    State.READY: Charge.CHARGED,
+    State.SAVED: Charge.CHARGED,
+    State.EXPIRED: Charge.CHARGED,
+    State.UNKNOWN: Charge.MAYBE,
+}
+_AHEAD = timedelta(seconds=1)
+"""How far ahead of our clock a start may lie: one beyond it was written before a clock went back,
+and would bar all others for as long as that was."""
+_ENDED = frozenset({State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED})
+
+
+class Ledger(Database):
+    """What was asked, sent, answered and saved, in one file."""
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def plan(self, jobs: Sequence[Job], *, despite: Collection[str] = ()) -> list[Job]:
+        """Write down jobs that this command is about to buy, all or none; return those to take on.
+
+        A job whose request and file are those of one that runs or is ready is not bought: that
+        one is returned in its place. Raises `OutcomeUnknown` where an unknown job, unless it is
+        named in `despite`, may have been the same purchase.
+        """
+        with self._write() as connection:
+            for job in jobs:
+                self._hold_back(connection, job, despite)
+            return [self._joined(connection, job) or self._insert(connection, job) for job in jobs]
+
+    def _hold_back(
+        self, connection: sqlite3.Connection, job: Job, despite: Collection[str]
+    ) -> None:
+        rows = connection.execute(
+            "SELECT id, sent_at FROM jobs WHERE fingerprint = ? AND state = 'unknown'",
+            (job.fingerprint,),
+        ).fetchall()
+        for held, sent_at in rows:
+            if held not in despite:
+                raise OutcomeUnknown(
+                    f"job {held} may have been the same purchase: it was sent at {sent_at[:19]}Z"
+                    " and nobody knows what became of it; nothing was sent now",
+                    hint=f"look: seedream status {held}; settle it with --adopt TASK_ID|URL,"
+                    f" --not-charged or --write-off; or buy all the same: --despite {held}",
+                )
+
+    def _joined(self, connection: sqlite3.Connection, job: Job) -> Job | None:
+        if "{job" in str(job.output.get("template")):
+            return None
+        rows = connection.execute(
+            "SELECT id FROM jobs WHERE fingerprint = ? AND output = ? AND first_n = ?"
+            " AND state IN ('running', 'ready') ORDER BY seq",
+            (job.fingerprint, json_text(dict(job.output)), job.first_n),
+        ).fetchall()
+        return self.job(rows[0][0]) if rows else None
+
+    @staticmethod
+    def _insert(connection: sqlite3.Connection, job: Job) -> Job:
+        columns = job_columns(job)
+        marks = ", ".join("?" * len(columns))
+        connection.execute(
+            f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608 - our names
+            tuple(columns.values()),
+        )
+        return job
+
+    def begin(self, job_id: str, limit: RateLimit | None = None) -> None:
+        """Spend: planned → sending, committed just before the first byte leaves.
+
+        Called by the transport's hook and from nowhere else. Raises `StorageError` when the job is
+        not planned any more or has an attempt that may have been charged, and `Throttled` when
+        `limit` has no room in the starts of all processes; then nothing is sent or changed.
+        """
+        with self._write() as connection:
+            self._step(connection, job_id, State.PLANNED, State.SENDING)
+            weight = self._hold_limit(job_id, limit)
+            # Read when the ledger is ours: we may have waited for it.
+            at = time_text(self._now())
+            connection.execute(
+                "INSERT INTO attempts (job, started_at, origin, model, weight)"
+                " SELECT id, ?, origin, model, ? FROM jobs WHERE id = ?",
+                (at, weight, job_id),
+            )
+            connection.execute(
+                "UPDATE jobs SET charge = 'maybe', sent_at = ? WHERE id = ?", (at, job_id)
+            )
+
+    def _hold_limit(self, job_id: str, limit: RateLimit | None) -> int:
+        """Return what a job counts as in a limit that has room for it."""
+        if limit is None:
+            return 1
+        job = self.job(job_id)
+        weight = limit.weight(job)
+        starts = self.starts(job.origin, job.model, limit)
+        seconds = limit.wait([(-ago, each) for ago, each in starts], weight, 0.0)
+        if seconds:
+            raise Throttled(f"{job.provider} takes {limit}", seconds=seconds)
+        return weight
+
+    def store(self, job_id: str, reply: Reply) -> None:
+        """Keep an answer raw, before anybody reads it; of polls only the newest."""
+        with self._write() as connection:
+            if reply.purpose not in {Purpose.SUBMIT, Purpose.EVENT}:
+                connection.execute(
+                    "DELETE FROM answers WHERE job = ? AND purpose = ?", (job_id, reply.purpose)
+                )
+            connection.execute(
+                "INSERT INTO answers (job, purpose, received_at, status, headers, body)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    job_id,
+                    reply.purpose.value,
+                    time_text(self._now()),
+                    reply.status,
+                    json_text(dict(reply.headers)),
+                    reply.body,
+                ),
+            )
+
+    def move(
+        self,
+        job: Job,
+        becomes: State,
+        *,
+        charge: Charge | None = None,
+        task_id: str | None = None,
+        request_id: str | None = None,
+        problem: Problem | None = None,
+        cost: Money | None = None,
+        images: Sequence[Image] = (),
+    ) -> Job:
+        """Take one step and all that comes with it in one commit; return the job as it is now.
+
+        Raises `StorageError` when the job is no longer in `job.state` (another process was first),
+        `UnreadableReply` when another job has that task.
+        """
+        charge = charge or _CHARGES.get(becomes) or Charge.NONE
+        at = time_text(self._now())
+        with self._write() as connection:
+            self._step(connection, job.id, job.state, becomes)
+            if task_id is not None:
+                self._name_task(connection, job, task_id)
+            connection.execute(
+                "UPDATE jobs SET charge = ?, request_id = coalesce(?, request_id), problem = ?,"
+                " cost = coalesce(?, cost), finished_at = ? WHERE id = ?",
+                (
+                    charge.value,
+                    request_id,
+                    problem_text(problem),
+                    money_text(cost),
+                    at if becomes in _ENDED else None,
+                    job.id,
+                ),
+            )
+            if job.state is State.SENDING:
+                connection.execute(
+                    "UPDATE attempts SET ended_at = ?, ending = ? WHERE job = ? AND ending IS NULL",
+                    (at, _ENDINGS[becomes], job.id),
+                )
+            for image in images:
+                self._put_image(connection, image)
+        return self.job(job.id)
+
+    @staticmethod
+    def _name_task(connection: sqlite3.Connection, job: Job, task_id: str) -> None:
+        try:
+            connection.execute(
+                "UPDATE jobs SET task_id = coalesce(task_id, ?) WHERE id = ?", (task_id, job.id)
+            )
+        except sqlite3.IntegrityError as error:
+            # A provider that takes equal requests for one; what it charged only it can tell.
+            raise UnreadableReply("its answer names the task of another job") from error
+
+    def put_output(self, job: Job, output: Mapping[str, object]) -> Job:
+        """Change where a job's pictures will go; return the job as it is now."""
+        with self._write() as connection:
+            connection.execute(
+                "UPDATE jobs SET output = ? WHERE id = ?", (json_text(dict(output)), job.id)
+            )
+        return self.job(job.id)
+
+    def take_on(self, job: Job, ours: Job, indexes: Sequence[int]) -> Job:
+        """Go on with a bought job as if it were `ours`; return it as it is now.
+
+        It gets the owner, the row and the output of `ours`; its pictures `indexes` are fetched once
+        more. Raises `Overtaken` where it is no longer as it was read.
+        """
+        with self._write() as connection:
+            self._take(connection, job, ours)
+            connection.executemany(
+                "UPDATE images SET saved_at = NULL, path = NULL WHERE job = ? AND idx = ?",
+                [(job.id, index) for index in indexes],
+            )
+        return self.job(job.id)
+
+    def adopt(self, job: Job, ours: Job, images: Sequence[Image]) -> Job:
+        """Write down where pictures of a bought job lie, as if it were `ours`; return it.
+
+        What was given up and is there all the same is saved. Raises `Overtaken`.
+        """
+        with self._write() as connection:
+            self._take(connection, job, ours)
+            connection.executemany(
+                "UPDATE images SET path = ?, saved_at = ?, problem = NULL"
+                " WHERE job = ? AND idx = ?",
+                [
+                    (
+                        path_text(each.path),
+                        time_text(each.saved_at or self._now()),
+                        job.id,
+                        each.index,
+                    )
+                    for each in images
+                ],
+            )
+            if job.state is State.EXPIRED and not any(i.problem for i in self._images(job.id)):
+                self._step(connection, job.id, State.EXPIRED, State.READY)
+                self._step(connection, job.id, State.READY, State.SAVED)
+                connection.execute("UPDATE jobs SET problem = NULL WHERE id = ?", (job.id,))
+        return self.job(job.id)
+
+    @staticmethod
+    def _take(connection: sqlite3.Connection, job: Job, ours: Job) -> None:
+        done = connection.execute(
+            "UPDATE jobs SET owner = ?, row = ?, output = ?"
+            " WHERE id = ? AND state = ? AND owner = ?",
+            (
+                ours.owner,
+                ours.row,
+                json_text(dict(ours.output)),
+                job.id,
+                job.state.value,
+                job.owner,
+            ),
+        )
+        if done.rowcount != 1:
+            raise Overtaken(
+                f"job {job.id} is no longer {job.state}: another process has taken it on",
+                hint=f"seedream status {job.id}",
+            )
+
+    def put_upload(self, origin: str, digest: str, url: str) -> None:
+        """Remember where a reference image was uploaded to."""
+        with self._write() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO uploads (origin, digest, url, uploaded_at)"
+                " VALUES (?, ?, ?, ?)",
+                (origin, digest, url, time_text(self._now())),
+            )
+
+    def upload(self, origin: str, digest: str, since: datetime) -> str | None:
+        """Return where the same bytes were uploaded to since then, if they were."""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT url FROM uploads WHERE origin = ? AND digest = ? AND uploaded_at > ?",
+                    (origin, digest, time_text(since)),
+                )
+                .fetchall()
+            )
+        return str(rows[0][0]) if rows else None
+
+    def reopen(self, job: Job, indexes: Sequence[int]) -> Job:
+        """Take these pictures of a job for not fetched, and those given up for not given up."""
+        with self._write() as connection:
+            if job.state is State.EXPIRED:
+                self._step(connection, job.id, State.EXPIRED, State.READY)
+                connection.execute("UPDATE jobs SET problem = NULL WHERE id = ?", (job.id,))
+            connection.executemany(
+                "UPDATE images SET saved_at = NULL, path = NULL WHERE job = ? AND idx = ?",
+                [(job.id, index) for index in indexes],
+            )
+            connection.execute(
+                "UPDATE images SET problem = NULL WHERE job = ? AND url IS NOT NULL", (job.id,)
+            )
+        return self.job(job.id)
+
+    def let_go(self, image: Image) -> None:
+        """Write down that a saved picture went to stdout and lies nowhere."""
+        with self._write() as connection:
+            connection.execute(
+                "UPDATE images SET path = NULL WHERE job = ? AND idx = ?", (image.job, image.index)
+            )
+
+    def put_image(self, image: Image) -> None:
+        """Write what is known of one image."""
+        with self._write() as connection:
+            self._put_image(connection, image)
+
+    def moved(self, digest: str, old: str, new: str) -> None:
+        """Write down that a saved picture was given another name; both are absolute paths."""
+        with self._write() as connection:
+            connection.execute(
+                "UPDATE images SET path = ? WHERE sha256 = ? AND path = ?",
+                (path_text(new), digest, path_text(old)),
+            )
+
+    def _put_image(self, connection: sqlite3.Connection, image: Image) -> None:
+        columns = {
+            "job": image.job,
+            "idx": image.index,
+            "n": image.n,
+            "url": image.url,
+            "expires_at": time_text(image.expires_at) if image.expires_at else None,
+            "path": path_text(image.path),
+            "format": image.format,
+            "width": image.width,
+            "height": image.height,
+            "size": image.size,
+            "sha256": image.sha256,
+            "saved_at": time_text(image.saved_at) if image.saved_at else None,
+            "problem": problem_text(image.problem),
+            "name": image.name,
+        }
+        marks = ", ".join("?" * len(columns))
+        updates = ", ".join(f"{name} = excluded.{name}" for name in columns)
+        connection.execute(
+            f"INSERT INTO images ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our names
+            # What is saved stays saved, whatever a slower process makes of an older view of it.
+            f" ON CONFLICT (job, idx) DO UPDATE SET {updates} WHERE images.saved_at IS NULL",
+            tuple(columns.values()),
+        )
+
+    @staticmethod
+    def _step(connection: sqlite3.Connection, job_id: str, was: State, becomes: State) -> None:
+        done = connection.execute(
+            "UPDATE jobs SET state = ? WHERE id = ? AND state = ?",
+            (becomes.value, job_id, was.value),
+        )
+        if done.rowcount != 1:
+            raise Overtaken(
+                f"job {job_id} is no longer {was}: another process has taken it on",
+                hint=f"seedream status {job_id}",
+            )
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job:
+        """Return the job with exactly this id; raise `KeyError` when there is none."""
+        found = self.jobs("id = ?", (job_id,))
+        if not found:
+            raise KeyError(job_id)
+        return found[0]
+
+    def jobs(
+        self, where: str = "1", values: Sequence[str | int] = (), *, limit: int = -1
+    ) -> list[Job]:
+        """Return jobs that meet an SQL condition over the columns of `jobs`, newest first."""
+        with self._storage("read"):
+            cursor = self._connection().execute(
+                f"SELECT * FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - ours
+                (*values, limit),
+            )
+            rows = cursor.fetchall()
+            names = [column[0] for column in cursor.description]
+            at = names.index("id")
+            return [job_of(row[1:], names[1:], self._images(str(row[at]))) for row in rows]
+
+    def _images(self, job_id: str) -> tuple[Image, ...]:
+        cursor = self._connection().execute(
+            "SELECT * FROM images WHERE job = ? ORDER BY idx", (job_id,)
+        )
+        rows = cursor.fetchall()
+        names = [column[0] for column in cursor.description]
+        return tuple(image_of(row, names) for row in rows)
+
+    def starts(self, origin: str, model: str, limit: RateLimit) -> list[tuple[float, int]]:
+        """Return the submits of all processes that count in a limit now, in the order they began.
+
+        Each is how many seconds ago it has arrived at the latest, and what it counts as.
+        """
+        now = self._now()
+        ended = "ended_at" if limit.from_answer else "NULL"  # else the index alone has it all
+        only = " AND model = ?" if limit.is_per_model else ""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    f"SELECT started_at, {ended}, weight FROM attempts"  # noqa: S608 - ours
+                    f" WHERE origin = ? AND started_at > ? AND started_at <= ?{only}"
+                    " ORDER BY started_at",
+                    (
+                        origin,
+                        time_text(now - timedelta(seconds=limit.reach)),
+                        time_text(now + _AHEAD),
+                        *((model,) if limit.is_per_model else ()),
+                    ),
+                )
+                .fetchall()
+            )
+
+        def ago(text: str | None) -> float | None:
+            return None if text is None else (now - datetime.fromisoformat(text)).total_seconds()
+
+        return [(limit.arrived(ago(at) or 0.0, ago(over)), weight) for at, over, weight in rows]
+
+    def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:
+        """Return the stored raw answers of one purpose, oldest first."""
+        import json
+
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT status, headers, body FROM answers WHERE job = ? AND purpose = ?"
+                    " ORDER BY id",
+                    (job_id, purpose.value),
+                )
+                .fetchall()
+            )
+        return [
+            Reply(purpose=purpose, status=status, headers=json.loads(headers), body=body)
+            for status, headers, body in rows
+        ]
+
+    def last_answer(self, job_id: str) -> Reply | None:
+        """Return the answer to a job's newest attempt; None where none was stored.
+
+        The 429 that an earlier attempt got says nothing of the one after it.
+        """
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT count(*) FROM attempts WHERE job = ? AND ending = 'busy'", (job_id,)
+                )
+                .fetchall()
+            )
+        return next(iter(self.answers(job_id, Purpose.SUBMIT)[rows[0][0] :]), None)
+
+    def newest_runs(self, count: int, *, sandbox: bool | None = None) -> list[str]:
+        """Return the newest runs that saved a picture, batches left out; of one kind if asked."""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT run, max(seq) AS newest FROM jobs WHERE row IS NULL"
+                    " AND sandbox = coalesce(?, sandbox) AND EXISTS"
+                    " (SELECT 1 FROM images WHERE job = jobs.id AND saved_at IS NOT NULL)"
+                    " GROUP BY run ORDER BY newest DESC LIMIT ?",
+                    (sandbox, count),
+                )
+                .fetchall()
+            )
+        return [run for run, _ in rows]

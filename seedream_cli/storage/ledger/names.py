@@ -1,0 +1,71 @@
+"""What people call jobs and pictures: `01k3f9zq`, `01k3f9zq.2`, `last`, `last.3`, `last-1`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seedream_cli.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from seedream_cli.core.model import Image, Job
+    from seedream_cli.storage.ledger.ledger import Ledger
+
+_NAME = re.compile(
+    r"(?:job:|@)?(?:last(?:-(?P<back>[0-9]{1,4}))?|(?P<id>[0-9a-hjkmnp-tv-z]{1,8}))"
+    r"(?:\.(?P<picture>[0-9]{1,5}))?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The jobs that a name means, oldest first, and the picture, if it names one."""
+
+    jobs: tuple[Job, ...]
+    image: Image | None = None
+
+
+def find(ledger: Ledger, name: str, *, sandbox: bool | None = None) -> Found:
+    """Return what a name means; raise `UsageError` when it means nothing or too much.
+
+    With `sandbox`, `last` looks at rehearsals only, or at real runs only. `JOB.2` is the job's
+    second image; `last.3` is the third picture of its run, on every provider.
+    """
+    match = _NAME.fullmatch(name.strip())
+    if match is None:
+        raise UsageError(
+            f"“{name}” is no job's name",
+            hint="names look like 01k3f9zq, 01k3f9zq.2, last, last-1; as images: @last, job:last",
+        )
+    picture = int(match["picture"]) if match["picture"] else None
+    if match["id"]:
+        job = _by_prefix(ledger, match["id"].lower())
+        return _picture((job,), name, picture, is_index=True)
+    runs = ledger.newest_runs(int(match["back"] or 0) + 1, sandbox=sandbox)
+    if len(runs) <= int(match["back"] or 0):
+        raise UsageError(f"there is no run “{name}”: none has saved a picture", hint="")
+    jobs = tuple(reversed(ledger.jobs("run = ?", (runs[-1],))))
+    return _picture(jobs, name, picture, is_index=False)
+
+
+def _by_prefix(ledger: Ledger, prefix: str) -> Job:
+    jobs = ledger.jobs("id >= ? AND id < ?", (prefix, prefix + "~"), limit=6)
+    if not jobs:
+        raise UsageError(f"there is no job {prefix}", hint="seedream status --all lists them")
+    if len(jobs) > 1:
+        ids = ", ".join(job.id for job in jobs[:5])
+        raise UsageError(f"“{prefix}” could be {ids}", hint="type more of it")
+    return jobs[0]
+
+
+def _picture(jobs: tuple[Job, ...], name: str, picture: int | None, *, is_index: bool) -> Found:
+    if picture is None:
+        return Found(jobs=jobs)
+    for job in jobs:
+        for image in job.images:
+            if picture == (image.index if is_index else image.n):
+                return Found(jobs=(job,), image=image)
+    count = sum(len(job.images) for job in jobs)
+    raise UsageError(f"there is no picture {name}: it has {count}", hint="seedream status")

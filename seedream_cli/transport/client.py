@@ -1,0 +1,377 @@
+"""The only code that touches HTTP: sends a `Call`, brings a `Reply`, knows if a byte had left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from seedream_cli import __version__
+from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
+from seedream_cli.core.events import Exchange
+from seedream_cli.core.model import Purpose, Reply
+from seedream_cli.core.text import legible
+from seedream_cli.transport.deadline import Watchdog
+from seedream_cli.transport.exchange import (
+    Limits,
+    Wire,
+    check_image_url,
+    forms,
+    redirected,
+    starred,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator, Mapping
+
+    import httpx
+
+    from seedream_cli.core.model import Call, LocalImage, Profile
+    from seedream_cli.storage.files.inline import Spill
+
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of a submit's answer, which may hold images inline."""
+MAX_STREAM = 16 * MAX_ANSWER
+MAX_OTHER_ANSWER = 8 * 1024 * 1024
+MAX_IMAGE = 512 * 1024 * 1024
+MAX_REDIRECTS = 3
+HTTP_OK = 200
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+GONE = frozenset({403, 404, 410})
+USER_AGENT = f"seedream/{__version__}"
+
+
+@dataclass(slots=True)
+class Download:
+    """An image on its way."""
+
+    length: int | None
+    """Bytes that the host announced."""
+    chunks: Iterator[bytes]
+
+
+def _breakages() -> tuple[type[Exception], ...]:
+    """Return what a broken exchange raises; httpcore lets a SOCKS proxy's mistakes through raw."""
+    import httpx
+
+    known = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError)
+    try:
+        from socksio.exceptions import SOCKSError
+    except ImportError:
+        return known
+    return (*known, SOCKSError)
+
+
+class Heard:
+    """An answer on its way: whole, or chunk by chunk where it is a stream."""
+
+    def __init__(
+        self, profile: Profile, purpose: Purpose, response: httpx.Response, wire: Wire
+    ) -> None:
+        """Wrap an open response."""
+        self._profile = profile
+        self._purpose = purpose
+        self._response = response
+        self._wire = wire
+        self.spill: Spill | None = None
+        """Takes the long strings of the answer, where it holds pictures."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the server answers as an event stream."""
+        kind = self._response.headers.get("content-type", "")
+        return self._response.status_code == HTTP_OK and kind.startswith("text/event-stream")
+
+    @property
+    def has_visible_end(self) -> bool:
+        """Whether a clean end can be told from a cut."""
+        headers = self._response.headers
+        return "chunked" in headers.get("transfer-encoding", "") or "content-length" in headers
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body as it comes; raise `OutcomeUnknown` when it is cut."""
+        return self._read(MAX_STREAM)
+
+    def _read(self, cap: int) -> Iterator[bytes]:
+        chunks = self._wire.read(self._response.iter_bytes(), cap)
+        return self.spill.thin(chunks) if self.spill is not None else chunks
+
+    def event(self, data: bytes) -> Reply:
+        """Return one event of the stream as it is stored."""
+        if self.spill is not None:
+            self.spill.flush()
+        return _without_key(self._profile, Purpose.EVENT, self._response, data)
+
+    def whole(self) -> Reply:
+        """Read the body to its end."""
+        cap = MAX_ANSWER if self._purpose is Purpose.SUBMIT else MAX_OTHER_ANSWER
+        heard = b"".join(self._read(cap))
+        if self.spill is not None:
+            self.spill.flush()
+        reply = _without_key(self._profile, self._purpose, self._response, heard)
+        self._wire.heard = reply.body
+        return reply
+
+
+class Transport:
+    """Speaks to provider APIs and to image hosts, each over fresh connections of its own."""
+
+    def __init__(
+        self,
+        *,
+        proxy_of: Callable[[str], str | None],
+        ca_file: str | None = None,
+        aliases: Mapping[str, Callable[[], str]] | None = None,
+        observe: Callable[[Exchange], None] | None = None,
+        with_bodies: bool = False,
+    ) -> None:
+        """Take what the environment says.
+
+        `aliases` maps a pseudo-origin (the sandbox's) to whoever answers for it at the moment.
+        """
+        self._proxy_of = proxy_of
+        self._ca_file = ca_file
+        self._aliases = dict(aliases or {})
+        self._observe = observe
+        self._with_bodies = with_bodies
+        self._watchdog = Watchdog()
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str | None, bool], httpx.Client] = {}
+        self._tls: ssl.SSLContext | None = None
+
+    def send(
+        self,
+        profile: Profile,
+        call: Call,
+        limits: Limits,
+        *,
+        on_first_byte: Callable[[], None] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one call with the profile's key and bring the answer, whatever its status.
+
+        Raises `Unsent` when provably nothing had left, `OutcomeUnknown` when something had and no
+        whole answer came, and lets through what `on_first_byte` raises (nothing has left then).
+        """
+        with self.listen(
+            profile, call, limits, on_first_byte=on_first_byte, headers=headers
+        ) as heard:
+            return heard.whole()
+
+    @contextlib.contextmanager
+    def listen(
+        self,
+        profile: Profile,
+        call: Call,
+        limits: Limits,
+        *,
+        on_first_byte: Callable[[], None] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Heard]:
+        """Send one call and hear its answer as it comes; raises as `send` does."""
+        base = profile.base_url
+        if call.purpose is Purpose.UPLOAD and profile.upload_base_url:
+            base = profile.upload_base_url
+        own = {"Accept": "application/json", **_authorisation(profile), **(headers or {})}
+        body, media_type = _form(call.body, call.file) if call.file else _json(call.body)
+        if body is not None:
+            own["Content-Type"] = media_type
+        wire = Wire(_host(base), limits, on_first_byte, key=profile.api_key, breakages=_breakages())
+        wire.asked = body if call.file is None else None
+        url = base + call.path
+        with self._opened(wire, limits, call.method, url, own, call.query, body) as response:
+            yield Heard(profile, call.purpose, response, wire)
+
+    @contextlib.contextmanager
+    def fetch(self, url: str, limits: Limits, *, is_loopback_ok: bool) -> Iterator[Download]:
+        """Open an image without key or cookies, through at most three checked redirects.
+
+        Raises `ImageGone` for 403, 404 and 410, `ImageBroken` for an address that must not be
+        asked, `Unsent` or `OutcomeUnknown` for what may pass.
+        """
+        headers = {"Accept": "image/*,*/*;q=0.1"}
+        for _ in range(MAX_REDIRECTS + 1):
+            check_image_url(self._target(url)[0], is_loopback_ok=is_loopback_ok)
+            is_public_only = not is_loopback_ok and self._proxy_of(url) is None
+            wire = Wire(_host(url), limits, breakages=_breakages(), is_public_only=is_public_only)
+            with self._opened(wire, limits, "GET", url, headers) as response:
+                if response.status_code in REDIRECTS and "location" in response.headers:
+                    url = redirected(url, response.headers["location"])
+                    continue
+                if response.status_code in GONE:
+                    raise ImageGone(f"the image host answered {response.status_code}")
+                if response.status_code != HTTP_OK:
+                    raise OutcomeUnknown(f"the image host answered {response.status_code}")
+                length = response.headers.get("content-length", "")
+                yield Download(
+                    length=int(length) if length.isascii() and length.isdigit() else None,
+                    chunks=wire.read(response.iter_raw(), MAX_IMAGE),
+                )
+                return
+        raise ImageBroken(f"the image host redirected more than {MAX_REDIRECTS} times")
+
+    @contextlib.contextmanager
+    def _opened(
+        self,
+        wire: Wire,
+        limits: Limits,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Iterator[httpx.Response]:
+        started, status = time.monotonic(), None
+        self._watchdog.watch(wire.leash, limits.total)
+        try:
+            with wire.named():
+                response = self._sent(wire, limits, method, url, headers, query, body)
+            with contextlib.closing(response):
+                status = response.status_code
+                yield response
+        finally:
+            wire.end()
+            if self._observe is not None:
+                seconds, path = time.monotonic() - started, urlsplit(url).path
+                self._observe(
+                    Exchange(
+                        method=method,
+                        host=_host(url),
+                        path=path,
+                        status=status,
+                        seconds=seconds,
+                        detail=_detail(wire.asked, wire.heard) if self._with_bodies else "",
+                    )
+                )
+
+    def _sent(
+        self,
+        wire: Wire,
+        limits: Limits,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+    ) -> httpx.Response:
+        import httpx
+
+        target, extra = self._target(url)
+        proxy = self._proxy_of(target)
+        is_tls = target.startswith("https:") or (proxy or "").startswith("https:")
+        client = self._client(proxy, is_tls=is_tls)
+        request = client.build_request(
+            method,
+            target,
+            params=query or None,
+            content=body,
+            headers=_COMMON | dict(headers) | extra,
+            timeout=httpx.Timeout(limits.read, connect=limits.connect),
+            extensions={"trace": wire},
+        )
+        return client.send(request, stream=True)
+
+    def _target(self, url: str) -> tuple[str, dict[str, str]]:
+        """Return where to send and the Host header that says where it was meant to go."""
+        for origin, answering in self._aliases.items():
+            if url.startswith(f"{origin}/"):
+                return answering() + url.removeprefix(origin), {"Host": urlsplit(origin).netloc}
+        return url, {}
+
+    def _client(self, proxy: str | None, *, is_tls: bool) -> httpx.Client:
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+        import httpx
+
+        key = (proxy, is_tls)
+        with self._lock:
+            if key not in self._clients:
+                # No keep-alive: a stale connection is an ambiguity that need not be.
+                self._clients[key] = httpx.Client(
+                    proxy=self._proxy(proxy),
+                    trust_env=False,
+                    follow_redirects=False,
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                    verify=self._context() if is_tls else False,
+                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+                )
+            return self._clients[key]
+
+    def _proxy(self, url: str | None) -> httpx.Proxy | None:
+        import httpx
+
+        if url is None:
+            return None
+        # Without it httpcore trusts its own certificates at a proxy, and no `ca_file`.
+        return httpx.Proxy(url, ssl_context=self._context() if url.startswith("https:") else None)
+
+    def _context(self) -> ssl.SSLContext:
+        """Load the certificates once, and only when something is asked over TLS."""
+        import httpx
+
+        if self._tls is None:
+            import ssl
+
+            self._tls = (
+                ssl.create_default_context(cafile=self._ca_file)
+                if self._ca_file
+                else httpx.create_ssl_context(trust_env=False)
+            )
+        return self._tls
+
+
+_COMMON = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
+
+
+def _authorisation(profile: Profile) -> dict[str, str]:
+    """Reveal the key; nothing else does."""
+    return {"Authorization": f"Bearer {profile.api_key.reveal()}"} if profile.api_key else {}
+
+
+def _json(body: Mapping[str, object] | None) -> tuple[bytes | None, str]:
+    return (None if body is None else _encoded(body)), "application/json"
+
+
+def _form(fields: Mapping[str, object] | None, file: LocalImage) -> tuple[bytes, str]:
+    """Encode a multipart form, and say its media type with the boundary."""
+    import httpx
+
+    texts = {name: str(value) for name, value in (fields or {}).items()}
+    picture = {"file": (file.name, file.data, file.media_type)}
+    form = httpx.Request("POST", "http://localhost", data=texts, files=picture)
+    return form.read(), form.headers["content-type"]
+
+
+def _encoded(body: Mapping[str, object]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # Half a character, as JSON can name it: only an escape carries it.
+        return json.dumps(body).encode()
+
+
+def _without_key(
+    profile: Profile, purpose: Purpose, response: httpx.Response, body: bytes
+) -> Reply:
+    """Return an answer as it came, but for our own key, which some error messages repeat."""
+    for form in forms(profile.api_key):
+        body = body.replace(form.encode(), b"****")
+    headers = {
+        name.lower(): starred(value, profile.api_key) for name, value in response.headers.items()
+    }
+    return Reply(purpose=purpose, status=response.status_code, headers=headers, body=body)
+
+
+def _detail(asked: bytes | None, heard: bytes | None) -> str:
+    """Return both bodies for `-vv`: never headers."""
+    marked = (("> ", asked), ("< ", heard))
+    return "\n".join(mark + legible(body) for mark, body in marked if body)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""

@@ -1,0 +1,163 @@
+"""What happens on the wire of one request: when a byte leaves, who answers, how it may break."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from seedream_cli.core.addresses import is_loopback
+from seedream_cli.core.errors import ImageBroken, OutcomeUnknown, SeedreamError, Unsent
+from seedream_cli.transport.deadline import Leash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from seedream_cli.core.model import Secret
+
+SHORTEST_KEY = 16
+"""Characters: what is shorter may stand in a URL by chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a request may take, in seconds."""
+
+    connect: float = 15.0
+    read: float = 30.0
+    total: float = 90.0
+
+
+_CONNECTED = frozenset({"connection.connect_tcp.complete", "socks.connect_tcp.complete"})
+
+
+class Wire:
+    """Hears what happens on the wire of one request (httpx's `trace` extension)."""
+
+    def __init__(
+        self,
+        host: str,
+        limits: Limits,
+        on_first_byte: Callable[[], None] | None = None,
+        *,
+        breakages: tuple[type[Exception], ...],
+        is_public_only: bool = False,
+        key: Secret | None = None,
+    ) -> None:
+        """Watch one request to `host`; `breakages` is what a broken exchange raises."""
+        self.had_left = False
+        self.leash = Leash()
+        self._host = host
+        self._limits = limits
+        self._on_first_byte = on_first_byte
+        self._is_public_only = is_public_only
+        self._key = key
+        self._breakages = breakages
+        self._refusal: Exception | None = None
+        self._stream: object = None
+        self.asked: bytes | None = None
+        self.heard: bytes | None = None
+        """Bodies, where somebody may want to see them."""
+
+    def __call__(self, event: str, info: Mapping[str, object]) -> None:
+        """Take one of httpcore's trace events; what is raised here stops the request."""
+        if event in _CONNECTED:
+            self._stream = stream = info["return_value"]
+            self.leash.hold(stream.get_extra_info("socket"))  # type: ignore[attr-defined]
+            if self._is_public_only:
+                check_peer(str(stream.get_extra_info("server_addr")[0]))  # type: ignore[attr-defined]
+        elif event == "http11.send_request_headers.started" and not self.had_left:
+            # A proxy's CONNECT carries nothing of ours yet.
+            if info["request"].method == b"CONNECT":  # type: ignore[attr-defined]
+                return
+            if self.leash.is_late:
+                raise Unsent(f"{self._host} cannot be reached within {self._limits.total:g} s")
+            self._spend()
+            self.had_left = True
+
+    def _spend(self) -> None:
+        try:
+            if self._on_first_byte is not None:
+                self._on_first_byte()
+        except Exception as error:
+            self._refusal = error
+            raise
+
+    def end(self) -> None:
+        """Let the connection go: httpcore leaves it open when its handshake fails."""
+        self.leash.drop()
+        if self._stream is not None:
+            self._stream.close()  # type: ignore[attr-defined]
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Turn whatever HTTP can raise into one of the two endings that matter."""
+        try:
+            yield
+        except SeedreamError:
+            raise
+        except self._breakages as error:
+            if error is self._refusal:
+                raise
+            reason = starred(str(error).strip(), self._key) or type(error).__name__
+            if self.leash.is_late:
+                reason = f"no whole answer within {self._limits.total:g} s"
+            if self.had_left:
+                message = f"the exchange with {self._host} broke off: {reason}"
+                raise OutcomeUnknown(message) from error
+            raise Unsent(f"{self._host} cannot be reached: {reason}") from error
+
+    def read(self, chunks: Iterator[bytes], cap: int) -> Iterator[bytes]:
+        """Yield a body as it comes; raise `OutcomeUnknown` when it breaks off or is too large."""
+        received = 0
+        with self.named():
+            for chunk in chunks:
+                received += len(chunk)
+                if received > cap:
+                    raise OutcomeUnknown(f"the answer is larger than {cap // 1024 // 1024} MiB")
+                yield chunk
+
+
+def starred(text: str, key: Secret | None) -> str:
+    """Return words that may quote a server without our own key."""
+    for form in forms(key):
+        text = text.replace(form, "****")
+    return text
+
+
+def forms(key: Secret | None) -> tuple[str, ...]:
+    """Return how an answer would write a key; none for what may stand in a URL by chance."""
+    text = key.reveal() if key else ""
+    return (text, text.replace("/", "\\/")) if len(text) >= SHORTEST_KEY else ()
+
+
+def check_image_url(url: str, *, is_loopback_ok: bool) -> None:
+    """Raise `ImageBroken` for an address that no image is fetched from."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ImageBroken(f"the image's address cannot be read: {error}") from error
+    is_http_ok = is_loopback_ok and parts.scheme == "http" and is_loopback(host)
+    if parts.scheme != "https" and not is_http_ok:
+        raise ImageBroken(f"the image's address is not an https URL ({parts.scheme}: on {host})")
+    if not host or parts.username is not None:
+        raise ImageBroken("the image's address has no plain host name")
+
+
+def redirected(url: str, location: str) -> str:
+    """Return where a redirect leads; raise `ImageBroken` for nowhere."""
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise ImageBroken(f"the image host redirected to no address: {error}") from error
+
+
+def check_peer(address: str) -> None:
+    """Raise `ImageBroken` for an address that is not a public one (rebinding)."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(ip, "ipv4_mapped", None)
+    if not (mapped or ip).is_global or (mapped or ip).is_multicast:
+        raise ImageBroken(f"the image host's address {address} is not a public one")
