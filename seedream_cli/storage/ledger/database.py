@@ -146,7 +146,23 @@ CREATE INDEX jobs_by_row ON jobs (row) WHERE row IS NOT NULL;
 CREATE INDEX images_by_digest ON images (sha256) WHERE sha256 IS NOT NULL;
 """
 
-SCHEMA: Final = (_FIRST, _SECOND)
+# What a later settling needs of an attempt: the body as it was sent (a `data:` string by its
+# digest) and the SHA-256 of the key that paid. And: of which kind the address was that answered a
+# job last; since when it was tried for a whole `--timeout`; what is odd about a picture; and the
+# ways on from what was called final by one word of somebody, or settled by a person.
+_THIRD: Final = """
+ALTER TABLE attempts ADD COLUMN body TEXT;
+ALTER TABLE attempts ADD COLUMN key_digest TEXT;
+ALTER TABLE jobs ADD COLUMN peer TEXT;
+ALTER TABLE jobs ADD COLUMN exhausted_at TEXT;
+ALTER TABLE images ADD COLUMN warning TEXT;
+INSERT INTO steps VALUES
+  ('failed', 'running'), ('failed', 'ready'), ('failed', 'closed'),
+  ('running', 'closed'), ('ready', 'closed'),
+  ('closed', 'running'), ('closed', 'ready');
+"""
+
+SCHEMA: Final = (_FIRST, _SECOND, _THIRD)
 """Script k brings a ledger from version k to k + 1."""
 
 BUSY_SECONDS: Final = 30.0
