@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.resolve import Wish
     from seedream_cli.batch.targets import Task
     from seedream_cli.core.model import Call, Image, Job, Profile, Reference, Request
-    from seedream_cli.engine.references import Gathered
+    from seedream_cli.engine.references import LoadedReference
     from seedream_cli.providers.spec import Provider
     from seedream_cli.request.purchase import Purchase
     from seedream_cli.storage.ledger.ledger import Ledger
@@ -59,7 +59,7 @@ class Orders:
     ledger: Ledger
     profile_of: Callable[[Row, Provider], Profile]
     """The account that pays, without its key; raises `AccountError`."""
-    gather: Callable[[Profile, Sequence[str]], list[Gathered]]
+    gather: Callable[[Profile, Sequence[str]], list[LoadedReference]]
     """Finds and reads reference images."""
     run: str
     owner: str
@@ -160,23 +160,23 @@ class Orders:
         self,
         order: Order,
         profile: Profile,
-        upload: Callable[[Sequence[Reference], Sequence[Gathered]], Sequence[Reference]],
+        upload: Callable[[Sequence[Reference], Sequence[LoadedReference]], Sequence[Reference]],
     ) -> Call:
         """Return what is sent, its reference images read and, where they must be, uploaded.
 
         `profile` has its key. Raises `UsageError`, `StorageError`, `Unsent`.
         """
-        from seedream_cli.engine.references import hold, travelling
+        from seedream_cli.engine.references import check_references, encode_references
 
         provider, request = order.wish.provider, order.purchase.request
         if not request.references:
             return order.purchase.call
         gathered = self.gather(profile, list(self._sources(order.task.row)))
-        mistakes, _ = hold(gathered, order.wish.resolved.capabilities)
+        mistakes, _ = check_references(gathered, order.wish.resolved.capabilities)
         mistakes += list(self._changes(order.task.row, gathered, request.references))
         if mistakes:
             raise UsageError("; ".join(mistakes))
-        references = travelling(gathered, provider)
+        references = encode_references(gathered, provider)
         if "upload" in provider.reference_kinds and any(each.local for each in gathered):
             references = tuple(upload(references, gathered))
         return provider.dialect.submit(replace(request, references=references))
@@ -204,7 +204,7 @@ class Orders:
         return posixpath.join(self.terms.base, entry.output)
 
     def _changes(
-        self, row: Row, gathered: Sequence[Gathered], planned: Sequence[Reference]
+        self, row: Row, gathered: Sequence[LoadedReference], planned: Sequence[Reference]
     ) -> Iterator[str]:
         """Name references that are not any more what the row was judged by."""
         for written, each, reference in zip(row.references, gathered, planned, strict=True):

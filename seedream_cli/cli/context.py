@@ -175,7 +175,7 @@ class World:
             return self._sandbox.origin
 
     def files(self) -> Files:
-        """Return what writes pictures, each folder remembered for whoever buries this process."""
+        """Return what writes pictures, each folder remembered for whoever releases this process."""
         from seedream_cli.storage.files.store import Files
 
         owner = self.owner
@@ -204,11 +204,11 @@ class World:
             raise ConfigError(f"{variable} is no number of seconds: {text}")
         return value
 
-    def settle_estates(self, engine: Engine) -> None:
+    def conclude_leftovers(self, engine: Engine) -> None:
         """Settle what dead processes left, quietly; nothing is sent."""
-        from seedream_cli.engine.recovery import settle_estates
+        from seedream_cli.engine.recovery import conclude_leftovers
 
-        settle_estates(engine, engine.saver.files, self.owner)
+        conclude_leftovers(engine, engine.saver.files, self.owner)
 
     def engine(
         self,

@@ -13,7 +13,7 @@ from seedream_cli.core import money as price
 from seedream_cli.core.errors import gravest
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.engine.recovery import conclude
-from seedream_cli.engine.workers import Crew, Inbox, Signalled
+from seedream_cli.engine.workers import Inbox, Signalled, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -61,7 +61,7 @@ class Report:
 
 
 class Signals:
-    """Turns signals into messages for the crew; the handlers only set that flag."""
+    """Turns signals into messages for the pool; the handlers only set that flag."""
 
     def __init__(
         self, inbox: Inbox, observer: Plain, under_way: Callable[[], int] = lambda: 0
@@ -103,7 +103,7 @@ def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> R
     inbox: Inbox = Inbox()
     signals = Signals(inbox, observer)
     engine.halted = lambda: "a signal stopped it" if signals.first else ""
-    crew = Crew(
+    pool = WorkerPool(
         engine,
         world.clock,
         inbox,
@@ -113,11 +113,11 @@ def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> R
     steps = [step for job in jobs if (step := _first_step(engine, job)) is not None]
     try:
         with observer:
-            crew.run(steps)
+            pool.run(steps)
     finally:
-        if crew.under_way:
+        if pool.under_way:
             world.owner.keep()
-        if crew.is_stopping:
+        if pool.is_stopping:
             put_down(engine, [job.id for job in jobs])
     return Report(
         jobs=tuple(engine.ledger.job(job.id) for job in jobs),

@@ -61,7 +61,7 @@ class _Lane:
         if job_id in self.granted:
             return 0.0
         if job_id in self.places:
-            return self._kept(job_id, weight, now, begun)
+            return self._keep(job_id, weight, now, begun)
         last = self._last(now)
         starts: list[tuple[float, int]] = []
         if last - now <= self.limit.span:  # else nothing of today counts by then
@@ -72,7 +72,7 @@ class _Lane:
         self.places[job_id] = (due, weight)
         return due - now
 
-    def _kept(
+    def _keep(
         self, job_id: str, weight: int, now: float, begun: Callable[[], list[tuple[float, int]]]
     ) -> float:
         """Grant a start at the place that was kept for it; where it is taken, all wait longer."""
@@ -115,19 +115,19 @@ class _Gate:
 
     unanswered: set[str] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
-    held_until: float = -math.inf
+    paused_until: float = -math.inf
     widens_at: float | None = None
 
     def seconds(self, job_id: str, now: float) -> float:
         """Let a job through (0), or return when it may look again."""
         self.waiting.discard(job_id)
-        held = self.held_until - now
-        if held <= _HAIR and len(self.unanswered) < self._width(now):
+        pause = self.paused_until - now
+        if pause <= _HAIR and len(self.unanswered) < self._width(now):
             self.unanswered.add(job_id)
             if self.widens_at is None:
                 self.widens_at = now + PATIENCE
             return 0.0
-        look = held if held > _HAIR else _LOOK
+        look = pause if pause > _HAIR else _LOOK
         self.waiting.add(job_id)
         return look + (len(self.waiting) - 1) / _LOOKS_A_SECOND
 
@@ -137,15 +137,15 @@ class _Gate:
         doublings = 1 + int(now - self.widens_at)
         return NARROW * 2.0**doublings if doublings <= _WIDEST else math.inf
 
-    def answered(self, now: float) -> None:
+    def widen(self, now: float) -> None:
         """Widen: the origin takes what it is sent."""
         if self.widens_at is None or now < self.widens_at:
-            self.widens_at = max(now, self.held_until + 1.0)
+            self.widens_at = max(now, self.paused_until + 1.0)
 
-    def hold(self, until: float) -> None:
+    def pause(self, until: float) -> None:
         """Let nobody through before, and few then; what is under way now counts no more."""
-        if until > self.held_until:
-            self.held_until, self.widens_at = until, until + 1.0
+        if until > self.paused_until:
+            self.paused_until, self.widens_at = until, until + 1.0
             self.unanswered.clear()
 
 
@@ -168,7 +168,7 @@ class _Turns:
         return due - now
 
 
-class Pace:
+class RateLimiter:
     """Lets submits and polls go, or says for how long not; safe to ask from any thread.
 
     Jobs of a rehearsal never wait.
@@ -186,41 +186,41 @@ class Pace:
     def submit(self, job: Job, provider: Provider) -> Wait | None:
         """Let a submit go (None), or say how long it waits; its place is kept until it asks again.
 
-        Whoever is let go has to tell by `ended` that the submit is over. Raises `StorageError`.
+        Whoever is let go has to tell by `release` that the submit is over. Raises `StorageError`.
         """
         if job.sandbox:
             return None
         with self._lock:
             now = self._clock.monotonic()
-            seconds = self._limited(job, provider.limit, now)
+            seconds = self._lane_seconds(job, provider.limit, now)
             if seconds:
                 return Wait(seconds, f"{provider.name} takes {provider.limit}")
             gate = self._gate(job)
             seconds = gate.seconds(job.id, now)
             if not seconds:
                 return None
-            is_held = gate.held_until > now + _HAIR
-            return Wait(seconds, f"{provider.name} is busy" if is_held else "")
+            is_paused = gate.paused_until > now + _HAIR
+            return Wait(seconds, f"{provider.name} is busy" if is_paused else "")
 
-    def begun(self, job: Job) -> None:
+    def note_start(self, job: Job) -> None:
         """Take note that a submit is in the ledger: it counts there from now on."""
         with self._lock:
             for lane in self._lanes_of(job):
                 lane.granted.pop(job.id, None)
 
-    def answered(self, job: Job) -> None:
+    def note_answer(self, job: Job) -> None:
         """Take note that an origin takes what it is sent."""
         with self._lock:
             if not job.sandbox:
-                self._gate(job).answered(self._clock.monotonic())
+                self._gate(job).widen(self._clock.monotonic())
 
-    def hold(self, job: Job, seconds: float) -> None:
+    def pause(self, job: Job, seconds: float) -> None:
         """Let no submit of a job's origin go for so long, for it said: not now."""
         with self._lock:
             if not job.sandbox:
-                self._gate(job).hold(self._clock.monotonic() + seconds)
+                self._gate(job).pause(self._clock.monotonic() + seconds)
 
-    def ended(self, job: Job) -> None:
+    def release(self, job: Job) -> None:
         """Take note that a submit is over, or will not be: all that is kept for it is free."""
         with self._lock:
             for lane in self._lanes_of(job):
@@ -241,7 +241,7 @@ class Pace:
             seconds = turns.seconds(job.id, gap, self._clock.monotonic())
             return Wait(seconds) if seconds else None
 
-    def _limited(self, job: Job, limit: RateLimit | None, now: float) -> float:
+    def _lane_seconds(self, job: Job, limit: RateLimit | None, now: float) -> float:
         if limit is None:
             return 0.0
 

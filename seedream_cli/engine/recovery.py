@@ -21,7 +21,7 @@ _LEFT = (
 """Also what was given up in the very moment in which its answer was stored."""
 
 
-def settle_estates(engine: Engine, files: Files, owner: Owner) -> None:
+def conclude_leftovers(engine: Engine, files: Files, owner: Owner) -> None:
     """Settle the jobs and temp files of processes that died; nothing is sent.
 
     A dead process's `planned` jobs are closed (nothing was sent), its `sending` ones become what
@@ -30,7 +30,7 @@ def settle_estates(engine: Engine, files: Files, owner: Owner) -> None:
     jobs = engine.ledger.jobs("state IN ('planned', 'sending')")
     names = {job.owner for job in jobs} | set(owner.dead())
     for name in sorted(names - {owner.name}):
-        with owner.estate(name) as is_ours:
+        with owner.leftovers(name) as is_ours:
             if not is_ours:
                 continue
             for job in engine.ledger.jobs(_LEFT, (name,)):
@@ -41,7 +41,7 @@ def settle_estates(engine: Engine, files: Files, owner: Owner) -> None:
                     "its process died before anything was sent",
                 )
             files.sweep(owner.folders_of(name), is_dead=name.__eq__)
-            owner.bury(name)
+            owner.release(name)
 
 
 def waiting(engine: Engine, owner: Owner) -> list[Job]:

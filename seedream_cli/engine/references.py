@@ -50,7 +50,7 @@ _UPLOAD_LIMITS = Limits(read=120.0, total=600.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
+class LoadedReference:
     """One reference image, found and read, before it is known how it travels."""
 
     source: str
@@ -61,7 +61,7 @@ class Gathered:
     digest: str = ""
 
 
-class Gatherer:
+class ReferenceLoader:
     """Finds what people name behind `-i`."""
 
     def __init__(
@@ -77,23 +77,23 @@ class Gatherer:
         self._stdin = stdin
         self._now = now
 
-    def gather(self, names: Sequence[str]) -> list[Gathered]:
+    def gather(self, names: Sequence[str]) -> list[LoadedReference]:
         """Return the references in order; raise `UsageError` or `StorageError`."""
         if sum(name == "-" for name in names) > 1:
             raise UsageError("-i - is given twice, and there is one stdin")
         return [found for name in names for found in self._one(name)]
 
-    def _one(self, name: str) -> Iterator[Gathered]:
+    def _one(self, name: str) -> Iterator[LoadedReference]:
         if name == "-":
             yield _local("-", self._stdin(), "stdin")
         elif "://" in name:
-            yield Gathered(source=name, url=_checked_url(name))
+            yield LoadedReference(source=name, url=_check_url(name))
         elif name.startswith(("job:", "@")) and not Path(name).exists():
             yield from self._pictures(name)
         else:
             yield _local(name, _read(name), name)
 
-    def _pictures(self, name: str) -> Iterator[Gathered]:
+    def _pictures(self, name: str) -> Iterator[LoadedReference]:
         # A rehearsal's picture is no reference of a real purchase, nor the other way about.
         found = find(self._ledger(), name, sandbox=self._profile.sandbox)
         pairs = [(job, image) for job in found.jobs for image in job.images if not image.problem]
@@ -108,14 +108,14 @@ class Gatherer:
             )
         yield self._picture(*pairs[0])
 
-    def _picture(self, job: Job, image: Image) -> Gathered:
+    def _picture(self, job: Job, image: Image) -> LoadedReference:
         """Use the provider's own URL while it lives and the provider is the same, else the file."""
         source = f"job:{job.id}.{image.index}"
         lapses = image.expires_at or job.created_at + UNDOCUMENTED_LIFETIME
         here = self._profile
         is_same = job.provider == here.provider and job.origin == origin(here.base_url)
         if image.url and is_same and lapses - URL_MARGIN > self._now:
-            return Gathered(source=source, url=image.url, digest=image.sha256 or "")
+            return LoadedReference(source=source, url=image.url, digest=image.sha256 or "")
         if image.path is None or not Path(image.path).is_file():
             raise UsageError(
                 f"{source} is neither on disk nor at its provider any more",
@@ -124,7 +124,9 @@ class Gatherer:
         return _local(source, _read(image.path), image.path)
 
 
-def travelling(gathered: Sequence[Gathered], provider: Provider) -> tuple[Reference, ...]:
+def encode_references(
+    gathered: Sequence[LoadedReference], provider: Provider
+) -> tuple[Reference, ...]:
     """Return the references as this provider takes them; raise `UsageError` where it cannot.
 
     What has to be uploaded first keeps the placeholder `upload:DIGEST` as its URL.
@@ -132,8 +134,8 @@ def travelling(gathered: Sequence[Gathered], provider: Provider) -> tuple[Refere
     return tuple(_reference(each, provider) for each in gathered)
 
 
-def hold(
-    gathered: Sequence[Gathered], capabilities: Capabilities | None
+def check_references(
+    gathered: Sequence[LoadedReference], capabilities: Capabilities | None
 ) -> tuple[list[str], list[str]]:
     """Check local images against what a model takes; return mistakes and notes."""
     limits = capabilities.inputs if capabilities is not None else None
@@ -148,9 +150,9 @@ def hold(
     return mistakes, notes
 
 
-def uploaded(
+def upload_references(
     references: Sequence[Reference],
-    gathered: Sequence[Gathered],
+    gathered: Sequence[LoadedReference],
     *,
     provider: Provider,
     profile: Profile,
@@ -205,7 +207,7 @@ def _upload_error(provider: Provider, image: LocalImage, words: str) -> UsageErr
     )
 
 
-def _reference(each: Gathered, provider: Provider) -> Reference:
+def _reference(each: LoadedReference, provider: Provider) -> Reference:
     if each.url is not None:
         return Reference(source=each.source, url=each.url, digest=each.digest)
     image = each.local
@@ -224,7 +226,7 @@ def _reference(each: Gathered, provider: Provider) -> Reference:
     return Reference(source=each.source, url=url, digest=image.digest)
 
 
-def _local(source: str, data: bytes, name: str) -> Gathered:
+def _local(source: str, data: bytes, name: str) -> LoadedReference:
     if len(data) > MAX_READ:
         raise UsageError(f"{name} is larger than {MAX_READ // 1024 // 1024} MiB")
     kind = sniff(data[:HEAD])
@@ -240,7 +242,7 @@ def _local(source: str, data: bytes, name: str) -> Gathered:
     image = LocalImage(
         name=f"{digest[:24]}.{extension}", media_type=f"image/{kind}", digest=digest, data=data
     )
-    return Gathered(source=source, local=image, digest=digest)
+    return LoadedReference(source=source, local=image, digest=digest)
 
 
 def _read(name: str) -> bytes:
@@ -259,7 +261,7 @@ def _read(name: str) -> bytes:
     return data
 
 
-def _checked_url(url: str) -> str:
+def _check_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname or parts.username is not None:
         raise UsageError(f"{url}: a reference is a file, an https URL, -, or job:last.2")

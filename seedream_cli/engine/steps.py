@@ -25,7 +25,7 @@ from seedream_cli.core.events import JobChanged, Note, Waiting
 from seedream_cli.core.model import Busy, Charge, Done, Failed, Problem, Refused, Running, State
 from seedream_cli.engine.answers import Verdicts
 from seedream_cli.engine.fetch import fetch, is_wanted
-from seedream_cli.engine.rate_limit import Pace, Wait
+from seedream_cli.engine.rate_limit import RateLimiter, Wait
 from seedream_cli.engine.stream import Hearing
 from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import Limits
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from seedream_cli.engine.save import Saver
     from seedream_cli.providers.spec import Provider, RateLimit
     from seedream_cli.storage.ledger.ledger import Ledger
-    from seedream_cli.transport.client import Heard, Transport
+    from seedream_cli.transport.client import StreamedAnswer, Transport
 
 
 _SAVES_AT_LEAST = 2
@@ -124,12 +124,12 @@ class Engine:
     """Jobs of which an unknown status word was told once."""
     halted: Callable[[], str] = lambda: ""
     """Why nothing more may be sent that costs money; empty while it may."""
-    pace: Pace = field(init=False)
+    limiter: RateLimiter = field(init=False)
     """When submits and polls may go."""
 
     def __post_init__(self) -> None:
         """Count what all processes have begun by the ledger."""
-        self.pace = Pace(self.clock, self.ledger.starts)
+        self.limiter = RateLimiter(self.clock, self.ledger.starts)
 
     def take(self, step: Step) -> Step | None:
         """Do one step and return the next one of the same job, if any."""
@@ -177,7 +177,7 @@ class Engine:
 
     def _submit(self, job: Job, step: Step) -> Step | None:
         provider = self.providers[job.provider]
-        wait = self.pace.submit(job, provider)
+        wait = self.limiter.submit(job, provider)
         if wait is None:
             self._deadline(job.id)  # the time runs from here
             try:
@@ -189,7 +189,7 @@ class Engine:
                 # Another process took the room between our look and the first byte.
                 wait = Wait(error.seconds, error.message)
             finally:
-                self.pace.ended(job)
+                self.limiter.release(job)
         return self._stand_back(step, wait)
 
     def _halt(self, job: Job, error: Interrupted) -> None:
@@ -240,10 +240,10 @@ class Engine:
             with self.saver.files.spill(job.id) as heard.spill:
                 return self._heed(sent, heard, step)
 
-    def _heed(self, sent: Job, heard: Heard, step: Step) -> Step | None:
+    def _heed(self, sent: Job, heard: StreamedAnswer, step: Step) -> Step | None:
         if not heard.is_stream:
             return self._hear(sent, heard.whole(), step)
-        self.pace.answered(sent)
+        self.limiter.note_answer(sent)
         return self._next(self.hearing.follow(sent, heard))
 
     def _names(self, job: Job) -> dict[str, str]:
@@ -255,7 +255,7 @@ class Engine:
         if reason := self.halted():
             raise Interrupted(reason)
         self.ledger.begin(job.id, self._limit(job))
-        self.pace.begun(job)
+        self.limiter.note_start(job)
         sending = replace(job, state=State.SENDING, charge=Charge.MAYBE)
         is_polled = self.providers[job.provider].dialect.poll is not None
         self.notify(JobChanged(job=sending, word="sending" if is_polled else "generating"))
@@ -311,9 +311,9 @@ class Engine:
                 error.message, hint=self.verdicts.rescue_words(job, reply)
             ) from error
         if outcome is not None and _is_locked_out(outcome):
-            self.pace.hold(job, _LOCKED_OUT_SECONDS)
+            self.limiter.pause(job, _LOCKED_OUT_SECONDS)
         elif outcome is not None:
-            self.pace.answered(job)
+            self.limiter.note_answer(job)
         if isinstance(outcome, Busy):
             asked = outcome.retry_after or backoff.parse_retry_after(
                 reply.headers.get("retry-after"), self.clock.now()
@@ -344,7 +344,7 @@ class Engine:
             self.notify(JobChanged(job=job))
             return None
         if is_busy:  # to one of us is to all
-            self.pace.hold(job, wait)
+            self.limiter.pause(job, wait)
         self.notify(Waiting(job_id=job.id, seconds=wait, reason=problem.message))
         return replace(step, due=self.clock.monotonic() + wait, tries=step.tries + 1)
 
@@ -361,7 +361,7 @@ class Engine:
         if dialect.poll is None or job.task_id is None:
             self._stop(job.id, UnreadableReply(f"{job.provider} has no way to ask about it"))
             return None
-        wait = self.pace.poll(job, provider)
+        wait = self.limiter.poll(job, provider)
         if wait is not None:
             return replace(step, due=self.clock.monotonic() + wait.seconds)
         try:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from seedream_cli.engine.save import Saver
     from seedream_cli.providers.spec import Provider
     from seedream_cli.storage.ledger.ledger import Ledger
-    from seedream_cli.transport.client import Heard
+    from seedream_cli.transport.client import StreamedAnswer
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Hearing:
     providers: Mapping[str, Provider]
     now: Callable[[], datetime]
 
-    def follow(self, job: Job, heard: Heard) -> Job:
+    def follow(self, job: Job, heard: StreamedAnswer) -> Job:
         """Take a stream to its end and return the job, ready, failed or refused.
 
         Raises `OutcomeUnknown` where the stream is cut; the images that came are kept.

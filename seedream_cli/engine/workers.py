@@ -48,7 +48,7 @@ class Taker(Protocol):
         ...
 
 
-class Crew:
+class WorkerPool:
     """A bounded pool of worker threads for the steps of one command."""
 
     def __init__(
@@ -138,7 +138,7 @@ class Crew:
 
     @property
     def waiting(self) -> list[Step]:
-        """Steps that were never taken because the crew was stopped."""
+        """Steps that were never taken because the pool was stopped."""
         return sorted(self._due)
 
     def _stop(self, number: int) -> None:

@@ -15,14 +15,14 @@ from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
 from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Purpose, Reply
 from seedream_cli.core.text import legible
-from seedream_cli.transport.deadline import Watchdog
+from seedream_cli.transport.deadline import Deadlines
 from seedream_cli.transport.exchange import (
     Limits,
     Wire,
     check_image_url,
-    forms,
-    redirected,
-    starred,
+    key_forms,
+    mask_key,
+    redirect_url,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _breakages() -> tuple[type[Exception], ...]:
     return (*known, SOCKSError)
 
 
-class Heard:
+class StreamedAnswer:
     """An answer on its way: whole, or chunk by chunk where it is a stream."""
 
     def __init__(
@@ -139,7 +139,7 @@ class Transport:
         self._aliases = dict(aliases or {})
         self._observe = observe
         self._with_bodies = with_bodies
-        self._watchdog = Watchdog()
+        self._deadlines = Deadlines()
         self._lock = threading.Lock()
         self._clients: dict[tuple[str | None, bool], httpx.Client] = {}
         self._tls: ssl.SSLContext | None = None
@@ -172,7 +172,7 @@ class Transport:
         *,
         on_first_byte: Callable[[], None] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Iterator[Heard]:
+    ) -> Iterator[StreamedAnswer]:
         """Send one call and hear its answer as it comes; raises as `send` does."""
         base = profile.base_url
         if call.purpose is Purpose.UPLOAD and profile.upload_base_url:
@@ -184,8 +184,8 @@ class Transport:
         wire = Wire(_host(base), limits, on_first_byte, key=profile.api_key, breakages=_breakages())
         wire.asked = body if call.file is None else None
         url = base + call.path
-        with self._opened(wire, limits, call.method, url, own, call.query, body) as response:
-            yield Heard(profile, call.purpose, response, wire)
+        with self._open(wire, limits, call.method, url, own, call.query, body) as response:
+            yield StreamedAnswer(profile, call.purpose, response, wire)
 
     @contextlib.contextmanager
     def fetch(self, url: str, limits: Limits, *, is_loopback_ok: bool) -> Iterator[Download]:
@@ -199,9 +199,9 @@ class Transport:
             check_image_url(self._target(url)[0], is_loopback_ok=is_loopback_ok)
             is_public_only = not is_loopback_ok and self._proxy_of(url) is None
             wire = Wire(_host(url), limits, breakages=_breakages(), is_public_only=is_public_only)
-            with self._opened(wire, limits, "GET", url, headers) as response:
+            with self._open(wire, limits, "GET", url, headers) as response:
                 if response.status_code in REDIRECTS and "location" in response.headers:
-                    url = redirected(url, response.headers["location"])
+                    url = redirect_url(url, response.headers["location"])
                     continue
                 if response.status_code in GONE:
                     raise ImageGone(f"the image host answered {response.status_code}")
@@ -216,7 +216,7 @@ class Transport:
         raise ImageBroken(f"the image host redirected more than {MAX_REDIRECTS} times")
 
     @contextlib.contextmanager
-    def _opened(
+    def _open(
         self,
         wire: Wire,
         limits: Limits,
@@ -227,10 +227,10 @@ class Transport:
         body: bytes | None = None,
     ) -> Iterator[httpx.Response]:
         started, status = time.monotonic(), None
-        self._watchdog.watch(wire.leash, limits.total)
+        self._deadlines.add(wire.deadline, limits.total)
         try:
-            with wire.named():
-                response = self._sent(wire, limits, method, url, headers, query, body)
+            with wire.translate():
+                response = self._request(wire, limits, method, url, headers, query, body)
             with contextlib.closing(response):
                 status = response.status_code
                 yield response
@@ -249,7 +249,7 @@ class Transport:
                     )
                 )
 
-    def _sent(
+    def _request(
         self,
         wire: Wire,
         limits: Limits,
@@ -334,7 +334,7 @@ def _authorisation(profile: Profile) -> dict[str, str]:
 
 
 def _json(body: Mapping[str, object] | None) -> tuple[bytes | None, str]:
-    return (None if body is None else _encoded(body)), "application/json"
+    return (None if body is None else _encode(body)), "application/json"
 
 
 def _form(fields: Mapping[str, object] | None, file: LocalImage) -> tuple[bytes, str]:
@@ -347,7 +347,7 @@ def _form(fields: Mapping[str, object] | None, file: LocalImage) -> tuple[bytes,
     return form.read(), form.headers["content-type"]
 
 
-def _encoded(body: Mapping[str, object]) -> bytes:
+def _encode(body: Mapping[str, object]) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -359,10 +359,10 @@ def _without_key(
     profile: Profile, purpose: Purpose, response: httpx.Response, body: bytes
 ) -> Reply:
     """Return an answer as it came, but for our own key, which some error messages repeat."""
-    for form in forms(profile.api_key):
+    for form in key_forms(profile.api_key):
         body = body.replace(form.encode(), b"****")
     headers = {
-        name.lower(): starred(value, profile.api_key) for name, value in response.headers.items()
+        name.lower(): mask_key(value, profile.api_key) for name, value in response.headers.items()
     }
     return Reply(purpose=purpose, status=response.status_code, headers=headers, body=body)
 

@@ -13,7 +13,7 @@ import threading
 import time
 
 
-class Leash:
+class Deadline:
     """One request's socket and its deadline."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Leash:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
 
-    def hold(self, connection: socket.socket) -> None:
+    def attach(self, connection: socket.socket) -> None:
         """Keep a duplicate of a fresh connection: TLS takes the original away."""
         duplicate = socket.socket(fileno=socket.dup(connection.fileno()))
         with self._lock:
@@ -30,16 +30,16 @@ class Leash:
         if previous is not None:
             previous.close()
         if self.is_late:
-            self.pull()
+            self.expire()
 
-    def pull(self) -> None:
+    def expire(self) -> None:
         """Shut the connection down: whoever reads from it gets an error now."""
         self.is_late = True
         with self._lock, contextlib.suppress(OSError):
             if self._socket is not None:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    def drop(self) -> None:
+    def close(self) -> None:
         """Close the duplicate; the request is over."""
         with self._lock:
             if self._socket is not None:
@@ -47,23 +47,23 @@ class Leash:
                 self._socket = None
 
 
-class Watchdog:
-    """Pulls leashes when their time is over; starts its thread on first use."""
+class Deadlines:
+    """Expires deadlines when their time is over; starts its thread on first use."""
 
     def __init__(self) -> None:
         """Watch nothing yet."""
-        self._heap: list[tuple[float, int, Leash]] = []
+        self._heap: list[tuple[float, int, Deadline]] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def watch(self, leash: Leash, seconds: float) -> None:
-        """Pull `leash` after `seconds`; a dropped leash is pulled in vain."""
+    def add(self, deadline: Deadline, seconds: float) -> None:
+        """Expire `deadline` after `seconds`; a closed one expires in vain."""
         with self._changed:
             due = time.monotonic() + seconds
-            heapq.heappush(self._heap, (due, next(self._numbers), leash))
+            heapq.heappush(self._heap, (due, next(self._numbers), deadline))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, daemon=True, name="watchdog")
+                self._thread = threading.Thread(target=self._run, daemon=True, name="deadlines")
                 self._thread.start()
             self._changed.notify()
 
@@ -73,10 +73,10 @@ class Watchdog:
                 if not self._heap:
                     self._changed.wait()
                     continue
-                due, _, leash = self._heap[0]
+                due, _, deadline = self._heap[0]
                 left = due - time.monotonic()
                 if left > 0:
                     self._changed.wait(left)
                     continue
                 heapq.heappop(self._heap)
-            leash.pull()
+            deadline.expire()

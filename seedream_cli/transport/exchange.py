@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from seedream_cli.core.addresses import is_loopback
 from seedream_cli.core.errors import ImageBroken, OutcomeUnknown, SeedreamError, Unsent
-from seedream_cli.transport.deadline import Leash
+from seedream_cli.transport.deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +48,7 @@ class Wire:
     ) -> None:
         """Watch one request to `host`; `breakages` is what a broken exchange raises."""
         self.had_left = False
-        self.leash = Leash()
+        self.deadline = Deadline()
         self._host = host
         self._limits = limits
         self._on_first_byte = on_first_byte
@@ -65,14 +65,14 @@ class Wire:
         """Take one of httpcore's trace events; what is raised here stops the request."""
         if event in _CONNECTED:
             self._stream = stream = info["return_value"]
-            self.leash.hold(stream.get_extra_info("socket"))  # type: ignore[attr-defined]
+            self.deadline.attach(stream.get_extra_info("socket"))  # type: ignore[attr-defined]
             if self._is_public_only:
                 check_peer(str(stream.get_extra_info("server_addr")[0]))  # type: ignore[attr-defined]
         elif event == "http11.send_request_headers.started" and not self.had_left:
             # A proxy's CONNECT carries nothing of ours yet.
             if info["request"].method == b"CONNECT":  # type: ignore[attr-defined]
                 return
-            if self.leash.is_late:
+            if self.deadline.is_late:
                 raise Unsent(f"{self._host} cannot be reached within {self._limits.total:g} s")
             self._spend()
             self.had_left = True
@@ -87,12 +87,12 @@ class Wire:
 
     def end(self) -> None:
         """Let the connection go: httpcore leaves it open when its handshake fails."""
-        self.leash.drop()
+        self.deadline.close()
         if self._stream is not None:
             self._stream.close()  # type: ignore[attr-defined]
 
     @contextlib.contextmanager
-    def named(self) -> Iterator[None]:
+    def translate(self) -> Iterator[None]:
         """Turn whatever HTTP can raise into one of the two endings that matter."""
         try:
             yield
@@ -101,8 +101,8 @@ class Wire:
         except self._breakages as error:
             if error is self._refusal:
                 raise
-            reason = starred(str(error).strip(), self._key) or type(error).__name__
-            if self.leash.is_late:
+            reason = mask_key(str(error).strip(), self._key) or type(error).__name__
+            if self.deadline.is_late:
                 reason = f"no whole answer within {self._limits.total:g} s"
             if self.had_left:
                 message = f"the exchange with {self._host} broke off: {reason}"
@@ -112,7 +112,7 @@ class Wire:
     def read(self, chunks: Iterator[bytes], cap: int) -> Iterator[bytes]:
         """Yield a body as it comes; raise `OutcomeUnknown` when it breaks off or is too large."""
         received = 0
-        with self.named():
+        with self.translate():
             for chunk in chunks:
                 received += len(chunk)
                 if received > cap:
@@ -120,14 +120,14 @@ class Wire:
                 yield chunk
 
 
-def starred(text: str, key: Secret | None) -> str:
+def mask_key(text: str, key: Secret | None) -> str:
     """Return words that may quote a server without our own key."""
-    for form in forms(key):
+    for form in key_forms(key):
         text = text.replace(form, "****")
     return text
 
 
-def forms(key: Secret | None) -> tuple[str, ...]:
+def key_forms(key: Secret | None) -> tuple[str, ...]:
     """Return how an answer would write a key; none for what may stand in a URL by chance."""
     text = key.reveal() if key else ""
     return (text, text.replace("/", "\\/")) if len(text) >= SHORTEST_KEY else ()
@@ -147,7 +147,7 @@ def check_image_url(url: str, *, is_loopback_ok: bool) -> None:
         raise ImageBroken("the image's address has no plain host name")
 
 
-def redirected(url: str, location: str) -> str:
+def redirect_url(url: str, location: str) -> str:
     """Return where a redirect leads; raise `ImageBroken` for nowhere."""
     try:
         return urljoin(url, location)

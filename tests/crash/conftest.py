@@ -303,7 +303,7 @@ class Scene:
             if job["state"] in {"planned", "sending", "running", "ready", "expired", "failed"}:
                 found.wrong.append(f"job {job['job']} is left {job['state']}: {job['error']}")
         if left := sorted(self.state.glob("owners/*")):
-            found.wrong.append(f"the dead are not buried: {left}")
+            found.wrong.append(f"the dead are not released: {left}")
 
     def _audit_files(self, found: Findings, jobs: list[dict[str, object]]) -> None:
         found.wrong += [f"{path} was left" for path in self.parts()]

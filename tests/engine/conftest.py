@@ -13,10 +13,10 @@ import pytest
 
 from seedream_cli.core.errors import SeedreamError
 from seedream_cli.core.model import Options, Profile, Purpose, Reply, Secret
-from seedream_cli.engine.recovery import settle_estates
+from seedream_cli.engine.recovery import conclude_leftovers
 from seedream_cli.engine.save import Saver
 from seedream_cli.engine.steps import Engine, Timing
-from seedream_cli.engine.workers import Crew, Inbox
+from seedream_cli.engine.workers import Inbox, WorkerPool
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.request.check import resolve, split
 from seedream_cli.request.purchase import purchases
@@ -230,12 +230,12 @@ class House:
 
     def settle(self) -> None:
         """Settle what dead processes left."""
-        settle_estates(self.engine, self.engine.saver.files, self.owner)
+        conclude_leftovers(self.engine, self.engine.saver.files, self.owner)
 
     def run(self, jobs: list[Job]) -> list[Job]:
         """Take the jobs as far as they go, on the fake clock, and return them."""
-        crew = Crew(self.engine, self.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
-        crew.run([step for step in map(self.engine.first_step, jobs) if step is not None])
+        pool = WorkerPool(self.engine, self.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
+        pool.run([step for step in map(self.engine.first_step, jobs) if step is not None])
         return [self.ledger.job(job.id) for job in jobs]
 
     def pictures(self) -> list[Path]:

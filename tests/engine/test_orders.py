@@ -25,9 +25,9 @@ from seedream_cli.batch.targets import tasks_of
 from seedream_cli.cli.output.job import job_exit
 from seedream_cli.core.errors import ImageGone, OutcomeUnknown, StorageError, Unsent
 from seedream_cli.core.model import Charge, Money, Problem, Profile, Purpose, Reply, State
-from seedream_cli.engine.references import Gatherer
+from seedream_cli.engine.references import ReferenceLoader
 from seedream_cli.engine.steps import Timing
-from seedream_cli.engine.workers import Crew, Inbox
+from seedream_cli.engine.workers import Inbox, WorkerPool
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.storage.files.digest import digest_of, look
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.orders import Order
     from seedream_cli.batch.targets import Task
     from seedream_cli.core.model import Call, Job
-    from seedream_cli.engine.references import Gathered
+    from seedream_cli.engine.references import LoadedReference
     from seedream_cli.providers.spec import Provider
     from tests.engine.conftest import House
 
@@ -145,9 +145,9 @@ class Desk:
         def profile_of(_: Row, provider: Provider) -> Profile:
             return Profile(name="p", provider=provider.name, base_url=provider.base_url)
 
-        def gather(profile: Profile, names: Sequence[str]) -> list[Gathered]:
+        def gather(profile: Profile, names: Sequence[str]) -> list[LoadedReference]:
             now = house.clock.now()
-            return Gatherer(lambda: house.ledger, profile, bytes, now).gather(names)
+            return ReferenceLoader(lambda: house.ledger, profile, bytes, now).gather(names)
 
         orders = Orders(
             judge=judge,
@@ -202,8 +202,8 @@ class Desk:
 
     def go(self, batch: Batch) -> None:
         """Take a prepared run to its end."""
-        crew = Crew(batch, self.house.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
-        crew.run((), batch.more)
+        pool = WorkerPool(batch, self.house.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
+        pool.run((), batch.more)
         batch.leave_rest()
 
     def _record(self, order: Order, job: Job) -> None:

@@ -133,7 +133,7 @@ def test_an_unknown_job_without_an_answer_stays_unknown(house: House) -> None:
     assert house.ledger.job(job.id) == before
 
 
-# -- estates ---------------------------------------------------------------------------------------
+# -- leftovers -------------------------------------------------------------------------------------
 
 
 def test_what_was_only_planned_is_closed(house: House) -> None:
@@ -202,7 +202,7 @@ def test_the_answer_to_an_earlier_attempt_says_nothing(house: House) -> None:
 
 
 def test_a_task_of_another_job_blocks_nothing(house: House) -> None:
-    """An answer that names the task of another job is unknown; the other estates are settled."""
+    """An answer that names the task of another job is unknown; the others are concluded."""
     first = house.left(DEAD, accepted("t1"), provider="kie", prompt="one")
     again = house.left(DEAD, accepted("t1"), provider="kie", prompt="two")
     other = house.left("deadmore", accepted("t2"), provider="kie", prompt="three")
@@ -247,7 +247,7 @@ def test_temp_files_of_the_dead_are_swept(house: House) -> None:
             part.write(b"half a picture")
             parts[owner.name] = part.path
         dead.keep()
-        dead.release()
+        dead.close()
         house.settle()
         assert not parts[DEAD].exists()
         assert parts["alivealv"].exists()

@@ -15,7 +15,7 @@ import pytest
 from seedream_cli.core.errors import Throttled, Unsent
 from seedream_cli.core.events import Waiting
 from seedream_cli.core.model import Charge, Purpose, Reply, State
-from seedream_cli.engine.rate_limit import Pace
+from seedream_cli.engine.rate_limit import RateLimiter
 from seedream_cli.engine.steps import Deed, Step
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.spec import RateLimit
@@ -158,7 +158,7 @@ def test_room_that_another_process_takes_meanwhile_costs_nothing(house: House) -
     house.engine.is_waiting = False
     (job,) = house.buy("kie")
     full(house)
-    house.engine.pace = Pace(house.clock, lambda *_: [])  # it looked a moment earlier
+    house.engine.limiter = RateLimiter(house.clock, lambda *_: [])  # it looked a moment earlier
     house.transport.answers = [accepted(1)]
     following = take(house, house.engine.first_step(job))
     assert following is not None
@@ -192,7 +192,7 @@ def test_a_full_limit_stops_a_real_request_before_its_first_byte(house: House) -
         house.ledger.plan([job, *others])
         for other in others:
             house.ledger.begin(other.id)
-        house.engine.pace = Pace(house.clock, lambda *_: [])
+        house.engine.limiter = RateLimiter(house.clock, lambda *_: [])
         house.engine.transport = Transport(proxy_of=lambda _: None)
         following = take(house, house.engine.first_step(job))
         server.join(timeout=10)
@@ -209,7 +209,7 @@ def test_a_full_limit_stops_a_stream_too(house: House) -> None:
     (first,) = house.buy(series=6)
     (second,) = house.buy(prompt="a crow", series=6)
     house.ledger.begin(first.id, one)
-    house.engine.pace = Pace(house.clock, lambda *_: [])
+    house.engine.limiter = RateLimiter(house.clock, lambda *_: [])
     house.transport.hears()
     following = take(house, house.engine.first_step(second))
     assert following is not None
@@ -305,7 +305,7 @@ def test_a_wrong_key_costs_four_requests(house: House) -> None:
     for thread in threads:
         thread.join(timeout=10)
     assert follow == [None] * 4
-    assert house.engine.pace._gates["https://api.kie.ai"]._width(house.clock.monotonic()) == 4
+    assert house.engine.limiter._gates["https://api.kie.ai"]._width(house.clock.monotonic()) == 4
 
 
 # -- polls -------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from seedream_cli.core.addresses import origin as origin_of
 from seedream_cli.core.model import Image, Options, Problem, Profile, Secret, State
 from seedream_cli.engine.save import Saver
 from seedream_cli.engine.steps import Engine, Timing
-from seedream_cli.engine.workers import Crew, Inbox
+from seedream_cli.engine.workers import Inbox, WorkerPool
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.request.check import resolve, split
 from seedream_cli.request.purchase import purchases
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Call, Job
     from seedream_cli.storage.files.partial import Disk
-    from seedream_cli.transport.client import Download, Heard
+    from seedream_cli.transport.client import Download, StreamedAnswer
     from seedream_cli.transport.exchange import Limits
 
 PATHS = {name: provider.sandbox_path for name, provider in PROVIDERS.items()}
@@ -239,7 +239,7 @@ class Hasty(Transport):
         *,
         on_first_byte: Callable[[], None] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Iterator[Heard]:
+    ) -> Iterator[StreamedAnswer]:
         """Send under the test's limits, where it set some."""
         limits = self.patience or limits
         with super().listen(
@@ -398,8 +398,8 @@ class Bench:
         self.engine.timing = replace(
             self.engine.timing, deadline=self.clock.monotonic() + self.engine.timing.timeout
         )
-        crew = Crew(self.engine, self.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
-        crew.run([step for step in [self.engine.first_step(job)] if step is not None])
+        pool = WorkerPool(self.engine, self.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
+        pool.run([step for step in [self.engine.first_step(job)] if step is not None])
         job = self.ledger.job(job.id)
         problem = job.problem or self.engine.problems.get(job.id)
         return Ended(job, problem, list(self.clock.slept))

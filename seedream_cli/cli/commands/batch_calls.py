@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from seedream_cli.engine.references import uploaded
+from seedream_cli.engine.references import upload_references
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.orders import Order, Orders
     from seedream_cli.cli.context import World
     from seedream_cli.core.model import Call, Profile, Reference
-    from seedream_cli.engine.references import Gathered
+    from seedream_cli.engine.references import LoadedReference
     from seedream_cli.engine.steps import Engine
 
 
@@ -44,12 +44,12 @@ class Calls:
         profile = self.key(orders.profile_of(order.task.row, order.wish.provider))
 
         def upload(
-            references: Sequence[Reference], gathered: Sequence[Gathered]
+            references: Sequence[Reference], gathered: Sequence[LoadedReference]
         ) -> Sequence[Reference]:
             with ExitStack() as held:
                 for digest in sorted({each.digest for each in gathered if each.local}):
                     held.enter_context(self._turn(digest))
-                return uploaded(
+                return upload_references(
                     references,
                     gathered,
                     provider=order.wish.provider,

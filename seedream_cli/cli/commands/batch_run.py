@@ -26,9 +26,9 @@ from seedream_cli.cli.output.ci import Actions, is_forgetful
 from seedream_cli.cli.output.report import Results
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
-from seedream_cli.engine.references import Gatherer
+from seedream_cli.engine.references import ReferenceLoader
 from seedream_cli.engine.save import follow
-from seedream_cli.engine.workers import Crew, Inbox
+from seedream_cli.engine.workers import Inbox, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from seedream_cli.cli.context import World
     from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
     from seedream_cli.core.model import Job, Profile
-    from seedream_cli.engine.references import Gathered
+    from seedream_cli.engine.references import LoadedReference
     from seedream_cli.engine.steps import Engine
     from seedream_cli.providers.spec import Provider
     from seedream_cli.storage.ledger.ledger import Ledger
@@ -113,7 +113,7 @@ class Buying:
             timing, self.show, profile=asked.profile, with_bodies=asked.verbose > 1
         )
         engine.is_waiting = results.is_wait
-        world.settle_estates(engine)
+        world.conclude_leftovers(engine)
         orders = self._orders(engine.ledger, run)
         found = self._sorted(orders, results)
         work.tell_of_waiting(world, engine, self.show, is_sandbox=self.sandbox, but=found.jobs)
@@ -205,8 +205,8 @@ class Buying:
     def _orders(self, ledger: Ledger, run: str) -> Orders:
         world = self.world
 
-        def gather(profile: Profile, names: Sequence[str]) -> list[Gathered]:
-            return Gatherer(lambda: ledger, profile, bytes, world.clock.now()).gather(names)
+        def gather(profile: Profile, names: Sequence[str]) -> list[LoadedReference]:
+            return ReferenceLoader(lambda: ledger, profile, bytes, world.clock.now()).gather(names)
 
         return Orders(
             judge=self.judge,
@@ -295,7 +295,7 @@ class Buying:
     def _buy(self, engine: Engine, orders: Orders, tasks: Sequence[Task], results: Results) -> int:
         world = self.world
         self._prove_places(tasks)
-        workers = self._crew_size(tasks)
+        workers = self._count_workers(tasks)
         batch = Batch(
             engine=engine,
             tasks=deque(tasks),
@@ -313,10 +313,12 @@ class Buying:
         inbox: Inbox = Inbox()
         signals = work.Signals(inbox, self.show, lambda: len(batch.under_way))
         engine.halted = lambda: "a signal came" if signals.first else batch.why_stopped
-        crew = Crew(batch, world.clock, inbox, workers=workers, on_signal=signals.seconds_left)
+        pool = WorkerPool(
+            batch, world.clock, inbox, workers=workers, on_signal=signals.seconds_left
+        )
         try:
             with self.show:
-                self._run(crew, batch, engine)
+                self._run(pool, batch, engine)
         finally:
             lacking = self._written()
         if lacking is not None:
@@ -364,14 +366,14 @@ class Buying:
         again = "run the same again to go on"
         return again if signal_exit else f"{reason}{again}"
 
-    def _run(self, crew: Crew, batch: Batch, engine: Engine) -> None:
+    def _run(self, pool: WorkerPool, batch: Batch, engine: Engine) -> None:
         """Run to the end, or to a signal, and write down what is under way then."""
         try:
-            crew.run((), batch.more, self.show.tick)
+            pool.run((), batch.more, self.show.tick)
         finally:
-            if crew.under_way:
+            if pool.under_way:
                 self.world.owner.keep()
-            if crew.is_stopping:
+            if pool.is_stopping:
                 work.put_down(engine, list(batch.under_way))
                 batch.put_down()
             batch.leave_rest()
@@ -386,7 +388,7 @@ class Buying:
         if self.lock is not None and entries:
             self.lock.add(*entries)
 
-    def _crew_size(self, tasks: Sequence[Task]) -> int:
+    def _count_workers(self, tasks: Sequence[Task]) -> int:
         """Return how many threads: one a request that is held open, a few for polled ones.
 
         And settle how many jobs of each provider may be under way.

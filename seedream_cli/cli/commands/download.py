@@ -49,7 +49,7 @@ def download(
         _check_words(jobs or [], task_id, expiring)
         seconds = 0.0 if no_wait else timeout if timeout is not None else DEFAULT_TIMEOUT
         engine = world.engine(world.timing(seconds), show, profile=profile, with_bodies=verbose > 1)
-        world.settle_estates(engine)
+        world.conclude_leftovers(engine)
         if task_id is not None:
             found = [_adopted(world, task_id, profile, sandbox=sandbox)]
         else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.cli.output.progress import Plain
     from seedream_cli.core.model import Call, Profile, Reference, Request
-    from seedream_cli.engine.references import Gathered
+    from seedream_cli.engine.references import LoadedReference
     from seedream_cli.engine.steps import Engine
     from seedream_cli.providers.spec import Provider
     from seedream_cli.request.check import Resolved
@@ -51,7 +51,7 @@ class Making:
         show = observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
         gathered = self._gathered(profile)
         provider, plan, resolved, requests = self._settled(profile, prompt, gathered)
-        self._hold_images(gathered, resolved, show)
+        self._check_images(gathered, resolved, show)
         for note in resolved.notes:
             show.say(note)
         if asked.dry_run:
@@ -64,31 +64,33 @@ class Making:
             return 0
         return self._buy(profile, provider, bought, gathered, show, stdout)
 
-    def _gathered(self, profile: Profile) -> list[Gathered]:
+    def _gathered(self, profile: Profile) -> list[LoadedReference]:
         """Find and read the reference images."""
         if not self.asked.image:
             return []
-        from seedream_cli.engine.references import Gatherer
+        from seedream_cli.engine.references import ReferenceLoader
 
         if self.asked.prompt == "-" and "-" in self.asked.image:
             raise UsageError("the prompt and an image both want stdin", hint="--prompt-file FILE")
         world = self.world
-        gatherer = Gatherer(lambda: world.ledger, profile, read_stdin, world.clock.now())
+        gatherer = ReferenceLoader(lambda: world.ledger, profile, read_stdin, world.clock.now())
         return gatherer.gather(self.asked.image)
 
-    def _hold_images(self, gathered: list[Gathered], resolved: Resolved, show: Plain) -> None:
+    def _check_images(
+        self, gathered: list[LoadedReference], resolved: Resolved, show: Plain
+    ) -> None:
         if not gathered or self.asked.no_validate:
             return
-        from seedream_cli.engine.references import hold
+        from seedream_cli.engine.references import check_references
 
-        mistakes, notes = hold(gathered, resolved.capabilities)
+        mistakes, notes = check_references(gathered, resolved.capabilities)
         if mistakes:
             raise UsageError("; ".join(mistakes), hint="nothing was sent")
         for note in notes:
             show.say(note)
 
     def _settled(
-        self, profile: Profile, prompt: str, gathered: list[Gathered]
+        self, profile: Profile, prompt: str, gathered: list[LoadedReference]
     ) -> tuple[Provider, Plan, Resolved, tuple[Request, ...]]:
         from seedream_cli.providers import PROVIDERS
         from seedream_cli.request.check import resolve_named, split
@@ -102,7 +104,7 @@ class Making:
                 hint="leave it out, or use a provider that is polled (kie, seedreams)",
             )
         draft = self._plan(profile, many=False, many_per_job=False)
-        wishes = options(asked, profile, prompt, _travelling(gathered, provider))
+        wishes = options(asked, profile, prompt, _encode_references(gathered, provider))
         is_any = asked.default("any_format", profile)
         resolved = resolve_named(
             provider,
@@ -203,7 +205,7 @@ class Making:
         profile: Profile,
         provider: Provider,
         bought: list[Purchase],
-        gathered: list[Gathered],
+        gathered: list[LoadedReference],
         show: Plain,
         stdout: Stdout,
     ) -> int:
@@ -219,7 +221,7 @@ class Making:
             world.timing(seconds), show, profile=asked.profile, with_bodies=asked.verbose > 1
         )
         engine.is_waiting = is_wait
-        world.settle_estates(engine)
+        world.conclude_leftovers(engine)
         work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox)
         calls = _calls(bought, gathered, provider, profile, engine)
         jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
@@ -236,15 +238,17 @@ class Making:
         return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
 
 
-def _travelling(gathered: list[Gathered], provider: Provider) -> tuple[Reference, ...]:
-    from seedream_cli.engine.references import travelling
+def _encode_references(
+    gathered: list[LoadedReference], provider: Provider
+) -> tuple[Reference, ...]:
+    from seedream_cli.engine.references import encode_references
 
-    return travelling(gathered, provider) if gathered else ()
+    return encode_references(gathered, provider) if gathered else ()
 
 
 def _calls(
     bought: list[Purchase],
-    gathered: list[Gathered],
+    gathered: list[LoadedReference],
     provider: Provider,
     profile: Profile,
     engine: Engine,
@@ -252,9 +256,9 @@ def _calls(
     """Return what will be sent for each job, local references uploaded where they must be."""
     if not any(each.local for each in gathered) or "upload" not in provider.reference_kinds:
         return {purchase.job.id: purchase.call for purchase in bought}
-    from seedream_cli.engine.references import uploaded
+    from seedream_cli.engine.references import upload_references
 
-    references = uploaded(
+    references = upload_references(
         bought[0].request.references,
         gathered,
         provider=provider,

@@ -165,7 +165,9 @@ def _found(world: World, names: Sequence[str], wanted: _Filter, limit: int) -> l
 def settle_quietly(world: World, profile: str | None) -> None:
     """Settle what dead processes left, where anything is left; a broken ledger is only read."""
     if not world.ledger.is_read_only and world.ledger.jobs("state IN ('planned', 'sending')"):
-        world.settle_estates(world.engine(world.timing(0.0), Plain(quiet=True), profile=profile))
+        world.conclude_leftovers(
+            world.engine(world.timing(0.0), Plain(quiet=True), profile=profile)
+        )
 
 
 class _OnlyExchanges:
@@ -184,7 +186,7 @@ def refresh(
 ) -> tuple[list[Job], Mapping[str, Problem]]:
     """Ask once about each job that runs; without key or network say so and show what is stored."""
     from seedream_cli.engine.steps import Deed, Step
-    from seedream_cli.engine.workers import Crew, Inbox
+    from seedream_cli.engine.workers import Inbox, WorkerPool
 
     now = world.clock.monotonic()
     engine = world.engine(world.timing(0.0), _OnlyExchanges(say), profile=profile)
@@ -199,7 +201,7 @@ def refresh(
             return following if is_doubted else None
 
     steps = [Step(now, job.id, Deed.POLL) for job in jobs if job.state is State.RUNNING]
-    Crew(Once(), world.clock, Inbox(), workers=8, on_signal=lambda _: 0.0).run(steps)
+    WorkerPool(Once(), world.clock, Inbox(), workers=8, on_signal=lambda _: 0.0).run(steps)
     problems = {
         job_id: problem
         for job_id, problem in engine.problems.items()

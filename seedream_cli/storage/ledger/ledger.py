@@ -64,10 +64,10 @@ class Ledger(Database):
         """
         with self._write() as connection:
             for job in jobs:
-                self._hold_back(connection, job, despite)
-            return [self._joined(connection, job) or self._insert(connection, job) for job in jobs]
+                self._check_unknown(connection, job, despite)
+            return [self._join(connection, job) or self._insert(connection, job) for job in jobs]
 
-    def _hold_back(
+    def _check_unknown(
         self, connection: sqlite3.Connection, job: Job, despite: Collection[str]
     ) -> None:
         rows = connection.execute(
@@ -83,7 +83,7 @@ class Ledger(Database):
                     f" --not-charged or --write-off; or buy all the same: --despite {held}",
                 )
 
-    def _joined(self, connection: sqlite3.Connection, job: Job) -> Job | None:
+    def _join(self, connection: sqlite3.Connection, job: Job) -> Job | None:
         if "{job" in str(job.output.get("template")):
             return None
         rows = connection.execute(
@@ -112,7 +112,7 @@ class Ledger(Database):
         """
         with self._write() as connection:
             self._step(connection, job_id, State.PLANNED, State.SENDING)
-            weight = self._hold_limit(job_id, limit)
+            weight = self._check_limit(job_id, limit)
             # Read when the ledger is ours: we may have waited for it.
             at = time_text(self._now())
             connection.execute(
@@ -124,7 +124,7 @@ class Ledger(Database):
                 "UPDATE jobs SET charge = 'maybe', sent_at = ? WHERE id = ?", (at, job_id)
             )
 
-    def _hold_limit(self, job_id: str, limit: RateLimit | None) -> int:
+    def _check_limit(self, job_id: str, limit: RateLimit | None) -> int:
         """Return what a job counts as in a limit that has room for it."""
         if limit is None:
             return 1

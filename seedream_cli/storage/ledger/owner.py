@@ -19,7 +19,7 @@ class Owner:
     """The running process, as the ledger and the temp files name it."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        """Take the lock `folder/name.lock` until `release` or death; raise `StorageError`."""
+        """Take the lock `folder/name.lock` until `close` or death; raise `StorageError`."""
         self.name = name
         self._folder = folder
         self._folders: set[str] = set()
@@ -36,13 +36,13 @@ class Owner:
         while True:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX)
-            # Between these two another process may have taken us for dead and buried us.
+            # Between these two another process may have taken us for dead and released us.
             if os.fstat(file).st_nlink:
                 return file
             os.close(file)
 
     def remember(self, folder: str) -> None:
-        """Write down a folder before a temp file is opened there, for whoever buries us.
+        """Write down a folder before a temp file is opened there, for whoever releases us.
 
         Raises `StorageError` when the state folder does not take it.
         """
@@ -66,8 +66,8 @@ class Owner:
         """Leave the lock file at the end: a thread that is still at work may leave temp files."""
         self._is_kept = True
 
-    def release(self) -> None:
-        """Give the lock back; whoever comes next buries us if something was still under way."""
+    def close(self) -> None:
+        """Give the lock back; whoever comes next releases us if something was still under way."""
         if not self._is_kept:
             with contextlib.suppress(OSError):
                 self._path.unlink()
@@ -80,7 +80,7 @@ class Owner:
 
     def __exit__(self, *_: object) -> None:
         """Release it."""
-        self.release()
+        self.close()
 
     def dead(self) -> list[str]:
         """Name the processes that left a lock file and hold it no more."""
@@ -91,14 +91,14 @@ class Owner:
 
     def is_dead(self, name: str) -> bool:
         """Tell whether a process has ended; never true of this one."""
-        with self.estate(name) as is_ours:
+        with self.leftovers(name) as is_ours:
             return is_ours
 
     @contextlib.contextmanager
-    def estate(self, name: str) -> Iterator[bool]:
-        """Hold a dead process's lock while its jobs are settled; yield False when it lives.
+    def leftovers(self, name: str) -> Iterator[bool]:
+        """Hold a dead process's lock while its jobs are concluded; yield False when it lives.
 
-        A lock file that is gone is a process that ended clean, or one whose estate was settled.
+        A lock file that is gone is a process that ended clean, or one that was released.
         """
         if name == self.name:
             yield False
@@ -121,7 +121,7 @@ class Owner:
         finally:
             os.close(file)
 
-    def bury(self, name: str) -> None:
-        """Remove the lock file of a dead process whose jobs are settled."""
+    def release(self, name: str) -> None:
+        """Remove the lock file of a dead process whose jobs are concluded."""
         with contextlib.suppress(OSError):
             (self._folder / f"{name}.lock").unlink()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.engine.rate_limit import NARROW, PATIENCE, Pace, Wait
+from seedream_cli.engine.rate_limit import NARROW, PATIENCE, RateLimiter, Wait
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.spec import RateLimit
 
@@ -48,18 +48,18 @@ class FakeClock:
 
 @dataclass
 class Bench:
-    """A pace, and what all processes have begun so far."""
+    """A limiter, and what all processes have begun so far."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     begun: list[tuple[str, str, float, int]] = field(default_factory=list)
     """Origin, model, when, what it counts as."""
     looks: int = 0
     """How often the ledger was asked."""
-    pace: Pace = field(init=False)
+    limiter: RateLimiter = field(init=False)
 
     def __post_init__(self) -> None:
-        """Build the pace."""
-        self.pace = Pace(self.clock, self._starts)
+        """Build the limiter."""
+        self.limiter = RateLimiter(self.clock, self._starts)
 
     def _starts(self, origin: str, model: str, limit: RateLimit) -> list[tuple[float, int]]:
         self.looks += 1
@@ -73,18 +73,18 @@ class Bench:
     def begin(self, job: Job, weight: int = 1) -> None:
         """Write down a submit as the ledger does."""
         self.begun.append((job.origin, job.model, self.clock.at, weight))
-        self.pace.begun(job)
+        self.limiter.note_start(job)
 
     def spend(self, job: Job) -> None:
         """Take a submit from its first byte to its answer at once."""
         self.begin(job)
-        self.pace.answered(job)
-        self.pace.ended(job)
+        self.limiter.note_answer(job)
+        self.limiter.release(job)
 
 
 @pytest.fixture
 def bench() -> Bench:
-    """Return a pace on a clock of ours."""
+    """Return a limiter on a clock of ours."""
     return Bench()
 
 
@@ -157,7 +157,7 @@ def test_many_jobs_come_one_after_the_other(bench: Bench, make_job: MakeJob) -> 
         name = min(due, key=lambda each: (due[each], each))
         bench.clock.at = max(bench.clock.at, due[name])
         looks[name] += 1
-        wait = bench.pace.submit(jobs[name], KIE)
+        wait = bench.limiter.submit(jobs[name], KIE)
         if wait is None:
             bench.spend(jobs[name])
             begun_at.append((bench.clock.at, name))
@@ -176,31 +176,31 @@ def test_a_place_is_kept(bench: Bench, make_job: MakeJob) -> None:
     here = ("https://api.example.com", "m")
     bench.begun = [(*here, bench.clock.at - 0.5 * n, 1) for n in range(20)]
     first, second, third = jobs_of(make_job, 3)
-    assert bench.pace.submit(first, KIE) == Wait(1.0, "kie takes 20 requests in 10 s")
-    wait = bench.pace.submit(second, KIE)
+    assert bench.limiter.submit(first, KIE) == Wait(1.0, "kie takes 20 requests in 10 s")
+    wait = bench.limiter.submit(second, KIE)
     assert wait is not None
     assert wait.seconds == pytest.approx(1.5)
     bench.clock.at += 0.25
-    wait = bench.pace.submit(first, KIE)
+    wait = bench.limiter.submit(first, KIE)
     assert wait is not None
     assert wait.seconds == pytest.approx(0.75)
     bench.clock.at += 0.75
-    wait = bench.pace.submit(third, KIE)
+    wait = bench.limiter.submit(third, KIE)
     assert wait is not None
     assert wait.seconds == pytest.approx(1.0)
-    assert bench.pace.submit(first, KIE) is None
+    assert bench.limiter.submit(first, KIE) is None
 
 
 def test_what_is_granted_is_counted(bench: Bench, make_job: MakeJob) -> None:
     """Jobs that connect are not in the ledger yet, and take room all the same."""
     one = replace(KIE, limit=RateLimit(count=2, per=timedelta(seconds=10)))
     first, second, third = jobs_of(make_job, 3)
-    assert bench.pace.submit(first, one) is None
-    assert bench.pace.submit(second, one) is None
-    assert bench.pace.submit(third, one) is not None
-    bench.pace.ended(first)  # it never reached its provider
-    bench.pace.ended(third)
-    assert bench.pace.submit(third, one) is None
+    assert bench.limiter.submit(first, one) is None
+    assert bench.limiter.submit(second, one) is None
+    assert bench.limiter.submit(third, one) is not None
+    bench.limiter.release(first)  # it never reached its provider
+    bench.limiter.release(third)
+    assert bench.limiter.submit(third, one) is None
 
 
 def test_a_place_that_another_process_took_moves_all_behind_it(
@@ -210,17 +210,17 @@ def test_a_place_that_another_process_took_moves_all_behind_it(
     here = ("https://api.example.com", "m")
     bench.begun = [(*here, bench.clock.at - 0.1 * n, 1) for n in range(20)]
     waiting = jobs_of(make_job, 5)
-    waits = [bench.pace.submit(job, KIE) for job in waiting]
+    waits = [bench.limiter.submit(job, KIE) for job in waiting]
     dues = [bench.clock.at + wait.seconds for wait in waits if wait is not None]
     assert len(set(dues)) == 5
     bench.clock.at = dues[0]
     bench.begun += [(*here, bench.clock.at, 1)] * 2
-    again = [bench.pace.submit(job, KIE) for job in waiting]
+    again = [bench.limiter.submit(job, KIE) for job in waiting]
     later = [bench.clock.at + wait.seconds for wait in again if wait is not None]
     late = later[0] - dues[0]
     assert 0 < late < 0.5
     assert later == pytest.approx([due + late for due in dues])
-    newcomer = bench.pace.submit(make_job(id="newcomer"), KIE)
+    newcomer = bench.limiter.submit(make_job(id="newcomer"), KIE)
     assert newcomer is not None
     assert bench.clock.at + newcomer.seconds > later[-1]
 
@@ -246,24 +246,24 @@ class Twins:
 
     def run(self, jobs: list[list[Job]]) -> None:
         """Submit all of them."""
-        paces = [Pace(self.clock, self.starts) for _ in jobs]
-        whose = {job.id: paces[k] for k, mine in enumerate(jobs) for job in mine}
+        limiters = [RateLimiter(self.clock, self.starts) for _ in jobs]
+        whose = {job.id: limiters[k] for k, mine in enumerate(jobs) for job in mine}
         every = {job.id: job for mine in jobs for job in mine}
         due = dict.fromkeys(every, self.clock.at)
         while due:
             name = min(due, key=lambda each: (due[each], each))
-            job, pace, self.clock.at = every[name], whose[name], max(self.clock.at, due[name])
+            job, limiter, self.clock.at = every[name], whose[name], max(self.clock.at, due[name])
             if name in self.begun:
                 self.ended[name] = self.clock.at
-                pace.answered(job)
-                pace.ended(job)
+                limiter.note_answer(job)
+                limiter.release(job)
                 del due[name]
                 continue
-            wait = pace.submit(job, KIE)
-            full = self._begin(job, pace) if wait is None else 0.0
+            wait = limiter.submit(job, KIE)
+            full = self._begin(job, limiter) if wait is None else 0.0
             due[name] = self.clock.at + (wait.seconds if wait else full or self.answer)
 
-    def _begin(self, job: Job, pace: Pace) -> float:
+    def _begin(self, job: Job, limiter: RateLimiter) -> float:
         """Spend, or return how long there is no room for it: the ledger has the last word."""
         assert KIE.limit is not None
         seconds = KIE.limit.wait(
@@ -272,10 +272,10 @@ class Twins:
             self.clock.at,
         )
         if seconds:
-            pace.ended(job)
+            limiter.release(job)
         else:
             self.begun[job.id] = self.clock.at
-            pace.begun(job)
+            limiter.note_start(job)
         return seconds
 
 
@@ -297,25 +297,25 @@ def test_a_place_that_nobody_comes_for_lapses(bench: Bench, make_job: MakeJob) -
     bench.begun = [("https://api.example.com", "m", bench.clock.at, 1)] * 20
     lost = jobs_of(make_job, 200)
     for job in lost:
-        assert bench.pace.submit(job, KIE) is not None
+        assert bench.limiter.submit(job, KIE) is not None
     bench.clock.at += 10 * 10.5 + 30
-    assert bench.pace.submit(make_job(), KIE) is None
+    assert bench.limiter.submit(make_job(), KIE) is None
 
 
 def test_models_wait_for_themselves(bench: Bench, make_job: MakeJob) -> None:
     """Where each model has its limit, a full one keeps no other one back."""
     ark = PROVIDERS["ark"]
     bench.begun = [("https://api.example.com", "full", bench.clock.at, 500)]
-    assert bench.pace.submit(make_job(id="00000001", model="full"), ark) is not None
-    assert bench.pace.submit(make_job(id="00000002", model="other"), ark) is None
+    assert bench.limiter.submit(make_job(id="00000001", model="full"), ark) is not None
+    assert bench.limiter.submit(make_job(id="00000002", model="other"), ark) is None
 
 
 def test_a_rehearsal_never_waits(bench: Bench, make_job: MakeJob) -> None:
     """Sandbox jobs know neither limit nor gate nor turns."""
     jobs = jobs_of(make_job, 100, sandbox=True)
-    bench.pace.hold(jobs[0], 60.0)
-    assert {bench.pace.submit(job, KIE) for job in jobs} == {None}
-    assert {bench.pace.poll(job, KIE) for job in jobs} == {None}
+    bench.limiter.pause(jobs[0], 60.0)
+    assert {bench.limiter.submit(job, KIE) for job in jobs} == {None}
+    assert {bench.limiter.poll(job, KIE) for job in jobs} == {None}
 
 
 def test_ten_thousand_jobs_are_placed_in_no_time(bench: Bench, make_job: MakeJob) -> None:
@@ -324,7 +324,7 @@ def test_ten_thousand_jobs_are_placed_in_no_time(bench: Bench, make_job: MakeJob
     jobs = jobs_of(make_job, 10_000, model="m")
     started = time.process_time()
     for job in jobs:
-        assert bench.pace.submit(job, PROVIDERS["ark"]) is not None
+        assert bench.limiter.submit(job, PROVIDERS["ark"]) is not None
     assert time.process_time() - started < 10
     assert bench.looks <= 1000
 
@@ -334,7 +334,7 @@ def test_ten_thousand_jobs_are_placed_in_no_time(bench: Bench, make_job: MakeJob
 
 def through(bench: Bench, jobs: list[Job]) -> list[Job]:
     """Return those that the gate lets through now."""
-    return [job for job in jobs if bench.pace.submit(job, FREE) is None]
+    return [job for job in jobs if bench.limiter.submit(job, FREE) is None]
 
 
 def test_few_go_until_the_first_answer(bench: Bench, make_job: MakeJob) -> None:
@@ -344,7 +344,7 @@ def test_few_go_until_the_first_answer(bench: Bench, make_job: MakeJob) -> None:
     assert gone == jobs[:NARROW]
     bench.clock.at += 0.3
     assert through(bench, jobs[NARROW:]) == []
-    bench.pace.answered(gone[0])
+    bench.limiter.note_answer(gone[0])
     rest = jobs[NARROW:]
     unanswered = [NARROW]
     for _ in range(4):
@@ -377,7 +377,7 @@ def test_an_answered_submit_makes_room(bench: Bench, make_job: MakeJob) -> None:
 
 def test_who_waits_at_the_gate_does_not_look_at_once(bench: Bench, make_job: MakeJob) -> None:
     """Hundreds before a gate look again one by one, soon, and nobody is told of it."""
-    waits = [bench.pace.submit(job, FREE) for job in jobs_of(make_job, 304)]
+    waits = [bench.limiter.submit(job, FREE) for job in jobs_of(make_job, 304)]
     seconds = [wait.seconds for wait in waits if wait is not None]
     assert len(set(seconds)) == len(seconds) == 300
     assert min(seconds) > 0
@@ -388,14 +388,14 @@ def test_who_waits_at_the_gate_does_not_look_at_once(bench: Bench, make_job: Mak
 def test_one_that_is_turned_away_holds_all(bench: Bench, make_job: MakeJob) -> None:
     """After a 429 nobody goes until it is over, then few, then more and more."""
     jobs = jobs_of(make_job, 400)
-    bench.pace.answered(jobs[0])
+    bench.limiter.note_answer(jobs[0])
     bench.clock.at += 60
     flying = through(bench, jobs[:100])
     assert len(flying) == 100
-    bench.pace.hold(flying[0], 7.0)
-    bench.pace.hold(flying[1], 5.0)  # a shorter one changes nothing
+    bench.limiter.pause(flying[0], 7.0)
+    bench.limiter.pause(flying[1], 5.0)  # a shorter one changes nothing
     rest = jobs[100:]
-    waits = [bench.pace.submit(job, FREE) for job in rest]
+    waits = [bench.limiter.submit(job, FREE) for job in rest]
     assert all(wait is not None and wait.seconds >= 7.0 for wait in waits)
     assert {wait.reason for wait in waits if wait is not None} == {"kie is busy"}
     bench.clock.at += 7.0
@@ -411,27 +411,27 @@ def test_one_that_is_turned_away_holds_all(bench: Bench, make_job: MakeJob) -> N
 def test_the_one_that_was_turned_away_is_the_first_again(bench: Bench, make_job: MakeJob) -> None:
     """Exactly when its own wait is over it may go."""
     (job,) = jobs_of(make_job, 1)
-    bench.pace.hold(job, 7.0)
+    bench.limiter.pause(job, 7.0)
     bench.clock.at += 7.0
-    assert bench.pace.submit(job, FREE) is None
+    assert bench.limiter.submit(job, FREE) is None
 
 
 def test_a_hold_is_of_one_origin(bench: Bench, make_job: MakeJob) -> None:
     """Another API goes on."""
-    bench.pace.hold(make_job(), 60.0)
-    assert bench.pace.submit(make_job(origin="https://api.example.org"), FREE) is None
+    bench.limiter.pause(make_job(), 60.0)
+    assert bench.limiter.submit(make_job(origin="https://api.example.org"), FREE) is None
 
 
 def test_a_place_outlives_the_gate(bench: Bench, make_job: MakeJob) -> None:
     """A job with room in the limit that the gate holds up goes as soon as the gate opens."""
     one = replace(KIE, limit=RateLimit(count=1, per=timedelta(seconds=10)))
     first, second = jobs_of(make_job, 2)
-    bench.pace.hold(first, 5.0)
-    assert bench.pace.submit(first, one) is not None
-    assert bench.pace.submit(second, one) is not None
+    bench.limiter.pause(first, 5.0)
+    assert bench.limiter.submit(first, one) is not None
+    assert bench.limiter.submit(second, one) is not None
     bench.clock.at += 5.0
-    assert bench.pace.submit(first, one) is None
-    wait = bench.pace.submit(second, one)
+    assert bench.limiter.submit(first, one) is None
+    wait = bench.limiter.submit(second, one)
     assert wait is not None
     assert wait.seconds > 1
 
@@ -447,7 +447,7 @@ def test_polls_take_turns(bench: Bench, make_job: MakeJob) -> None:
     while len(asked) < 400:
         name = min(due, key=lambda each: (due[each], each))
         bench.clock.at = max(bench.clock.at, due[name])
-        wait = bench.pace.poll(jobs[name], KIE)
+        wait = bench.limiter.poll(jobs[name], KIE)
         if wait is None:
             asked.append((bench.clock.at, name))
         due[name] = bench.clock.at + (2.0 if wait is None else wait.seconds)
@@ -460,7 +460,7 @@ def test_a_poll_alone_waits_for_nothing(bench: Bench, make_job: MakeJob) -> None
     """Two seconds after the last one there is room; where no limit is known, always."""
     job = make_job()
     for _ in range(5):
-        assert bench.pace.poll(job, KIE) is None
+        assert bench.limiter.poll(job, KIE) is None
         bench.clock.at += 2
     unlimited = replace(KIE, poll_limit=None)
-    assert [bench.pace.poll(job, unlimited) for _ in range(50)] == [None] * 50
+    assert [bench.limiter.poll(job, unlimited) for _ in range(50)] == [None] * 50

@@ -9,7 +9,7 @@ import pytest
 
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Profile
-from seedream_cli.engine.references import Gatherer
+from seedream_cli.engine.references import ReferenceLoader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def refusal(path: Path, content: bytes) -> UsageError:
 
     path.write_bytes(content)
     profile = Profile(name="ark", provider="ark", base_url="https://ark.test")
-    gatherer = Gatherer(ledger, profile, bytes, datetime.now(UTC))
+    gatherer = ReferenceLoader(ledger, profile, bytes, datetime.now(UTC))
     with pytest.raises(UsageError) as caught:
         gatherer.gather([str(path)])
     return caught.value

@@ -1,4 +1,4 @@
-"""The crew: steps when they are due, never two of one job, and an orderly end."""
+"""The pool: steps when they are due, never two of one job, and an orderly end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from seedream_cli.core.clock import SystemClock
 from seedream_cli.engine.steps import Deed, Step
-from seedream_cli.engine.workers import Crew, Inbox, Signalled
+from seedream_cli.engine.workers import Inbox, Signalled, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,16 +73,16 @@ def step(job_id: str, due: float = 0.0, deed: Deed = Deed.SUBMIT) -> Step:
     return Step(due, job_id, deed)
 
 
-def crew_of(
+def pool_of(
     taker: Taker,
     *,
     workers: int,
     clock: Clock | None = None,
     inbox: Inbox | None = None,
     patience: float | None = None,
-) -> Crew:
-    """Make a crew that gives the steps under way `patience` seconds after any signal."""
-    return Crew(
+) -> WorkerPool:
+    """Make a pool that gives the steps under way `patience` seconds after any signal."""
+    return WorkerPool(
         taker,
         clock or SystemClock(),
         inbox or Inbox(),
@@ -98,7 +98,7 @@ def test_steps_are_taken_when_they_are_due() -> None:
     """The earliest step comes first, and the clock sleeps exactly until it is due."""
     clock, at = FakeClock(), []
     taker = Taker(lambda _: at.append(clock.seconds))
-    crew_of(taker, workers=0, clock=clock).run([step("c", 7.5), step("a"), step("b", 2.0)])
+    pool_of(taker, workers=0, clock=clock).run([step("c", 7.5), step("a"), step("b", 2.0)])
     assert [taken.job_id for taken in taker.taken] == ["a", "b", "c"]
     assert at == [0.0, 2.0, 7.5]
     assert sum(clock.slept) == pytest.approx(7.5)
@@ -112,16 +112,16 @@ def test_what_follows_is_taken_too() -> None:
         return replace(taken, due=taken.due + 1, tries=taken.tries + 1) if taken.tries < 3 else None
 
     taker = Taker(poll)
-    crew_of(taker, workers=0, clock=clock).run([step("a")])
+    pool_of(taker, workers=0, clock=clock).run([step("a")])
     assert [taken.tries for taken in taker.taken] == [0, 1, 2, 3]
     assert clock.seconds == 3.0
 
 
 def test_nothing_to_do_is_done() -> None:
-    """A crew without steps returns at once."""
+    """A pool without steps returns at once."""
     taker = Taker()
-    crew_of(taker, workers=0, clock=FakeClock()).run([])
-    crew_of(taker, workers=4).run([])
+    pool_of(taker, workers=0, clock=FakeClock()).run([])
+    pool_of(taker, workers=4).run([])
     assert taker.taken == []
 
 
@@ -129,11 +129,11 @@ def test_a_signal_between_steps_stops_the_rest() -> None:
     """After a signal no further step is taken, and what was left over is known."""
     inbox: Inbox = Inbox()
     taker = Taker(lambda _: inbox.put(Signalled(SIGTERM)))
-    crew = crew_of(taker, workers=0, clock=FakeClock(), inbox=inbox, patience=5.0)
-    crew.run([step("a"), step("b", 1.0), step("c", 2.0)])
+    pool = pool_of(taker, workers=0, clock=FakeClock(), inbox=inbox, patience=5.0)
+    pool.run([step("a"), step("b", 1.0), step("c", 2.0)])
     assert [taken.job_id for taken in taker.taken] == ["a"]
-    assert [left.job_id for left in crew.waiting] == ["b", "c"]
-    assert crew.is_stopping
+    assert [left.job_id for left in pool.waiting] == ["b", "c"]
+    assert pool.is_stopping
 
 
 def test_a_bug_in_a_step_is_raised_here() -> None:
@@ -143,9 +143,9 @@ def test_a_bug_in_a_step_is_raised_here() -> None:
         raise ZeroDivisionError
 
     taker = Taker(fail)
-    crew = crew_of(taker, workers=0, clock=FakeClock())
+    pool = pool_of(taker, workers=0, clock=FakeClock())
     with pytest.raises(ZeroDivisionError):
-        crew.run([step("a"), step("b", 1.0)])
+        pool.run([step("a"), step("b", 1.0)])
     assert [taken.job_id for taken in taker.taken] == ["a"]
 
 
@@ -155,7 +155,7 @@ def test_a_bug_in_a_step_is_raised_here() -> None:
 def test_many_jobs_share_few_threads() -> None:
     """Never more steps at once than workers, and every step is taken once."""
     taker = Taker(lambda _: time.sleep(0.01))
-    crew_of(taker, workers=3).run([step(f"job{n}") for n in range(30)])
+    pool_of(taker, workers=3).run([step(f"job{n}") for n in range(30)])
     assert taker.most_at_once == 3
     assert sorted(taken.job_id for taken in taker.taken) == sorted(f"job{n}" for n in range(30))
 
@@ -164,7 +164,7 @@ def test_a_waiting_job_holds_no_thread() -> None:
     """While one job's next step is not due, the only worker does the others'."""
     now = time.monotonic()
     taker = Taker()
-    crew_of(taker, workers=1).run([step("late", now + 0.15), step("a", now), step("b", now)])
+    pool_of(taker, workers=1).run([step("late", now + 0.15), step("a", now), step("b", now)])
     assert [taken.job_id for taken in taker.taken] == ["a", "b", "late"]
     assert time.monotonic() >= now + 0.15
 
@@ -179,7 +179,7 @@ def test_steps_of_one_job_come_one_after_the_other() -> None:
         spans.setdefault(taken.job_id, []).append((started, time.monotonic()))
         return replace(taken, tries=taken.tries + 1) if taken.tries < 4 else None
 
-    crew_of(Taker(poll), workers=4).run([step(f"job{n}") for n in range(8)])
+    pool_of(Taker(poll), workers=4).run([step(f"job{n}") for n in range(8)])
     for found in spans.values():
         assert len(found) == 5
         assert all(end <= start for (_, end), (start, _) in pairwise(found))
@@ -189,7 +189,7 @@ def test_workers_are_daemons() -> None:
     """A worker that hangs in a request never keeps the process from ending."""
     found: list[threading.Thread] = []
     taker = Taker(lambda _: found.append(threading.current_thread()))
-    crew_of(taker, workers=1).run([step("a")])
+    pool_of(taker, workers=1).run([step("a")])
     assert found[0] is not threading.main_thread()
     assert found[0].daemon
 
@@ -207,11 +207,11 @@ def test_a_bug_is_raised_after_the_others_have_finished() -> None:
         ended.append(taken.job_id)
         return replace(taken, due=taken.due + 100)
 
-    crew = crew_of(Taker(do), workers=2)
+    pool = pool_of(Taker(do), workers=2)
     with pytest.raises(ZeroDivisionError):
-        crew.run([step("paid"), step("bug"), step("next", 1.0)])
+        pool.run([step("paid"), step("bug"), step("next", 1.0)])
     assert ended == ["paid"]
-    assert [left.job_id for left in crew.waiting] == ["next", "paid"]
+    assert [left.job_id for left in pool.waiting] == ["next", "paid"]
 
 
 # -- signals -----------------------------------------------------------------------------------
@@ -228,27 +228,27 @@ def test_a_patient_stop_waits_for_the_steps_under_way() -> None:
         ended.append(taken.job_id)
         return replace(taken, deed=Deed.POLL)
 
-    crew = crew_of(Taker(do), workers=1, inbox=inbox, patience=None)
-    crew.run([step("a"), step("b", 1.0)])
+    pool = pool_of(Taker(do), workers=1, inbox=inbox, patience=None)
+    pool.run([step("a"), step("b", 1.0)])
     assert ended == ["a"]
-    assert crew.under_way == {}
-    assert [(left.job_id, left.deed) for left in crew.waiting] == [
+    assert pool.under_way == {}
+    assert [(left.job_id, left.deed) for left in pool.waiting] == [
         ("a", Deed.POLL),
         ("b", Deed.SUBMIT),
     ]
 
 
 def test_a_limited_stop_leaves_the_steps_under_way() -> None:
-    """After SIGTERM the crew returns when the time is over and says what it left."""
+    """After SIGTERM the pool returns when the time is over and says what it left."""
     inbox: Inbox = Inbox()
     is_over = threading.Event()
     inbox.put(Signalled(SIGTERM))
-    crew = crew_of(Taker(lambda _: wait(is_over)), workers=2, inbox=inbox, patience=0.2)
+    pool = pool_of(Taker(lambda _: wait(is_over)), workers=2, inbox=inbox, patience=0.2)
     started = time.monotonic()
-    crew.run([step("a"), step("b"), step("c")])
+    pool.run([step("a"), step("b"), step("c")])
     assert 0.2 <= time.monotonic() - started < 2
-    assert set(crew.under_way) == {"a", "b"}
-    assert [left.job_id for left in crew.waiting] == ["c"]
+    assert set(pool.under_way) == {"a", "b"}
+    assert [left.job_id for left in pool.waiting] == ["c"]
     is_over.set()
 
 
@@ -262,7 +262,7 @@ def test_a_limited_stop_returns_early_when_all_is_done() -> None:
     inbox: Inbox = Inbox()
     inbox.put(Signalled(SIGTERM))
     started = time.monotonic()
-    crew_of(Taker(lambda _: time.sleep(0.05)), workers=2, inbox=inbox, patience=9.0).run(
+    pool_of(Taker(lambda _: time.sleep(0.05)), workers=2, inbox=inbox, patience=9.0).run(
         [step("a"), step("b")]
     )
     assert time.monotonic() - started < 2
@@ -282,10 +282,10 @@ def test_the_second_interrupt_ends_a_patient_stop() -> None:
 
     inbox.put(Signalled(SIGINT))
     taker = Taker(lambda _: wait(is_over))
-    crew = Crew(taker, SystemClock(), inbox, workers=1, on_signal=on_signal)
-    crew.run([step("a")])
+    pool = WorkerPool(taker, SystemClock(), inbox, workers=1, on_signal=on_signal)
+    pool.run([step("a")])
     assert heard == [SIGINT, SIGINT]
-    assert set(crew.under_way) == {"a"}
+    assert set(pool.under_way) == {"a"}
     is_over.set()
 
 
@@ -297,9 +297,9 @@ def test_later_signals_never_give_more_time() -> None:
     for n in range(1, 8):
         timers.append(threading.Timer(0.1 * n, inbox.put, [Signalled(SIGTERM)]))
         timers[-1].start()
-    crew = crew_of(Taker(lambda _: wait(is_over)), workers=1, inbox=inbox, patience=0.3)
+    pool = pool_of(Taker(lambda _: wait(is_over)), workers=1, inbox=inbox, patience=0.3)
     started = time.monotonic()
-    crew.run([step("a")])
+    pool.run([step("a")])
     assert 0.3 <= time.monotonic() - started < 0.6
     is_over.set()
     for timer in timers:
@@ -310,7 +310,7 @@ def test_more_is_asked_for_until_there_is_none() -> None:
     """Steps that become possible later are taken on, each once."""
     left = [step("c"), step("b"), step("a")]
     taker = Taker()
-    crew_of(taker, workers=2).run((), lambda: left.pop() if left else None)
+    pool_of(taker, workers=2).run((), lambda: left.pop() if left else None)
     assert sorted(each.job_id for each in taker.taken) == ["a", "b", "c"]
 
 
@@ -331,5 +331,5 @@ def test_a_bug_of_the_feeder_cuts_nothing_that_is_under_way(who: str) -> None:
 
     more, tick = (fail, lambda: None) if who == "more" else (lambda: None, fail)
     with pytest.raises(OSError, match="the folder is gone"):
-        crew_of(Taker(slow), workers=1).run([step("a"), step("b", 9e9)], more, tick)
+        pool_of(Taker(slow), workers=1).run([step("a"), step("b", 9e9)], more, tick)
     assert ended.is_set()

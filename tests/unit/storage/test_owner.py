@@ -34,7 +34,7 @@ CLAIM = """
 import sys
 from pathlib import Path
 from seedream_cli.storage.ledger.owner import Owner
-with Owner(Path(sys.argv[1]), sys.argv[2]) as owner, owner.estate("dead") as is_ours:
+with Owner(Path(sys.argv[1]), sys.argv[2]) as owner, owner.leftovers("dead") as is_ours:
     print(is_ours, flush=True)
     sys.stdin.readline()
 """
@@ -84,17 +84,17 @@ class Start:
 Process = subprocess.Popen[str]
 
 
-def test_a_living_process_keeps_its_estate(folder: Path, heir: Owner, start: Start) -> None:
+def test_a_living_process_keeps_its_jobs(folder: Path, heir: Owner, start: Start) -> None:
     """While a process lives, nobody else may settle what it does."""
     _, line = start(HOLD, folder, "alive")
     assert line == "held"
     assert not heir.is_dead("alive")
     assert heir.dead() == []
-    with heir.estate("alive") as is_ours:
+    with heir.leftovers("alive") as is_ours:
         assert not is_ours
 
 
-def test_a_killed_process_leaves_its_estate(folder: Path, heir: Owner, start: Start) -> None:
+def test_a_killed_process_leaves_its_jobs(folder: Path, heir: Owner, start: Start) -> None:
     """SIGKILL frees the lock and leaves its file, so that the dead are found by name."""
     process, _ = start(HOLD, folder, "dead")
     process.send_signal(signal.SIGKILL)
@@ -102,7 +102,7 @@ def test_a_killed_process_leaves_its_estate(folder: Path, heir: Owner, start: St
     assert (folder / "dead.lock").exists()
     assert heir.dead() == ["dead"]
     assert heir.is_dead("dead")
-    with heir.estate("dead") as is_ours:
+    with heir.leftovers("dead") as is_ours:
         assert is_ours
 
 
@@ -128,14 +128,14 @@ def test_a_clean_end_of_another_process_leaves_nothing(
     folder: Path, heir: Owner, start: Start
 ) -> None:
     """The lock of a process that releases it is gone while that process still runs."""
-    released = HOLD.replace('print("held"', 'owner.release(); print("held"')
+    released = HOLD.replace('print("held"', 'owner.close(); print("held"')
     start(released, folder, "done")
     assert heir.is_dead("done")
     assert heir.dead() == []
 
 
 def test_a_process_that_leaves_work_behind_is_found(folder: Path, heir: Owner) -> None:
-    """Where a thread may still be at work at the end, the lock file stays for whoever buries us."""
+    """Where a thread may still be at work at the end, its lock file stays for the next one."""
     with Owner(folder, "hasty") as owner:
         owner.remember("/srv/a")
         owner.keep()
@@ -147,12 +147,12 @@ def test_a_process_that_leaves_work_behind_is_found(folder: Path, heir: Owner) -
 def test_a_process_never_inherits_from_itself(heir: Owner) -> None:
     """Its own jobs are under way, whatever its lock file looks like."""
     assert not heir.is_dead("heir")
-    with heir.estate("heir") as is_ours:
+    with heir.leftovers("heir") as is_ours:
         assert not is_ours
 
 
-def test_a_claimant_hides_no_estate(folder: Path, heir: Owner, start: Start) -> None:
-    """While one process settles an estate, another still sees that its owner is dead.
+def test_a_claimant_hides_no_leftovers(folder: Path, heir: Owner, start: Start) -> None:
+    """While one process goes through leftovers, another still sees that its owner is dead.
 
     Otherwise it would take a lost submit for a living one and buy again; the ledger's own guards
     keep the two apart.
@@ -164,41 +164,41 @@ def test_a_claimant_hides_no_estate(folder: Path, heir: Owner, start: Start) -> 
     assert line == "True"
     second, line = start(CLAIM, folder, "second")
     assert line == "True"
-    with heir.estate("dead") as is_ours:
+    with heir.leftovers("dead") as is_ours:
         assert is_ours
     assert heir.dead() == ["dead"]
     second.communicate("over\n")
     first.communicate("over\n")
-    with heir.estate("dead") as is_ours:
+    with heir.leftovers("dead") as is_ours:
         assert is_ours
 
 
-def test_an_estate_is_given_back_after_an_error(folder: Path, heir: Owner) -> None:
-    """A claimant that fails leaves the estate to the next one."""
+def test_leftovers_are_given_back_after_an_error(folder: Path, heir: Owner) -> None:
+    """A claimant that fails leaves the jobs to the next one."""
     folder.joinpath("dead.lock").touch()
 
     def fail() -> None:
-        with heir.estate("dead"):
+        with heir.leftovers("dead"):
             raise StorageError("the disk is full")
 
     with pytest.raises(StorageError, match="the disk is full"):
         fail()
-    with Owner(folder, "other") as other, other.estate("dead") as is_ours:
+    with Owner(folder, "other") as other, other.leftovers("dead") as is_ours:
         assert is_ours
 
 
-def test_a_buried_process_is_ended(folder: Path, heir: Owner) -> None:
-    """Burying removes the lock file; the name stays that of an ended process."""
+def test_a_released_process_is_ended(folder: Path, heir: Owner) -> None:
+    """Releasing removes the lock file; the name stays that of an ended process."""
     folder.joinpath("dead.lock").touch()
-    with heir.estate("dead"):
-        heir.bury("dead")
+    with heir.leftovers("dead"):
+        heir.release("dead")
     assert heir.dead() == []
     assert heir.is_dead("dead")
-    heir.bury("dead")
+    heir.release("dead")
 
 
 def test_folders_are_known_after_death(folder: Path, heir: Owner, start: Start) -> None:
-    """Whoever buries a process learns where it opened temp files, byte for byte and once each."""
+    """Whoever releases a process learns where it opened temp files, byte for byte and once each."""
     odd = os.fsdecode(b"/srv/caf\xe9 \n end")
     process, _ = start(HOLD, folder, "dead", "/srv/a b", odd, "/srv/a b")
     process.kill()
@@ -239,19 +239,19 @@ def test_a_full_disk_is_a_storage_error(folder: Path) -> None:
     for _ in range(2):
         with pytest.raises(StorageError):
             owner.remember("/srv/a")
-    owner.release()
+    owner.close()
 
 
-def test_nobody_is_buried_alive(folder: Path, heir: Owner) -> None:
+def test_nobody_is_released_alive(folder: Path, heir: Owner) -> None:
     """A process that starts while another one sweeps the dead keeps a lock that others can see."""
     is_over = threading.Event()
 
     def sweep() -> None:
         while not is_over.is_set():
             for name in heir.dead():
-                with heir.estate(name) as is_ours:
+                with heir.leftovers(name) as is_ours:
                     if is_ours:
-                        heir.bury(name)
+                        heir.release(name)
 
     sweeper = threading.Thread(target=sweep)
     sweeper.start()

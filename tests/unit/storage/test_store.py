@@ -597,7 +597,7 @@ def test_our_own_folders_are_swept_too(files: Files, out: Path) -> None:
 
 
 def test_each_folder_is_remembered_before_it_holds_a_temporary_file(state: Path, out: Path) -> None:
-    """Whoever buries this process knows where to sweep."""
+    """Whoever releases this process knows where to sweep."""
     seen: list[tuple[str, list[str]]] = []
 
     def remember(folder: str) -> None:

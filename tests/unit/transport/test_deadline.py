@@ -1,4 +1,4 @@
-"""Total deadlines: a leash is pulled in time, and only a leash that is still held."""
+"""Total deadlines: each expires in time, and shuts only a connection that is still open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.transport.deadline import Leash, Watchdog
+from seedream_cli.transport.deadline import Deadline, Deadlines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,32 +36,32 @@ def seconds_until_end(connection: socket.socket) -> float:
 def test_a_reader_is_freed_when_time_is_over(pair: tuple[socket.socket, socket.socket]) -> None:
     """Who waits for a byte that never comes is freed at the deadline, not before."""
     near, _ = pair
-    leash = Leash()
-    leash.hold(near)
-    Watchdog().watch(leash, 0.2)
+    deadline = Deadline()
+    deadline.attach(near)
+    Deadlines().add(deadline, 0.2)
     assert 0.15 <= seconds_until_end(near) < 2
-    assert leash.is_late
-    leash.drop()
+    assert deadline.is_late
+    deadline.close()
 
 
 def test_an_earlier_deadline_is_kept_though_it_came_later() -> None:
     """Deadlines are met in their own order, not in that of their coming."""
-    watchdog, took = Watchdog(), []
+    deadlines, took = Deadlines(), []
     with ExitStack() as exits:
-        leashes = []
+        watched = []
         for seconds in (0.4, 0.2, 30.0, 0.1):
             near, far = socket.socketpair()
             exits.enter_context(closing(near))
             exits.enter_context(closing(far))
             near.settimeout(5)
-            leash = Leash()
-            exits.callback(leash.drop)
-            leash.hold(near)
-            watchdog.watch(leash, seconds)
-            leashes.append((leash, near))
+            deadline = Deadline()
+            exits.callback(deadline.close)
+            deadline.attach(near)
+            deadlines.add(deadline, seconds)
+            watched.append((deadline, near))
         for number in (3, 1, 0):
-            seconds_until_end(leashes[number][1])
-            took.append([leash.is_late for leash, _ in leashes])
+            seconds_until_end(watched[number][1])
+            took.append([deadline.is_late for deadline, _ in watched])
     assert took[0] == [False, False, False, True]
     assert took[1] == [False, True, False, True]
     assert took[2] == [True, True, False, True]
@@ -72,24 +72,24 @@ def test_a_deadline_is_heard_while_a_later_one_is_waited_for(
 ) -> None:
     """A short request that starts beside a long one is not held until the long one ends."""
     near, _ = pair
-    watchdog, leash = Watchdog(), Leash()
-    watchdog.watch(Leash(), 60.0)
+    deadlines, deadline = Deadlines(), Deadline()
+    deadlines.add(Deadline(), 60.0)
     time.sleep(0.05)
-    leash.hold(near)
-    watchdog.watch(leash, 0.1)
+    deadline.attach(near)
+    deadlines.add(deadline, 0.1)
     assert seconds_until_end(near) < 2
-    leash.drop()
+    deadline.close()
 
 
-def test_a_dropped_leash_is_pulled_in_vain(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_a_closed_deadline_expires_in_vain(pair: tuple[socket.socket, socket.socket]) -> None:
     """A request that ended in time leaves its connection, and any other, alone."""
     near, far = pair
-    leash, other = Leash(), Leash()
-    leash.hold(near)
-    leash.drop()
-    leash.drop()
-    leash.pull()
-    other.pull()
+    deadline, other = Deadline(), Deadline()
+    deadline.attach(near)
+    deadline.close()
+    deadline.close()
+    deadline.expire()
+    other.expire()
     near.sendall(b"x")
     assert far.recv(1) == b"x"
 
@@ -99,11 +99,11 @@ def test_a_connection_that_comes_too_late_is_shut_at_once(
 ) -> None:
     """When connecting took longer than the deadline, nothing is waited for any more."""
     near, _ = pair
-    leash = Leash()
-    leash.pull()
-    leash.hold(near)
+    deadline = Deadline()
+    deadline.expire()
+    deadline.attach(near)
     assert seconds_until_end(near) < 1
-    leash.drop()
+    deadline.close()
 
 
 def test_a_leash_outlives_the_socket_it_was_given(
@@ -111,40 +111,40 @@ def test_a_leash_outlives_the_socket_it_was_given(
 ) -> None:
     """TLS takes the original socket away: the connection is shut through a duplicate."""
     near, far = pair
-    leash = Leash()
-    leash.hold(near)
+    deadline = Deadline()
+    deadline.attach(near)
     with closing(socket.socket(fileno=near.detach())) as wrapped:
         wrapped.settimeout(5)
-        leash.pull()
+        deadline.expire()
         assert seconds_until_end(wrapped) < 1
         assert seconds_until_end(far) < 1
-    leash.drop()
+    deadline.close()
 
 
 def test_a_second_connection_takes_the_place_of_the_first(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    """A leash holds one connection: what it held before is let go, not shut."""
+    """A deadline holds one connection: what it held before is let go, not shut."""
     near, far = pair
-    leash = Leash()
-    leash.hold(near)
+    deadline = Deadline()
+    deadline.attach(near)
     second, end = socket.socketpair()
     with closing(second), closing(end):
-        leash.hold(second)
-        leash.pull()
+        deadline.attach(second)
+        deadline.expire()
         near.sendall(b"x")
         assert far.recv(1) == b"x"
         assert end.recv(1) == b""
-    leash.drop()
+    deadline.close()
 
 
 def test_one_thread_watches_everything() -> None:
     """A thousand requests cost one thread, which ends with the process, and none before that."""
     before = threading.active_count()
-    watchdog = Watchdog()
+    deadlines = Deadlines()
     assert threading.active_count() == before
     for _ in range(1000):
-        watchdog.watch(Leash(), 60.0)
+        deadlines.add(Deadline(), 60.0)
     assert threading.active_count() == before + 1
-    (thread,) = [t for t in threading.enumerate() if t is watchdog._thread]
+    (thread,) = [t for t in threading.enumerate() if t is deadlines._thread]
     assert thread.daemon
