@@ -13,7 +13,9 @@ from seedream_cli.batch.history import Past
 from seedream_cli.batch.orders import saved_of
 from seedream_cli.core.errors import Overtaken, SeedreamError, StorageError
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
-from seedream_cli.engine.steps import Deed, Step
+from seedream_cli.engine.context import Deed, Step
+from seedream_cli.engine.save import copy_image
+from seedream_cli.engine.workers import take_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.orders import Order
     from seedream_cli.batch.targets import Task
     from seedream_cli.core.model import Call, Image, Job, Money
-    from seedream_cli.engine.steps import Engine
+    from seedream_cli.engine.context import Context
 
 MOST_UNKNOWN: Final = 3
 """Unknown outcomes after which nothing more is bought (`cli.md`, "Batches")."""
@@ -56,7 +58,7 @@ class End:
 class Batch:
     """The tasks of one run; its methods may be called from any thread."""
 
-    engine: Engine
+    engine: Context
     tasks: deque[Task]
     """What is to be bought, in order; those that need others wait by themselves."""
     bounds: Bounds
@@ -204,7 +206,7 @@ class Batch:
     def _copied(self, order: Order) -> list[Image]:
         """Copy pictures that lie elsewhere to where they go now; those that are there stay."""
         job = replace(order.job, output=order.purchase.job.output)
-        return [self.engine.saver.copy(job, image) for image in order.images]
+        return [copy_image(self.engine, job, image) for image in order.images]
 
     # -- under way -----------------------------------------------------------------------------
 
@@ -213,7 +215,7 @@ class Batch:
         order = self.under_way[step.job_id]
         following: Step | None = None
         if step.deed is not Deed.SUBMIT or self._is_ready(order):
-            following = self.engine.take(step)
+            following = take_step(self.engine, step)
         if following is None and step.job_id in self.under_way:
             self._settle(order, self.engine.ledger.job(step.job_id), is_under_way=True)
         return following

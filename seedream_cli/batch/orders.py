@@ -12,7 +12,7 @@ from seedream_cli.batch.resolve import aspect_of, keyword_of, said
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import OPEN_STATES, State
-from seedream_cli.engine.fetch import is_wanted
+from seedream_cli.engine.context import is_wanted
 from seedream_cli.engine.save import place_of
 from seedream_cli.request.purchase import purchases
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Job, Profile
-    from seedream_cli.engine.steps import Engine, Timing
+    from seedream_cli.engine.context import Context, Timing
     from seedream_cli.sandbox.server import Sandbox
     from seedream_cli.storage.config.file import Config, Places
     from seedream_cli.storage.files.store import Files
@@ -183,7 +183,7 @@ class World:
 
     def timing(self, seconds: float) -> Timing:
         """Return how patient this command is; `seconds` is its `--timeout`."""
-        from seedream_cli.engine.steps import Timing
+        from seedream_cli.engine.context import Timing
 
         if not seconds >= 0:
             raise UsageError("--timeout is no number of seconds")
@@ -204,11 +204,11 @@ class World:
             raise ConfigError(f"{variable} is no number of seconds: {text}")
         return value
 
-    def conclude_leftovers(self, engine: Engine) -> None:
-        """Settle what dead processes left, quietly; nothing is sent."""
+    def conclude_leftovers(self, engine: Context) -> None:
+        """Conclude what dead processes left, quietly; nothing is sent."""
         from seedream_cli.engine.recovery import conclude_leftovers
 
-        conclude_leftovers(engine, engine.saver.files, self.owner)
+        conclude_leftovers(engine, self.owner)
 
     def engine(
         self,
@@ -217,34 +217,26 @@ class World:
         *,
         profile: str | None = None,
         with_bodies: bool = False,
-    ) -> Engine:
-        """Build the engine of this command."""
-        from seedream_cli.engine.save import Saver
-        from seedream_cli.engine.steps import Engine
+        is_waiting: bool = True,
+    ) -> Context:
+        """Build what the engine's steps share; not `is_waiting`: what runs is left to run."""
+        from seedream_cli.engine.context import Context
+        from seedream_cli.engine.rate_limit import RateLimiter
         from seedream_cli.providers import PROVIDERS
 
         notify = harmless(notify)
-        transport = self.transport(notify, with_bodies=with_bodies)
-        account = self.account(profile)
-        saver = Saver(
-            transport=transport,
+        return Context(
+            transport=self.transport(notify, with_bodies=with_bodies),
             ledger=self.ledger,
             files=self.files(),
             clock=self.clock,
             notify=notify,
-            providers=PROVIDERS,
-            account=account,
-        )
-        return Engine(
-            transport=transport,
-            ledger=self.ledger,
-            saver=saver,
-            clock=self.clock,
-            notify=notify,
-            providers=PROVIDERS,
-            account=account,
             random=random.random,
             timing=timing,
+            providers=PROVIDERS,
+            account=self.account(profile),
+            limiter=RateLimiter(self.clock, self.ledger.starts),
+            is_waiting=is_waiting,
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from seedream_cli.core import money as price
 from seedream_cli.core.errors import gravest
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.engine.recovery import conclude
-from seedream_cli.engine.workers import Inbox, Signalled, WorkerPool
+from seedream_cli.engine.workers import Inbox, Signalled, WorkerPool, take_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from seedream_cli.cli.output.progress import Plain
     from seedream_cli.cli.output.stdout import Stdout
     from seedream_cli.core.model import Job
-    from seedream_cli.engine.steps import Engine, Step
+    from seedream_cli.engine.context import Context, Step
 
 LAST_SECONDS = 5.5
 """After SIGTERM, of 7: CI runners kill after 10, and writing down takes its own time."""
@@ -98,13 +99,13 @@ class Signals:
         return max(1.0, LAST_SECONDS - WRITING_SECONDS * self._under_way())
 
 
-def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> Report:
+def run(world: World, engine: Context, jobs: Sequence[Job], observer: Plain) -> Report:
     """Take the jobs as far as they go and return what became of them."""
     inbox: Inbox = Inbox()
     signals = Signals(inbox, observer)
-    engine.halted = lambda: "a signal stopped it" if signals.first else ""
+    engine = replace(engine, halt_reason=lambda: "a signal stopped it" if signals.first else "")
     pool = WorkerPool(
-        engine,
+        partial(take_step, engine),
         world.clock,
         inbox,
         workers=min(WORKERS, max(1, len(jobs))),
@@ -126,14 +127,14 @@ def run(world: World, engine: Engine, jobs: Sequence[Job], observer: Plain) -> R
     )
 
 
-def _first_step(engine: Engine, job: Job) -> Step | None:
+def _first_step(engine: Context, job: Job) -> Step | None:
     """Return what a job waits for; with `--no-wait` what already runs is left to run."""
     step = engine.first_step(job)
     is_poll = step is not None and step.deed == "poll"
     return None if is_poll and not engine.is_waiting else step
 
 
-def put_down(engine: Engine, job_ids: Sequence[str]) -> None:
+def put_down(engine: Context, job_ids: Sequence[str]) -> None:
     """Write down where a signal left the jobs of this command."""
     stopped = Problem("interrupted", "a signal stopped it")
     for job_id in job_ids:
@@ -149,7 +150,7 @@ def put_down(engine: Engine, job_ids: Sequence[str]) -> None:
 
 def tell_of_waiting(
     world: World,
-    engine: Engine,
+    engine: Context,
     show: Plain,
     *,
     is_sandbox: bool,
@@ -160,9 +161,9 @@ def tell_of_waiting(
     The jobs `but` are left out: this very command goes on with them.
     """
     from seedream_cli.core.text import human_span
-    from seedream_cli.engine.recovery import waiting
+    from seedream_cli.engine.recovery import list_waiting
 
-    left_behind = [job for job in waiting(engine, world.owner) if job.sandbox == is_sandbox]
+    left_behind = [job for job in list_waiting(engine, world.owner) if job.sandbox == is_sandbox]
     jobs = [job for job in left_behind if job.id not in but]
     if not jobs:
         return

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import Overtaken
 from seedream_cli.core.model import Charge, Ended, Failed, Problem, Purpose, State
+from seedream_cli.engine.answers import mark_unknown, read_answer
+from seedream_cli.engine.stream import close_stream, read_event
 
 if TYPE_CHECKING:
     from seedream_cli.core.model import Job
-    from seedream_cli.engine.steps import Engine
-    from seedream_cli.storage.files.store import Files
+    from seedream_cli.engine.context import Context
     from seedream_cli.storage.ledger.owner import Owner
 
 
@@ -21,70 +22,70 @@ _LEFT = (
 """Also what was given up in the very moment in which its answer was stored."""
 
 
-def conclude_leftovers(engine: Engine, files: Files, owner: Owner) -> None:
-    """Settle the jobs and temp files of processes that died; nothing is sent.
+def conclude_leftovers(context: Context, owner: Owner) -> None:
+    """Conclude the jobs and sweep the temp files of processes that died; nothing is sent.
 
     A dead process's `planned` jobs are closed (nothing was sent), its `sending` ones become what
     the stored answer says, and `unknown` where there is none.
     """
-    jobs = engine.ledger.jobs("state IN ('planned', 'sending')")
+    jobs = context.ledger.jobs("state IN ('planned', 'sending')")
     names = {job.owner for job in jobs} | set(owner.dead())
     for name in sorted(names - {owner.name}):
         with owner.leftovers(name) as is_ours:
             if not is_ours:
                 continue
-            for job in engine.ledger.jobs(_LEFT, (name,)):
+            for job in context.ledger.jobs(_LEFT, (name,)):
                 conclude(
-                    engine,
+                    context,
                     job,
                     "the process was killed while it was sending",
                     "its process died before anything was sent",
                 )
-            files.sweep(owner.folders_of(name), is_dead=name.__eq__)
+            context.files.sweep(owner.folders_of(name), is_dead=name.__eq__)
             owner.release(name)
 
 
-def waiting(engine: Engine, owner: Owner) -> list[Job]:
+def list_waiting(context: Context, owner: Owner) -> list[Job]:
     """Return the jobs of dead processes whose pictures wait at their provider."""
-    jobs = engine.ledger.jobs("state IN ('running', 'ready') AND owner <> ?", (owner.name,))
+    jobs = context.ledger.jobs("state IN ('running', 'ready') AND owner <> ?", (owner.name,))
     dead = {name for name in {job.owner for job in jobs} if owner.is_dead(name)}
     return [job for job in jobs if job.owner in dead]
 
 
-def conclude(engine: Engine, job: Job, reason: str, unsent: str) -> None:
+def conclude(context: Context, job: Job, reason: str, unsent: str) -> None:
     """End a job that nobody submits any more: closed if nothing was sent, else what came of it.
 
     `reason` is why no answer was stored, `unsent` why nothing was sent.
     """
     try:
         if job.state in {State.SENDING, State.UNKNOWN}:
-            answer = engine.ledger.last_answer(job.id)
+            answer = context.ledger.last_answer(job.id)
             if answer is None:
                 if job.state is State.SENDING:
-                    _hear_again(engine, job, reason)
+                    _read_events(context, job, reason)
                 return
-            job, _ = engine.settle(job, answer)
+            job, _ = read_answer(context, job, answer)
         if job.state is State.PLANNED:
             problem = Problem("interrupted", unsent)
-            engine.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
+            context.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
     except Overtaken:
         return  # someone else was quicker: the guard of the ledger held
 
 
-def _hear_again(engine: Engine, job: Job, reason: str) -> None:
+def _read_events(context: Context, job: Job, reason: str) -> None:
     """Read the stored events of a set, the last of which nobody may have read, if there are any."""
     failure: Problem | None = None
     is_over = False
-    for event in engine.ledger.answers(job.id, Purpose.EVENT):
-        match engine.hearing.read(engine.ledger.job(job.id), event):
+    for event in context.ledger.answers(job.id, Purpose.EVENT):
+        match read_event(context, context.ledger.job(job.id), event):
             case Ended():
                 is_over = True
             case Failed(problem=problem):
                 failure = problem
             case _:
                 continue
-    job = engine.ledger.job(job.id)
+    job = context.ledger.job(job.id)
     if is_over or failure:
-        engine.hearing.close(job, failure)
+        close_stream(context, job, failure)
     else:
-        engine.lose(job, reason)
+        mark_unknown(context, job, reason)

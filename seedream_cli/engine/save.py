@@ -1,11 +1,11 @@
-"""From a URL in the ledger to a picture under its final name, and its sidecar."""
+"""The step from URLs in the ledger to pictures under their final names, and their sidecars."""
 
 from __future__ import annotations
 
 import base64
 import posixpath
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,199 +20,248 @@ from seedream_cli.core.errors import (
     UnreadableReply,
     Unsent,
 )
-from seedream_cli.core.events import BytesReceived, ImageSaved, Note
+from seedream_cli.core.events import BytesReceived, ImageSaved, JobChanged, Note, Waiting
 from seedream_cli.core.formats import extension_of_format, format_of_extension
-from seedream_cli.core.model import Done, Image, Purpose
+from seedream_cli.core.model import Done, Image, Problem, Purpose, State
 from seedream_cli.core.text import escape_unseen
+from seedream_cli.engine.context import is_wanted
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.files.inline import blocks, is_spilled
 from seedream_cli.storage.ledger.columns import money_text, time_text
 from seedream_cli.transport.exchange import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-    from seedream_cli.core.clock import Clock
-    from seedream_cli.core.events import Event
-    from seedream_cli.core.model import Call, Job, Profile, RemoteImage, Reply, Request
-    from seedream_cli.providers.spec import Capabilities, Dialect, Provider
+    from seedream_cli.core.errors import SeedreamError
+    from seedream_cli.core.model import Call, Job, RemoteImage, Reply, Request
+    from seedream_cli.engine.context import Context, Step
+    from seedream_cli.providers.spec import Capabilities, Dialect
     from seedream_cli.storage.files.naming import Plan
     from seedream_cli.storage.files.store import Files, Saved
-    from seedream_cli.storage.ledger.ledger import Ledger
-    from seedream_cli.transport.client import Transport
 
 IMAGE_LIMITS = Limits(read=60.0, total=900.0)
 _BASE64_BLOCK = 1 << 18
 """Characters decoded at a time; a multiple of four."""
+_TRIES_AT_LEAST = 2
+"""Of a download that is late already: a synchronous answer may take all the time there is."""
 _MOST_RECEIPT = 1 << 20
 """Characters of a sidecar that are read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saver:
-    """Fetches, verifies, names and records single images. The world is handed in."""
-
-    transport: Transport
-    ledger: Ledger
-    files: Files
-    clock: Clock
-    notify: Callable[[Event], None]
-    providers: Mapping[str, Provider]
-    account: Callable[[Job], Profile]
-
-    def save(self, job: Job, image: Image) -> None:
-        """Save one image and record it, asking for a fresh URL where the old one is gone.
-
-        Raises `ImageGone`, `ImageBroken`, `StorageError`, and `Unsent` or `OutcomeUnknown` for what
-        may pass.
-        """
+def save(context: Context, job: Job, step: Step) -> Step | None:
+    """Save what is not saved and end the job; a picture that does not come keeps no other back."""
+    trouble: SeedreamError | None = None
+    gone: list[Image] = []
+    for image in filter(is_wanted, job.images):
         try:
-            self._save(job, image)
-        except ImageGone:
-            fresh = self._fresh(job, image)
-            if fresh is None:
-                raise
-            self._save(job, image, url=fresh)
+            save_image(context, job, image)
+        except ImageGone as error:
+            trouble = trouble or error
+            gone.append(image)
+        except (Unsent, OutcomeUnknown, ImageBroken) as error:
+            trouble = error
+    if gone and not step.is_doubted:
+        # A host's "gone" is believed when it is read twice, as `failed` is.
+        due = context.clock.monotonic() + context.timing.believe_after
+        return replace(step, due=due, is_doubted=True)
+    for image in gone:
+        problem = Problem("expired", "its host says that the picture is gone; it was made")
+        context.ledger.put_image(replace(image, problem=problem))
+    saved = context.ledger.job(job.id)
+    if trouble is not None and (not gone or any(map(is_wanted, saved.images))):
+        return _put_off(context, job, step, trouble)
+    _finish(context, saved)
+    return None
 
-    def _save(self, job: Job, image: Image, *, url: str | None = None) -> None:
-        url = url or image.url
-        if url is None:
-            data = self._inline(job, image)
-            text = (
-                blocks(self.files.spill_path(job.id), data)
-                if is_spilled(data)
-                else _blocks_of(data)
-            )
-            self._write(job, image, _decoded(text), None)
-            return
-        is_loopback_ok = job.sandbox or is_loopback(urlsplit(job.origin).hostname or "")
-        with self.transport.fetch(url, IMAGE_LIMITS, is_loopback_ok=is_loopback_ok) as download:
-            self._write(job, image, download.chunks, download.length)
 
-    def _write(self, job: Job, image: Image, chunks: Iterable[bytes], length: int | None) -> None:
-        chunks = self._counted(job, image, chunks, length)
-        self._record(job, image, self._placed(job, image, chunks, length))
-
-    def _placed(self, job: Job, image: Image, chunks: Iterable[bytes], length: int | None) -> Saved:
-        plan = naming.Plan.from_json(job.output)
-        return self.files.save(
-            chunks,
-            folder=folder_of(plan, job, image.n),
-            path_of=lambda facts: place_of(
-                job, replace(image, format=facts.format, width=facts.width, height=facts.height)
-            ),
-            job=job.id,
-            index=image.index,
-            overwrite=bool(job.output.get("overwrite")),
-            replaces=_replaces(job),
-            # A batch makes jobs its own that a process may have left as it had named a picture.
-            is_resumed=job.owner != self.files.owner or "batch" in job.output,
-            expected_length=length,
-        )
-
-    def copy(self, job: Job, image: Image) -> Image:
-        """Copy a picture from its path to where its job's output says; nothing is recorded.
-
-        Raises `ImageBroken`, `StorageError`.
-        """
-        try:
-            with Path(image.path or "").open("rb") as file:
-                blocks_of = iter(lambda: file.read(_BASE64_BLOCK), b"")
-                saved = self._placed(job, image, blocks_of, image.size)
-        except OSError as error:
-            raise StorageError(f"{image.path} cannot be read: {error.strerror}") from error
-        return replace(image, path=saved.path, saved_at=self.clock.now())
-
-    def _record(self, job: Job, image: Image, saved: Saved) -> None:
-        plan = naming.Plan.from_json(job.output)
-        done = replace(
-            image,
-            path=saved.path,
-            format=saved.format,
-            width=saved.width,
-            height=saved.height,
-            size=saved.size,
-            sha256=saved.sha256,
-            saved_at=self.clock.now(),
-        )
-        self.ledger.put_image(done)
-        if job.output.get("sidecar"):
-            self._write_sidecar(job, done)
-        for warning in _warnings(saved, plan):
-            self.notify(Note(message=warning, is_warning=True))
-        self.notify(ImageSaved(job=job, image=done))
-
-    def _counted(
-        self, job: Job, image: Image, chunks: Iterable[bytes], length: int | None
-    ) -> Iterator[bytes]:
-        received = 0
-        for chunk in chunks:
-            received += len(chunk)
-            self.notify(
-                BytesReceived(job_id=job.id, index=image.index, received=received, total=length)
-            )
-            yield chunk
-
-    def _inline(self, job: Job, image: Image) -> str:
-        """Read an inline image again from the stored answers; it is kept nowhere else."""
-        dialect = self.providers[job.provider].dialect
-        for purpose in (Purpose.SUBMIT, Purpose.EVENT):
-            for reply in self.ledger.answers(job.id, purpose):
-                for remote in _images_in(dialect, reply):
-                    if remote.index == image.index and remote.data is not None:
-                        return remote.data
-        raise ImageGone("the provider's answer holds neither the image nor its address")
-
-    def _fresh(self, job: Job, image: Image) -> str | None:
-        """Ask for another URL of an image, where the provider can give one.
-
-        It is used once and not written down: it may live shorter than the one that it stands for.
-        """
-        dialect = self.providers[job.provider].dialect
-        if dialect.poll is not None and job.task_id is not None:
-            for remote in self._asked(job, dialect.poll(job.task_id)):
-                if remote.index == image.index and remote.url not in {None, image.url}:
-                    return remote.url
-        if dialect.refresh is not None and image.url is not None:
-            for remote in self._asked(job, dialect.refresh(image.url)):
-                if remote.url not in {None, image.url}:
-                    return remote.url
+def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> Step | None:
+    """Put a download off; the URLs are in the ledger, so giving up loses nothing."""
+    wait = context.retry_delay(step.tries)
+    is_late = context.clock.monotonic() + wait > context.deadline(job.id)
+    if step.tries + 1 >= context.timing.save_tries or (is_late and step.tries >= _TRIES_AT_LEAST):
+        code = "provider_failed" if isinstance(trouble, ImageBroken) else "timeout"
+        words = f"the picture cannot be fetched: {trouble.message}"
+        context.problems[job.id] = Problem(code, words, f"seedream download {job.id}")
         return None
+    context.notify(Waiting(job_id=job.id, seconds=wait, reason=trouble.message))
+    return replace(step, due=context.clock.monotonic() + wait, tries=step.tries + 1)
 
-    def _asked(self, job: Job, call: Call) -> tuple[RemoteImage, ...]:
-        try:
-            reply = self.transport.send(self.account(job), call, Limits())
-        except (Unsent, OutcomeUnknown, AccountError):
-            return ()
-        return _images_in(self.providers[job.provider].dialect, reply)
 
-    def _write_sidecar(self, job: Job, image: Image) -> None:
-        """Write recipe and receipt beside the picture, so that it can be made again."""
-        import json
+def _finish(context: Context, job: Job) -> None:
+    problems = [image.problem for image in job.images if image.problem]
+    is_gone = any(problem.code == "expired" for problem in problems)
+    # What was saved once and is fetched again may be gone by now; then it is saved no longer.
+    if job.state is State.READY or (job.state is State.SAVED and is_gone):
+        becomes = State.EXPIRED if is_gone else State.SAVED
+        job = context.ledger.move(job, becomes, problem=problems[0] if problems else None)
+        context.files.drop_spill(job.id)
+        context.notify(JobChanged(job=job))
 
-        receipt = {
-            "schema": 1,
-            "job": job.id,
-            "provider": job.provider,
-            "model": job.model,
-            "prompt": job.prompt,
-            "request": dict(job.request),
-            "body": dict(job.recipe),
-            "task_id": job.task_id,
-            "request_id": job.request_id,
-            "n": image.n,
-            "index": image.index,
-            "sha256": image.sha256,
-            "created_at": time_text(job.created_at),
-            "cost": money_text(job.cost or job.price),
-            "sandbox": job.sandbox,
-        }
-        text = escape_unseen(json.dumps(receipt, ensure_ascii=False, indent=2)) + "\n"
-        path = sidecar_of(image.path or "")
-        is_ours = job.output.get("overwrite") or _receipt_of(path) in _replaces(job)
-        if Path(path).exists() and not is_ours:
-            path = naming.aside(path, job.id)
-        self.files.write_atomically(path, text.encode())
+
+def save_image(context: Context, job: Job, image: Image) -> None:
+    """Save one image and record it, asking for a fresh URL where the old one is gone.
+
+    Raises `ImageGone`, `ImageBroken`, `StorageError`, and `Unsent` or `OutcomeUnknown` for what
+    may pass.
+    """
+    try:
+        _fetch(context, job, image)
+    except ImageGone:
+        fresh = _fresh_url(context, job, image)
+        if fresh is None:
+            raise
+        _fetch(context, job, image, url=fresh)
+
+
+def _fetch(context: Context, job: Job, image: Image, *, url: str | None = None) -> None:
+    url = url or image.url
+    if url is None:
+        data = _inline_data(context, job, image)
+        text = blocks(context.files.spill_path(job.id), data) if is_spilled(data) else _split(data)
+        _keep(context, job, image, _decode(text), None)
+        return
+    is_loopback_ok = job.sandbox or is_loopback(urlsplit(job.origin).hostname or "")
+    with context.transport.fetch(url, IMAGE_LIMITS, is_loopback_ok=is_loopback_ok) as download:
+        _keep(context, job, image, download.chunks, download.length)
+
+
+def _keep(
+    context: Context, job: Job, image: Image, chunks: Iterable[bytes], length: int | None
+) -> None:
+    chunks = _count(context, job, image, chunks, length)
+    _record(context, job, image, _place(context, job, image, chunks, length))
+
+
+def _place(
+    context: Context, job: Job, image: Image, chunks: Iterable[bytes], length: int | None
+) -> Saved:
+    plan = naming.Plan.from_json(job.output)
+    return context.files.save(
+        chunks,
+        folder=folder_of(plan, job, image.n),
+        path_of=lambda facts: place_of(
+            job, replace(image, format=facts.format, width=facts.width, height=facts.height)
+        ),
+        job=job.id,
+        index=image.index,
+        overwrite=bool(job.output.get("overwrite")),
+        replaces=_replaces(job),
+        # A batch makes jobs its own that a process may have left as it had named a picture.
+        is_resumed=job.owner != context.files.owner or "batch" in job.output,
+        expected_length=length,
+    )
+
+
+def copy_image(context: Context, job: Job, image: Image) -> Image:
+    """Copy a picture from its path to where its job's output says; nothing is recorded.
+
+    Raises `ImageBroken`, `StorageError`.
+    """
+    try:
+        with Path(image.path or "").open("rb") as file:
+            blocks_of = iter(lambda: file.read(_BASE64_BLOCK), b"")
+            saved = _place(context, job, image, blocks_of, image.size)
+    except OSError as error:
+        raise StorageError(f"{image.path} cannot be read: {error.strerror}") from error
+    return replace(image, path=saved.path, saved_at=context.clock.now())
+
+
+def _record(context: Context, job: Job, image: Image, saved: Saved) -> None:
+    plan = naming.Plan.from_json(job.output)
+    done = replace(
+        image,
+        path=saved.path,
+        format=saved.format,
+        width=saved.width,
+        height=saved.height,
+        size=saved.size,
+        sha256=saved.sha256,
+        saved_at=context.clock.now(),
+    )
+    context.ledger.put_image(done)
+    if job.output.get("sidecar"):
+        _write_sidecar(context, job, done)
+    for warning in _warnings(saved, plan):
+        context.notify(Note(message=warning, is_warning=True))
+    context.notify(ImageSaved(job=job, image=done))
+
+
+def _count(
+    context: Context, job: Job, image: Image, chunks: Iterable[bytes], length: int | None
+) -> Iterator[bytes]:
+    received = 0
+    for chunk in chunks:
+        received += len(chunk)
+        context.notify(
+            BytesReceived(job_id=job.id, index=image.index, received=received, total=length)
+        )
+        yield chunk
+
+
+def _inline_data(context: Context, job: Job, image: Image) -> str:
+    """Read an inline image again from the stored answers; it is kept nowhere else."""
+    dialect = context.provider(job).dialect
+    for purpose in (Purpose.SUBMIT, Purpose.EVENT):
+        for reply in context.ledger.answers(job.id, purpose):
+            for remote in _read_images(dialect, reply):
+                if remote.index == image.index and remote.data is not None:
+                    return remote.data
+    raise ImageGone("the provider's answer holds neither the image nor its address")
+
+
+def _fresh_url(context: Context, job: Job, image: Image) -> str | None:
+    """Ask for another URL of an image, where the provider can give one.
+
+    It is used once and not written down: it may live shorter than the one that it stands for.
+    """
+    dialect = context.provider(job).dialect
+    if dialect.poll is not None and job.task_id is not None:
+        for remote in _ask(context, job, dialect.poll(job.task_id)):
+            if remote.index == image.index and remote.url not in {None, image.url}:
+                return remote.url
+    if dialect.refresh is not None and image.url is not None:
+        for remote in _ask(context, job, dialect.refresh(image.url)):
+            if remote.url not in {None, image.url}:
+                return remote.url
+    return None
+
+
+def _ask(context: Context, job: Job, call: Call) -> tuple[RemoteImage, ...]:
+    try:
+        reply = context.transport.send(context.account(job), call, Limits())
+    except (Unsent, OutcomeUnknown, AccountError):
+        return ()
+    return _read_images(context.provider(job).dialect, reply)
+
+
+def _write_sidecar(context: Context, job: Job, image: Image) -> None:
+    """Write recipe and receipt beside the picture, so that it can be made again."""
+    import json
+
+    receipt = {
+        "schema": 1,
+        "job": job.id,
+        "provider": job.provider,
+        "model": job.model,
+        "prompt": job.prompt,
+        "request": dict(job.request),
+        "body": dict(job.recipe),
+        "task_id": job.task_id,
+        "request_id": job.request_id,
+        "n": image.n,
+        "index": image.index,
+        "sha256": image.sha256,
+        "created_at": time_text(job.created_at),
+        "cost": money_text(job.cost or job.price),
+        "sandbox": job.sandbox,
+    }
+    text = escape_unseen(json.dumps(receipt, ensure_ascii=False, indent=2)) + "\n"
+    path = sidecar_of(image.path or "")
+    is_ours = job.output.get("overwrite") or _receipt_of(path) in _replaces(job)
+    if Path(path).exists() and not is_ours:
+        path = naming.aside(path, job.id)
+    context.files.write_atomically(path, text.encode())
 
 
 def sidecar_of(path: str) -> str:
@@ -221,7 +270,7 @@ def sidecar_of(path: str) -> str:
     return f"{path}.json" if sidecar == path else sidecar
 
 
-def follow(files: Files, digest: str, old: str, new: str) -> None:
+def move_sidecar(files: Files, digest: str, old: str, new: str) -> None:
     """Let a picture's sidecar come after it to its new path; one that cannot stays behind."""
     sidecar = sidecar_of(old)
     if _receipt_of(sidecar) == digest:
@@ -253,7 +302,7 @@ def _replaces(job: Job) -> frozenset[str]:
     return frozenset(map(str, digests)) if isinstance(digests, list) else frozenset()
 
 
-def _images_in(dialect: Dialect, reply: Reply) -> tuple[RemoteImage, ...]:
+def _read_images(dialect: Dialect, reply: Reply) -> tuple[RemoteImage, ...]:
     """Return the images of a reply; none where it cannot be read."""
     try:
         is_event = reply.purpose is Purpose.EVENT and dialect.event is not None
@@ -325,12 +374,12 @@ def _warnings(saved: Saved, plan: Plan) -> Iterator[str]:
         yield f"{saved.path} holds {saved.format.upper()}, whatever its name says"
 
 
-def _blocks_of(data: str) -> Iterator[bytes]:
+def _split(data: str) -> Iterator[bytes]:
     for start in range(0, len(data), _BASE64_BLOCK):
         yield data[start : start + _BASE64_BLOCK].encode("ascii", "replace")
 
 
-def _decoded(text: Iterable[bytes]) -> Iterator[bytes]:
+def _decode(text: Iterable[bytes]) -> Iterator[bytes]:
     """Decode base64 block by block, so that the image is never whole in memory."""
     try:
         for block in text:

@@ -1,4 +1,4 @@
-"""Many jobs at once: takes steps when they are due, in daemon threads, and hears signals.
+"""Steps are done here: one by its deed, many when they are due, in daemon threads.
 
 The main thread only waits, so that a signal's flag is seen at once while paid requests go on.
 """
@@ -8,14 +8,21 @@ from __future__ import annotations
 import heapq
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from seedream_cli.core.errors import AccountError, Overtaken, StorageError
+from seedream_cli.engine.context import Deed, Step
+from seedream_cli.engine.poll import poll
+from seedream_cli.engine.save import save
+from seedream_cli.engine.submit import submit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from seedream_cli.core.clock import Clock
-    from seedream_cli.engine.steps import Step
+    from seedream_cli.engine.context import Context
 
 
 TICK_SECONDS = 1.0
@@ -40,12 +47,37 @@ Inbox = queue.SimpleQueue[_Finished | Signalled]
 """Safe to put into from a signal handler, which a lock or a condition is not."""
 
 
-class Taker(Protocol):
-    """Does a step and says what follows: the engine."""
+Take = Callable[[Step], "Step | None"]
+"""Does a step and says what follows."""
 
-    def take(self, step: Step) -> Step | None:
-        """Do one step."""
-        ...
+
+def take_step(context: Context, step: Step) -> Step | None:
+    """Do one step and return the next one of the same job, if any."""
+    following = _do(context, step)
+    if following is None:
+        context.deadlines.pop(step.job_id, None)
+        context.strange.discard(step.job_id)
+    if step.deed is Deed.SUBMIT and (following is None or following.deed is not Deed.SUBMIT):
+        context.calls.pop(step.job_id, None)
+    return following
+
+
+def _do(context: Context, step: Step) -> Step | None:
+    try:
+        job = context.ledger.job(step.job_id)
+        match step.deed:
+            case Deed.SUBMIT:
+                return submit(context, job, step)
+            case Deed.POLL:
+                return poll(context, job, step)
+            case Deed.SAVE:
+                return save(context, job, step)
+    except Overtaken:
+        # Whoever was quicker wrote down what to go on from.
+        return context.first_step(context.ledger.job(step.job_id))
+    except (StorageError, AccountError) as error:
+        context.stop(step.job_id, error)
+        return None
 
 
 class WorkerPool:
@@ -53,7 +85,7 @@ class WorkerPool:
 
     def __init__(
         self,
-        engine: Taker,
+        take: Take,
         clock: Clock,
         inbox: Inbox,
         *,
@@ -64,7 +96,7 @@ class WorkerPool:
 
         With `workers` 0 the steps run one by one in the calling thread, on the clock's `sleep`.
         """
-        self._engine = engine
+        self._take = take
         self._clock = clock
         self._inbox = inbox
         self._workers = workers
@@ -94,14 +126,14 @@ class WorkerPool:
             heapq.heappush(self._due, step)
         bug: BaseException | None = None
         self._longest = TICK_SECONDS if tick is not None else None
-        while self._fed(more) or self.under_way or (self._due and not self.is_stopping):
+        while self._take_on(more) or self.under_way or (self._due and not self.is_stopping):
             self._start_due()
             message = self._wait()
             if tick is not None:
-                self._safely(tick)
+                self._ask(tick)
             match message:
                 case _Finished():
-                    bug = self._took(message) or bug
+                    bug = self._note(message) or bug
                 case Signalled(number=number):
                     self._stop(number)
                 case None:
@@ -111,7 +143,7 @@ class WorkerPool:
         if bug is not None:
             raise bug
 
-    def _took(self, done: _Finished) -> BaseException | None:
+    def _note(self, done: _Finished) -> BaseException | None:
         """Put what follows a step in the queue; return the bug that ended it, if one did."""
         self.under_way.pop(done.step.job_id, None)
         if done.bug is not None:
@@ -120,15 +152,15 @@ class WorkerPool:
             heapq.heappush(self._due, done.following)
         return done.bug
 
-    def _fed(self, more: Callable[[], Step | None]) -> bool:
+    def _take_on(self, more: Callable[[], Step | None]) -> bool:
         """Take on what there is more to do; tell whether there was any."""
         is_fed = False
-        while not self.is_stopping and (step := self._safely(more)) is not None:
+        while not self.is_stopping and (step := self._ask(more)) is not None:
             heapq.heappush(self._due, step)
             is_fed = True
         return is_fed
 
-    def _safely(self, ask: Callable[[], T]) -> T | None:
+    def _ask(self, ask: Callable[[], T]) -> T | None:
         """Ask; what goes wrong ends new work, and never what is being paid for."""
         try:
             return ask()
@@ -162,7 +194,7 @@ class WorkerPool:
             step = heapq.heappop(self._due)
             self.under_way[step.job_id] = step
             if self._workers == 0:
-                self._inbox.put(self._done(step))
+                self._inbox.put(self._do(step))
                 return
             if len(self.under_way) > self._threads:
                 self._threads += 1
@@ -188,10 +220,10 @@ class WorkerPool:
 
     def _work(self) -> None:
         while True:
-            self._inbox.put(self._done(self._tasks.get()))
+            self._inbox.put(self._do(self._tasks.get()))
 
-    def _done(self, step: Step) -> _Finished:
+    def _do(self, step: Step) -> _Finished:
         try:
-            return _Finished(step, self._engine.take(step))
+            return _Finished(step, self._take(step))
         except BaseException as bug:  # noqa: BLE001 - carried to the main thread, raised there
             return _Finished(step, None, bug)

@@ -13,10 +13,10 @@ import pytest
 
 from seedream_cli.core.errors import SeedreamError
 from seedream_cli.core.model import Options, Profile, Purpose, Reply, Secret
+from seedream_cli.engine.context import Context, Step, Timing
+from seedream_cli.engine.rate_limit import RateLimiter
 from seedream_cli.engine.recovery import conclude_leftovers
-from seedream_cli.engine.save import Saver
-from seedream_cli.engine.steps import Engine, Timing
-from seedream_cli.engine.workers import Inbox, WorkerPool
+from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.request.check import resolve, split
 from seedream_cli.request.purchase import purchases
@@ -183,7 +183,7 @@ class House:
     ledger: Ledger
     owner: Owner
     events: list[Event]
-    engine: Engine
+    engine: Context
 
     def buy(
         self,
@@ -229,12 +229,20 @@ class House:
         return job
 
     def settle(self) -> None:
-        """Settle what dead processes left."""
-        conclude_leftovers(self.engine, self.engine.saver.files, self.owner)
+        """Conclude what dead processes left."""
+        conclude_leftovers(self.engine, self.owner)
+
+    def adjust(self, **changes: object) -> None:
+        """Change what the steps share, from now on."""
+        self.engine = replace(self.engine, **changes)  # type: ignore[arg-type]
+
+    def take(self, step: Step) -> Step | None:
+        """Do one step."""
+        return take_step(self.engine, step)
 
     def run(self, jobs: list[Job]) -> list[Job]:
         """Take the jobs as far as they go, on the fake clock, and return them."""
-        pool = WorkerPool(self.engine, self.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
+        pool = WorkerPool(self.take, self.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
         pool.run([step for step in map(self.engine.first_step, jobs) if step is not None])
         return [self.ledger.job(job.id) for job in jobs]
 
@@ -268,24 +276,16 @@ def build(
         key = Secret("sk-test")
         return Profile(name=job.profile, provider=job.provider, base_url=job.origin, api_key=key)
 
-    saver = Saver(
-        transport=transport,  # type: ignore[arg-type]  # it has the two methods that are used
+    engine = Context(
+        transport=transport,  # type: ignore[arg-type]  # it has the methods that are used
         ledger=ledger,
         files=Files(folder, owner.name, remember=owner.remember),
         clock=clock,
         notify=events.append,
         providers=PROVIDERS,
         account=account,
-    )
-    engine = Engine(
-        transport=transport,  # type: ignore[arg-type]  # likewise
-        ledger=ledger,
-        saver=saver,
-        clock=clock,
-        notify=events.append,
-        providers=PROVIDERS,
-        account=account,
         random=lambda: 0.5,
         timing=Timing(deadline=clock.monotonic() + 1200),
+        limiter=RateLimiter(clock, ledger.starts),
     )
     return House(folder, clock, transport, ledger, owner, events, engine)

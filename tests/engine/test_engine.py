@@ -258,7 +258,7 @@ def test_three_jobs_run_together(house: House) -> None:
 def test_nothing_is_begun_after_a_halt(house: House) -> None:
     """A signal that comes while a request is prepared or connecting stops it before it costs."""
     (job,) = house.buy()
-    house.engine.halted = lambda: "a signal came"
+    house.adjust(halt_reason=lambda: "a signal came")
     house.transport.answers = [made()]
     (job,) = house.run([job])
     assert (job.state, job.charge) == (State.CLOSED, Charge.NONE)

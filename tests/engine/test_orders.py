@@ -25,8 +25,8 @@ from seedream_cli.batch.targets import tasks_of
 from seedream_cli.cli.output.job import job_exit
 from seedream_cli.core.errors import ImageGone, OutcomeUnknown, StorageError, Unsent
 from seedream_cli.core.model import Charge, Money, Problem, Profile, Purpose, Reply, State
+from seedream_cli.engine.context import Timing
 from seedream_cli.engine.references import ReferenceLoader
-from seedream_cli.engine.steps import Timing
 from seedream_cli.engine.workers import Inbox, WorkerPool
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.storage.files.digest import digest_of, look
@@ -202,7 +202,7 @@ class Desk:
 
     def go(self, batch: Batch) -> None:
         """Take a prepared run to its end."""
-        pool = WorkerPool(batch, self.house.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
+        pool = WorkerPool(batch.take, self.house.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
         pool.run((), batch.more)
         batch.leave_rest()
 
@@ -241,7 +241,7 @@ class Desk:
 def desk(house: House) -> Desk:
     """Lay a manifest's folder out."""
     (house.folder / "art").mkdir()
-    house.engine.timing = Timing(deadline=0, timeout=600, per_job=True)
+    house.adjust(timing=Timing(deadline=0, timeout=600, per_job=True))
     return Desk(house)
 
 
@@ -411,7 +411,7 @@ def test_one_account_error_stops(desk: Desk) -> None:
 
 def test_three_turned_away_in_a_row_stop(desk: Desk) -> None:
     """A provider that cannot be reached is not asked for all rows; a good answer begins anew."""
-    desk.house.engine.timing = replace(desk.house.engine.timing, submit_tries=1)
+    desk.house.adjust(timing=replace(desk.house.engine.timing, submit_tries=1))
     away = Unsent("no route")
     batch = desk.run(rows(9), away, away, *desk.made(1), away, away, away, room=1)
     assert "turns requests away" in batch.why_stopped
@@ -469,13 +469,13 @@ def success(url: str = "https://images.example/k.png") -> Reply:
 def test_a_running_job_is_taken_on(desk: Desk) -> None:
     """With `--no-wait`, or after a kill, the next run waits for it and buys nothing."""
     desk.provider = "kie"
-    desk.house.engine.is_waiting = False
+    desk.house.adjust(is_waiting=False)
     desk.run(rows(1), accepted())
     assert desk.states() == {"r0": State.RUNNING}
     assert desk.codes() == {}
     desk.run(rows(1))  # still not waiting: it is told of as it stands
     assert desk.states() == {"r0": State.RUNNING}
-    desk.house.engine.is_waiting = True
+    desk.house.adjust(is_waiting=True)
     desk.run(rows(1), success())
     assert desk.submits == []
     assert desk.states() == {"r0": State.SAVED}
@@ -486,7 +486,7 @@ def test_a_running_job_is_taken_on(desk: Desk) -> None:
 def test_dependents_of_a_running_job_are_left(desk: Desk) -> None:
     """They did not fail: what they are made from is not there yet."""
     desk.provider = "kie"
-    desk.house.engine.is_waiting = False
+    desk.house.adjust(is_waiting=False)
     desk.run(CHAIN.partition("[images.z]")[0], accepted())
     assert desk.states() == {"a": State.RUNNING, "b": None, "c": None}
     assert desk.codes() == {}
@@ -495,10 +495,10 @@ def test_dependents_of_a_running_job_are_left(desk: Desk) -> None:
 def test_a_running_job_of_a_row_with_another_name_is_taken_on(desk: Desk) -> None:
     """A purchase of the same request for the same file is joined, whoever began it."""
     desk.provider = "kie"
-    desk.house.engine.is_waiting = False
+    desk.house.adjust(is_waiting=False)
     text = '[images.a]\nprompt = "a"\noutput = "x"\n'
     desk.run(text, accepted())
-    desk.house.engine.is_waiting = True
+    desk.house.adjust(is_waiting=True)
     desk.run(text.replace("images.a", "images.b"), success())
     assert desk.submits == []
     assert desk.states() == {"b": State.SAVED}
@@ -615,7 +615,7 @@ def test_a_providers_own_count_is_used(desk: Desk) -> None:
 def test_another_manifests_job_is_its_own(desk: Desk) -> None:
     """The same row and words in another manifest are bought; what runs for the first stays its."""
     desk.provider = "kie"
-    desk.house.engine.is_waiting = False
+    desk.house.adjust(is_waiting=False)
     desk.run(rows(1), accepted())
     (first,) = desk.jobs("r0")
     Path(desk.manifest).with_suffix(".toml").touch()
@@ -628,10 +628,10 @@ def test_another_manifests_job_is_its_own(desk: Desk) -> None:
 def test_a_renamed_manifest_finds_its_jobs(desk: Desk) -> None:
     """Where neither the manifest nor its lock lies there any more, it has another name now."""
     desk.provider = "kie"
-    desk.house.engine.is_waiting = False
+    desk.house.adjust(is_waiting=False)
     desk.run(rows(1), accepted())
     desk.name = "other.lock"
-    desk.house.engine.is_waiting = True
+    desk.house.adjust(is_waiting=True)
     desk.run(rows(1), success())
     assert (desk.submits, desk.lock["r0", 1].output) == ([], "r0.png")
 
@@ -639,12 +639,12 @@ def test_a_renamed_manifest_finds_its_jobs(desk: Desk) -> None:
 def test_a_moved_checkout_finds_its_jobs(desk: Desk) -> None:
     """A kept ledger serves a fresh checkout at another path, if the old one is gone."""
     desk.provider = "kie"
-    desk.house.engine.is_waiting = False
+    desk.house.adjust(is_waiting=False)
     desk.run(rows(1), accepted())
     (job,) = desk.jobs("r0")
     moved = {**job.output, "batch": "/gone/art.lock", "manifest": "/gone/art.toml"}
     desk.house.ledger.put_output(job, moved)
-    desk.house.engine.is_waiting = True
+    desk.house.adjust(is_waiting=True)
     desk.run(rows(1), success())
     assert (desk.submits, desk.lock["r0", 1].output) == ([], "r0.png")
 
@@ -652,7 +652,7 @@ def test_a_moved_checkout_finds_its_jobs(desk: Desk) -> None:
 def of_another(desk: Desk) -> Job:
     """Leave a running job of the first row to another process."""
     desk.provider = "kie"
-    desk.house.engine.is_waiting = False
+    desk.house.adjust(is_waiting=False)
     desk.run(rows(1), accepted())
     (job,) = desk.jobs("r0")
     return desk.house.ledger.take_on(job, replace(job, owner="another0"), ())
@@ -665,7 +665,7 @@ def test_a_job_that_a_live_process_waits_for_is_left_to_it(desk: Desk) -> None:
     assert (desk.submits, desk.codes()) == ([], {"r0": "timeout"})
     assert desk.house.ledger.job(job.id) == job
     desk.is_alone = True
-    desk.house.engine.is_waiting = True
+    desk.house.adjust(is_waiting=True)
     desk.run(rows(1), success())
     assert (desk.submits, desk.states()) == ([], {"r0": State.SAVED})
     assert desk.house.ledger.job(job.id).owner == desk.house.owner.name
@@ -705,11 +705,11 @@ def test_who_is_overtaken_leaves_the_job(desk: Desk) -> None:
 def test_what_was_bought_in_spite_comes_before_the_doubt(desk: Desk) -> None:
     """A running job of the row is fetched though an older one of it is unknown for ever."""
     desk.provider = "kie"
-    desk.house.engine.is_waiting = False
+    desk.house.adjust(is_waiting=False)
     desk.run(rows(1), OutcomeUnknown("cut"))
     (lost,) = desk.jobs("r0")
     desk.run(rows(1), accepted(), despite=[lost.id])
-    desk.house.engine.is_waiting = True
+    desk.house.adjust(is_waiting=True)
     desk.run(rows(1), success())
     assert (desk.submits, desk.states()) == ([], {"r0": State.SAVED})
 
@@ -877,10 +877,10 @@ def test_what_is_beside_a_taken_name_is_in_its_place(desk: Desk) -> None:
 def test_a_picture_that_another_placed_gets_no_line(desk: Desk) -> None:
     """`download -o` fetched it elsewhere while we waited: the lock never names that file."""
     desk.provider = "kie"
-    desk.house.engine.is_waiting = False
+    desk.house.adjust(is_waiting=False)
     desk.run(rows(1), accepted())
     (job,) = desk.jobs("r0")
-    desk.house.engine.is_waiting = True
+    desk.house.adjust(is_waiting=True)
     batch = desk.batch(rows(1))
     desk.house.transport.answers = [success()]
 
@@ -907,7 +907,7 @@ def test_a_file_that_was_named_and_not_recorded_is_taken_for_its_own(desk: Desk)
     """A kill came between the two: no second file is laid beside it."""
     of_another(desk)
     desk.is_alone = True
-    desk.house.engine.is_waiting = True
+    desk.house.adjust(is_waiting=True)
     batch = desk.batch(rows(1))
     url = "https://images.example/k.png"
     desk.house.transport.pictures[url] = [png(url)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seedream_cli.core.model import Charge, Purpose, Reply, State
+from seedream_cli.engine.answers import mark_unknown, read_answer
 from seedream_cli.storage.files.store import Files
 from seedream_cli.storage.ledger.owner import Owner
 
@@ -80,7 +81,7 @@ def test_an_answer_after_giving_up_still_counts(house: House, provider: str) -> 
 
     def lose(call: Call) -> None:
         if call.purpose is Purpose.SUBMIT:
-            lost.append(house.engine.lose(house.ledger.job(job.id), "a signal came").state)
+            lost.append(mark_unknown(house.engine, house.ledger.job(job.id), "a signal came").state)
 
     house.transport.at_send = lose
     house.transport.answers = [made()] if provider == "ark" else [accepted(), success()]
@@ -115,7 +116,7 @@ def test_no_other_answer_moves_what_was_given_up(house: House, answer: Reply) ->
 def test_a_dead_process_unknown_job_with_an_answer_is_read_again(house: House) -> None:
     """It was given up while its answer was being stored: recovery finds the task."""
     job = house.left(DEAD, accepted(), provider="kie")
-    house.engine.lose(house.ledger.job(job.id), "a signal came")
+    mark_unknown(house.engine, house.ledger.job(job.id), "a signal came")
     with Owner(house.folder / "owners", DEAD) as owner:
         owner.keep()
     house.settle()
@@ -126,7 +127,7 @@ def test_a_dead_process_unknown_job_with_an_answer_is_read_again(house: House) -
 def test_an_unknown_job_without_an_answer_stays_unknown(house: House) -> None:
     """Nothing is known that was not known before; a person's page still has it."""
     job = house.left(DEAD)
-    before = house.engine.lose(house.ledger.job(job.id), "cut")
+    before = mark_unknown(house.engine, house.ledger.job(job.id), "cut")
     with Owner(house.folder / "owners", DEAD) as owner:
         owner.keep()
     house.settle()
@@ -195,7 +196,7 @@ def test_what_was_sent_without_an_answer_is_unknown(house: House) -> None:
 def test_the_answer_to_an_earlier_attempt_says_nothing(house: House) -> None:
     """After a 429 the second attempt got no answer: unknown, not busy."""
     job = house.left(DEAD, reply(OVERLOADED, 429))
-    house.engine.settle(house.ledger.job(job.id), reply(OVERLOADED, 429))
+    read_answer(house.engine, house.ledger.job(job.id), reply(OVERLOADED, 429))
     house.ledger.begin(job.id)
     house.settle()
     assert house.ledger.job(job.id).state is State.UNKNOWN

@@ -15,8 +15,8 @@ import pytest
 from seedream_cli.core.errors import Throttled, Unsent
 from seedream_cli.core.events import Waiting
 from seedream_cli.core.model import Charge, Purpose, Reply, State
+from seedream_cli.engine.context import Deed, Step
 from seedream_cli.engine.rate_limit import RateLimiter
-from seedream_cli.engine.steps import Deed, Step
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.spec import RateLimit
 from seedream_cli.transport.client import Transport
@@ -70,7 +70,7 @@ def take(house: House, step: Step | None) -> Step | None:
     """Take one step when it is due."""
     assert step is not None
     house.clock.sleep(max(0.0, step.due - house.clock.monotonic()))
-    return house.engine.take(step)
+    return house.take(step)
 
 
 def attempts(house: House) -> int:
@@ -85,7 +85,7 @@ def attempts(house: House) -> int:
 
 def test_many_jobs_keep_the_limit(house: House) -> None:
     """Forty-five submits to KIE: never more than 20 in 10 s, all accepted, each told once."""
-    house.engine.is_waiting = False
+    house.adjust(is_waiting=False)
     house.transport.answers = [accepted(n) for n in range(45)]
     sent_at: list[float] = []
     house.transport.at_send = lambda _: sent_at.append(house.clock.monotonic())
@@ -100,8 +100,8 @@ def test_many_jobs_keep_the_limit(house: House) -> None:
 
 def test_what_waits_for_room_is_not_ended_by_the_deadline(house: House) -> None:
     """A job that waits for room outlives `--timeout`: nothing was sent, and nothing is at stake."""
-    house.engine.timing = replace(house.engine.timing, deadline=house.clock.monotonic() + 1)
-    house.engine.is_waiting = False
+    house.adjust(timing=replace(house.engine.timing, deadline=house.clock.monotonic() + 1))
+    house.adjust(is_waiting=False)
     full(house)
     house.transport.answers = [accepted(1)]
     (job,) = house.run(house.buy("kie"))
@@ -115,7 +115,7 @@ def test_waiting_for_room_is_no_try(house: House) -> None:
     (job,) = house.buy("kie")
     step = house.engine.first_step(job)
     assert step is not None
-    following = house.engine.take(step)
+    following = house.take(step)
     assert following is not None
     assert (following.deed, following.tries) == (Deed.SUBMIT, 0)
     assert following.due - house.clock.monotonic() == pytest.approx(SPAN)
@@ -130,13 +130,13 @@ def test_a_wait_for_room_is_told_once(house: House) -> None:
     step = house.engine.first_step(job)
     for _ in range(3):
         assert step is not None
-        step = house.engine.take(step)
+        step = house.take(step)
     assert [(event.job_id, event.seconds) for event in told(house)] == [(job.id, SPAN)]
 
 
 def test_a_rehearsal_is_not_limited(house: House) -> None:
     """Sandbox jobs go at once, however many there are."""
-    house.engine.is_waiting = False
+    house.adjust(is_waiting=False)
     house.transport.answers = [accepted(n) for n in range(30)]
     jobs = [replace(job, sandbox=True) for job in planned_elsewhere(house, 30)]
     house.ledger.plan(jobs)
@@ -155,10 +155,10 @@ def planned_elsewhere(house: House, count: int) -> list[Job]:
 
 def test_room_that_another_process_takes_meanwhile_costs_nothing(house: House) -> None:
     """Where the limit is full at the first byte, nothing is sent, written or counted as a try."""
-    house.engine.is_waiting = False
+    house.adjust(is_waiting=False)
     (job,) = house.buy("kie")
     full(house)
-    house.engine.limiter = RateLimiter(house.clock, lambda *_: [])  # it looked a moment earlier
+    house.adjust(limiter=RateLimiter(house.clock, lambda *_: []))  # it looked a moment earlier
     house.transport.answers = [accepted(1)]
     following = take(house, house.engine.first_step(job))
     assert following is not None
@@ -192,8 +192,8 @@ def test_a_full_limit_stops_a_real_request_before_its_first_byte(house: House) -
         house.ledger.plan([job, *others])
         for other in others:
             house.ledger.begin(other.id)
-        house.engine.limiter = RateLimiter(house.clock, lambda *_: [])
-        house.engine.transport = Transport(proxy_of=lambda _: None)
+        house.adjust(limiter=RateLimiter(house.clock, lambda *_: []))
+        house.adjust(transport=Transport(proxy_of=lambda _: None))
         following = take(house, house.engine.first_step(job))
         server.join(timeout=10)
     assert came == [b""]
@@ -205,11 +205,11 @@ def test_a_full_limit_stops_a_real_request_before_its_first_byte(house: House) -
 def test_a_full_limit_stops_a_stream_too(house: House) -> None:
     """A set, whose answer is heard event by event, waits like any other job."""
     one = RateLimit(count=6, per=timedelta(minutes=1), of="images", is_per_model=True)
-    house.engine.providers = {**PROVIDERS, "ark": replace(PROVIDERS["ark"], limit=one)}
+    house.adjust(providers={**PROVIDERS, "ark": replace(PROVIDERS["ark"], limit=one)})
     (first,) = house.buy(series=6)
     (second,) = house.buy(prompt="a crow", series=6)
     house.ledger.begin(first.id, one)
-    house.engine.limiter = RateLimiter(house.clock, lambda *_: [])
+    house.adjust(limiter=RateLimiter(house.clock, lambda *_: []))
     house.transport.hears()
     following = take(house, house.engine.first_step(second))
     assert following is not None
@@ -289,7 +289,7 @@ def test_a_wrong_key_costs_four_requests(house: House) -> None:
     follow: list[Step | None] = []
 
     def work(step: Step) -> None:
-        follow.append(house.engine.take(step))
+        follow.append(house.take(step))
 
     threads = [threading.Thread(target=work, args=(step,)) for step in steps[:4] if step]
     for thread in threads:
@@ -322,7 +322,7 @@ def test_many_polls_take_turns(house: House) -> None:
         (house.clock.monotonic(), call.query["taskId"])
     )
     house.transport.answers = [reply(GENERATING)] * 1000
-    house.engine.timing = replace(house.engine.timing, deadline=house.clock.monotonic() + 20)
+    house.adjust(timing=replace(house.engine.timing, deadline=house.clock.monotonic() + 20))
     house.run([house.ledger.job(job.id) for job in jobs])
     times = [at for at, _ in asked]
     assert max(sum(at <= other < at + 0.999 for other in times) for at in times) == 8
@@ -338,8 +338,8 @@ def test_a_poll_that_waits_for_its_turn_is_no_try(house: House) -> None:
         house.ledger.move(house.ledger.job(job.id), State.RUNNING, task_id=f"t{number}")
     house.transport.answers = [reply(GENERATING)]
     now = house.clock.monotonic()
-    house.engine.take(Step(now, jobs[0].id, Deed.POLL))
-    following = house.engine.take(Step(now, jobs[1].id, Deed.POLL, tries=3, is_doubted=True))
+    house.take(Step(now, jobs[0].id, Deed.POLL))
+    following = house.take(Step(now, jobs[1].id, Deed.POLL, tries=3, is_doubted=True))
     assert following == Step(now + 0.125, jobs[1].id, Deed.POLL, tries=3, is_doubted=True)
     assert len(house.transport.sent) == 1
 
@@ -349,8 +349,9 @@ def test_a_poll_that_waits_for_its_turn_is_no_try(house: House) -> None:
 
 def patient(house: House, timeout: float) -> None:
     """Let each job have so long; the command itself has no time at all."""
-    house.engine.timing = replace(
-        house.engine.timing, deadline=house.clock.monotonic() - 1, timeout=timeout, per_job=True
+    now = house.clock.monotonic()
+    house.adjust(
+        timing=replace(house.engine.timing, deadline=now - 1, timeout=timeout, per_job=True)
     )
 
 
@@ -411,9 +412,9 @@ def test_a_deadline_of_a_job_stands_for_that_of_the_run(house: House) -> None:
     now = house.clock.monotonic()
     house.engine.deadlines[jobs[0].id] = now - 1
     house.transport.answers = [reply(GENERATING)] * 2
-    assert house.engine.take(Step(now, jobs[0].id, Deed.POLL)) is None
+    assert house.take(Step(now, jobs[0].id, Deed.POLL)) is None
     house.clock.sleep(1)
-    assert house.engine.take(Step(now + 1, jobs[1].id, Deed.POLL)) is not None
+    assert house.take(Step(now + 1, jobs[1].id, Deed.POLL)) is not None
     assert house.engine.deadlines == {}
 
 

@@ -14,6 +14,7 @@ import pytest
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, Unsent
 from seedream_cli.core.events import Note
 from seedream_cli.core.model import Charge, Image, Problem, Purpose, Reply, State
+from seedream_cli.engine.save import save_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -242,7 +243,7 @@ def test_who_saves_what_is_saved_already_makes_no_second_file(house: House) -> N
     house.transport.answers = [made(1)]
     (job,) = house.run(house.buy(output="a.png"))
     stale = replace(job, owner=DEAD, images=(Image(job=job.id, index=1, n=1, url=url_of(1)),))
-    house.engine.saver.save(stale, stale.images[0])
+    save_image(house.engine, stale, stale.images[0])
     assert [path.name for path in house.pictures()] == ["a.png"]
     assert house.ledger.job(job.id) == job
 

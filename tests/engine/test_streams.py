@@ -14,6 +14,7 @@ import pytest
 
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
 from seedream_cli.core.model import Charge, Purpose, Reply, State
+from seedream_cli.engine.answers import mark_unknown
 from seedream_cli.transport.sse import MAX_EVENT, events
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def test_a_set_that_was_given_up_in_the_middle_goes_on(house: House) -> None:
 
     def lose() -> None:
         (job,) = house.ledger.jobs("state = 'sending'")
-        house.engine.lose(job, "a signal came")
+        mark_unknown(house.engine, job, "a signal came")
 
     job = hear(house, came(1), lose, came(2), END)
     assert (job.state, job.charge, saved(job)) == (State.SAVED, Charge.CHARGED, [1, 2])
@@ -210,7 +211,7 @@ def test_a_set_that_was_given_up_and_then_failed_stays_unknown(house: House) -> 
 
     def lose() -> None:
         (job,) = house.ledger.jobs("state = 'sending'")
-        house.engine.lose(job, "a signal came")
+        mark_unknown(house.engine, job, "a signal came")
 
     job = hear(house, lose, FAILURE)
     assert (job.state, job.charge) == (State.UNKNOWN, Charge.MAYBE)
@@ -426,7 +427,7 @@ def test_of_a_thousand_damaged_streams_the_whole_images_are_kept(house: House) -
         house.transport.hears(*pieces, *cut)
         step = house.engine.first_step(job)
         assert step is not None
-        house.engine.take(step)
+        house.take(step)
         now = house.ledger.job(job.id)
         known = {image.index: image.url for image in now.images if image.url}
         assert known == whole_in(stream), (number, stream)

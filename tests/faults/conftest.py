@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,9 +21,9 @@ import pytest
 from seedream_cli.cli.output import job as render
 from seedream_cli.core.addresses import origin as origin_of
 from seedream_cli.core.model import Image, Options, Problem, Profile, Secret, State
-from seedream_cli.engine.save import Saver
-from seedream_cli.engine.steps import Engine, Timing
-from seedream_cli.engine.workers import Inbox, WorkerPool
+from seedream_cli.engine.context import Context, Timing
+from seedream_cli.engine.rate_limit import RateLimiter
+from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.request.check import resolve, split
 from seedream_cli.request.purchase import purchases
@@ -322,7 +323,7 @@ class Bench:
         self.addresses: dict[str, str] = {}
         more = {"disk": disk} if disk else {}
         self.files = Files(folder, self.owner.name, remember=self.owner.remember, **more)
-        saver = Saver(
+        self.engine = Context(
             transport=self.transport,
             ledger=self.ledger,
             files=self.files,
@@ -330,18 +331,15 @@ class Bench:
             notify=self.events.append,
             providers=PROVIDERS,
             account=self.account,
-        )
-        self.engine = Engine(
-            transport=self.transport,
-            ledger=self.ledger,
-            saver=saver,
-            clock=self.clock,
-            notify=self.events.append,
-            providers=PROVIDERS,
-            account=self.account,
             random=lambda: 0.5,
             timing=Timing(deadline=self.clock.monotonic() + 1200),
+            limiter=RateLimiter(self.clock, self.ledger.starts),
         )
+
+    def adjust(self, **timing: object) -> None:
+        """Let the engine be as patient as this from now on."""
+        changed = replace(self.engine.timing, **timing)  # type: ignore[arg-type]
+        self.engine = replace(self.engine, timing=changed)
 
     def close(self) -> None:
         """Let go of ledger and lock."""
@@ -395,10 +393,10 @@ class Bench:
     def run(self, job: Job) -> Ended:
         """Take a job as far as it goes."""
         self.clock.slept.clear()
-        self.engine.timing = replace(
-            self.engine.timing, deadline=self.clock.monotonic() + self.engine.timing.timeout
+        self.adjust(deadline=self.clock.monotonic() + self.engine.timing.timeout)
+        pool = WorkerPool(
+            partial(take_step, self.engine), self.clock, Inbox(), workers=0, on_signal=lambda _: 0.0
         )
-        pool = WorkerPool(self.engine, self.clock, Inbox(), workers=0, on_signal=lambda _: 0.0)
         pool.run([step for step in [self.engine.first_step(job)] if step is not None])
         job = self.ledger.job(job.id)
         problem = job.problem or self.engine.problems.get(job.id)

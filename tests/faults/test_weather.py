@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
@@ -104,7 +103,7 @@ def test_too_long_a_wait_ends_the_command(bench: Bench, chaos: Chaos, text: str)
 
 def test_a_wait_beyond_the_timeout_is_not_begun(bench: Bench, chaos: Chaos) -> None:
     """Who would be told to wait longer than `--timeout` hears it at once."""
-    bench.engine.timing = replace(bench.engine.timing, timeout=30.0)
+    bench.adjust(timeout=30.0)
     chaos.arm(busy("60"))
     ended = bench.run(bench.plan("kie", chaos.origin))
     assert (ended.exit, ended.next, ended.slept) == (69, "retry", [])
@@ -324,7 +323,7 @@ def test_a_part_of_a_picture_is_never_saved(
 ) -> None:
     """Cut at any length, its Content-Length honest or lying, it gets no name; whole, it does."""
     whole = samples[format_]
-    bench.engine.timing = replace(bench.engine.timing, save_tries=1)
+    bench.adjust(save_tries=1)
     lengths = {0, 1, 2, 8, 20, len(whole) - 1, len(whole) - 2, len(whole) - 12}
     lengths |= set(range(0, len(whole), max(1, len(whole) // 24)))
     cuts = iter([*sorted(lengths), len(whole)])
@@ -415,7 +414,7 @@ def test_a_redirect_goes_only_where_it_may(
     bench: Bench, serve: Callable[[Play], Host], target: str, code: int
 ) -> None:
     """A redirect to another scheme, to plain http elsewhere or to a user's name is not followed."""
-    bench.engine.timing = replace(bench.engine.timing, save_tries=1)
+    bench.adjust(save_tries=1)
     host = serve(lambda visit: visit.answer(code, b"", {"Location": target}))
     held(bench.run(bench.ready(f"{host.origin}/a.png")), bench, 3, 75)
     assert len(host.requests) == 1
@@ -425,7 +424,7 @@ def test_three_redirects_and_no_more(
     bench: Bench, serve: Callable[[Play], Host], samples: dict[str, bytes]
 ) -> None:
     """Three hops are taken, also to another host; a fourth is not. No hop sees the key."""
-    bench.engine.timing = replace(bench.engine.timing, save_tries=1)
+    bench.adjust(save_tries=1)
     last = serve(lambda visit: visit.answer(200, samples["png"]))
 
     def hop(visit: Visit) -> None:
@@ -544,7 +543,7 @@ def test_a_slow_host_is_given_time_and_no_more(
             visit.send(whole[start : start + step])
 
     host = serve(drip)
-    bench.engine.timing = replace(bench.engine.timing, save_tries=1)
+    bench.adjust(save_tries=1)
     bench.transport.patience = Limits(connect=2, read=1.0, total=5.0)
     assert bench.run(bench.ready(f"{host.origin}/a.png")).job.state is State.SAVED
     pause = 0.15
@@ -561,7 +560,7 @@ def test_a_late_download_is_tried_again_and_then_left(
 ) -> None:
     """Past `--timeout` a picture gets three tries, not minutes of them."""
     host = serve(status(503))
-    bench.engine.timing = replace(bench.engine.timing, timeout=0.0)
+    bench.adjust(timeout=0.0)
     ended = bench.run(bench.ready(f"{host.origin}/a.png"))
     held(ended, bench)
     assert len(host.requests) == 3

@@ -9,10 +9,14 @@ import threading
 from collections import Counter
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import seedream_cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOUSE = Path(seedream_cli.__file__).parent
 TESTS = Path(__file__).parent.parent
@@ -167,22 +171,29 @@ def test_nothing_is_imported_by_its_dots() -> None:
     assert found == []
 
 
-def calls_of(attribute: str) -> list[str]:
-    """Name the modules that call a method of this name, a name a call."""
+def functions_with(is_meant: Callable[[ast.AST], bool]) -> list[str]:
+    """Name the functions of the house that hold such a node, a name a node."""
     return [
-        name
+        f"{name}.{function.name}"
         for name, path in modules().items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == attribute
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if is_meant(node)
     ]
 
 
 def test_one_place_spends() -> None:
-    """The ledger's begin() is called once in the whole house: by the engine, in the hook."""
-    assert calls_of("begin") == ["engine.steps"]
-    assert set(calls_of("_begin")) == {"engine.steps"}
+    """The ledger's begin() is called once in the whole house, by what one place hands as hook."""
+
+    def is_begin(node: ast.AST) -> bool:
+        return isinstance(node, ast.Attribute) and node.attr == "begin"
+
+    def is_spend(node: ast.AST) -> bool:
+        return isinstance(node, ast.Name) and node.id == "_spend"
+
+    assert functions_with(is_begin) == ["engine.submit._spend"]
+    assert functions_with(is_spend) == ["engine.submit._send"]
 
 
 def test_the_installed_package_is_tested() -> None:

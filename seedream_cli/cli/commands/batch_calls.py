@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from seedream_cli.batch.orders import Order, Orders
     from seedream_cli.cli.context import World
     from seedream_cli.core.model import Call, Profile, Reference
+    from seedream_cli.engine.context import Context
     from seedream_cli.engine.references import LoadedReference
-    from seedream_cli.engine.steps import Engine
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Calls:
                 self._keyed[profile.name] = world.keyed(profile)
             return self._keyed[profile.name]
 
-    def call(self, engine: Engine, orders: Orders, order: Order) -> Call:
+    def call(self, engine: Context, orders: Orders, order: Order) -> Call:
         """Return what an order sends; raise `AccountError` and what `Orders.call` raises."""
         profile = self.key(orders.profile_of(order.task.row, order.wish.provider))
 

@@ -27,7 +27,7 @@ from seedream_cli.cli.output.report import Results
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.engine.references import ReferenceLoader
-from seedream_cli.engine.save import follow
+from seedream_cli.engine.save import move_sidecar
 from seedream_cli.engine.workers import Inbox, WorkerPool
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from seedream_cli.cli.context import World
     from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
     from seedream_cli.core.model import Job, Profile
+    from seedream_cli.engine.context import Context
     from seedream_cli.engine.references import LoadedReference
-    from seedream_cli.engine.steps import Engine
     from seedream_cli.providers.spec import Provider
     from seedream_cli.storage.ledger.ledger import Ledger
 
@@ -110,9 +110,12 @@ class Buying:
         seconds = asked.timeout if asked.timeout is not None else DEFAULT_TIMEOUT
         timing = replace(world.timing(seconds), per_job=True)
         engine = world.engine(
-            timing, self.show, profile=asked.profile, with_bodies=asked.verbose > 1
+            timing,
+            self.show,
+            profile=asked.profile,
+            with_bodies=asked.verbose > 1,
+            is_waiting=results.is_wait,
         )
-        engine.is_waiting = results.is_wait
         world.conclude_leftovers(engine)
         orders = self._orders(engine.ledger, run)
         found = self._sorted(orders, results)
@@ -188,7 +191,7 @@ class Buying:
 
     def _follow(self, entry: Entry, old: str, new: str) -> None:
         """Let what belongs to a picture come after it: its sidecar, and what the ledger says."""
-        follow(self.world.files(), entry.sha256, old, new)
+        move_sidecar(self.world.files(), entry.sha256, old, new)
         if self.world.has_ledger:
             self.world.ledger.moved(entry.sha256, old, new)
 
@@ -292,10 +295,13 @@ class Buying:
 
     # -- bought --------------------------------------------------------------------------------
 
-    def _buy(self, engine: Engine, orders: Orders, tasks: Sequence[Task], results: Results) -> int:
+    def _buy(self, engine: Context, orders: Orders, tasks: Sequence[Task], results: Results) -> int:
         world = self.world
         self._prove_places(tasks)
         workers = self._count_workers(tasks)
+        engine = replace(
+            engine, halt_reason=lambda: "a signal came" if signals.first else batch.why_stopped
+        )
         batch = Batch(
             engine=engine,
             tasks=deque(tasks),
@@ -312,9 +318,8 @@ class Buying:
         self.show.expect(_total(tasks), results.current)
         inbox: Inbox = Inbox()
         signals = work.Signals(inbox, self.show, lambda: len(batch.under_way))
-        engine.halted = lambda: "a signal came" if signals.first else batch.why_stopped
         pool = WorkerPool(
-            batch, world.clock, inbox, workers=workers, on_signal=signals.seconds_left
+            batch.take, world.clock, inbox, workers=workers, on_signal=signals.seconds_left
         )
         try:
             with self.show:
@@ -366,7 +371,7 @@ class Buying:
         again = "run the same again to go on"
         return again if signal_exit else f"{reason}{again}"
 
-    def _run(self, pool: WorkerPool, batch: Batch, engine: Engine) -> None:
+    def _run(self, pool: WorkerPool, batch: Batch, engine: Context) -> None:
         """Run to the end, or to a signal, and write down what is under way then."""
         try:
             pool.run((), batch.more, self.show.tick)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from seedream_cli.cli.output.progress import Plain
     from seedream_cli.core.model import Call, Profile, Reference, Request
+    from seedream_cli.engine.context import Context
     from seedream_cli.engine.references import LoadedReference
-    from seedream_cli.engine.steps import Engine
     from seedream_cli.providers.spec import Provider
     from seedream_cli.request.check import Resolved
     from seedream_cli.request.purchase import Purchase
@@ -218,9 +218,12 @@ class Making:
         seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
         is_wait = asked.default("wait", profile) is not False
         engine = world.engine(
-            world.timing(seconds), show, profile=asked.profile, with_bodies=asked.verbose > 1
+            world.timing(seconds),
+            show,
+            profile=asked.profile,
+            with_bodies=asked.verbose > 1,
+            is_waiting=is_wait,
         )
-        engine.is_waiting = is_wait
         world.conclude_leftovers(engine)
         work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox)
         calls = _calls(bought, gathered, provider, profile, engine)
@@ -251,7 +254,7 @@ def _calls(
     gathered: list[LoadedReference],
     provider: Provider,
     profile: Profile,
-    engine: Engine,
+    engine: Context,
 ) -> dict[str, Call]:
     """Return what will be sent for each job, local references uploaded where they must be."""
     if not any(each.local for each in gathered) or "upload" not in provider.reference_kinds:
@@ -299,7 +302,7 @@ def _show_skipped(stdout: Stdout, n: int, path: str, asked: Asked) -> None:
         stdout.line(path)
 
 
-def _pour(report: work.Report, stdout: Stdout, engine: Engine) -> None:
+def _pour(report: work.Report, stdout: Stdout, engine: Context) -> None:
     """Write the one picture to stdout; it is kept until stdout took all of it."""
     for job in report.jobs:
         for image in job.images:

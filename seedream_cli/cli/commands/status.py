@@ -62,7 +62,7 @@ def status(
             offline = True
             if not jobs:
                 raise UsageError("settling takes a JOB", hint="seedream status --state unknown")
-        settle_quietly(world, profile)
+        conclude_quietly(world, profile)
         found = _found(world, jobs or [], wanted, -1 if all else limit)
         if adopt is not None or not_charged or write_off:
             way = _Way(adopt=adopt, not_charged=not_charged, write_off=write_off)
@@ -162,8 +162,8 @@ def _found(world: World, names: Sequence[str], wanted: _Filter, limit: int) -> l
     return taken if limit < 0 else taken[:limit]
 
 
-def settle_quietly(world: World, profile: str | None) -> None:
-    """Settle what dead processes left, where anything is left; a broken ledger is only read."""
+def conclude_quietly(world: World, profile: str | None) -> None:
+    """Conclude what dead processes left, where anything is left; a broken ledger is only read."""
     if not world.ledger.is_read_only and world.ledger.jobs("state IN ('planned', 'sending')"):
         world.conclude_leftovers(
             world.engine(world.timing(0.0), Plain(quiet=True), profile=profile)
@@ -185,23 +185,20 @@ def refresh(
     world: World, jobs: Sequence[Job], say: Plain, profile: str | None
 ) -> tuple[list[Job], Mapping[str, Problem]]:
     """Ask once about each job that runs; without key or network say so and show what is stored."""
-    from seedream_cli.engine.steps import Deed, Step
-    from seedream_cli.engine.workers import Inbox, WorkerPool
+    from seedream_cli.engine.context import Deed, Step
+    from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
 
     now = world.clock.monotonic()
     engine = world.engine(world.timing(0.0), _OnlyExchanges(say), profile=profile)
 
-    class Once:
-        """Takes a step and leaves what follows."""
-
-        def take(self, step: Step) -> Step | None:
-            """Do one step; a failure is read twice, as everywhere."""
-            following = engine.take(step)
-            is_doubted = following is not None and following.is_doubted and not step.is_doubted
-            return following if is_doubted else None
+    def take_once(step: Step) -> Step | None:
+        """Leave what follows; but a failure is read twice, as everywhere."""
+        following = take_step(engine, step)
+        is_doubted = following is not None and following.is_doubted and not step.is_doubted
+        return following if is_doubted else None
 
     steps = [Step(now, job.id, Deed.POLL) for job in jobs if job.state is State.RUNNING]
-    WorkerPool(Once(), world.clock, Inbox(), workers=8, on_signal=lambda _: 0.0).run(steps)
+    WorkerPool(take_once, world.clock, Inbox(), workers=8, on_signal=lambda _: 0.0).run(steps)
     problems = {
         job_id: problem
         for job_id, problem in engine.problems.items()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seedream_cli.core.clock import SystemClock
-from seedream_cli.engine.steps import Deed, Step
+from seedream_cli.engine.context import Deed, Step
 from seedream_cli.engine.workers import Inbox, Signalled, WorkerPool
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def pool_of(
 ) -> WorkerPool:
     """Make a pool that gives the steps under way `patience` seconds after any signal."""
     return WorkerPool(
-        taker,
+        taker.take,
         clock or SystemClock(),
         inbox or Inbox(),
         workers=workers,
@@ -282,7 +282,7 @@ def test_the_second_interrupt_ends_a_patient_stop() -> None:
 
     inbox.put(Signalled(SIGINT))
     taker = Taker(lambda _: wait(is_over))
-    pool = WorkerPool(taker, SystemClock(), inbox, workers=1, on_signal=on_signal)
+    pool = WorkerPool(taker.take, SystemClock(), inbox, workers=1, on_signal=on_signal)
     pool.run([step("a")])
     assert heard == [SIGINT, SIGINT]
     assert set(pool.under_way) == {"a"}

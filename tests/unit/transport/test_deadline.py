@@ -106,7 +106,7 @@ def test_a_connection_that_comes_too_late_is_shut_at_once(
     deadline.close()
 
 
-def test_a_leash_outlives_the_socket_it_was_given(
+def test_a_deadline_outlives_the_socket_it_was_given(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     """TLS takes the original socket away: the connection is shut through a duplicate."""

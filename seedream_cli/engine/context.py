@@ -1,0 +1,160 @@
+"""What the steps of one command share, and what a step is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from seedream_cli.core.errors import AccountError
+from seedream_cli.core.model import Charge, Problem, State
+from seedream_cli.transport import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from seedream_cli.core.clock import Clock
+    from seedream_cli.core.errors import SeedreamError
+    from seedream_cli.core.events import Event
+    from seedream_cli.core.model import Call, Image, Job, Profile
+    from seedream_cli.engine.rate_limit import RateLimiter
+    from seedream_cli.providers.spec import Provider
+    from seedream_cli.storage.files.store import Files
+    from seedream_cli.storage.ledger.ledger import Ledger
+    from seedream_cli.transport.client import Transport
+
+
+class Deed(StrEnum):
+    """What a step does."""
+
+    SUBMIT = "submit"
+    POLL = "poll"
+    SAVE = "save"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Step:
+    """Something that is due."""
+
+    due: float
+    """Monotonic seconds."""
+    job_id: str
+    deed: Deed
+    tries: int = 0
+    """How often the same deed has been put off."""
+    is_doubted: bool = False
+    """A poll has read `failed`, or a host has said "gone", once already."""
+    is_told: bool = False
+    """That it waits for room was said once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How patient the engine is. Seconds; counts are tries."""
+
+    deadline: float
+    """Monotonic: when waiting for accepted jobs ends (`--timeout`)."""
+    timeout: float = 1200.0
+    per_job: bool = False
+    """Each job has `timeout` to be accepted in, from when it is first let go, then as much to be
+    made in, and as much to be fetched in; `deadline` is not looked at."""
+    submit_tries: int = 4
+    """For a provider that cannot be reached."""
+    busy_tries: int = 20
+    """For one that says: not now."""
+    save_tries: int = 8
+    believe_after: float = 5.0
+    """Between the two readings of `failed`."""
+    missing_grace: float = 120.0
+    """How long after a submit a task may be unknown to its provider."""
+    first_poll: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The world of one command, and what its steps write down for each other.
+
+    A step is a function of it, a job and a `Step`; it does one exchange, writes what came of it
+    into the ledger, and returns the job's next step, or None when nothing is left to do.
+    """
+
+    transport: Transport
+    ledger: Ledger
+    files: Files
+    clock: Clock
+    notify: Callable[[Event], None]
+    random: Callable[[], float]
+    """Between 0 and 1, for jitter."""
+    timing: Timing
+    providers: Mapping[str, Provider]
+    account: Callable[[Job], Profile]
+    """The profile, with its key, that may be asked about a job; raises `AccountError`."""
+    limiter: RateLimiter
+    """When submits and polls may go."""
+    is_waiting: bool = True
+    """False with `--no-wait`: accepted jobs are left to run."""
+    halt_reason: Callable[[], str] = lambda: ""
+    """Why nothing more may be sent that costs money; empty while it may."""
+    calls: dict[str, Call] = field(default_factory=dict)
+    """What this command planned to send, until it is sent; nobody else's jobs are submitted."""
+    deadlines: dict[str, float] = field(default_factory=dict)
+    """Monotonic: stands for `timing.deadline` at these jobs, until they end."""
+    problems: dict[str, Problem] = field(default_factory=dict)
+    """What stopped us at jobs that have not ended."""
+    strange: set[str] = field(default_factory=set)
+    """Jobs of which an unknown status word was told once."""
+
+    def provider(self, job: Job) -> Provider:
+        """Return who makes a job."""
+        return self.providers[job.provider]
+
+    def first_step(self, job: Job) -> Step | None:
+        """Return what a job waits for, if anything."""
+        now = self.clock.monotonic()
+        match job.state:
+            case State.PLANNED if job.id in self.calls:
+                return Step(now, job.id, Deed.SUBMIT)
+            case State.RUNNING:
+                return Step(now, job.id, Deed.POLL)
+            case State.READY:
+                return Step(now, job.id, Deed.SAVE)
+            case State.UNKNOWN | State.SAVED if any(map(is_wanted, job.images)):
+                return Step(now, job.id, Deed.SAVE)
+            case _:
+                return None
+
+    def next_step(self, job: Job) -> Step | None:
+        """Return what follows after a job has changed its state."""
+        if self.timing.per_job:
+            self.deadlines[job.id] = self.clock.monotonic() + self.timing.timeout
+        step = self.first_step(job)
+        if step is not None and step.deed is Deed.POLL:
+            if not self.is_waiting:
+                return None
+            return replace(step, due=step.due + self.timing.first_poll)
+        return step
+
+    def deadline(self, job_id: str) -> float:
+        """Return until when a job is waited for, monotonic; each job's own runs from here."""
+        if not self.timing.per_job:
+            return self.deadlines.get(job_id, self.timing.deadline)
+        until = self.clock.monotonic() + self.timing.timeout
+        return self.deadlines.setdefault(job_id, until)
+
+    def retry_delay(self, tries: int) -> float:
+        """Return for how many seconds a deed is put off that did not succeed."""
+        return backoff.delay(tries + 1, self.random, base=0.5, cap=30.0)
+
+    def stop(self, job_id: str, error: SeedreamError) -> None:
+        """Remember what stopped us; close a job of which nothing was sent."""
+        problem = Problem(error.code, error.message, error.hint)
+        self.problems[job_id] = problem
+        if isinstance(error, AccountError):
+            job = self.ledger.job(job_id)
+            if job.state is State.PLANNED:
+                self.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
+
+
+def is_wanted(image: Image) -> bool:
+    """Tell whether a picture is neither saved nor given up."""
+    return image.saved_at is None and image.problem is None

@@ -1,0 +1,90 @@
+"""The step that asks how a job goes; it is free, and goes on until the deadline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from seedream_cli.core.errors import OutcomeUnknown, UnreadableReply, Unsent
+from seedream_cli.core.events import JobChanged, Note, Waiting
+from seedream_cli.core.model import Busy, Done, Failed, Problem, Refused, Running, State
+from seedream_cli.engine.answers import mark_failed, mark_ready
+from seedream_cli.transport import backoff
+from seedream_cli.transport.exchange import Limits
+
+if TYPE_CHECKING:
+    from seedream_cli.core.model import Job, Outcome
+    from seedream_cli.engine.context import Context, Step
+
+
+def poll(context: Context, job: Job, step: Step) -> Step | None:
+    """Ask once how a job goes and take the step that the answer means."""
+    if job.state is not State.RUNNING:
+        return context.first_step(job)
+    provider = context.provider(job)
+    dialect = provider.dialect
+    if dialect.poll is None or job.task_id is None:
+        context.stop(job.id, UnreadableReply(f"{job.provider} has no way to ask about it"))
+        return None
+    wait = context.limiter.poll(job, provider)
+    if wait is not None:
+        return replace(step, due=context.clock.monotonic() + wait.seconds)
+    try:
+        reply = context.transport.send(context.account(job), dialect.poll(job.task_id), Limits())
+        context.ledger.store(job.id, reply)
+        outcome = dialect.decode(reply)
+    except (Unsent, OutcomeUnknown, UnreadableReply) as error:
+        return _ask_again(context, job, step, error.message)
+    if getattr(outcome, "task_id", None) not in {None, "", job.task_id}:
+        return _ask_again(context, job, step, "the answer is about another task")
+    return _take(context, job, step, outcome)
+
+
+def _take(context: Context, job: Job, step: Step, outcome: Outcome) -> Step | None:
+    match outcome:
+        case Done():
+            job = mark_ready(context, job, outcome)
+            context.notify(JobChanged(job=job))
+            return context.next_step(job)
+        case Failed(problem=problem):
+            return _doubt(context, job, step, problem)
+        case Running(is_missing=True) if _age(context, job) > context.timing.missing_grace:
+            problem = Problem("provider_failed", f"{job.provider} does not know this task")
+            return _doubt(context, job, step, problem)
+        case Running(word=word, is_strange=is_strange):
+            if is_strange and job.id not in context.strange:
+                context.strange.add(job.id)
+                context.notify(Note(message=f"{job.id}: {job.provider} says “{word}”; waiting on"))
+            context.notify(JobChanged(job=job, word=word or "waiting"))
+            return _ask_again(context, job, replace(step, is_doubted=False), "")
+        case Busy(problem=problem):
+            return _ask_again(context, job, step, problem.message)
+        case Refused(problem=problem):
+            context.problems[job.id] = problem
+            return None
+
+
+def _doubt(context: Context, job: Job, step: Step, problem: Problem) -> Step | None:
+    """Believe `failed` when it is read twice."""
+    if not step.is_doubted:
+        due = context.clock.monotonic() + context.timing.believe_after
+        return replace(step, due=due, is_doubted=True)
+    context.notify(JobChanged(job=mark_failed(context, job, problem)))
+    return None
+
+
+def _ask_again(context: Context, job: Job, step: Step, reason: str) -> Step | None:
+    now, deadline = context.clock.monotonic(), context.deadline(job.id)
+    if now >= deadline:
+        within = f" within {context.timing.timeout:g} s" if context.timing.timeout else " yet"
+        words = f"{job.provider} has not finished{within}" + (f" ({reason})" if reason else "")
+        context.problems[job.id] = Problem("timeout", words, f"seedream download {job.id}")
+        return None
+    if reason:
+        context.notify(Waiting(job_id=job.id, seconds=0, reason=reason))
+    due = now + backoff.poll_interval(_age(context, job)) * (0.9 + 0.2 * context.random())
+    return replace(step, due=min(due, deadline), tries=step.tries + 1)
+
+
+def _age(context: Context, job: Job) -> float:
+    return (context.clock.now() - (job.sent_at or job.created_at)).total_seconds()

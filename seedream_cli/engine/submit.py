@@ -1,0 +1,166 @@
+"""The step that costs money: the ledger says `sending` before the first byte leaves."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from seedream_cli.core.errors import (
+    Interrupted,
+    OutcomeUnknown,
+    Overtaken,
+    StorageError,
+    Throttled,
+    Unsent,
+)
+from seedream_cli.core.events import JobChanged, Waiting
+from seedream_cli.core.model import Busy, Charge, Problem, Refused, State
+from seedream_cli.engine.answers import describe_loss, mark_unknown, read_answer
+from seedream_cli.engine.rate_limit import Wait
+from seedream_cli.engine.stream import follow_stream
+from seedream_cli.transport import backoff
+from seedream_cli.transport.exchange import Limits
+
+if TYPE_CHECKING:
+    from seedream_cli.core.model import Job, Outcome, Reply
+    from seedream_cli.engine.context import Context, Step
+    from seedream_cli.transport.client import StreamedAnswer
+
+_LOCKED_OUT_SECONDS = 2.0
+"""So long nobody follows a job whose account was refused: whoever runs many then stops them."""
+
+
+def submit(context: Context, job: Job, step: Step) -> Step | None:
+    """Send what this command planned for a job, once there is room for it."""
+    wait = context.limiter.submit(job, context.provider(job))
+    if wait is None:
+        context.deadline(job.id)  # the time runs from here
+        try:
+            return _send(context, job, step)
+        except Interrupted as error:
+            # It may not be sent any more, and nothing of it was.
+            problem = Problem(error.code, error.message)
+            context.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
+            return None
+        except Throttled as error:
+            # Another process took the room between our look and the first byte.
+            wait = Wait(error.seconds, error.message)
+        finally:
+            context.limiter.release(job)
+    return _wait_for_room(context, step, wait)
+
+
+def _wait_for_room(context: Context, step: Step, wait: Wait) -> Step:
+    """Put a submit off for which there is no room yet: no try of it, and never a reason to end.
+
+    A wait of less than a second is not worth a word.
+    """
+    if wait.reason and wait.seconds >= 1 and not step.is_told:
+        context.notify(Waiting(job_id=step.job_id, seconds=wait.seconds, reason=wait.reason))
+        step = replace(step, is_told=True)
+    return replace(step, due=context.clock.monotonic() + wait.seconds)
+
+
+def _send(context: Context, job: Job, step: Step) -> Step | None:
+    call, header = context.calls[job.id], context.provider(job).client_id_header
+    headers = {header: f"seedream-{job.id}"} if header else {}
+    spend = partial(_spend, context, job)
+    try:
+        to = (context.account(job), call, _limits(context, job))
+        if not (call.is_stream or call.is_inline):
+            reply = context.transport.send(*to, on_first_byte=spend, headers=headers)
+        else:
+            # The answer is more than a few words: a stream, or pictures inline.
+            with (
+                context.transport.listen(*to, on_first_byte=spend, headers=headers) as answer,
+                context.files.spill(job.id) if call.is_inline else nullcontext() as answer.spill,
+            ):
+                return _hear(context, context.ledger.job(job.id), answer, step)
+    except Unsent as error:
+        return _put_off(context, job, step, Problem("unreachable", error.message))
+    except OutcomeUnknown as error:
+        return context.next_step(mark_unknown(context, context.ledger.job(job.id), error.message))
+    return _take(context, context.ledger.job(job.id), reply, step)
+
+
+def _spend(context: Context, job: Job) -> None:
+    """Spend. The transport calls this just before the first byte leaves; nothing else does."""
+    if reason := context.halt_reason():
+        raise Interrupted(reason)
+    provider = context.provider(job)
+    context.ledger.begin(job.id, None if job.sandbox else provider.limit)
+    context.limiter.note_start(job)
+    sending = replace(job, state=State.SENDING, charge=Charge.MAYBE)
+    is_polled = provider.dialect.poll is not None
+    context.notify(JobChanged(job=sending, word="sending" if is_polled else "generating"))
+
+
+def _limits(context: Context, job: Job) -> Limits:
+    if context.provider(job).dialect.poll is not None:
+        return Limits(read=120.0, total=180.0)
+    read = max(600.0, context.timing.timeout)
+    return Limits(read=read, total=read + 60.0 * job.expected)
+
+
+def _hear(context: Context, job: Job, answer: StreamedAnswer, step: Step) -> Step | None:
+    if not answer.is_stream:
+        return _take(context, job, answer.whole(), step)
+    context.limiter.note_answer(job)
+    return context.next_step(follow_stream(context, job, answer))
+
+
+def _take(context: Context, job: Job, reply: Reply, step: Step) -> Step | None:
+    """Store a submit's answer raw, then read it."""
+    try:
+        context.ledger.store(job.id, reply)
+        job, outcome = read_answer(context, job, reply)
+    except Overtaken:
+        # The main thread gave it up a moment ago; the answer is here after all.
+        job, outcome = read_answer(context, context.ledger.job(job.id), reply)
+    except StorageError as error:
+        raise StorageError(error.message, hint=describe_loss(context, job, reply)) from error
+    if outcome is not None and _is_locked_out(outcome):
+        context.limiter.pause(job, _LOCKED_OUT_SECONDS)
+    elif outcome is not None:
+        context.limiter.note_answer(job)
+    if isinstance(outcome, Busy):
+        asked = outcome.retry_after or backoff.parse_retry_after(
+            reply.headers.get("retry-after"), context.clock.now()
+        )
+        return _put_off(context, job, step, outcome.problem, asked)
+    context.notify(JobChanged(job=job))
+    return context.next_step(job)
+
+
+def _put_off(
+    context: Context, job: Job, step: Step, problem: Problem, asked: float | None = None
+) -> Step | None:
+    """Put a submit off of which provably nothing was started, or give it up."""
+    # Whoever is told "1 s" again and again asks less and less often.
+    wait = max(asked, float(step.tries)) if asked is not None else context.retry_delay(step.tries)
+    is_busy = problem.code != "unreachable"
+    tries = context.timing.busy_tries if is_busy else context.timing.submit_tries
+    is_too_long = wait > backoff.MAX_RETRY_AFTER
+    if is_too_long:
+        said = f"{problem.message} (it asks to wait {wait:.0f} s)"
+        problem = replace(problem, message=said)
+    if (
+        is_too_long
+        or step.tries + 1 >= tries
+        or context.clock.monotonic() + wait > context.deadline(job.id)
+    ):
+        job = context.ledger.job(job.id)
+        job = context.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
+        context.notify(JobChanged(job=job))
+        return None
+    if is_busy:  # to one of us is to all
+        context.limiter.pause(job, wait)
+    context.notify(Waiting(job_id=job.id, seconds=wait, reason=problem.message))
+    return replace(step, due=context.clock.monotonic() + wait, tries=step.tries + 1)
+
+
+def _is_locked_out(outcome: Outcome) -> bool:
+    """Tell whether an answer says that this account gets nothing: then more need not be sent."""
+    return isinstance(outcome, Refused) and outcome.problem.code in {"auth", "credit"}
