@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Job
     from seedream_cli.storage.ledger.ledger import Ledger
 
-_MADE = "sandbox = ? AND id IN (SELECT job FROM images WHERE sha256 = ?)"
-_ON_THE_WAY = "sandbox = ? AND row = ? AND state IN ('running', 'ready')"
 _SHOWN = 20
 """Pictures in the way that are named one by one."""
 
@@ -47,15 +45,14 @@ class Known:
         if picture.verdict is not Verdict.CONFLICT or not picture.stranger:
             return picture
         made = replace(picture, verdict=Verdict.MAKE, reason=picture.why)
-        of = {self._of(job, picture) for job in self._jobs(_MADE, picture.stranger)}
+        bought = self.ledger.with_image(picture.stranger, sandbox=self.sandbox)
+        of = {self._of(job, picture) for job in bought if is_ours(self.batch, job)}
         if picture.row.name in of:
             return replace(made, replaces=picture.replaces | {picture.stranger})
-        is_coming = "" in of or bool(self._jobs(_ON_THE_WAY, picture.row.name))
+        states = {State.RUNNING, State.READY}
+        coming = self.ledger.of_row(picture.row.name, sandbox=self.sandbox, states=states)
+        is_coming = "" in of or any(is_ours(self.batch, job) for job in coming)
         return made if is_coming else picture
-
-    def _jobs(self, where: str, what: str) -> list[Job]:
-        found = self.ledger.jobs(where, (int(self.sandbox), what))
-        return [job for job in found if is_ours(self.batch, job)]
 
     def _of(self, job: Job, picture: Picture) -> str | None:
         """Return whose picture a job's is; empty where that may be this one's, None: not here."""

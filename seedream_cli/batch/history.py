@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Provider
     from seedream_cli.storage.ledger.ledger import Ledger
 
-_FOUND = "fingerprint = ? AND sandbox = ?"
-_OVERLAPS = "row = ? AND sandbox = ? AND first_n < ? AND first_n + expected > ?"
-_SAVED = "sandbox = ? AND state = 'saved' AND id IN (SELECT job FROM images WHERE sha256 = ?)"
 _STDIN = "stdin:"
 _TRIED_FOR = timedelta(days=14)
 """How long a URL is tried whose lifetime its provider does not name: the longest that one does."""
@@ -111,7 +108,7 @@ class History:
                 max(old.first_n, task.first_n),
                 min(old.first_n + old.expected, task.numbers.stop),
             )
-            for old in self._of_row(task, wish, job, "1")
+            for old in self._of_row(task, wish, job)
         }
         return sorted(found - {task.numbers}, key=lambda each: (-len(each), each.start))
 
@@ -121,32 +118,28 @@ class History:
         Those of its row, also where it asked for another count; then those of a row that the
         manifest has no more: its name was changed.
         """
-        same = self.ledger.jobs(
-            f"{_FOUND} AND first_n = ?", (job.fingerprint, int(job.sandbox), job.first_n)
-        )
+        same = self.ledger.bought_with(job.fingerprint, sandbox=job.sandbox, first_n=job.first_n)
         mine = [old for old in same if is_ours(self.batch, old)]
         own = [old for old in mine if old.row == job.row]
         if not wish.is_set:
-            like = self._of_row(task, wish, job, "1")
+            like = self._of_row(task, wish, job)
             own += [old for old in like if old.fingerprint != job.fingerprint]
         return own + [old for old in mine if old.row is not None and old.row not in self.rows]
 
-    def _of_row(self, task: Task, wish: Wish, job: Job, where: str) -> list[Job]:
+    def _of_row(self, task: Task, wish: Wish, job: Job) -> list[Job]:
         """Return jobs of a task's row that brought one of its pictures, however many at once."""
-        numbers = task.numbers
-        values = (task.row.name, int(job.sandbox), numbers.stop, numbers.start)
+        found = self.ledger.of_row(task.row.name, sandbox=job.sandbox, numbers=task.numbers)
         return [
             old
-            for old in self.ledger.jobs(f"{_OVERLAPS} AND {where}", values)
+            for old in found
             if is_ours(self.batch, old) and is_same_but_for_count(old, job, wish.provider)
         ]
 
     def _unknown(self, job: Job) -> list[Job]:
-        values = (job.fingerprint, int(job.sandbox))
-        return self.ledger.jobs(f"{_FOUND} AND state = 'unknown'", values)
+        return self.ledger.unknown_with(job.fingerprint, sandbox=job.sandbox)
 
     def _unknown_of_row(self, task: Task, wish: Wish, job: Job) -> list[Job]:
-        found = self._of_row(task, wish, job, "state = 'unknown'")
+        found = [old for old in self._of_row(task, wish, job) if old.state is State.UNKNOWN]
         return [old for old in found if old.fingerprint != job.fingerprint]
 
     def _found(self, task: Task, wish: Wish, job: Job, old: Job) -> Found | None:
@@ -268,7 +261,7 @@ def is_kept(ledger: Ledger, batch: str, entry: Entry, origin: str, now: datetime
     """
     return any(
         _is_whole(image) or (job.problem is None and _is_alive(job, image, now))
-        for job in ledger.jobs(_SAVED, (int(entry.sandbox), entry.origin))
+        for job in ledger.with_image(entry.origin, sandbox=entry.sandbox, states={State.SAVED})
         if is_ours(batch, job) and job.origin == origin
         for image in job.images
         if image.sha256 == entry.origin

@@ -197,7 +197,7 @@ class Orders:
         if entry is None:
             raise UsageError(f"images.{row} is not made", hint="run the same again")
         if entry.made is None:
-            for job in self.ledger.jobs("row = ? AND state = 'saved'", (row,), limit=20):
+            for job in self.ledger.of_row(row, states={State.SAVED}, limit=20):
                 for image in job.images:
                     if image.sha256 == entry.sha256 and image.url:
                         return f"job:{job.id}.{image.index}"

@@ -15,26 +15,18 @@ if TYPE_CHECKING:
     from seedream_cli.storage.ledger.owner import Owner
 
 
-_LEFT = (
-    "owner = ? AND (state IN ('planned', 'sending') OR (state = 'unknown' AND task_id IS NULL"
-    " AND EXISTS (SELECT 1 FROM answers WHERE job = jobs.id AND purpose = 'submit')))"
-)
-"""Also what was given up in the very moment in which its answer was stored."""
-
-
 def conclude_leftovers(context: Context, owner: Owner) -> None:
     """Conclude the jobs and sweep the temp files of processes that died; nothing is sent.
 
     A dead process's `planned` jobs are closed (nothing was sent), its `sending` ones become what
     the stored answer says, and `unknown` where there is none.
     """
-    jobs = context.ledger.jobs("state IN ('planned', 'sending')")
-    names = {job.owner for job in jobs} | set(owner.dead())
+    names = {job.owner for job in context.ledger.submitting()} | set(owner.dead())
     for name in sorted(names - {owner.name}):
         with owner.leftovers(name) as is_ours:
             if not is_ours:
                 continue
-            for job in context.ledger.jobs(_LEFT, (name,)):
+            for job in context.ledger.left_by(name):
                 conclude(
                     context,
                     job,
@@ -47,7 +39,7 @@ def conclude_leftovers(context: Context, owner: Owner) -> None:
 
 def list_waiting(context: Context, owner: Owner) -> list[Job]:
     """Return the jobs of dead processes whose pictures wait at their provider."""
-    jobs = context.ledger.jobs("state IN ('running', 'ready') AND owner <> ?", (owner.name,))
+    jobs = context.ledger.accepted_but_of(owner.name)
     dead = {name for name in {job.owner for job in jobs} if owner.is_dead(name)}
     return [job for job in jobs if job.owner in dead]
 

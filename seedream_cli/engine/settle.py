@@ -21,7 +21,7 @@ def adopt(ledger: Ledger, job: Job, provider: Provider, what: str) -> Job:
     """
     _check_unknown(job)
     if "://" in what:
-        return ledger.move(job, State.READY, images=[_image(job, _checked(what))])
+        return ledger.move(job, State.READY, images=[_image(job, _check_url(what))])
     if provider.dialect.poll is None:
         raise UsageError(
             f"{provider.name} has no task ids: --adopt takes the picture's URL there",
@@ -29,10 +29,10 @@ def adopt(ledger: Ledger, job: Job, provider: Provider, what: str) -> Job:
         )
     if not what.isprintable() or not what or " " in what:
         raise UsageError("--adopt takes a task id or an https URL")
-    others = ledger.jobs("origin = ? AND task_id = ?", (job.origin, what))
-    if others:
+    other = ledger.with_task(job.origin, what)
+    if other is not None:
         raise UsageError(
-            f"task {what} is job {others[0].id} already", hint=f"seedream status {others[0].id}"
+            f"task {what} is job {other.id} already", hint=f"seedream status {other.id}"
         )
     return ledger.move(job, State.RUNNING, task_id=what)
 
@@ -51,7 +51,7 @@ def _check_unknown(job: Job) -> None:
         )
 
 
-def _checked(url: str) -> str:
+def _check_url(url: str) -> str:
     parts = urlsplit(url)
     is_http = parts.scheme == "http" and is_loopback(parts.hostname or "")
     if not parts.hostname or not (parts.scheme == "https" or is_http) or not url.isprintable():

@@ -213,7 +213,7 @@ def wait_until_running(cli: Cli) -> None:
     while time.monotonic() < deadline:
         if path.exists():
             with closing(ledger_in(path.parent)) as ledger:
-                if ledger.jobs("state = 'running'"):
+                if ledger.jobs(states={State.RUNNING}):
                     return
         time.sleep(0.05)
     pytest.fail("it never ran")

@@ -234,7 +234,7 @@ class Desk:
 
     def jobs(self, name: str) -> list[Job]:
         """Return the jobs of a row, newest first."""
-        return self.house.ledger.jobs("row = ?", (name,))
+        return self.house.ledger.of_row(name)
 
 
 @pytest.fixture

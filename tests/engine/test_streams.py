@@ -199,7 +199,7 @@ def test_a_set_that_was_given_up_in_the_middle_goes_on(house: House) -> None:
     """The main thread lost it; its stream ended well all the same: saved."""
 
     def lose() -> None:
-        (job,) = house.ledger.jobs("state = 'sending'")
+        (job,) = house.ledger.jobs(states={State.SENDING})
         mark_unknown(house.engine, job, "a signal came")
 
     job = hear(house, came(1), lose, came(2), END)
@@ -210,7 +210,7 @@ def test_a_set_that_was_given_up_and_then_failed_stays_unknown(house: House) -> 
     """A person was told to look at the charges: that word stands, and nothing else went wrong."""
 
     def lose() -> None:
-        (job,) = house.ledger.jobs("state = 'sending'")
+        (job,) = house.ledger.jobs(states={State.SENDING})
         mark_unknown(house.engine, job, "a signal came")
 
     job = hear(house, lose, FAILURE)

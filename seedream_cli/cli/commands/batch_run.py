@@ -240,7 +240,7 @@ class Buying:
 
     def _sorted(self, orders: Orders, results: Results) -> Sorted:
         """Return what is left to buy or to fetch; what was made before a kill is adopted."""
-        if not orders.ledger.jobs("row IS NOT NULL", limit=1):
+        if not orders.ledger.has_rows():
             return Sorted(bought=list(tasks_of(self.judge, self.pictures)))
         return self._sorting(orders).sort(lambda order: self._adopt(orders, order, results))
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-WAITING = "state IN ('running', 'ready') OR (state = 'unknown' AND EXISTS (SELECT 1 FROM images"
-WAITING += " WHERE job = jobs.id AND saved_at IS NULL AND problem IS NULL))"
-
 
 def download(
     jobs: o.Jobs = None,
@@ -102,7 +99,7 @@ def _found(world: World, names: Sequence[str], expiring: str | None) -> list[Job
 
         found = {job.id: job for name in names for job in find(world.ledger, name).jobs}
         return list(found.values())
-    waiting = world.ledger.jobs(WAITING)
+    waiting = world.ledger.unsaved()
     if expiring is None:
         return waiting
     before = world.clock.now() + span(expiring, "--expiring")
@@ -158,9 +155,9 @@ def _adopted(world: World, task_id: str, name: str | None, *, sandbox: bool) -> 
     if not task_id.isprintable() or " " in task_id or not task_id:
         raise UsageError("--task-id is no task's id")
     address = origin(profile.base_url)
-    known = world.ledger.jobs("origin = ? AND task_id = ?", (address, task_id))
-    if known:
-        return known[0]
+    known = world.ledger.with_task(address, task_id)
+    if known is not None:
+        return known
     job_id = new_id(secrets.choice)
     job = Job(
         id=job_id,

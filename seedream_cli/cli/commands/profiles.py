@@ -380,9 +380,7 @@ def _unfinished(world: World, name: str) -> list[str]:
     # The ledger makes what it does not find.
     if not world.has_ledger:
         return []
-    states = "('sending', 'running', 'ready', 'unknown')"
-    where = f"profile = ? AND NOT sandbox AND state IN {states}"
-    return [job.id for job in world.ledger.jobs(where, (name,))]
+    return [job.id for job in world.ledger.unfinished_with(name)]
 
 
 def _tell(

@@ -20,7 +20,7 @@ from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Charge, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from seedream_cli.core.events import Event
@@ -79,7 +79,7 @@ def status(
 
 
 class _Filter:
-    """Which jobs are meant, as SQL and as a look at their images."""
+    """Which jobs are meant."""
 
     def __init__(
         self,
@@ -90,23 +90,17 @@ class _Filter:
         since: str | None,
         now: datetime,
     ) -> None:
-        from seedream_cli.storage.ledger.columns import time_text
-
-        self.where: list[str] = []
-        self.values: list[str] = []
-        self._is_unsaved = unsaved or expiring is not None
+        self.states: Collection[State] | None = None
+        self.since = now - span(since, "--since") if since is not None else None
         self._before = now + span(expiring, "--expiring") if expiring else None
         if state is not None:
             if state not in set(State):
                 known = ", ".join(State)
                 raise UsageError(f"--state {state}: there is no such state", hint=f"one of {known}")
-            self.where.append("state = ?")
-            self.values.append(state)
-        if since is not None:
-            self.where.append("created_at >= ?")
-            self.values.append(time_text(now - span(since, "--since")))
-        if self._is_unsaved:
-            self.where.append("state IN ('sending', 'running', 'ready', 'unknown')")
+            self.states = {State(state)}
+        if unsaved or expiring is not None:
+            live = {State.SENDING, State.RUNNING, State.READY, State.UNKNOWN}
+            self.states = live.intersection(self.states) if self.states is not None else live
 
     def takes(self, job: Job) -> bool:
         """Tell whether a job's URLs lapse soon enough."""
@@ -157,14 +151,14 @@ def _found(world: World, names: Sequence[str], wanted: _Filter, limit: int) -> l
 
         found = {job.id: job for name in names for job in find(world.ledger, name).jobs}
         return list(found.values())
-    where = " AND ".join(wanted.where) or "1"
-    taken = [job for job in world.ledger.jobs(where, wanted.values) if wanted.takes(job)]
+    jobs = world.ledger.jobs(states=wanted.states, since=wanted.since)
+    taken = [job for job in jobs if wanted.takes(job)]
     return taken if limit < 0 else taken[:limit]
 
 
 def conclude_quietly(world: World, profile: str | None) -> None:
     """Conclude what dead processes left, where anything is left; a broken ledger is only read."""
-    if not world.ledger.is_read_only and world.ledger.jobs("state IN ('planned', 'sending')"):
+    if not world.ledger.is_read_only and world.ledger.submitting():
         world.conclude_leftovers(
             world.engine(world.timing(0.0), Plain(quiet=True), profile=profile)
         )

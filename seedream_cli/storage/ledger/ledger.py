@@ -6,22 +6,19 @@ Each public method that writes has committed, with the folder's entry flushed, b
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import OutcomeUnknown, Overtaken, Throttled, UnreadableReply
 from seedream_cli.core.model import Charge, Purpose, Reply, State
 from seedream_cli.core.text import json_text
 from seedream_cli.storage.ledger.columns import (
-    image_of,
     job_columns,
-    job_of,
     money_text,
     path_text,
     problem_text,
     time_text,
 )
-from seedream_cli.storage.ledger.database import Database
+from seedream_cli.storage.ledger.queries import Queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -44,16 +41,11 @@ _CHARGES = {
     State.EXPIRED: Charge.CHARGED,
     State.UNKNOWN: Charge.MAYBE,
 }
-_AHEAD = timedelta(seconds=1)
-"""How far ahead of our clock a start may lie: one beyond it was written before a clock went back,
-and would bar all others for as long as that was."""
 _ENDED = frozenset({State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED})
 
 
-class Ledger(Database):
+class Ledger(Queries):
     """What was asked, sent, answered and saved, in one file."""
-
-    # -- writing -------------------------------------------------------------------------------
 
     def plan(self, jobs: Sequence[Job], *, despite: Collection[str] = ()) -> list[Job]:
         """Write down jobs that this command is about to buy, all or none; return those to take on.
@@ -287,19 +279,6 @@ class Ledger(Database):
                 (origin, digest, url, time_text(self._now())),
             )
 
-    def upload(self, origin: str, digest: str, since: datetime) -> str | None:
-        """Return where the same bytes were uploaded to since then, if they were."""
-        with self._storage("read"):
-            rows = (
-                self._connection()
-                .execute(
-                    "SELECT url FROM uploads WHERE origin = ? AND digest = ? AND uploaded_at > ?",
-                    (origin, digest, time_text(since)),
-                )
-                .fetchall()
-            )
-        return str(rows[0][0]) if rows else None
-
     def reopen(self, job: Job, indexes: Sequence[int]) -> Job:
         """Take these pictures of a job for not fetched, and those given up for not given up."""
         with self._write() as connection:
@@ -372,114 +351,3 @@ class Ledger(Database):
                 f"job {job_id} is no longer {was}: another process has taken it on",
                 hint=f"seedream status {job_id}",
             )
-
-    # -- reading -------------------------------------------------------------------------------
-
-    def job(self, job_id: str) -> Job:
-        """Return the job with exactly this id; raise `KeyError` when there is none."""
-        found = self.jobs("id = ?", (job_id,))
-        if not found:
-            raise KeyError(job_id)
-        return found[0]
-
-    def jobs(
-        self, where: str = "1", values: Sequence[str | int] = (), *, limit: int = -1
-    ) -> list[Job]:
-        """Return jobs that meet an SQL condition over the columns of `jobs`, newest first."""
-        with self._storage("read"):
-            cursor = self._connection().execute(
-                f"SELECT * FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - ours
-                (*values, limit),
-            )
-            rows = cursor.fetchall()
-            names = [column[0] for column in cursor.description]
-            at = names.index("id")
-            return [job_of(row[1:], names[1:], self._images(str(row[at]))) for row in rows]
-
-    def _images(self, job_id: str) -> tuple[Image, ...]:
-        cursor = self._connection().execute(
-            "SELECT * FROM images WHERE job = ? ORDER BY idx", (job_id,)
-        )
-        rows = cursor.fetchall()
-        names = [column[0] for column in cursor.description]
-        return tuple(image_of(row, names) for row in rows)
-
-    def starts(self, origin: str, model: str, limit: RateLimit) -> list[tuple[float, int]]:
-        """Return the submits of all processes that count in a limit now, in the order they began.
-
-        Each is how many seconds ago it has arrived at the latest, and what it counts as.
-        """
-        now = self._now()
-        ended = "ended_at" if limit.from_answer else "NULL"  # else the index alone has it all
-        only = " AND model = ?" if limit.is_per_model else ""
-        with self._storage("read"):
-            rows = (
-                self._connection()
-                .execute(
-                    f"SELECT started_at, {ended}, weight FROM attempts"  # noqa: S608 - ours
-                    f" WHERE origin = ? AND started_at > ? AND started_at <= ?{only}"
-                    " ORDER BY started_at",
-                    (
-                        origin,
-                        time_text(now - timedelta(seconds=limit.reach)),
-                        time_text(now + _AHEAD),
-                        *((model,) if limit.is_per_model else ()),
-                    ),
-                )
-                .fetchall()
-            )
-
-        def ago(text: str | None) -> float | None:
-            return None if text is None else (now - datetime.fromisoformat(text)).total_seconds()
-
-        return [(limit.arrived(ago(at) or 0.0, ago(over)), weight) for at, over, weight in rows]
-
-    def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:
-        """Return the stored raw answers of one purpose, oldest first."""
-        import json
-
-        with self._storage("read"):
-            rows = (
-                self._connection()
-                .execute(
-                    "SELECT status, headers, body FROM answers WHERE job = ? AND purpose = ?"
-                    " ORDER BY id",
-                    (job_id, purpose.value),
-                )
-                .fetchall()
-            )
-        return [
-            Reply(purpose=purpose, status=status, headers=json.loads(headers), body=body)
-            for status, headers, body in rows
-        ]
-
-    def last_answer(self, job_id: str) -> Reply | None:
-        """Return the answer to a job's newest attempt; None where none was stored.
-
-        The 429 that an earlier attempt got says nothing of the one after it.
-        """
-        with self._storage("read"):
-            rows = (
-                self._connection()
-                .execute(
-                    "SELECT count(*) FROM attempts WHERE job = ? AND ending = 'busy'", (job_id,)
-                )
-                .fetchall()
-            )
-        return next(iter(self.answers(job_id, Purpose.SUBMIT)[rows[0][0] :]), None)
-
-    def newest_runs(self, count: int, *, sandbox: bool | None = None) -> list[str]:
-        """Return the newest runs that saved a picture, batches left out; of one kind if asked."""
-        with self._storage("read"):
-            rows = (
-                self._connection()
-                .execute(
-                    "SELECT run, max(seq) AS newest FROM jobs WHERE row IS NULL"
-                    " AND sandbox = coalesce(?, sandbox) AND EXISTS"
-                    " (SELECT 1 FROM images WHERE job = jobs.id AND saved_at IS NOT NULL)"
-                    " GROUP BY run ORDER BY newest DESC LIMIT ?",
-                    (sandbox, count),
-                )
-                .fetchall()
-            )
-        return [run for run, _ in rows]

@@ -46,12 +46,12 @@ def find(ledger: Ledger, name: str, *, sandbox: bool | None = None) -> Found:
     runs = ledger.newest_runs(int(match["back"] or 0) + 1, sandbox=sandbox)
     if len(runs) <= int(match["back"] or 0):
         raise UsageError(f"there is no run “{name}”: none has saved a picture", hint="")
-    jobs = tuple(reversed(ledger.jobs("run = ?", (runs[-1],))))
+    jobs = tuple(reversed(ledger.of_run(runs[-1])))
     return _picture(jobs, name, picture, is_index=False)
 
 
 def _by_prefix(ledger: Ledger, prefix: str) -> Job:
-    jobs = ledger.jobs("id >= ? AND id < ?", (prefix, prefix + "~"), limit=6)
+    jobs = ledger.with_prefix(prefix, limit=6)
     if not jobs:
         raise UsageError(f"there is no job {prefix}", hint="seedream status --all lists them")
     if len(jobs) > 1:

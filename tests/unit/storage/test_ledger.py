@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING
@@ -416,7 +416,7 @@ def test_a_clock_that_went_back_bars_nothing_for_long(
 
 LIMITED = """
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from seedream_cli.core.errors import StorageError, Throttled
 from seedream_cli.storage.ledger.ledger import Ledger
@@ -822,9 +822,56 @@ def test_jobs_are_listed_newest_first(ledger: Ledger, make_job: MakeJob) -> None
         ledger.plan([make_job(id=job_id)])
     assert [job.id for job in ledger.jobs()] == ids[::-1]
     assert [job.id for job in ledger.jobs(limit=2)] == ["0000mmmm", "0000aaaa"]
-    assert [job.id for job in ledger.jobs("id < ?", ("0000n",))] == ["0000mmmm", "0000aaaa"]
+    assert [job.id for job in ledger.with_prefix("0000a", limit=6)] == ["0000aaaa"]
     with pytest.raises(KeyError):
         ledger.job("0000")
+
+
+def test_each_query_chooses_what_its_name_says(ledger: Ledger, make_job: MakeJob) -> None:
+    """A state, an owner, a row, a picture: none is found that the name does not mean."""
+    fields: dict[State, dict[str, object]] = {
+        State.PLANNED: {},
+        State.SENDING: {"owner": "owner002"},
+        State.RUNNING: {"owner": "owner002", "task_id": "t1", "row": "hero", "expected": 4},
+        State.UNKNOWN: {"row": "hero", "first_n": 5, "expected": 2},
+        State.SAVED: {"row": "sea", "profile": "home", "run": "run00002"},
+        State.READY: {"sandbox": True, "row": "hero", "fingerprint": "e" * 64},
+    }
+    for state, changes in fields.items():
+        job = make_job(id=f"0000{state.value[:4]}", fingerprint=state.value, state=state)
+        ledger.plan([replace(job, **changes)])  # type: ignore[arg-type] # real fields, as above
+    ledger.put_image(Image(job="0000save", index=1, n=1, sha256="d" * 64))
+    ledger.store("0000unkn", Reply(purpose=Purpose.SUBMIT, status=200, headers={}, body=b""))
+
+    def states(jobs: list[Job]) -> list[str]:
+        return [job.state.value for job in jobs]
+
+    assert states(ledger.jobs(states=())) == []
+    assert states(ledger.jobs(states={State.SAVED, State.READY})) == ["ready", "saved"]
+    assert states(ledger.submitting()) == ["sending", "planned"]
+    assert states(ledger.left_by("owner001")) == ["unknown", "planned"]
+    assert states(ledger.accepted_but_of("owner001")) == ["running"]
+    assert states(ledger.unsaved()) == ["ready", "running"]
+    assert states(ledger.unfinished_with("work")) == ["unknown", "running", "sending"]
+    assert states(ledger.with_prefix("0000sa", limit=6)) == ["saved"]
+    assert states(ledger.of_run("run00002")) == ["saved"]
+    assert states(ledger.bought_with("e" * 64, sandbox=True, first_n=1)) == ["ready"]
+    assert states(ledger.bought_with("e" * 64, sandbox=True, first_n=2)) == []
+    assert states(ledger.bought_with("e" * 64, sandbox=False, first_n=1)) == []
+    assert states(ledger.unknown_with("unknown", sandbox=False)) == ["unknown"]
+    assert states(ledger.unknown_with("saved", sandbox=False)) == []
+    assert states(ledger.with_image("d" * 64, sandbox=False)) == ["saved"]
+    assert states(ledger.with_image("d" * 64, sandbox=False, states={State.READY})) == []
+    assert states(ledger.of_row("hero")) == ["ready", "unknown", "running"]
+    assert states(ledger.of_row("hero", limit=1)) == ["ready"]
+    assert states(ledger.of_row("hero", sandbox=False)) == ["unknown", "running"]
+    assert states(ledger.of_row("hero", sandbox=False, numbers=range(4, 5))) == ["running"]
+    assert states(ledger.of_row("hero", states={State.UNKNOWN}, numbers=range(6, 9))) == ["unknown"]
+    assert ledger.has_rows()
+    found = ledger.with_task("https://api.example.com", "t1")
+    assert found is not None
+    assert found.state is State.RUNNING
+    assert ledger.with_task("https://api.example.org", "t1") is None
 
 
 def test_newest_runs_saved_a_picture(ledger: Ledger, make_job: MakeJob) -> None:
@@ -922,7 +969,7 @@ def test_a_read_that_fails_gives_its_connection_back(ledger: Ledger, make_job: M
     ledger.plan([make_job()])
     for _ in range(READERS + 2):
         with pytest.raises(StorageError):
-            ledger.jobs("no_such_column = 1")
+            ledger._select("no_such_column = 1")
         with suppress(ZeroDivisionError), ledger._storage("read"):
             ledger._connection().execute("SELECT 1").fetchall()
             raise ZeroDivisionError
@@ -1311,6 +1358,19 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "newest_runs": lambda: ledger.newest_runs(1),
         "upload": lambda: ledger.upload(job.origin, "d" * 64, NOW),
         "starts": lambda: ledger.starts(job.origin, job.model, TWENTY),
+        "submitting": ledger.submitting,
+        "left_by": lambda: ledger.left_by(job.owner),
+        "accepted_but_of": lambda: ledger.accepted_but_of(job.owner),
+        "unsaved": ledger.unsaved,
+        "unfinished_with": lambda: ledger.unfinished_with(job.profile),
+        "with_task": lambda: ledger.with_task(job.origin, "t1"),
+        "with_prefix": lambda: ledger.with_prefix(job.id, limit=6),
+        "of_run": lambda: ledger.of_run(job.run),
+        "bought_with": lambda: ledger.bought_with(job.fingerprint, sandbox=False, first_n=1),
+        "unknown_with": lambda: ledger.unknown_with(job.fingerprint, sandbox=False),
+        "with_image": lambda: ledger.with_image("d" * 64, sandbox=False),
+        "has_rows": ledger.has_rows,
+        "of_row": lambda: ledger.of_row("r1"),
     }
 
 
@@ -1354,5 +1414,5 @@ def test_times_sort_as_text(ledger: Ledger, make_job: MakeJob) -> None:
     """Times of any zone are kept as UTC in one width, so that SQL can compare them."""
     ledger.plan([make_job(id="00000001", created_at=NOW.replace(microsecond=0))])
     ledger.plan([make_job(id="00000002", created_at=NOW + timedelta(seconds=1))])
-    since = "2026-11-21T10:00:05.500000Z"
-    assert [job.id for job in ledger.jobs("created_at >= ?", (since,))] == ["00000002"]
+    since = (NOW + timedelta(seconds=0.5)).astimezone(timezone(timedelta(hours=8)))
+    assert [job.id for job in ledger.jobs(since=since)] == ["00000002"]

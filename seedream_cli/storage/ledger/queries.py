@@ -1,0 +1,256 @@
+"""Every question to the ledger, by its name. Reading changes nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from seedream_cli.core.model import Purpose, Reply, State
+from seedream_cli.storage.ledger.columns import image_of, job_of, time_text
+from seedream_cli.storage.ledger.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from seedream_cli.core.model import Image, Job
+    from seedream_cli.providers.spec import RateLimit
+
+_AHEAD = timedelta(seconds=1)
+"""How far ahead of our clock a start may lie: one beyond it was written before a clock went back,
+and would bar all others for as long as that was."""
+
+
+class Queries(Database):
+    """What was asked, sent, answered and saved; jobs come newest first."""
+
+    # -- jobs ----------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job:
+        """Return the job with exactly this id; raise `KeyError` when there is none."""
+        found = self._select("id = ?", (job_id,))
+        if not found:
+            raise KeyError(job_id)
+        return found[0]
+
+    def jobs(
+        self,
+        *,
+        states: Collection[State] | None = None,
+        since: datetime | None = None,
+        limit: int = -1,
+    ) -> list[Job]:
+        """Return all jobs, or those in some states, or planned since then."""
+        where, values = _in_states(states)
+        if since is not None:
+            where, values = f"{where} AND created_at >= ?", [*values, time_text(since)]
+        return self._select(where, values, limit=limit)
+
+    def submitting(self) -> list[Job]:
+        """Return jobs that some process, alive or dead, planned to send or is sending."""
+        return self.jobs(states=(State.PLANNED, State.SENDING))
+
+    def left_by(self, owner: str) -> list[Job]:
+        """Return the jobs of a dead process that somebody has to conclude.
+
+        Also what was given up in the very moment in which its answer was stored.
+        """
+        return self._select(
+            "owner = ? AND (state IN ('planned', 'sending')"
+            " OR (state = 'unknown' AND task_id IS NULL AND EXISTS"
+            " (SELECT 1 FROM answers WHERE job = jobs.id AND purpose = 'submit')))",
+            (owner,),
+        )
+
+    def accepted_but_of(self, owner: str) -> list[Job]:
+        """Return the jobs of all other processes that run or are ready."""
+        return self._select("state IN ('running', 'ready') AND owner <> ?", (owner,))
+
+    def unsaved(self) -> list[Job]:
+        """Return the jobs that still have, or may get, a picture to fetch."""
+        return self._select(
+            "state IN ('running', 'ready') OR (state = 'unknown' AND EXISTS (SELECT 1 FROM images"
+            " WHERE job = jobs.id AND saved_at IS NULL AND problem IS NULL))"
+        )
+
+    def unfinished_with(self, profile: str) -> list[Job]:
+        """Return the real jobs that nobody can ask about without a profile."""
+        where, values = _in_states((State.SENDING, State.RUNNING, State.READY, State.UNKNOWN))
+        return self._select(f"profile = ? AND NOT sandbox AND {where}", (profile, *values))
+
+    def with_task(self, origin: str, task_id: str) -> Job | None:
+        """Return the job that a provider knows by a task id."""
+        found = self._select("origin = ? AND task_id = ?", (origin, task_id))
+        return found[0] if found else None
+
+    def with_prefix(self, prefix: str, *, limit: int) -> list[Job]:
+        """Return jobs whose ids begin so."""
+        return self._select("id >= ? AND id < ?", (prefix, prefix + "~"), limit=limit)
+
+    def of_run(self, run: str) -> list[Job]:
+        """Return the jobs of one command."""
+        return self._select("run = ?", (run,))
+
+    def bought_with(self, digest: str, *, sandbox: bool, first_n: int) -> list[Job]:
+        """Return the jobs of one purchase whose pictures are numbered from `first_n` on."""
+        where = "fingerprint = ? AND sandbox = ? AND first_n = ?"
+        return self._select(where, (digest, int(sandbox), first_n))
+
+    def unknown_with(self, digest: str, *, sandbox: bool) -> list[Job]:
+        """Return the jobs of one purchase of which nobody knows whether they were charged."""
+        where = "fingerprint = ? AND sandbox = ? AND state = 'unknown'"
+        return self._select(where, (digest, int(sandbox)))
+
+    def with_image(
+        self, sha256: str, *, sandbox: bool, states: Collection[State] | None = None
+    ) -> list[Job]:
+        """Return jobs that brought exactly this picture."""
+        where, values = _in_states(states)
+        where += " AND sandbox = ? AND id IN (SELECT job FROM images WHERE sha256 = ?)"
+        return self._select(where, (*values, int(sandbox), sha256))
+
+    def has_rows(self) -> bool:
+        """Tell whether any batch ever bought."""
+        return bool(self._select("row IS NOT NULL", limit=1))
+
+    def of_row(
+        self,
+        row: str,
+        *,
+        sandbox: bool | None = None,
+        numbers: range | None = None,
+        states: Collection[State] | None = None,
+        limit: int = -1,
+    ) -> list[Job]:
+        """Return jobs of a batch's row; with `numbers` those that brought one of these pictures."""
+        where, values = _in_states(states)
+        where, values = f"row = ? AND {where}", [row, *values]
+        if sandbox is not None:
+            where, values = f"{where} AND sandbox = ?", [*values, int(sandbox)]
+        if numbers is not None:
+            where += " AND first_n < ? AND first_n + expected > ?"
+            values = [*values, numbers.stop, numbers.start]
+        return self._select(where, values, limit=limit)
+
+    def _select(
+        self, where: str, values: Sequence[str | int] = (), *, limit: int = -1
+    ) -> list[Job]:
+        """Return jobs that meet an SQL condition over the columns of `jobs`."""
+        with self._storage("read"):
+            cursor = self._connection().execute(
+                f"SELECT * FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - ours
+                (*values, limit),
+            )
+            rows = cursor.fetchall()
+            names = [column[0] for column in cursor.description]
+            at = names.index("id")
+            return [job_of(row[1:], names[1:], self._images(str(row[at]))) for row in rows]
+
+    def _images(self, job_id: str) -> tuple[Image, ...]:
+        cursor = self._connection().execute(
+            "SELECT * FROM images WHERE job = ? ORDER BY idx", (job_id,)
+        )
+        rows = cursor.fetchall()
+        names = [column[0] for column in cursor.description]
+        return tuple(image_of(row, names) for row in rows)
+
+    # -- attempts, answers, runs, uploads -------------------------------------------------------
+
+    def starts(self, origin: str, model: str, limit: RateLimit) -> list[tuple[float, int]]:
+        """Return the submits of all processes that count in a limit now, in the order they began.
+
+        Each is how many seconds ago it has arrived at the latest, and what it counts as.
+        """
+        now = self._now()
+        ended = "ended_at" if limit.from_answer else "NULL"  # else the index alone has it all
+        only = " AND model = ?" if limit.is_per_model else ""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    f"SELECT started_at, {ended}, weight FROM attempts"  # noqa: S608 - ours
+                    f" WHERE origin = ? AND started_at > ? AND started_at <= ?{only}"
+                    " ORDER BY started_at",
+                    (
+                        origin,
+                        time_text(now - timedelta(seconds=limit.reach)),
+                        time_text(now + _AHEAD),
+                        *((model,) if limit.is_per_model else ()),
+                    ),
+                )
+                .fetchall()
+            )
+
+        def ago(text: str | None) -> float | None:
+            return None if text is None else (now - datetime.fromisoformat(text)).total_seconds()
+
+        return [(limit.arrived(ago(at) or 0.0, ago(over)), weight) for at, over, weight in rows]
+
+    def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:
+        """Return the stored raw answers of one purpose, oldest first."""
+        import json
+
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT status, headers, body FROM answers WHERE job = ? AND purpose = ?"
+                    " ORDER BY id",
+                    (job_id, purpose.value),
+                )
+                .fetchall()
+            )
+        return [
+            Reply(purpose=purpose, status=status, headers=json.loads(headers), body=body)
+            for status, headers, body in rows
+        ]
+
+    def last_answer(self, job_id: str) -> Reply | None:
+        """Return the answer to a job's newest attempt; None where none was stored.
+
+        The 429 that an earlier attempt got says nothing of the one after it.
+        """
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT count(*) FROM attempts WHERE job = ? AND ending = 'busy'", (job_id,)
+                )
+                .fetchall()
+            )
+        return next(iter(self.answers(job_id, Purpose.SUBMIT)[rows[0][0] :]), None)
+
+    def newest_runs(self, count: int, *, sandbox: bool | None = None) -> list[str]:
+        """Return the newest runs that saved a picture, batches left out; of one kind if asked."""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT run, max(seq) AS newest FROM jobs WHERE row IS NULL"
+                    " AND sandbox = coalesce(?, sandbox) AND EXISTS"
+                    " (SELECT 1 FROM images WHERE job = jobs.id AND saved_at IS NOT NULL)"
+                    " GROUP BY run ORDER BY newest DESC LIMIT ?",
+                    (sandbox, count),
+                )
+                .fetchall()
+            )
+        return [run for run, _ in rows]
+
+    def upload(self, origin: str, digest: str, since: datetime) -> str | None:
+        """Return where the same bytes were uploaded to since then, if they were."""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT url FROM uploads WHERE origin = ? AND digest = ? AND uploaded_at > ?",
+                    (origin, digest, time_text(since)),
+                )
+                .fetchall()
+            )
+        return str(rows[0][0]) if rows else None
+
+
+def _in_states(states: Collection[State] | None) -> tuple[str, list[str | int]]:
+    """Return an SQL condition and its values; None: any state."""
+    if states is None:
+        return "1", []
+    return f"state IN ({', '.join('?' * len(states))})", [state.value for state in states]
