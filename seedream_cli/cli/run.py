@@ -13,8 +13,6 @@ from seedream_cli.cli.output import job as render
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import gravest
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
-from seedream_cli.engine.recovery import conclude
-from seedream_cli.engine.workers import Inbox, Signalled, WorkerPool, take_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from seedream_cli.cli.output.stdout import Stdout
     from seedream_cli.core.model import Job
     from seedream_cli.engine.context import Context, Step
+    from seedream_cli.engine.workers import Inbox
 
 LAST_SECONDS = 5.5
 """After SIGTERM, of 7: CI runners kill after 10, and writing down takes its own time."""
@@ -71,6 +70,8 @@ class Signals:
 
         `under_way` counts the jobs that would have to be written down at the end.
         """
+        from seedream_cli.engine.workers import Signalled
+
         self._under_way = under_way
         self.first = 0
         self._count = 0
@@ -101,6 +102,8 @@ class Signals:
 
 def run(world: World, engine: Context, jobs: Sequence[Job], observer: Plain) -> Report:
     """Take the jobs as far as they go and return what became of them."""
+    from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
+
     inbox: Inbox = Inbox()
     signals = Signals(inbox, observer)
     engine = replace(engine, halt_reason=lambda: "a signal stopped it" if signals.first else "")
@@ -136,6 +139,8 @@ def _first_step(engine: Context, job: Job) -> Step | None:
 
 def put_down(engine: Context, job_ids: Sequence[str]) -> None:
     """Write down where a signal left the jobs of this command."""
+    from seedream_cli.engine.recovery import conclude
+
     stopped = Problem("interrupted", "a signal stopped it")
     for job_id in job_ids:
         conclude(
