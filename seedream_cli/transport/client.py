@@ -110,10 +110,10 @@ class StreamedAnswer:
     def whole(self) -> Reply:
         """Read the body to its end."""
         cap = MAX_ANSWER if self._purpose is Purpose.SUBMIT else MAX_OTHER_ANSWER
-        heard = b"".join(self._read(cap))
+        body = b"".join(self._read(cap))
         if self.spill is not None:
             self.spill.flush()
-        reply = _without_key(self._profile, self._purpose, self._response, heard)
+        reply = _without_key(self._profile, self._purpose, self._response, body)
         self._wire.heard = reply.body
         return reply
 
@@ -160,8 +160,8 @@ class Transport:
         """
         with self.listen(
             profile, call, limits, on_first_byte=on_first_byte, headers=headers
-        ) as heard:
-            return heard.whole()
+        ) as answer:
+            return answer.whole()
 
     @contextlib.contextmanager
     def listen(
@@ -226,55 +226,40 @@ class Transport:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Iterator[httpx.Response]:
+        import httpx
+
         started, status = time.monotonic(), None
         self._deadlines.add(wire.deadline, limits.total)
         try:
             with wire.translate():
-                response = self._request(wire, limits, method, url, headers, query, body)
+                target, extra = self._target(url)
+                client = self._client(target)
+                request = client.build_request(
+                    method,
+                    target,
+                    params=query or None,
+                    content=body,
+                    headers=_COMMON | dict(headers) | extra,
+                    timeout=httpx.Timeout(limits.read, connect=limits.connect),
+                    extensions={"trace": wire},
+                )
+                response = client.send(request, stream=True)
             with contextlib.closing(response):
                 status = response.status_code
                 yield response
         finally:
             wire.end()
             if self._observe is not None:
-                seconds, path = time.monotonic() - started, urlsplit(url).path
                 self._observe(
                     Exchange(
                         method=method,
                         host=_host(url),
-                        path=path,
+                        path=urlsplit(url).path,
                         status=status,
-                        seconds=seconds,
+                        seconds=time.monotonic() - started,
                         detail=_detail(wire.asked, wire.heard) if self._with_bodies else "",
                     )
                 )
-
-    def _request(
-        self,
-        wire: Wire,
-        limits: Limits,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        query: Mapping[str, str] | None,
-        body: bytes | None,
-    ) -> httpx.Response:
-        import httpx
-
-        target, extra = self._target(url)
-        proxy = self._proxy_of(target)
-        is_tls = target.startswith("https:") or (proxy or "").startswith("https:")
-        client = self._client(proxy, is_tls=is_tls)
-        request = client.build_request(
-            method,
-            target,
-            params=query or None,
-            content=body,
-            headers=_COMMON | dict(headers) | extra,
-            timeout=httpx.Timeout(limits.read, connect=limits.connect),
-            extensions={"trace": wire},
-        )
-        return client.send(request, stream=True)
 
     def _target(self, url: str) -> tuple[str, dict[str, str]]:
         """Return where to send and the Host header that says where it was meant to go."""
@@ -283,11 +268,14 @@ class Transport:
                 return answering() + url.removeprefix(origin), {"Host": urlsplit(origin).netloc}
         return url, {}
 
-    def _client(self, proxy: str | None, *, is_tls: bool) -> httpx.Client:
+    def _client(self, target: str) -> httpx.Client:
+        """Return the one client that goes this way: by which proxy, and whether over TLS."""
         from http.cookiejar import CookieJar, DefaultCookiePolicy
 
         import httpx
 
+        proxy = self._proxy_of(target)
+        is_tls = target.startswith("https:") or (proxy or "").startswith("https:")
         key = (proxy, is_tls)
         with self._lock:
             if key not in self._clients:
