@@ -3,16 +3,76 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
 from seedream_cli.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
 
 SANDBOX_ORIGIN: Final = "http://sandbox.seedream.invalid"
 """Stands for whichever stand-in is alive; `.invalid` can never resolve (RFC 2606)."""
 
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class AddressKind(StrEnum):
+    """What kind of network a peer's address belongs to."""
+
+    PUBLIC = "public"
+    FAKE = "fake-ip"
+    """198.18.0.0/15 (RFC 2544): tools such as Clash and sing-box let every name resolve to it."""
+    SHARED = "shared"
+    """100.64.0.0/10 (RFC 6598): carriers and overlay networks."""
+    PRIVATE = "private"
+    """RFC 1918 and fc00::/7 (RFC 4193)."""
+    LOOPBACK = "loopback"
+    OTHER = "other"
+    """Link-local (cloud metadata lives there), multicast, reserved: no picture comes from these."""
+
+
+_KINDS: Final = (
+    ("198.18.0.0/15", AddressKind.FAKE),
+    ("100.64.0.0/10", AddressKind.SHARED),
+    *((net, AddressKind.PRIVATE) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")),
+    ("fc00::/7", AddressKind.PRIVATE),
+)
+_NAT64: Final = "64:ff9b::/96"
+"""The last 32 bits are an IPv4 address (RFC 6052)."""
+
+
+def kind_of(address: str) -> AddressKind:
+    """Tell of which kind an IP address is; one that holds an IPv4 address is of that one's kind.
+
+    >>> kind_of("::ffff:198.18.0.7")
+    <AddressKind.FAKE: 'fake-ip'>
+
+    Raises ValueError for what is no address.
+    """
+    from ipaddress import ip_address, ip_network
+
+    ip = _embedded(ip_address(address.partition("%")[0]))
+    if ip.is_loopback:
+        return AddressKind.LOOPBACK
+    for network, kind in _KINDS:
+        if ip in ip_network(network):
+            return kind
+    is_left = ip.is_multicast or getattr(ip, "is_site_local", False)  # fec0::/10, RFC 3879
+    is_public = ip.is_global and not is_left
+    return AddressKind.PUBLIC if is_public else AddressKind.OTHER
+
+
+def _embedded(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    from ipaddress import IPv4Address, ip_network
+
+    if ip.version == 4:  # noqa: PLR2004 - IPv4
+        return ip
+    if ip in ip_network(_NAT64):
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip
 
 
 def checked_base_url(value: str, *, where: str) -> str:

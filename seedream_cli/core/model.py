@@ -229,6 +229,8 @@ class Reply:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    peer: str = ""
+    """Of which kind the address was that answered: an `AddressKind`; empty behind a proxy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

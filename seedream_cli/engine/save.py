@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from seedream_cli.core.addresses import is_loopback
+from seedream_cli.core.addresses import AddressKind, is_loopback
 from seedream_cli.core.errors import (
     AccountError,
     ImageBroken,
@@ -121,8 +121,7 @@ def _fetch(context: Context, job: Job, image: Image, *, url: str | None = None) 
         text = blocks(context.files.spill_path(job.id), data) if is_spilled(data) else _split(data)
         _keep(context, job, image, _decode(text), None)
         return
-    is_loopback_ok = job.sandbox or is_loopback(urlsplit(job.origin).hostname or "")
-    with context.transport.fetch(url, IMAGE_LIMITS, is_loopback_ok=is_loopback_ok) as download:
+    with context.transport.fetch(url, IMAGE_LIMITS, allowed=_hosts_of(job)) as download:
         _keep(context, job, image, download.chunks, download.length)
 
 
@@ -262,6 +261,12 @@ def _write_sidecar(context: Context, job: Job, image: Image) -> None:
     if Path(path).exists() and not is_ours:
         path = naming.aside(path, job.id)
     context.files.write_atomically(path, text.encode())
+
+
+def _hosts_of(job: Job) -> frozenset[AddressKind]:
+    """Return of which kinds an address may be that a job's pictures come from."""
+    is_local = job.sandbox or is_loopback(urlsplit(job.origin).hostname or "")
+    return frozenset({AddressKind.PUBLIC, *((AddressKind.LOOPBACK,) if is_local else ())})
 
 
 def sidecar_of(path: str) -> str:

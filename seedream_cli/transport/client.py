@@ -6,11 +6,12 @@ import contextlib
 import json
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from seedream_cli import __version__
+from seedream_cli.core.addresses import AddressKind
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
 from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Purpose, Reply
@@ -19,7 +20,7 @@ from seedream_cli.transport.deadline import Deadlines
 from seedream_cli.transport.exchange import (
     Limits,
     Wire,
-    check_image_url,
+    image_url,
     key_forms,
     mask_key,
     redirect_url,
@@ -27,7 +28,7 @@ from seedream_cli.transport.exchange import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     import httpx
 
@@ -105,7 +106,7 @@ class StreamedAnswer:
         """Return one event of the stream as it is stored."""
         if self.spill is not None:
             self.spill.flush()
-        return _without_key(self._profile, Purpose.EVENT, self._response, data)
+        return self._reply(Purpose.EVENT, data)
 
     def whole(self) -> Reply:
         """Read the body to its end."""
@@ -113,9 +114,13 @@ class StreamedAnswer:
         body = b"".join(self._read(cap))
         if self.spill is not None:
             self.spill.flush()
-        reply = _without_key(self._profile, self._purpose, self._response, body)
+        reply = self._reply(self._purpose, body)
         self._wire.heard = reply.body
         return reply
+
+    def _reply(self, purpose: Purpose, body: bytes) -> Reply:
+        reply = _without_key(self._profile, purpose, self._response, body)
+        return replace(reply, peer=self._wire.peer or "")
 
 
 class Transport:
@@ -188,17 +193,21 @@ class Transport:
             yield StreamedAnswer(profile, call.purpose, response, wire)
 
     @contextlib.contextmanager
-    def fetch(self, url: str, limits: Limits, *, is_loopback_ok: bool) -> Iterator[Download]:
+    def fetch(
+        self, url: str, limits: Limits, *, allowed: Collection[AddressKind]
+    ) -> Iterator[Download]:
         """Open an image without key or cookies, through at most three checked redirects.
+
+        It comes from an address of an `allowed` kind, unless a proxy stands between.
 
         Raises `ImageGone` for 403, 404 and 410, `ImageBroken` for an address that must not be
         asked, `Unsent` or `OutcomeUnknown` for what may pass.
         """
         headers = {"Accept": "image/*,*/*;q=0.1"}
         for _ in range(MAX_REDIRECTS + 1):
-            check_image_url(self._target(url)[0], is_loopback_ok=is_loopback_ok)
-            is_public_only = not is_loopback_ok and self._proxy_of(url) is None
-            wire = Wire(_host(url), limits, breakages=_breakages(), is_public_only=is_public_only)
+            url = self._image_url(url, is_loopback_ok=AddressKind.LOOPBACK in allowed)
+            kinds = None if self._proxy_of(url) else allowed
+            wire = Wire(_host(url), limits, breakages=_breakages(), allowed=kinds)
             with self._open(wire, limits, "GET", url, headers) as response:
                 if response.status_code in REDIRECTS and "location" in response.headers:
                     url = redirect_url(url, response.headers["location"])
@@ -214,6 +223,13 @@ class Transport:
                 )
                 return
         raise ImageBroken(f"the image host redirected more than {MAX_REDIRECTS} times")
+
+    def _image_url(self, url: str, *, is_loopback_ok: bool) -> str:
+        """Return what is asked for a picture; only a rehearsal's leads to our own stand-in."""
+        is_ours = any(url.startswith(f"{origin}/") for origin in self._aliases)
+        if is_ours and not is_loopback_ok:
+            raise ImageBroken("the image's address is the sandbox's")
+        return url if is_ours else image_url(url, is_loopback_ok=is_loopback_ok)
 
     @contextlib.contextmanager
     def _open(
@@ -233,6 +249,7 @@ class Transport:
         try:
             with wire.translate():
                 target, extra = self._target(url)
+                wire.is_proxied = self._proxy_of(target) is not None
                 client = self._client(target)
                 request = client.build_request(
                     method,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from seedream_cli.core.addresses import is_loopback
+from seedream_cli.core.addresses import DEFAULT_PORTS, AddressKind, is_loopback, kind_of
 from seedream_cli.core.errors import ImageBroken, OutcomeUnknown, SeedreamError, Unsent
 from seedream_cli.transport.deadline import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from seedream_cli.core.model import Secret
 
@@ -43,20 +42,26 @@ class Wire:
         on_first_byte: Callable[[], None] | None = None,
         *,
         breakages: tuple[type[Exception], ...],
-        is_public_only: bool = False,
+        allowed: Collection[AddressKind] | None = None,
         key: Secret | None = None,
     ) -> None:
-        """Watch one request to `host`; `breakages` is what a broken exchange raises."""
+        """Watch one request to `host`; `breakages` is what a broken exchange raises.
+
+        `allowed` are the kinds of address that may answer it; None: any.
+        """
         self.had_left = False
         self.deadline = Deadline()
         self._host = host
         self._limits = limits
         self._on_first_byte = on_first_byte
-        self._is_public_only = is_public_only
+        self._allowed = allowed
         self._key = key
         self._breakages = breakages
         self._refusal: Exception | None = None
         self._stream: object = None
+        self.is_proxied = False
+        self.peer: AddressKind | None = None
+        """Of which kind the address is that was connected to; None where a proxy stands between."""
         self.asked: bytes | None = None
         self.heard: bytes | None = None
         """Bodies, where somebody may want to see them."""
@@ -66,8 +71,10 @@ class Wire:
         if event in _CONNECTED:
             self._stream = stream = info["return_value"]
             self.deadline.attach(stream.get_extra_info("socket"))  # type: ignore[attr-defined]
-            if self._is_public_only:
-                check_peer(str(stream.get_extra_info("server_addr")[0]))  # type: ignore[attr-defined]
+            address = str(stream.get_extra_info("server_addr")[0])  # type: ignore[attr-defined]
+            self.peer = None if self.is_proxied else kind_of(address)
+            if self._allowed is not None:
+                check_peer(address, self._allowed)
         elif event == "http11.send_request_headers.started" and not self.had_left:
             # A proxy's CONNECT carries nothing of ours yet.
             if info["request"].method == b"CONNECT":  # type: ignore[attr-defined]
@@ -133,18 +140,26 @@ def key_forms(key: Secret | None) -> tuple[str, ...]:
     return (text, text.replace("/", "\\/")) if len(text) >= SHORTEST_KEY else ()
 
 
-def check_image_url(url: str, *, is_loopback_ok: bool) -> None:
-    """Raise `ImageBroken` for an address that no image is fetched from."""
+def image_url(url: str, *, is_loopback_ok: bool) -> str:
+    """Return the address that is asked for a picture: an `http:` one as `https:`.
+
+    Plain `http:` stays on loopback. Raises `ImageBroken` for what no picture is fetched from.
+    """
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise ImageBroken(f"the image's address cannot be read: {error}") from error
-    is_http_ok = is_loopback_ok and parts.scheme == "http" and is_loopback(host)
-    if parts.scheme != "https" and not is_http_ok:
+    if parts.scheme not in {"http", "https"}:
         raise ImageBroken(f"the image's address is not an https URL ({parts.scheme}: on {host})")
     if not host or parts.username is not None:
         raise ImageBroken("the image's address has no plain host name")
+    if parts.scheme == "https" or (is_loopback_ok and is_loopback(host)):
+        return url
+    netloc = (
+        parts.netloc.removesuffix(f":{port}") if port == DEFAULT_PORTS["http"] else parts.netloc
+    )
+    return urlunsplit(parts._replace(scheme="https", netloc=netloc))
 
 
 def redirect_url(url: str, location: str) -> str:
@@ -155,9 +170,21 @@ def redirect_url(url: str, location: str) -> str:
         raise ImageBroken(f"the image host redirected to no address: {error}") from error
 
 
-def check_peer(address: str) -> None:
-    """Raise `ImageBroken` for an address that is not a public one (rebinding)."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    if not (mapped or ip).is_global or (mapped or ip).is_multicast:
-        raise ImageBroken(f"the image host's address {address} is not a public one")
+def check_peer(address: str, allowed: Collection[AddressKind]) -> None:
+    """Raise `ImageBroken` for an address of a kind that this picture may not come from (rebinding).
+
+    The message names the way in, where there is one: what was paid for is not given up.
+    """
+    kind = kind_of(address)
+    if kind in allowed:
+        return
+    if kind in OPENED_BY_ANY:
+        raise ImageBroken(
+            f"the image host's address {address} is a {kind} one, not a public one",
+            hint='image_hosts = "any" in the profile lets pictures come from there',
+        )
+    raise ImageBroken(f"the image host's address {address} is not a public one")
+
+
+OPENED_BY_ANY: Final = frozenset({AddressKind.FAKE, AddressKind.SHARED, AddressKind.PRIVATE})
+"""What `image_hosts = "any"` lets in."""

@@ -27,8 +27,10 @@ from seedream_cli.storage.ledger.owner import Owner
 from seedream_cli.transport.client import Download
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
+    from seedream_cli.core.addresses import AddressKind
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Call, Job
     from seedream_cli.transport.exchange import Limits
@@ -160,9 +162,11 @@ class FakeTransport:
         self.streams.append(FakeHeard(list(pieces), has_visible_end=has_visible_end))
 
     @contextmanager
-    def fetch(self, url: str, limits: Limits, *, is_loopback_ok: bool) -> Iterator[Download]:
+    def fetch(
+        self, url: str, limits: Limits, *, allowed: Collection[AddressKind]
+    ) -> Iterator[Download]:
         """Play the next picture of this URL; the last one stays."""
-        del limits, is_loopback_ok
+        del limits, allowed
         self.fetched.append(url)
         plays = self.pictures.get(url, [PNG])
         play = plays.pop(0) if len(plays) > 1 else plays[0]

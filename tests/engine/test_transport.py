@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seedream_cli.core.addresses import AddressKind, kind_of
 from seedream_cli.core.errors import (
     ImageBroken,
     ImageGone,
@@ -26,10 +27,10 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.model import Call, Profile, Purpose, Secret
 from seedream_cli.transport.client import Transport
-from seedream_cli.transport.exchange import Limits, check_peer
+from seedream_cli.transport.exchange import OPENED_BY_ANY, Limits, check_peer, image_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from seedream_cli.core.events import Exchange
@@ -673,7 +674,7 @@ def test_an_alias_is_asked_under_its_own_name(serve: Serve) -> None:
     origin = "http://sandbox.example"
     sender = transport(aliases={origin: lambda: host.origin})
     sender.send(profile(f"{origin}/kie"), SUBMIT, QUICK)
-    with sender.fetch(f"{origin}/i/1.png", QUICK, is_loopback_ok=True) as download:
+    with sender.fetch(f"{origin}/i/1.png", QUICK, allowed=LOCAL) as download:
         assert b"".join(download.chunks) == b"{}"
     first, headers, _ = parts(host.received[0])
     assert (first, headers["host"]) == ("POST /kie/make HTTP/1.1", "sandbox.example")
@@ -775,10 +776,16 @@ def test_a_silent_socks_proxy_is_ended_by_the_total_limit(serve: Serve) -> None:
 # -- images ------------------------------------------------------------------------------------
 
 
-def fetched(url: str, sender: Transport | None = None, *, is_loopback_ok: bool = True) -> bytes:
+LOCAL = frozenset({AddressKind.PUBLIC, AddressKind.LOOPBACK})
+PUBLIC = frozenset({AddressKind.PUBLIC})
+
+
+def fetched(
+    url: str, sender: Transport | None = None, *, allowed: Collection[AddressKind] = LOCAL
+) -> bytes:
     """Fetch an image to its end."""
     sender = sender or transport()
-    with sender.fetch(url, QUICK, is_loopback_ok=is_loopback_ok) as download:
+    with sender.fetch(url, QUICK, allowed=allowed) as download:
         return b"".join(download.chunks)
 
 
@@ -786,9 +793,7 @@ def test_an_image_comes_as_it_is(serve: Serve) -> None:
     """Its bytes are not unpacked, its length is what was announced, and no key was shown."""
     body = gzip.compress(b"picture")
     host = serve(saying(answer("200 OK", body, "Content-Encoding: gzip")))
-    with transport().fetch(
-        f"{host.origin}/1.png?sig=a%2Fb", QUICK, is_loopback_ok=True
-    ) as download:
+    with transport().fetch(f"{host.origin}/1.png?sig=a%2Fb", QUICK, allowed=LOCAL) as download:
         assert download.length == len(body)
         assert b"".join(download.chunks) == body
     first, headers, _ = parts(host.received[0])
@@ -852,10 +857,6 @@ def test_a_fourth_redirect_is_one_too_many(serve: Serve) -> None:
 FORBIDDEN = (
     "file:///etc/passwd",
     "ftp://127.0.0.1/1.png",
-    "http://images.example/1.png",
-    "http://10.0.0.1/1.png",
-    "http://169.254.169.254/latest/meta-data",
-    "http://127.0.0.1.example/1.png",
     "https://user:password@images.example/1.png",
     "https:///1.png",
     "gopher:",
@@ -869,7 +870,7 @@ UNREADABLE = (
 
 @pytest.mark.parametrize("url", FORBIDDEN)
 def test_a_redirect_to_where_no_image_lives_is_refused(serve: Serve, url: str) -> None:
-    """Also beside a loopback API, plain http and other schemes lead nowhere but to loopback."""
+    """Other schemes than http and https lead nowhere, beside a loopback API neither."""
     host = serve(redirecting(url))
     with pytest.raises(ImageBroken):
         fetched(f"{host.origin}/1.png")
@@ -884,13 +885,11 @@ def test_a_redirect_to_no_address_brings_nothing(serve: Serve, url: str) -> None
     assert len(host.received) == 1
 
 
-@pytest.mark.parametrize(
-    "url", [*FORBIDDEN, *UNREADABLE, "", "1.png", "//", "http://127.0.0.1/1.png"]
-)
+@pytest.mark.parametrize("url", [*FORBIDDEN, *UNREADABLE, "", "1.png", "//"])
 def test_an_address_where_no_image_lives_is_refused(url: str) -> None:
     """What a provider calls an image's URL is looked at before anything is asked."""
     with pytest.raises(ImageBroken):
-        fetched(url, is_loopback_ok=False)
+        fetched(url, allowed=PUBLIC)
 
 
 def test_a_public_host_cannot_send_us_home(serve: Serve, pem: Path) -> None:
@@ -901,7 +900,7 @@ def test_a_public_host_cannot_send_us_home(serve: Serve, pem: Path) -> None:
         proxy = serve(Tunnel(public))
         sender = transport(f"http://127.0.0.1:{proxy.port}", pem)
         with pytest.raises(ImageBroken):
-            fetched("https://images.example/1.png", sender, is_loopback_ok=False)
+            fetched("https://images.example/1.png", sender, allowed=PUBLIC)
         assert parts(public.received[0])[0] == "GET /1.png HTTP/1.1"
     time.sleep(0.05)
     assert not any(inner.received)
@@ -911,11 +910,9 @@ def test_a_private_address_is_left_before_a_word_is_said(serve: Serve, pem: Path
     """Whatever a name resolved to: the peer's own address decides, before TLS."""
     host = serve(saying(OK), is_tls=True)
     with pytest.raises(ImageBroken, match="not a public one"):
-        fetched(f"{host.origin}/1.png", transport(ca_file=pem), is_loopback_ok=False)
+        fetched(f"{host.origin}/1.png", transport(ca_file=pem), allowed=PUBLIC)
     with pytest.raises(ImageBroken, match="not a public one"):
-        fetched(
-            f"https://localhost:{host.port}/1.png", transport(ca_file=pem), is_loopback_ok=False
-        )
+        fetched(f"https://localhost:{host.port}/1.png", transport(ca_file=pem), allowed=PUBLIC)
     time.sleep(0.05)
     assert not any(host.received)
 
@@ -932,7 +929,61 @@ PRIVATE = """
 def test_no_private_peer_is_public(address: str) -> None:
     """Loopback, private, link-local, shared, multicast and mapped addresses are refused."""
     with pytest.raises(ImageBroken):
-        check_peer(address)
+        check_peer(address, PUBLIC)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "kind"),
+    [
+        ("198.18.0.1 198.19.255.254 ::ffff:198.18.3.4", AddressKind.FAKE),
+        ("100.64.0.1 100.127.255.254", AddressKind.SHARED),
+        ("10.0.0.1 172.31.0.1 192.168.0.1 fd00::1 fc00::8", AddressKind.PRIVATE),
+    ],
+)
+def test_a_guard_has_a_door(addresses: str, kind: AddressKind) -> None:
+    """Fake, shared and private addresses pass where that kind is let in; the refusal says how."""
+    for address in addresses.split():
+        assert kind_of(address) is kind
+        check_peer(address, {AddressKind.PUBLIC, kind})
+        with pytest.raises(ImageBroken) as caught:
+            check_peer(address, PUBLIC)
+        assert 'image_hosts = "any"' in caught.value.hint
+
+
+NEVER = """
+    169.254.169.254 fe80::1%eth0 224.0.0.1 ff02::1 0.0.0.0 0.1.2.3 :: 240.0.0.1
+    ::ffff:169.254.169.254 ::ffff:0.0.0.0 64:ff9b::a9fe:a9fe 2002:a9fe:a9fe::1 fec0::1
+"""
+
+
+@pytest.mark.parametrize("address", NEVER.split())
+def test_some_addresses_have_no_door(address: str) -> None:
+    """Link-local (cloud metadata), multicast and reserved ones never pass, wrapped ones too."""
+    assert kind_of(address) is AddressKind.OTHER
+    with pytest.raises(ImageBroken) as caught:
+        check_peer(address, {AddressKind.PUBLIC, AddressKind.LOOPBACK, *OPENED_BY_ANY})
+    assert caught.value.hint == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("http://images.example/1.png?a=%2F", "https://images.example/1.png?a=%2F"),
+        ("http://images.example:80/1.png", "https://images.example/1.png"),
+        ("http://images.example:8443/1.png", "https://images.example:8443/1.png"),
+        ("http://127.0.0.1/1.png", "https://127.0.0.1/1.png"),
+        ("https://images.example/1.png", "https://images.example/1.png"),
+    ],
+)
+def test_a_plain_address_is_asked_over_tls(url: str, asked: str) -> None:
+    """A picture's `http:` address is no reason to give it up, nor to fetch it unencrypted."""
+    assert image_url(url, is_loopback_ok=False) == asked
+
+
+def test_loopback_stays_plain_beside_a_loopback_api() -> None:
+    """A gateway on this machine hands out plain addresses of this machine."""
+    url = "http://127.0.0.1:9/1.png"
+    assert image_url(url, is_loopback_ok=True) == url
 
 
 @pytest.mark.parametrize(
@@ -940,7 +991,7 @@ def test_no_private_peer_is_public(address: str) -> None:
 )
 def test_public_peers_are_public(address: str) -> None:
     """Ordinary addresses pass."""
-    check_peer(address)
+    check_peer(address, PUBLIC)
 
 
 @pytest.mark.parametrize(
@@ -1000,7 +1051,7 @@ def test_an_image_that_drips_is_ended(serve: Serve) -> None:
     limits = Limits(read=2.0, total=0.4)
     started = time.monotonic()
     with (
-        transport().fetch(f"{host.origin}/1.png", limits, is_loopback_ok=True) as download,
+        transport().fetch(f"{host.origin}/1.png", limits, allowed=LOCAL) as download,
         pytest.raises(OutcomeUnknown, match=r"within 0\.4 s"),
     ):
         b"".join(download.chunks)
@@ -1012,6 +1063,6 @@ def test_what_a_reader_raises_comes_through(serve: Serve) -> None:
     host = serve(saying(answer("200 OK", b"picture")))
     with (
         pytest.raises(OSError, match="no space"),
-        transport().fetch(f"{host.origin}/1.png", QUICK, is_loopback_ok=True),
+        transport().fetch(f"{host.origin}/1.png", QUICK, allowed=LOCAL),
     ):
         raise OSError("no space")

@@ -36,9 +36,10 @@ from seedream_cli.storage.ledger.owner import Owner
 from seedream_cli.transport.client import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
+    from seedream_cli.core.addresses import AddressKind
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Call, Job
     from seedream_cli.storage.files.partial import Disk
@@ -249,10 +250,12 @@ class Hasty(Transport):
             yield heard
 
     @contextmanager
-    def fetch(self, url: str, limits: Limits, *, is_loopback_ok: bool) -> Iterator[Download]:
+    def fetch(
+        self, url: str, limits: Limits, *, allowed: Collection[AddressKind]
+    ) -> Iterator[Download]:
         """Fetch under the test's limits, where it set some."""
         limits = self.patience or limits
-        with super().fetch(url, limits, is_loopback_ok=is_loopback_ok) as download:
+        with super().fetch(url, limits, allowed=allowed) as download:
             yield download
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seedream_cli.core.addresses import AddressKind
 from seedream_cli.core.errors import ImageBroken
 from seedream_cli.core.events import Note, Waiting
 from seedream_cli.core.model import Charge, Problem, State
@@ -454,7 +455,7 @@ def test_a_private_address_is_never_talked_to(
     limits = Limits(connect=2, read=2, total=2)
     with (
         pytest.raises(ImageBroken, match="not a public one"),
-        bench.transport.fetch(f"https://{host}:{port}/a.png", limits, is_loopback_ok=False),
+        bench.transport.fetch(f"https://{host}:{port}/a.png", limits, allowed={AddressKind.PUBLIC}),
     ):
         pytest.fail("it was opened")
     assert inside.requests == []
@@ -468,7 +469,7 @@ PRIVATE += " fe80::1 fe80::1%eth0 fd00::1 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0
 def test_a_private_peer_is_told(address: str) -> None:
     """Loopback, link-local, private and multicast addresses are no image hosts, mapped ones too."""
     with pytest.raises(ImageBroken, match="not a public one"):
-        check_peer(address)
+        check_peer(address, {AddressKind.PUBLIC})
 
 
 @pytest.mark.parametrize("code", [403, 404, 410])
