@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import write_completions
+from write_completions import SCRIPTS, commands, renewed
 
-from seedream_cli.cli.completion import NEWEST_JOBS, SCRIPTS, commands, renewed, words
+from seedream_cli.cli.completion import NEWEST_JOBS, words
 from seedream_cli.core.model import Charge, Image, Job, State
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.storage.ledger.ledger import Ledger
@@ -198,7 +200,7 @@ def test_the_script_is_made_from_the_app(name: str) -> None:
     """A command, option or choice that was added is in the committed script."""
     text = (FOLDER / name).read_text("utf-8")
     fresh = renewed(text, SCRIPTS[name](commands()))
-    assert text == fresh, "run: python -m seedream_cli.cli.completion completions"
+    assert text == fresh, "run: python scripts/write_completions.py"
 
 
 def test_making_renews_stale_scripts(tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ def test_making_renews_stale_scripts(tmp_path: Path) -> None:
     for name in SCRIPTS:
         text = (FOLDER / name).read_text("utf-8")
         (tmp_path / name).write_text(renewed(text, "stale\n"), "utf-8")
-    argv = [sys.executable, "-m", "seedream_cli.cli.completion", str(tmp_path)]
+    argv = [sys.executable, write_completions.__file__, str(tmp_path)]
     subprocess.run(argv, check=True, timeout=SECONDS)
     for name in SCRIPTS:
         assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes()
