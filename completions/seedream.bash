@@ -1,13 +1,13 @@
 # bash completion for seedream.
 #
 # The part between the two marks is made from the command line itself, by
-#     python -m seedream_cli.cli.completion completions
+#     python scripts/write_completions.py
 # Commands, options and choices stand in this file: a TAB starts seedream only where profiles,
 # models or jobs are asked for.
 #
 # To try it: source this file. Kept to what bash 3.2 (macOS) understands.
 
-# >>> made from the app: python -m seedream_cli.cli.completion completions
+# >>> made from the app: python scripts/write_completions.py
 _seedream_command() {
     case $1 in
     '')

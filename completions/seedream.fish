@@ -1,7 +1,7 @@
 # fish completion for seedream.
 #
 # The part between the two marks is made from the command line itself, by
-#     python -m seedream_cli.cli.completion completions
+#     python scripts/write_completions.py
 # Commands, options and choices stand in this file: a TAB starts seedream only where profiles,
 # models or jobs are asked for.
 
@@ -65,7 +65,7 @@ end
 
 complete -c seedream -f
 
-# >>> made from the app: python -m seedream_cli.cli.completion completions
+# >>> made from the app: python scripts/write_completions.py
 function __seedream_paths
     printf '%s\n' 'generate' 'edit' 'status' 'download' 'providers' 'providers list' 'providers show' 'providers check' 'providers add' 'providers use' 'providers remove' 'providers sandbox'
 end

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typer._click.core import Command as ClickCommand
     from typer._click.core import Context, Parameter
 
-_BEGIN: Final = "# >>> made from the app: python -m seedream_cli.cli.completion completions\n"
+_BEGIN: Final = "# >>> made from the app: python scripts/write_completions.py\n"
 _END: Final = "# <<< made from the app\n"
 _ZSH_MARKS: Final = r"\\\[\]:"
 _FISH_MARKS: Final = r'\\"$'
