@@ -23,21 +23,16 @@ _SIGNED_KEYS: Final = ("X-Tos-Credential", "X-Tos-Date", "X-Tos-Expires", "x-tos
 def draw(picture: Picture) -> bytes:
     """Return `picture` as a whole file in its format."""
     from seedream_cli.sandbox.pictures.scenes import compose
+    from seedream_cli.sandbox.pictures.tiles import write_jpeg, write_png
 
-    canvas = compose(
+    tiles = compose(
         picture.width,
         picture.height,
         shapes=picture.seed,
         colours=picture.tint or picture.seed ^ 0x5EED,
         is_marked=picture.is_marked,
     )
-    if picture.format == "png":
-        from seedream_cli.sandbox.pictures.png import write_png
-
-        return write_png(canvas)
-    from seedream_cli.sandbox.pictures.jpeg import write_jpeg
-
-    return write_jpeg(canvas)
+    return write_png(tiles) if picture.format == "png" else write_jpeg(tiles)
 
 
 def image_url(asked: Asked, picture: Picture) -> str:
