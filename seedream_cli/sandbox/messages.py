@@ -56,8 +56,6 @@ class Stage:
 
     now: float
     """Seconds since 1970."""
-    nonce: int = 0
-    """32 bits that tell equal requests apart; the server draws them."""
     settings: Settings = field(default_factory=Settings)
     fate: Fate = Fate.MADE
 
@@ -83,6 +81,8 @@ class Asked:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
     body: bytes = b""
+    nonce: int = 0
+    """32 bits that tell it from its equals; the server draws them."""
 
     @property
     def origin(self) -> str:

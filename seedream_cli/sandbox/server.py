@@ -89,7 +89,7 @@ class Sandbox:
         """Answer one request, let the weather have its way, and count."""
         if asked.path.startswith(_CONTROL):
             return self._control(asked)
-        stage = Stage(now=time.time(), nonce=secrets.randbits(32), settings=self.settings)
+        stage = Stage(now=time.time(), settings=self.settings)
         reply = answer(asked, stage)
         fault = self.weather.strike(reply.deed)
         if fault is not None:
@@ -183,6 +183,7 @@ class _Connection(BaseHTTPRequestHandler):
             query=dict(parse_qsl(parts.query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=body,
+            nonce=secrets.randbits(32),
         )
 
     def _turn_away(self, status: int, text: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.sandbox.messages import Fate
+from seedream_cli.sandbox.messages import Fate, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,9 +89,10 @@ class Task:
         return self.created_ms + self.delay_ms
 
 
-def seed_of(prompt: str, seed: object, references: Sequence[str] = ()) -> int:
-    """Return the 64-bit number of a picture; equal requests give equal pictures."""
-    return _number(8, prompt, seed if seed != -1 else None, *references)
+def seed_of(prompt: str, seed: object, references: Sequence[str] = (), *, nonce: int) -> int:
+    """Return the 64-bit number of a picture; `nonce` tells purchases without a seed apart."""
+    is_chosen = is_whole(seed) and seed != -1
+    return _number(8, prompt, (seed, None) if is_chosen else (None, nonce), *references)
 
 
 def tint_of(references: Sequence[str]) -> int:

@@ -69,7 +69,7 @@ def read_purchase(asked: Asked, models: Mapping[str, Capabilities], provider: st
     references = _references(model, body)
     width, height = _size(model, body, prompt)
     picture = Picture(
-        seed=seed_of(prompt, body.get("seed") if is_whole(body.get("seed")) else None, references),
+        seed=seed_of(prompt, body.get("seed"), references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
         height=height,

@@ -96,7 +96,7 @@ def _create(asked: Asked, stage: Stage) -> Answer:
     task = Task(
         kind=Kind.KIE,
         created_ms=int(stage.now * 1000),
-        nonce=stage.nonce,
+        nonce=asked.nonce,
         delay_ms=int(stage.settings.delay * 1000),
         fate=stage.fate,
         count=count,

@@ -86,25 +86,27 @@ def read_purchase(asked: Asked) -> tuple[str, Picture, int, int]:
     if not isinstance(body.get("callBackUrl", ""), str):
         raise Complaint("callBackUrl must be a string")
     if name not in known:
-        return name, _foreign(given), 1, 0
-    return name, *_ours(known[name], name, given)
+        return name, _foreign(asked, given), 1, 0
+    return name, *_ours(asked, known[name], name, given)
 
 
-def _foreign(given: Mapping[str, object]) -> Picture:
+def _foreign(asked: Asked, given: Mapping[str, object]) -> Picture:
     """Draw something for KIE's other models: their inputs are not ours to judge."""
-    seed = seed_of(repr(sorted(given.items(), key=str)), given.get("seed"))
+    seed = seed_of(repr(sorted(given.items(), key=str)), given.get("seed"), nonce=asked.nonce)
     width, height = pixels(None, "1K", str(given.get("aspect_ratio", "1:1")))
     return Picture(seed=seed, width=width, height=height, format="png")
 
 
-def _ours(model: Capabilities, name: str, given: Mapping[str, object]) -> tuple[Picture, int, int]:
+def _ours(
+    asked: Asked, model: Capabilities, name: str, given: Mapping[str, object]
+) -> tuple[Picture, int, int]:
     prompt = _prompt(model, given)
     references = _references(model, name, given)
     seed = _seed(model, given)
     _guidance(model, given)
     width, height = _size(model, given)
     picture = Picture(
-        seed=seed_of(prompt, seed, references),
+        seed=seed_of(prompt, seed, references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
         height=height,

@@ -46,7 +46,7 @@ def generate(asked: Asked, stage: Stage) -> Answer:
     task = Task(
         kind=Kind.KIE_OLDER,
         created_ms=int(stage.now * 1000),
-        nonce=stage.nonce,
+        nonce=asked.nonce,
         delay_ms=int(stage.settings.delay * 1000),
         fate=stage.fate,
         count=1,
@@ -101,7 +101,7 @@ def _purchase(asked: Asked) -> tuple[Picture, int]:
     if not width:
         width, height = pixels(None, resolution, aspect)
     picture = Picture(
-        seed=seed_of(prompt, whole(body, "seed"), references),
+        seed=seed_of(prompt, whole(body, "seed"), references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
         height=height,

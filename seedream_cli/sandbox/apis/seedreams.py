@@ -62,7 +62,7 @@ def _submit(asked: Asked, stage: Stage) -> Answer:
     task = Task(
         kind=Kind.SEEDREAMS,
         created_ms=int(stage.now * 1000),
-        nonce=stage.nonce,
+        nonce=asked.nonce,
         delay_ms=int(stage.settings.delay * 1000),
         fate=stage.fate,
         count=count,
@@ -110,7 +110,7 @@ def _purchase(asked: Asked) -> tuple[str, Picture, int, int]:
         raise _Complaint(f"{_GENERATION}generation_failed")
     width, height = _size(model, body)
     picture = Picture(
-        seed=seed_of(prompt, str(name), references),
+        seed=seed_of(prompt, None, references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
         height=height,

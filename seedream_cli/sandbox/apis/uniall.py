@@ -72,7 +72,7 @@ def _answered(asked: Asked, stage: Stage) -> Answer:
 
 def _images(asked: Asked, stage: Stage, *, is_edit: bool) -> Answer:
     try:
-        purchase = _purchase(_body(asked), is_edit=is_edit)
+        purchase = _purchase(asked, is_edit=is_edit)
     except _Complaint as complaint:
         return _error(complaint.status, complaint.text, complaint.code, complaint.parameter)
     charged = Deed(is_good=True)
@@ -104,7 +104,8 @@ def _body(asked: Asked) -> Mapping[str, object]:
     return fields
 
 
-def _purchase(body: Mapping[str, object], *, is_edit: bool) -> _Purchase:
+def _purchase(asked: Asked, *, is_edit: bool) -> _Purchase:
+    body = _body(asked)
     name, prompt = _text(body, "model"), _text(body, "prompt")
     models = models_of("uniall")
     if name not in models:
@@ -114,7 +115,7 @@ def _purchase(body: Mapping[str, object], *, is_edit: bool) -> _Purchase:
         raise _Complaint("Image editing needs at least one reference image.", "image")
     width, height = _size(models[name], body)
     picture = Picture(
-        seed=seed_of(prompt, None, references),
+        seed=seed_of(prompt, None, references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
         height=height,

@@ -179,16 +179,24 @@ def test_the_same_ticket_gives_the_same_bytes(kind: str) -> None:
 
 def test_prompts_seeds_numbers_marks_and_references_are_seen() -> None:
     """Whatever a request varies, its picture varies too."""
-    plain = replace(SMALL, seed=seed_of("a fox", None))
+    plain = replace(SMALL, seed=seed_of("a fox", None, nonce=1))
     drawn = {
         draw(plain),
-        draw(replace(plain, seed=seed_of("a hen", None))),
-        draw(replace(plain, seed=seed_of("a fox", 7))),
+        draw(replace(plain, seed=seed_of("a fox", None, nonce=2))),
+        draw(replace(plain, seed=seed_of("a hen", None, nonce=1))),
+        draw(replace(plain, seed=seed_of("a fox", 7, nonce=1))),
         draw(plain.sibling(1)),
         draw(replace(plain, is_marked=True)),
         draw(replace(plain, tint=tint_of(["data:image/png;base64,AAAA"]))),
     }
-    assert len(drawn) == 6
+    assert len(drawn) == 7
+
+
+def test_only_a_seed_makes_purchases_equal() -> None:
+    """With a seed every purchase draws the same; without one, or with -1, each its own."""
+    assert seed_of("a fox", 7, nonce=1) == seed_of("a fox", 7, nonce=2)
+    assert seed_of("a fox", None, nonce=1) != seed_of("a fox", None, nonce=2)
+    assert seed_of("a fox", -1, nonce=1) == seed_of("a fox", None, nonce=1)
 
 
 def test_two_pictures_are_told_apart_at_a_glance() -> None:

@@ -123,6 +123,15 @@ def test_every_provider_sells_one_picture_for_one_charge(provider: str) -> None:
     assert (counters["images"], counters["authorised_image_requests"]) == (1, 0)
 
 
+@pytest.mark.parametrize("provider", SUBMITS)
+def test_equal_purchases_without_a_seed_give_different_pictures(provider: str) -> None:
+    """What was bought twice is seen to be two; what is fetched twice is the same bytes."""
+    with Sandbox(settings=QUICK) as sandbox:
+        first, second = image_of(sandbox, provider), image_of(sandbox, provider)
+        pictures = [send(sandbox, url, headers={}).body for url in (first, second, first)]
+    assert pictures[0] == pictures[2] != pictures[1]
+
+
 def test_a_task_is_known_to_a_later_process() -> None:
     """A second server, and a third name for it, know what the first one sold."""
     with Sandbox(settings=QUICK) as first:
