@@ -77,7 +77,7 @@ class ReferenceLoader:
         self._stdin = stdin
         self._now = now
 
-    def gather(self, names: Sequence[str]) -> list[LoadedReference]:
+    def load(self, names: Sequence[str]) -> list[LoadedReference]:
         """Return the references in order; raise `UsageError` or `StorageError`."""
         if sum(name == "-" for name in names) > 1:
             raise UsageError("-i - is given twice, and there is one stdin")

@@ -115,7 +115,7 @@ class StreamedAnswer:
         if self.spill is not None:
             self.spill.flush()
         reply = self._reply(self._purpose, body)
-        self._wire.heard = reply.body
+        self._wire.answer = reply.body
         return reply
 
     def _reply(self, purpose: Purpose, body: bytes) -> Reply:
@@ -187,7 +187,7 @@ class Transport:
         if body is not None:
             own["Content-Type"] = media_type
         wire = Wire(_host(base), limits, on_first_byte, key=profile.api_key, breakages=_breakages())
-        wire.asked = body if call.file is None else None
+        wire.body = body if call.file is None else None
         url = base + call.path
         with self._open(wire, limits, call.method, url, own, call.query, body) as response:
             yield StreamedAnswer(profile, call.purpose, response, wire)
@@ -274,7 +274,7 @@ class Transport:
                         path=urlsplit(url).path,
                         status=status,
                         seconds=time.monotonic() - started,
-                        detail=_detail(wire.asked, wire.heard) if self._with_bodies else "",
+                        detail=_detail(wire.body, wire.answer) if self._with_bodies else "",
                     )
                 )
 
@@ -372,10 +372,10 @@ def _without_key(
     return Reply(purpose=purpose, status=response.status_code, headers=headers, body=body)
 
 
-def _detail(asked: bytes | None, heard: bytes | None) -> str:
+def _detail(body: bytes | None, answer: bytes | None) -> str:
     """Return both bodies for `-vv`: never headers."""
-    marked = (("> ", asked), ("< ", heard))
-    return "\n".join(mark + legible(body) for mark, body in marked if body)
+    marked = (("> ", body), ("< ", answer))
+    return "\n".join(mark + legible(data) for mark, data in marked if data)
 
 
 def _host(url: str) -> str:

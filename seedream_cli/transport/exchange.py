@@ -62,8 +62,8 @@ class Wire:
         self.is_proxied = False
         self.peer: AddressKind | None = None
         """Of which kind the address is that was connected to; None where a proxy stands between."""
-        self.asked: bytes | None = None
-        self.heard: bytes | None = None
+        self.body: bytes | None = None
+        self.answer: bytes | None = None
         """Bodies, where somebody may want to see them."""
 
     def __call__(self, event: str, info: Mapping[str, object]) -> None:

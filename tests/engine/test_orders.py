@@ -147,7 +147,7 @@ class Desk:
 
         def gather(profile: Profile, names: Sequence[str]) -> list[LoadedReference]:
             now = house.clock.now()
-            return ReferenceLoader(lambda: house.ledger, profile, bytes, now).gather(names)
+            return ReferenceLoader(lambda: house.ledger, profile, bytes, now).load(names)
 
         orders = Orders(
             judge=judge,

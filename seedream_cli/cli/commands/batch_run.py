@@ -193,7 +193,7 @@ class Buying:
         """Let what belongs to a picture come after it: its sidecar, and what the ledger says."""
         move_sidecar(self.world.files(), entry.sha256, old, new)
         if self.world.has_ledger:
-            self.world.ledger.moved(entry.sha256, old, new)
+            self.world.ledger.rename_image(entry.sha256, old, new)
 
     def _keep(self, entry: Entry) -> None:
         self.entries[entry.key] = entry
@@ -209,7 +209,7 @@ class Buying:
         world = self.world
 
         def gather(profile: Profile, names: Sequence[str]) -> list[LoadedReference]:
-            return ReferenceLoader(lambda: ledger, profile, bytes, world.clock.now()).gather(names)
+            return ReferenceLoader(lambda: ledger, profile, bytes, world.clock.now()).load(names)
 
         return Orders(
             judge=self.judge,

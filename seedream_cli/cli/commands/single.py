@@ -73,8 +73,8 @@ class Making:
         if self.asked.prompt == "-" and "-" in self.asked.image:
             raise UsageError("the prompt and an image both want stdin", hint="--prompt-file FILE")
         world = self.world
-        gatherer = ReferenceLoader(lambda: world.ledger, profile, read_stdin, world.clock.now())
-        return gatherer.gather(self.asked.image)
+        loader = ReferenceLoader(lambda: world.ledger, profile, read_stdin, world.clock.now())
+        return loader.load(self.asked.image)
 
     def _check_images(
         self, gathered: list[LoadedReference], resolved: Resolved, show: Plain

@@ -306,7 +306,7 @@ class Ledger(Queries):
         with self._write() as connection:
             self._put_image(connection, image)
 
-    def moved(self, digest: str, old: str, new: str) -> None:
+    def rename_image(self, digest: str, old: str, new: str) -> None:
         """Write down that a saved picture was given another name; both are absolute paths."""
         with self._write() as connection:
             connection.execute(

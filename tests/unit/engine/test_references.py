@@ -27,9 +27,9 @@ def refusal(path: Path, content: bytes) -> UsageError:
 
     path.write_bytes(content)
     profile = Profile(name="ark", provider="ark", base_url="https://ark.test")
-    gatherer = ReferenceLoader(ledger, profile, bytes, datetime.now(UTC))
+    loader = ReferenceLoader(ledger, profile, bytes, datetime.now(UTC))
     with pytest.raises(UsageError) as caught:
-        gatherer.gather([str(path)])
+        loader.load([str(path)])
     return caught.value
 
 
