@@ -222,6 +222,7 @@ _seedream_command() {
             '--port=@'
             '--delay=@'
             '*--fault=@ 429 500 drop slow expire refuse fail truncate cut partial html'
+            '--at=@'
             '-h|--help'
         )
         ;;

@@ -15,6 +15,7 @@ from seedream_cli.request.findings import Findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.manifest.read import Row, RowReference
@@ -39,6 +40,8 @@ class Matching:
     sandbox: bool
     is_there: Callable[[Entry], bool]
     """Tells whether the very file of an entry lies where the lock has it."""
+    now: datetime
+    """Says which models are retired."""
     entries: defaultdict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     """The lock's, by the name of their row, twins too."""
     origins: dict[tuple[str, int], str] = field(default_factory=dict)
@@ -169,6 +172,7 @@ class Matching:
             self.typed,
             sources,
             entry,
+            now=self.now,
             named=(named, self.placing.draft(row).template.rpartition(".")[0]),
             providers=self.providers.values(),
         )

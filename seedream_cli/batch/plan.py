@@ -21,6 +21,7 @@ from seedream_cli.request.price import estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.manifest.read import Manifest, Row
@@ -54,6 +55,8 @@ class Terms:
     """The digest of a reference image at an absolute path; raises `UsageError`."""
     is_kept: Callable[[Row, Entry], bool] = lambda _row, _entry: False
     """Tells whether a lost picture of a row can be had again as it was, without paying."""
+    now: datetime
+    """Says which models are retired."""
     path: str = ""
     """The manifest's own, absolute; empty where it has none."""
 
@@ -89,6 +92,7 @@ class Judge:
             placing=self._placing,
             sandbox=terms.sandbox,
             is_there=self._is_there,
+            now=terms.now,
         )
         self._matching.sort(entries, {row.name for row in manifest.rows})
         self.notes: dict[str, int] = {}

@@ -17,6 +17,7 @@ from seedream_cli.request.options import most_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.manifest.read import Row
@@ -76,13 +77,14 @@ def wish(
     sources: Sequence[Source],
     entry: Entry | None,
     *,
+    now: datetime,
     named: tuple[str | None, str] = (None, ""),
     providers: Iterable[Provider] = (),
 ) -> Wish:
     """Return a row's request; `named` is the format that its file's name asks for, and its stem.
 
-    What nobody said stays as the lock's `entry` has it, where the model still takes that. Raises
-    `UsageError` that names every mistake.
+    What nobody said stays as the lock's `entry` has it, where the model still takes that; `now`
+    says which models are retired. Raises `UsageError` that names every mistake.
     """
     _hold_sources(provider, sources)
     plain = _options(row, typed, sources)
@@ -92,7 +94,7 @@ def wish(
     def resolved(options: Options) -> Resolved:
         is_any = said(row, typed, "any_format") is True
         wanted, stem = (None, "") if is_any else named
-        return resolve_named(provider, options, wanted, stem, providers=others)
+        return resolve_named(provider, options, wanted, stem, now=now, providers=others)
 
     try:
         chosen, found = filled, resolved(filled)

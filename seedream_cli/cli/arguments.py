@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,15 @@ _NOT_IN_BATCHES = {
     "skip_existing": "the lock knows what is there; --accept NAME records what it does not know",
     "dry_run": "--plan says what would be made",
     "no_validate": "the rows of a batch are always checked",
+}
+_SHORT = {
+    "image": "-i",
+    "output": "-o",
+    "profile": "-p",
+    "model": "-m",
+    "size": "-s",
+    "aspect": "-a",
+    "count": "-n",
 }
 _A_PICTURE = re.compile(r"(?:@|job:)(?:last(?:-[0-9]+)?|[0-9a-z]{8})(?:\.[0-9]+)?(?![0-9a-z])")
 MAX_PROMPT_FILE = 1 << 20
@@ -129,6 +139,30 @@ def hold_batch(asked: Asked) -> None:
     modes = [f"--{name}" for name in ("plan", "check", "accept") if getattr(asked, name)]
     if len(modes) > 1:
         raise UsageError(f"{' and '.join(modes)} exclude each other")
+
+
+def command_line(asked: Asked, **changes: object) -> str:
+    """Return what was typed as one line for the shell, some options changed: right as pasted."""
+    said = replace(asked, **changes)  # type: ignore[arg-type]  # each caller names real fields
+    words = ["seedream", "generate" if said.image is None else "edit"]
+    is_last = said.prompt is not None and said.prompt.startswith("-") and said.prompt != "-"
+    words += [] if said.prompt is None or is_last else [said.prompt]
+    for each in fields(said):
+        value = getattr(said, each.name)
+        flag = _SHORT.get(each.name, f"--{each.name.replace('_', '-')}")
+        if each.name == "prompt" or value is None or value is False:
+            continue
+        if each.name == "verbose":
+            words += ["-v"] * said.verbose
+        elif value is True:
+            words.append(flag)
+        else:
+            for one in value if isinstance(value, list) else [value]:
+                words += [flag, str(one)]
+    for name in ("watermark", "wait"):
+        words += [f"--no-{name}"] if getattr(said, name) is False else []
+    words += ["--", str(said.prompt)] if is_last else []
+    return shlex.join(words)
 
 
 def _is_typed(asked: Asked, name: str) -> bool:

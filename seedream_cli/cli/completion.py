@@ -58,7 +58,8 @@ def _profiles(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
-    """Return the models of the provider that the line would use; all where that is not clear."""
+    """Return the living models of the line's provider; of all where that is not clear."""
+    from seedream_cli.core.clock import SystemClock
     from seedream_cli.core.errors import SeedreamError
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.storage.config.file import load, places
@@ -70,7 +71,8 @@ def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
         providers = [PROVIDERS[choose(config, environ, name=profile or None).provider]]
     except SeedreamError:
         pass
-    return {model: one.label for each in providers for model, one in each.models.items()}
+    now = SystemClock().now()
+    return {model: one.label for each in providers for model, one in each.living(now).items()}
 
 
 def _jobs(environ: Mapping[str, str]) -> dict[str, str]:

@@ -10,12 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from seedream_cli.core.clock import SystemClock
+from seedream_cli.core.clock import SystemClock, moment
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import ExitStack
+    from datetime import datetime
     from pathlib import Path
 
     from seedream_cli.core.events import Event
@@ -171,8 +172,21 @@ class World:
         with self.lock:
             if self._sandbox is None:
                 delay = self.seconds("SEEDREAM_SANDBOX_DELAY", 2.0)
-                self._sandbox = self.exits.enter_context(Sandbox(settings=Settings(delay=delay)))
+                settings = Settings(delay=delay, at=self._rehearsed())
+                self._sandbox = self.exits.enter_context(Sandbox(settings=settings))
             return self._sandbox.origin
+
+    def today(self, *, sandbox: bool) -> datetime:
+        """Return the moment by which models live or are retired; a rehearsal may have its own."""
+        return (self._rehearsed() if sandbox else None) or self.clock.now()
+
+    def _rehearsed(self) -> datetime | None:
+        """Return the day that rehearsals play on; raise `ConfigError` where it is none."""
+        text = self.environ.get("SEEDREAM_SANDBOX_AT", "").strip()
+        at = moment(text)
+        if text and at is None:
+            raise ConfigError(f"SEEDREAM_SANDBOX_AT is no date: {text}", hint="like 2026-11-01")
+        return at
 
     def files(self) -> Files:
         """Return what writes pictures, each folder remembered for whoever releases this process."""

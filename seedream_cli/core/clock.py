@@ -39,3 +39,12 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+
+def moment(text: str) -> datetime | None:
+    """Read `2026-11-24` or `2026-11-24T14:00+08:00`, UTC where no zone is said; None: neither."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

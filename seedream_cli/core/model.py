@@ -286,6 +286,8 @@ class Refused:
     """Turned down before any work; not charged."""
 
     problem: Problem
+    is_model: bool = False
+    """The model is not to be had: not known, retired, or not open to this account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

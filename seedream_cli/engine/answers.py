@@ -12,9 +12,11 @@ from seedream_cli.core.model import Busy, Done, Failed, Image, Problem, Refused,
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from seedream_cli.core.model import Job, Money, Outcome, RemoteImage, Reply
     from seedream_cli.engine.context import Context
+    from seedream_cli.providers.spec import Capabilities, Provider
 
 
 def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome | None]:
@@ -43,9 +45,38 @@ def _take(context: Context, job: Job, outcome: Outcome, request_id: str | None) 
         case Failed(problem=problem):
             return mark_failed(context, job, problem, request_id)
         case Refused(problem=problem):
+            if outcome.is_model:
+                provider, now = context.provider(job), context.clock.now()
+                problem = with_successor(problem, job, provider, now)
             return move(job, State.REFUSED, problem=problem, request_id=request_id)
         case Busy():
             return move(job, State.PLANNED)
+
+
+def with_successor(problem: Problem, job: Job, provider: Provider, now: datetime) -> Problem:
+    """Name what to use instead in the refusal of a retired model; else return it as it is."""
+    ways = provider.successors(job.model, now)
+    if not ways:
+        return problem
+    way = next((each for each in ways if _makes(provider.models[each], job)), ways[0])
+    ended = provider.models[job.model].retired_at
+    message = f"{problem.message}; {job.model} was retired on {ended:%Y-%m-%d}"
+    place = f'model = "{way}" in the manifest, or ' if job.row else ""
+    return replace(problem, message=message, hint=f"{place}the same with -m {way}")
+
+
+def _makes(model: Capabilities, job: Job) -> bool:
+    """Tell whether a model makes what a job asked for, as far as the ledger tells."""
+    size, references = str(job.request.get("size") or ""), job.request.get("references")
+    count = len(references) if isinstance(references, list | tuple) else 0
+    width, _, height = size.partition("x")
+    if size in model.sizes or not (width.isdecimal() and height.isdecimal()):
+        is_size = size in model.sizes or not size
+    else:
+        least, most = model.pixels or (0, 0)
+        is_size = least <= int(width) * int(height) <= most
+    is_count = job.expected <= max(model.max_series, model.max_count)
+    return is_size and is_count and model.references[0] <= count <= model.references[1]
 
 
 def mark_ready(context: Context, job: Job, done: Done, request_id: str | None = None) -> Job:

@@ -10,7 +10,7 @@ from seedream_cli.core.model import Charge, Size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from seedream_cli.core.model import (
         Call,
@@ -124,6 +124,16 @@ class Capabilities:
     """What it takes in some of `fields`, by dotted name; other fields take anything."""
     rejects: frozenset[str] = frozenset()
     """Fields that it answers with an error: `--set` refuses them."""
+    is_plan_only: bool = False
+    """It lives at a subscription's own address, so nobody is sent to it."""
+    retired_at: datetime | None = None
+    """When its provider ends it, with a zone; None: no end is announced."""
+    successor: str | None = None
+    """The model that its provider names in its place."""
+
+    def is_retired(self, now: datetime) -> bool:
+        """Tell whether its provider has ended it."""
+        return self.retired_at is not None and self.retired_at <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +237,10 @@ class Provider:
     models: Mapping[str, Capabilities]
     default_model: str | None
     """None: the API has no choice of model; then `models` has one entry, under `""`."""
+    stand_ins: tuple[str, ...] = ()
+    """Used in this order where nobody chose a model and the default cannot do what is asked."""
+    former_defaults: tuple[str, ...] = ()
+    """Of earlier versions, the first ever first: what was bought by them is still looked for."""
     url_lifetime: timedelta | None
     """How long result URLs live; None: not documented."""
     limit: RateLimit | None = None
@@ -248,3 +262,29 @@ class Provider:
     """Body fields that say no more than how many pictures a request brings."""
     reference_kinds: frozenset[str] = frozenset({"url"})
     """How local references travel: `url` (only foreign URLs), `inline`, `upload`."""
+
+    @property
+    def guide(self) -> Capabilities | None:
+        """Whose sizes turn the words for an unknown model into pixels.
+
+        Locks hold what came of it, so it stays the same when the default changes.
+        """
+        names = (*self.former_defaults, self.default_model or "")
+        return next((self.models[name] for name in names if name in self.models), None)
+
+    def living(self, now: datetime) -> dict[str, Capabilities]:
+        """Return the models that are not retired."""
+        return {name: model for name, model in self.models.items() if not model.is_retired(now)}
+
+    def on_offer(self, now: datetime) -> dict[str, Capabilities]:
+        """Return the models that may be proposed to anybody."""
+        living = self.living(now)
+        return {name: model for name, model in living.items() if not model.is_plan_only}
+
+    def successors(self, model: str, now: datetime) -> list[str]:
+        """Return what may be named instead of a retired model, the best first; else nothing."""
+        old, living = self.models.get(model), self.living(now)
+        if old is None or model in living:
+            return []
+        ways = (old.successor, self.default_model, *self.stand_ins)
+        return [name for name in dict.fromkeys(ways) if name is not None and name in living]

@@ -37,7 +37,11 @@ SEED: Final = (-1, 2**31 - 1)
 """-1 is: any. Documented for 3.0 only; KIE passes it on for v4."""
 
 PRO_CHEAP_PIXELS: Final = 2_601_123
-"""1536² and a tenth of slack: up to here a 5.0 pro picture costs the lower price (2026-09)."""
+"""Up to here a 5.0 pro or 5.5 picture costs the lower price: 1536² and a tenth of slack (APIYI).
+
+The official price pages (82379/1544106) print 2.61 MP: from 2,601,124 to 2,610,000 pixels the
+higher price is shown, since the bound is not sure (2026-10).
+"""
 
 SEEDREAM_3: Final = Capabilities(
     label="Seedream 3.0",

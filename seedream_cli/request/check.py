@@ -13,12 +13,13 @@ from seedream_cli.core.errors import UsageError
 from seedream_cli.core.formats import extension_of_format
 from seedream_cli.core.model import Options, Request
 from seedream_cli.request.findings import Findings
-from seedream_cli.request.model_choice import choose, is_edit
+from seedream_cli.request.model_choice import choose, is_edit, retirement
 from seedream_cli.request.options import OPTIONS, makes, plain_format
 from seedream_cli.request.sizes import Frame, frame, frame_as_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from seedream_cli.providers.spec import Capabilities, Provider
     from seedream_cli.request.options import Option
@@ -58,28 +59,27 @@ class _Desk:
     others: tuple[Provider, ...]
     options: Options
     findings: Findings
+    now: datetime
+    """Which models are retired is a matter of the date."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    """The format that a file's name asks for, if it asks for one, and the rest of that name."""
+
+    format: str | None
+    stem: str
 
 
 def resolve(
-    provider: Provider, options: Options, *, providers: Iterable[Provider] = ()
+    provider: Provider, options: Options, *, now: datetime, providers: Iterable[Provider] = ()
 ) -> Resolved:
     """Return the complete request for what was asked, with defaults, twins and sizes resolved.
 
     `providers` are searched for models that can do what this one cannot. Raises `UsageError` that
     names every mistake; what a profile's defaults ask beyond the model becomes a note instead.
     """
-    findings = Findings()
-    others = tuple(other for other in providers if other.name != provider.name)
-    desk = _Desk(provider=provider, others=others, options=options, findings=findings)
-    _hold_plain(desk)
-    model, capabilities = choose(provider, options, others, findings)
-    if capabilities is None:
-        request = _as_given(desk, model)
-    else:
-        request = _checked(desk, model, capabilities)
-    _hold_callback(desk, request)
-    findings.settle()
-    return Resolved(request=request, capabilities=capabilities, notes=tuple(findings.notes))
+    return resolve_named(provider, options, None, "", now=now, providers=providers)
 
 
 def resolve_named(
@@ -88,18 +88,121 @@ def resolve_named(
     wanted: str | None,
     stem: str,
     *,
+    now: datetime,
     providers: Iterable[Provider] = (),
 ) -> Resolved:
     """Do as `resolve` does where a file's name asks for the format `wanted`, if for any.
 
     `stem` is that name without its extension, for the words of a refusal.
     """
-    resolved = resolve(provider, options, providers=providers)
+    others = tuple(other for other in providers if other.name != provider.name)
+    desk = _Desk(provider=provider, others=others, options=options, findings=Findings(), now=now)
+    named = _Named(format=wanted, stem=stem)
+    living = provider.living(now)
+    stand_ins = [name for name in provider.stand_ins if name in living]
+    if options.model is None and stand_ins:
+        found = _by_who_can(desk, named, stand_ins)
+    else:
+        found = _by_name(desk, named)
+    note = retirement(
+        provider, found.request.model, now, lambda model: _is_able(desk, named, provider, model)
+    )
+    return replace(found, notes=(note, *found.notes)) if note else found
+
+
+def _by_who_can(desk: _Desk, named: _Named, stand_ins: Iterable[str]) -> Resolved:
+    """Return the default's request, or a stand-in's where that can do more of what was asked.
+
+    What cannot be done at all is a refusal, what a profile's defaults ask in vain a note: who has
+    fewest notes is taken. `-s 4K`, typed or a profile's, goes to who makes 4K; a seed that neither
+    takes stays with the default.
+    """
+    default, options = desk.provider.default_model, desk.options
+    refusals: dict[str | None, UsageError] = {}
+    found: dict[str | None, Resolved] = {}
+    for model in (None, *stand_ins):
+        try:
+            found[model] = _by_name(desk, named, replace(options, model=model, validate=True))
+        except UsageError as error:
+            refusals[model] = error
+    if not found and options.validate:
+        raise _nobody_can(desk, named, refusals)
+    model = min(found, key=lambda each: len(found[each].notes), default=None)
+    able = (
+        found[model]
+        if found and options.validate
+        else _by_name(desk, named, replace(options, model=model))
+    )
+    if model is None:
+        return able
+    note = f"{model} stands in for {default}, which lacks what the profile asks for"
+    if None in refusals:
+        why = refusals[None].message.splitlines()[-1].removeprefix("- ")
+        note = f"{why}, so {model} stands in"
+    return replace(able, notes=(note, *able.notes))
+
+
+def _nobody_can(
+    desk: _Desk, named: _Named, refusals: Mapping[str | None, UsageError]
+) -> UsageError:
+    """Return why neither the default nor its stand-in can do it, and who can."""
+    first, (stand_in, last) = refusals[None], list(refusals.items())[-1]
+    if first.message == last.message:
+        return first
+    able = [
+        f"-p {other.name}{f' -m {model}' if model else ''}"
+        for other in desk.others
+        for model in other.on_offer(desk.now)
+        if _is_able(desk, named, other, model)
+    ]
+    able = [
+        f"-m {model}"
+        for model in desk.provider.on_offer(desk.now)
+        if _is_able(desk, named, desk.provider, model)
+    ] or able
+    ways = [f"models that do: {', '.join(able[:_NAMED])}"] if able else []
+    # Where only the file's name is in the way, that is the first thing to change.
+    is_name = _is_able(desk, _Named(format=None, stem=""), desk.provider, stand_in or "")
+    return UsageError(
+        f"{first.message}; its stand-in cannot either: {last.message}",
+        hint="\n".join([last.hint, *ways] if is_name else ways),
+    )
+
+
+def _is_able(desk: _Desk, named: _Named, provider: Provider, model: str) -> bool:
+    """Tell whether a model could do all that is asked for."""
+    asked = replace(desk.options, model=model or None, validate=True, defaulted=frozenset[str]())
+    try:
+        _by_name(replace(desk, provider=provider), named, asked)
+    except UsageError:
+        return False
+    return True
+
+
+def _by_name(desk: _Desk, named: _Named, options: Options | None = None) -> Resolved:
+    """Return the request of the model that the options name, else of the default."""
+    options = options or desk.options
+    resolved = _resolve(desk, options)
     is_typed = options.format is not None and "format" not in options.defaulted
-    if wanted is None or is_typed or not _is_choice(resolved.capabilities, wanted, stem):
+    wanted = named.format
+    if wanted is None or is_typed or not _is_choice(resolved.capabilities, wanted, named.stem):
         return resolved
     said = replace(options, format=wanted, defaulted=options.defaulted - {"format"})
-    return resolve(provider, said, providers=providers)
+    return _resolve(desk, said)
+
+
+def _resolve(desk: _Desk, options: Options) -> Resolved:
+    findings = Findings()
+    desk = replace(desk, options=options, findings=findings)
+    _hold_plain(desk)
+    model, capabilities = choose(desk.provider, options, desk.others, findings, desk.now)
+    if capabilities is None:
+        request = _as_given(desk, model)
+    else:
+        request = _checked(desk, model, capabilities)
+    _hold_callback(desk, request)
+    findings.settle()
+    return Resolved(request=request, capabilities=capabilities, notes=tuple(findings.notes))
 
 
 def _is_choice(capabilities: Capabilities | None, wanted: str, stem: str) -> bool:
@@ -174,7 +277,7 @@ def _as_given(desk: _Desk, model: str) -> Request:
     """Return the request for an unknown model, in the person's own words."""
     if not desk.options.prompt.strip():
         desk.findings.object(*_NO_PROMPT)
-    guide = desk.provider.models.get(desk.provider.default_model or "")
+    guide = desk.provider.guide
     try:
         request = _wording(model, guide, desk.options, is_known=False)
     except UsageError as mistake:
@@ -207,13 +310,13 @@ def _way_out(desk: _Desk, model: str, option: Option) -> str:
     """Return which models take what this one does not: of this provider, else of others."""
     own = [
         f"-m {other}"
-        for other, able in desk.provider.models.items()
+        for other, able in desk.provider.on_offer(desk.now).items()
         if other != model and _takes(able, other, option, desk.options)
     ]
     ways = own or [
         f"-p {provider.name}{f' -m {other}' if other else ''}"
         for provider in desk.others
-        for other, able in provider.models.items()
+        for other, able in provider.on_offer(desk.now).items()
         if _takes(able, other, option, desk.options)
     ]
     return f"models that do: {', '.join(ways[:_NAMED])}" if ways else ""

@@ -1,4 +1,7 @@
-"""Which model a request is for: the one asked for, the provider's default, or a twin of it."""
+"""Which model a request is for: the one asked for, the provider's default, or a twin of it.
+
+What takes over for the default, where nobody chose a model, is `check.resolve`'s to try out.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from seedream_cli.core.model import Options
     from seedream_cli.providers.spec import Capabilities, Provider
     from seedream_cli.request.findings import Findings
@@ -17,7 +23,11 @@ _ENDPOINT_ID: Final = re.compile(r"ep-(?:m-)?[0-9]{8,}-[0-9A-Za-z]+")
 
 
 def choose(
-    provider: Provider, options: Options, others: tuple[Provider, ...], findings: Findings
+    provider: Provider,
+    options: Options,
+    others: tuple[Provider, ...],
+    findings: Findings,
+    now: datetime,
 ) -> tuple[str, Capabilities | None]:
     """Return the model's id and what it can do; None where that is not known.
 
@@ -32,7 +42,7 @@ def choose(
     if capabilities is not None:
         return _twin(provider, model, capabilities, options, findings)
     if _MODEL_ID.fullmatch(model):
-        findings.note(_stranger(provider, model, others))
+        findings.note(_stranger(provider, model, others, now))
     else:
         findings.object(f"-m {wanted!r} is no model id")
     return model, None
@@ -79,13 +89,34 @@ def _twin(
     return twin, able
 
 
-def _stranger(provider: Provider, model: str, others: tuple[Provider, ...]) -> str:
+def retirement(
+    provider: Provider, model: str, now: datetime, is_able: Callable[[str], bool]
+) -> str:
+    """Say that a model is retired and what to name instead; empty where it lives, or is unknown.
+
+    `is_able` tells whether another model could do the same. Of two that can, the one that the
+    provider names goes first: 5.0 pro for one picture of 4.5, the living 4.0 for a set of it.
+    """
+    capabilities = provider.models.get(model)
+    if capabilities is None or capabilities.retired_at is None or not capabilities.is_retired(now):
+        return ""
+    words = f"{model} was retired on {capabilities.retired_at:%Y-%m-%d}"
+    ways = provider.successors(model, now)
+    way = next(filter(is_able, ways), ways[0] if ways else "")
+    return f"{words}; its successor is {way} (-m {way})" if way else words
+
+
+def _stranger(provider: Provider, model: str, others: tuple[Provider, ...], now: datetime) -> str:
     """Return the note on a model id that is not known here."""
     if _ENDPOINT_ID.fullmatch(model):
         return f"{model} is an endpoint id: its model is not known here, so nothing is checked"
     owner = next((other.name for other in others if model in other.models), None)
     near = difflib.get_close_matches(model.lower(), provider.models, n=1)
-    guess = f"; did you mean {near[0]}?" if near else ""
+    # Nobody means a model that is gone, once they know.
+    ways = [*provider.successors(near[0], now), *near] if near else []
+    guess = f"; did you mean {ways[0]}?" if ways else ""
+    if ways and ways[0] != near[0]:
+        guess = f"; did you mean {ways[0]}, the successor of {near[0]}?"
     if owner is not None:
         guess = f"; it is a model of {owner} (-p {owner})"
     return f"{model} is not known at {provider.name}: sent as is, unchecked{guess}"

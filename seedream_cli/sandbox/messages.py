@@ -46,6 +46,8 @@ class Settings:
     """Seconds that a picture takes."""
     endless: float = 600.0
     """Seconds after which a synchronous answer comes that should never have come."""
+    at: datetime | None = None
+    """The day by which models live or are retired; None: today's."""
     bare_record_info: bool = False
     """KIE's older record-info as its seed prints it, without an envelope."""
 
@@ -63,6 +65,11 @@ class Stage:
     def date(self) -> datetime:
         """`now` as UTC."""
         return datetime.fromtimestamp(self.now, UTC)
+
+    @property
+    def today(self) -> datetime:
+        """The day that is rehearsed. URLs lapse by `now` all the same, as their readers' do."""
+        return self.settings.at or self.date
 
     @property
     def patience(self) -> float:

@@ -559,7 +559,7 @@ def test_a_lock_alone_knows_of_a_new_name(folder: Folder) -> None:
 
 SET = """[defaults]
 profile = "ark"
-model = "doubao-seedream-4-0-250828"
+model = "doubao-seedream-4-0-20260415"
 size = "1K"
 [images.fox]
 prompt = "pictures of a fox"

@@ -25,6 +25,7 @@ from seedream_cli.storage.ledger.ledger import Ledger
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TODAY = datetime(2026, 11, 30, tzinfo=UTC)
 FOLDER = Path(__file__).parents[2] / "completions"
 SCRIPT_OF = {"bash": "seedream.bash", "zsh": "_seedream", "fish": "seedream.fish"}
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -336,7 +337,7 @@ def test_models_are_those_of_the_profile(terminal: Terminal, shell: str, said: s
     """`-m` offers the models of the provider that the line names."""
     terminal.install_ours()
     found = terminal.offers(shell, f"seedream generate {said}")
-    assert sorted(found) == sorted(PROVIDERS["byteplus"].models)
+    assert sorted(found) == sorted(PROVIDERS["byteplus"].living(TODAY))
 
 
 def test_jobs_are_asked_for(terminal: Terminal, shell: str) -> None:
@@ -471,6 +472,8 @@ def test_models_follow_the_profile_in_effect(terminal: Terminal) -> None:
     assert [line.partition("\t")[0] for line in words("models", environ)] == list(
         PROVIDERS["uniall"].models
     )
-    everything = {name for one in PROVIDERS.values() for name in one.models if name}
+    everything = {name for one in PROVIDERS.values() for name in one.living(TODAY) if name}
     found = {line.partition("\t")[0] for line in words("models", environ, "nobody")}
     assert found == everything
+    assert "doubao-seedream-5-0-flash-260915" in found
+    assert "doubao-seedream-4-5-251128" not in found

@@ -317,3 +317,13 @@ def test_what_a_model_answers_with_an_error_is_not_sent(cli: Cli, model: str, se
     """A field or value that the model rejects is exit 2."""
     ran = cli("generate", "x", "--sandbox", "-m", model, "--set", setting)
     assert ran.code == 2, ran.err
+
+
+def test_more_references_than_the_default_takes(cli: Cli) -> None:
+    """Twelve references go to the model that takes them, and that is said; fifteen to nobody."""
+    images = [word for k in range(12) for word in ("-i", f"https://example.com/{k}.png")]
+    ran = cli("edit", "x", *images, "-p", "ark", "--sandbox", "--json")
+    assert (ran.code, ran.objects[0]["model"]) == (0, "doubao-seedream-4-0-20260415"), ran.err
+    assert "takes at most 10, so doubao-seedream-4-0-20260415 stands in" in ran.err
+    ran = cli("edit", "x", *images, *images[:6], "-p", "ark", "--dry-run")
+    assert (ran.code, "takes at most 14" in ran.err) == (2, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import struct
 import subprocess
 import sys
@@ -188,7 +189,13 @@ def test_an_unreachable_provider_is_exit_69(cli: Cli, server: Server, provider: 
 
 @pytest.mark.parametrize(
     ("provider", "size"),
-    [("ark", "1024x1024"), ("byteplus", "1K"), ("kie", "1K"), ("uniall", "1280x720")],
+    [
+        ("ark", "512x512"),
+        ("byteplus", "1024x1024"),
+        ("byteplus", "1K"),
+        ("kie", "1K"),
+        ("uniall", "1280x720"),
+    ],
 )
 def test_a_size_below_the_model_is_not_sent(
     cli: Cli, server: Server, provider: str, size: str
@@ -307,7 +314,7 @@ def test_a_prompt_that_is_a_file_is_a_mistake(cli: Cli) -> None:
 
 def test_the_extension_asks_for_a_format(cli: Cli) -> None:
     """`-o cat.png` is exit 2 where the model makes JPEG only, and sent where it can choose."""
-    ran = cli("generate", "x", "--sandbox", "-o", "cat.png")
+    ran = cli("generate", "x", "--sandbox", "-p", "byteplus", "-o", "cat.png")
     assert ran.code == 2
     assert "cat.jpg" in ran.err or "jpeg" in ran.err.lower()
     picked = cli(
@@ -394,3 +401,69 @@ def test_a_picture_is_no_prompt(cli: Cli, prompt: str) -> None:
     ran = cli("generate", prompt, "--sandbox")
     assert ran.code == 2
     assert "seedream edit" in ran.err
+
+
+OLD, PRO = "doubao-seedream-4-5-251128", "doubao-seedream-5-0-pro-260628"
+DAY = {"SEEDREAM_SANDBOX_AT": "2026-11-01"}
+
+
+def test_a_retired_model_is_refused_with_the_way_on(cli: Cli) -> None:
+    """It goes out with a note; the refusal is free, and its hint is right as pasted."""
+    ran = cli("generate", "a fox", "-p", "ark", "-m", OLD, "--sandbox", "-o", "my fox.jpg")
+    assert (ran.code, ran.lines) == (3, [])
+    assert ran.err.startswith(f"{OLD} was retired on 2026-11-24; its successor is {PRO}")
+    (line,) = [each.strip() for each in ran.err.splitlines() if each.startswith("  ")]
+    assert line == f"seedream generate 'a fox' -o 'my fox.jpg' -p ark -m {PRO} --sandbox"
+    again = cli(*shlex.split(line)[1:])
+    assert (again.code, again.lines) == (0, ["my fox.jpg"])
+    (job,) = cli("status", "--json", "--state", "refused").objects
+    assert (job["charge"], job["next"]) == ("none", "fix")
+    assert job["error"]["hint"] == f"the same with -m {PRO}"  # type: ignore[index]
+
+
+def test_the_way_on_makes_the_same_kind_of_picture(cli: Cli) -> None:
+    """A set of a retired model goes on with the model that makes sets, as JSON says too."""
+    ran = cli("generate", "-m", OLD, "--sandbox", "--series", "3", "--json", "--", "-a fox")
+    (job,) = ran.objects
+    error = job["error"]
+    assert isinstance(error, dict)
+    assert (ran.code, error["code"], error["exit"]) == (3, "invalid_request", 3)
+    words = shlex.split(error["hint"])
+    assert words[words.index("-m") + 1] == "doubao-seedream-4-0-20260415"
+    again = cli(*words[1:])
+    assert again.code == 0, again.err
+    assert len(again.objects[0]["images"]) == 3  # type: ignore[arg-type]
+
+
+def test_a_rehearsal_may_have_a_day_of_its_own(cli: Cli) -> None:
+    """On a day before the end the model makes its picture, and nobody speaks of an end."""
+    ran = cli("generate", "a fox", "--sandbox", "-m", OLD, env=DAY)
+    assert ran.code == 0, ran.err
+    assert "retired" not in ran.err
+    ran = cli("generate", "a fox", "--sandbox", env={"SEEDREAM_SANDBOX_AT": "soon"})
+    assert (ran.code, "is no date: soon" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("more", "model"),
+    [
+        ((), "doubao-seedream-5-0-flash-260915"),
+        (("--series", "4"), "doubao-seedream-4-0-20260415"),
+        (("-s", "4K"), "doubao-seedream-4-0-20260415"),
+        (("-o", "cat.png"), "doubao-seedream-5-0-flash-260915"),
+        (("-o", "cat.jpg", "-s", "4K"), "doubao-seedream-4-0-20260415"),
+    ],
+)
+def test_a_living_model_is_asked(cli: Cli, more: tuple[str, ...], model: str) -> None:
+    """Where nobody chose a model, it is today's default, or the one that can, and that is said."""
+    ran = cli("generate", "x", "-p", "ark", "--dry-run", "--json", *more)
+    assert ran.objects[0]["body"]["model"] == model  # type: ignore[index]
+    assert ("stands in" in ran.err) is ("4-0" in model)
+
+
+def test_a_name_that_the_stand_in_cannot_keep_is_refused(cli: Cli) -> None:
+    """4K is made in JPEG only: exit 2 before anything is sent, with a name that would do."""
+    ran = cli("generate", "x", "-p", "ark", "-s", "4K", "-o", "cat.png", "--sandbox")
+    assert ran.code == 2
+    assert "Seedream 4.0 makes JPEG only, not PNG" in ran.err
+    assert "use -o cat.jpg or -o cat" in ran.err

@@ -12,6 +12,8 @@ import sys
 import termios
 import time
 import tomllib
+import urllib.error
+import urllib.request
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seedream_cli.core.model import Job
-    from tests.cli.conftest import Cli, Server
+    from tests.cli.conftest import Cli, Server, StartServer
 
 COMMENTED = """\
 # my accounts
@@ -205,7 +207,7 @@ def test_what_may_be_a_mistake_is_a_note(cli: Cli) -> None:
     """A model that is not known and a program that is not there are told, and written."""
     ran = cli("providers", "add", "ark", "-m", "doubao-seedream-4-5", "--key-command", "no-such x")
     assert ran.code == 0
-    assert "did you mean doubao-seedream-4-5-251128" in ran.err
+    assert "the successor of doubao-seedream-4-5-251128" in ran.err
     assert "not on PATH" in ran.err
 
 
@@ -532,3 +534,59 @@ def test_help_names_every_fault_on_a_narrow_terminal(cli: Cli) -> None:
     assert max(map(len, ran.lines)) <= 80
     _, _, told = " ".join(" ".join(ran.lines).split()).partition("--fault KIND[:TIMES] ")
     assert told.startswith(f"{' '.join(FAULTS)}. -h")
+
+
+def test_retired_models_are_marked(cli: Cli) -> None:
+    """Date and successor stand beside what is gone; what lives is not marked."""
+    lines = cli("providers", "show", "ark").lines
+    (old,) = [line for line in lines if line.startswith("doubao-seedream-4-5-251128")]
+    assert old.endswith("retired 2026-11-24: -m doubao-seedream-5-0-pro-260628")
+    assert sum("retired" in line for line in lines) == 6
+    models = cli("providers", "show", "ark", "--json").objects[0]["models"]
+    assert isinstance(models, dict)
+    marks = ("retired", "retired_at", "successor")
+    assert [models["doubao-seedream-4-5-251128"][mark] for mark in marks] == [
+        True,
+        "2026-11-24T06:00:00Z",
+        "doubao-seedream-5-0-pro-260628",
+    ]
+    living = models["doubao-seedream-5-0-flash-260915"]
+    assert [living[mark] for mark in marks] == [False, None, None]
+
+
+def test_a_model_with_an_end_to_come_is_not_marked(cli: Cli) -> None:
+    """On a day that is rehearsed it has a price, and the day of its end."""
+    day = {"SEEDREAM_SANDBOX_AT": "2026-11-24T13:59+08:00"}
+    lines = cli("providers", "show", "ark", "--sandbox", env=day).lines
+    (old,) = [line for line in lines if line.startswith("doubao-seedream-4-5-251128")]
+    assert old.endswith("0.25 CNY until 2026-11-24")
+
+
+def test_a_retired_model_of_a_profile_is_told(cli: Cli) -> None:
+    """It is written all the same: whose account it is may know more."""
+    ran = cli("providers", "add", "ark", "-m", "doubao-seedream-4-0-250828", "--key-file", "key")
+    assert ran.code == 0
+    assert "was retired on 2026-11-24; its successor is doubao-seedream-4-0-20260415" in ran.err
+
+
+def test_the_sandbox_serves_another_day(cli: Cli, start_server: StartServer) -> None:
+    """`--at` rehearses a day on which the examples of the providers' pages still worked."""
+    body = {"model": "doubao-seedream-4-5-251128", "prompt": "a fox", "size": "2K"}
+    codes, charged = [], []
+    for more in (("--at", "2026-11-01"), ()):
+        server = start_server(*more)
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{server.origin}/ark/api/v3/images/generations",
+            data=json.dumps(body).encode(),
+            headers={"authorization": "Bearer k"},
+        )
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
+                codes.append(answer.status)
+        except urllib.error.HTTPError as error:
+            codes.append(error.code)
+            error.close()
+        charged.append(server.counters()["charged"])
+    assert (codes, charged) == ([200, 404], [{"ark": 1}, {}])
+    ran = cli("providers", "sandbox", "--at", "yesterday")
+    assert (ran.code, "--at yesterday is no date" in ran.err) == (2, True)

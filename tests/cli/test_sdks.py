@@ -175,6 +175,12 @@ def facts(data: bytes) -> tuple[str, int, int]:
     return found.format, found.width, found.height
 
 
+@pytest.fixture
+def start_server(start_server: StartServer) -> StartServer:
+    """Give out servers of a day on which the model of the documents' examples was alive."""
+    return lambda *arguments: start_server("--at", "2026-11-01", *arguments)
+
+
 def statuses(server: Server) -> list[object]:
     """Return how the paid requests were answered; None for not at all."""
     return [entry["status"] for entry in server.submits()]

@@ -50,7 +50,9 @@ def seen(outcome: Outcome) -> dict[str, object]:
             }
         case Failed(problem=problem):
             facts |= {"code": problem.code, "says": problem.message, "task_id": outcome.task_id}
-        case Refused(problem=problem) | Busy(problem=problem):
+        case Refused(problem=problem):
+            facts |= {"code": problem.code, "says": problem.message, "is_model": outcome.is_model}
+        case Busy(problem=problem):
             facts |= {"code": problem.code, "says": problem.message}
     return facts
 
@@ -73,6 +75,7 @@ def test_reply_means_what_its_case_says(case: str) -> None:
     assert says in str(facts.get("says", ""))
     assert {key: facts[key] for key in expected} == expected
     assert not facts.get("is_missing", False) or expected["is_missing"]
+    assert not facts.get("is_model", False) or expected["is_model"]
     assert not facts.get("is_strange", False) or expected["is_strange"]
     assert facts.get("code", "usage") in EXITS
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.core.model import Charge, Size
+from seedream_cli.core.model import Charge, Request, Size
 from seedream_cli.providers import PROVIDERS
+from seedream_cli.request.price import estimate
 
 if TYPE_CHECKING:
-    from seedream_cli.providers.spec import Capabilities
+    from seedream_cli.providers.spec import Capabilities, Provider
 
 MODELS = [
     pytest.param(provider.name, model, id=f"{provider.name}:{model}")
@@ -74,7 +75,7 @@ def test_twins_point_at_each_other(name: str, model: str) -> None:
 @pytest.mark.parametrize(
     ("name", "model"),
     [
-        ("ark", "doubao-seedream-4-5-251128"),
+        ("ark", "doubao-seedream-5-0-flash-260915"),
         ("byteplus", "seedream-4-5-251128"),
         ("kie", "seedream/4.5-text-to-image"),
         ("uniall", "seedream-4.5"),
@@ -86,6 +87,48 @@ def test_defaults_are_the_promised_ones(name: str, model: str) -> None:
     assert PROVIDERS[name].default_model == model
     assert the(name, model).default_size == "2K"
     assert the(name, model).references[0] == 0
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=list(PROVIDERS))
+def test_whom_people_are_sent_to_lives(provider: Provider) -> None:
+    """Defaults, stand-ins and successors are models of the provider, and not retired ones."""
+    now = datetime(2026, 11, 30, tzinfo=UTC)
+    named = [provider.default_model or "", *provider.stand_ins]
+    named += [able.successor for able in provider.models.values() if able.successor]
+    assert set(named) <= set(provider.living(now))
+    for model, able in provider.models.items():
+        assert able.retired_at is None or able.retired_at.tzinfo is not None
+        assert able.retired_at is not None or able.successor is None
+        assert bool(provider.successors(model, now)) is able.is_retired(now)
+
+
+@pytest.mark.parametrize(
+    ("name", "models"),
+    [
+        (
+            "ark",
+            {
+                "doubao-seedream-5-0-lite-260128": "2026-11-24T14:00:00+08:00",
+                "doubao-seedream-5-0-260128": "2026-11-24T14:00:00+08:00",
+                "doubao-seedream-4-0-250828": "2026-11-24T14:00:00+08:00",
+                "doubao-seedream-4-5-251128": "2026-11-24T14:00:00+08:00",
+                "doubao-seedream-3-0-t2i-250415": "2026-04-30T00:00:00+08:00",
+                "doubao-seededit-3-0-i2i-250628": "2026-04-30T00:00:00+08:00",
+            },
+        ),
+        (
+            "byteplus",
+            {
+                "seedream-3-0-t2i-250415": "2026-05-13T00:00:00+00:00",
+                "seededit-3-0-i2i-250628": "2026-01-22T00:00:00+00:00",
+            },
+        ),
+    ],
+)
+def test_ends_are_the_announced_ones(name: str, models: dict[str, str]) -> None:
+    """Each model that its provider has ended, and no other, has its end."""
+    ends = {model: able.retired_at for model, able in PROVIDERS[name].models.items()}
+    assert {model: at.isoformat() for model, at in ends.items() if at} == models
 
 
 def test_the_older_endpoint_has_no_choice_of_model() -> None:
@@ -200,3 +243,25 @@ def test_prices_are_the_published_ones(
     assert tariff is not None
     assert tariff.currency == currency
     assert [tier.amount for tier in tariff.tiers] == [Decimal(amount) for amount in amounts]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "low", "high"),
+    [
+        ("ark", "doubao-seedream-5-0-pro-260628", "0.30", "0.60"),
+        ("byteplus", "dola-seedream-5-0-pro-260628", "0.045", "0.09"),
+        ("byteplus", "dola-seedream-5-5-261028", "0.020", "0.035"),
+    ],
+)
+def test_where_the_bound_is_not_sure_the_higher_price_is_shown(
+    name: str, model: str, low: str, high: str
+) -> None:
+    """Pages print 2.61 MP, another figure is 2,601,123.84: between them it is the dear one."""
+    for size, amount in (
+        (Size(1536, 1536), low),
+        (Size(1613, 1613), high),
+        (Size(1616, 1616), high),
+    ):
+        found = estimate(the(name, model), Request(model=model, prompt="x", size=size))
+        assert found is not None
+        assert found.amount == Decimal(amount)

@@ -203,7 +203,9 @@ class House:
         """Plan the jobs of one command; `flags` go beside the naming plan."""
         spec = PROVIDERS[provider]
         profile = Profile(name=provider, provider=provider, base_url=spec.base_url)
-        resolved = resolve(spec, Options(prompt=prompt, count=count, series=series))
+        resolved = resolve(
+            spec, Options(prompt=prompt, count=count, series=series), now=self.clock.now()
+        )
         base = str(self.folder / "out")
         named = plan(output, base=base, many=count > 1, many_per_job=series is not None)
         ids = iter(range(100))

@@ -125,6 +125,7 @@ class Desk:
             maker_of=lambda _: None,
             look=look,
             digest_of=digest_of,
+            now=self.house.clock.now(),
             path=str(Path(self.manifest).with_suffix(".toml")),
         )
         judge = Judge(found, list(self.lock.values()), terms)

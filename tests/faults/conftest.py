@@ -363,7 +363,7 @@ class Bench:
         profile = Profile(name=provider, provider=provider, base_url=origin + PATHS[provider])
         number = next(self._numbers)
         asked = Options(prompt=f"{prompt} {number}", **options)  # type: ignore[arg-type] # real names
-        resolved = resolve(spec, asked)
+        resolved = resolve(spec, asked, now=self.clock.now())
         (bought,) = purchases(
             split(resolved),
             profile=profile,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from seedream_cli.cli.app import build
-from seedream_cli.cli.output.capabilities import aspects, tariff
+from seedream_cli.cli.output.capabilities import aspects, tariff, until
 from seedream_cli.core.errors import EXITS
 from seedream_cli.providers import PROVIDERS
 
@@ -64,7 +64,7 @@ def _models() -> Iterator[str]:
             sizes = " ".join(model.sizes) + (" WxH" if model.pixels else "") or "-"
             formats = " ".join(model.formats) or "-"
             row = (provider.name, f"`{name}`" if name else "-", sizes, aspects(model), formats)
-            yield f"| {' | '.join(row)} | {tariff(model.tariff)} |"
+            yield f"| {' | '.join(row)} | {tariff(model.tariff)}{until(model)} |"
 
 
 def test_the_tables_are_those_of_the_code() -> None:

@@ -27,7 +27,7 @@ SHARDS: Final = (1, 2, 3)
 NAMES: Final = tuple(f"row-{n}" for n in range(1, 8))
 DEFAULTS: Final = """[defaults]
 profile = "ark"
-model = "doubao-seedream-4-0-250828"
+model = "doubao-seedream-4-0-20260415"
 size = "1K"
 output = "art/{name}"
 """

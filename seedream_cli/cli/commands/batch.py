@@ -205,6 +205,7 @@ class Batching:
             look=look,
             digest_of=digest_of,
             is_kept=lambda row, entry: self._is_kept(batch, row, entry),
+            now=self.world.today(sandbox=self.sandbox),
             path=path,
         )
 

@@ -247,7 +247,7 @@ def _look_over(world: World, profile: Profile, table: Mapping[str, object], say:
     from seedream_cli.core.model import Options
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.request.findings import Findings
-    from seedream_cli.request.model_choice import choose
+    from seedream_cli.request.model_choice import choose, retirement
     from seedream_cli.storage.files import naming
 
     provider, findings = PROVIDERS[profile.provider], Findings()
@@ -257,8 +257,11 @@ def _look_over(world: World, profile: Profile, table: Mapping[str, object], say:
         naming.plan(profile.output, base="/", many=True)
     options = Options(prompt="", model=profile.model, validate=False)
     others = tuple(one for one in PROVIDERS.values() if one is not provider)
-    choose(provider, options, others, findings)
+    now = world.clock.now()
+    model, _ = choose(provider, options, others, findings, now)
     findings.settle()
+    if note := retirement(provider, model, now, lambda _: True):
+        findings.note(note)
     for note in [*findings.notes, *_notes_on_key(world, table)]:
         say.say(note)
 

@@ -14,6 +14,7 @@ from seedream_cli.cli.context import World
 from seedream_cli.cli.output import capabilities as showing
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
+from seedream_cli.core.clock import moment
 from seedream_cli.core.errors import AccountError, SeedreamError, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def show(name: Name = None, sandbox: o.Sandbox = False, json: o.Json = False) ->
     with ExitStack() as exits:
         world, stdout = World.of_process(exits), Stdout()
         profile = world.profile(name, sandbox=sandbox)
-        for line in showing.profile(profile, is_json=json):
+        now = world.today(sandbox=profile.sandbox)
+        for line in showing.profile(profile, is_json=json, now=now):
             stdout.line(line)
     return 0
 
@@ -141,6 +143,10 @@ def sandbox(
             help="429 500 drop slow expire refuse fail truncate cut partial html.",
         ),
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="DATE", help="Models live or are retired as on that day."),
+    ] = None,
 ) -> int:
     """Serve a stand-in for every provider on this machine, until Ctrl-C."""
     import signal
@@ -148,8 +154,11 @@ def sandbox(
     from seedream_cli.sandbox.messages import Settings
     from seedream_cli.sandbox.server import Sandbox
 
+    day = moment(at) if at is not None else None
+    if at is not None and day is None:
+        raise UsageError(f"--at {at} is no date", hint="--at 2026-11-01")
     try:
-        serving = Sandbox(port=port, settings=Settings(delay=delay), faults=fault or ())
+        serving = Sandbox(port=port, settings=Settings(delay=delay, at=day), faults=fault or ())
     except OSError as error:
         raise UsageError(f"port {port} is taken: {error.strerror}", hint="--port 0") from error
     with serving:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli import run as work
-from seedream_cli.cli.arguments import Asked, options, plan_of, read_prompt, read_stdin
+from seedream_cli.cli.arguments import (
+    Asked,
+    command_line,
+    options,
+    plan_of,
+    read_prompt,
+    read_stdin,
+)
 from seedream_cli.cli.context import World
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output.progress import observer
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seedream_cli.cli.output.progress import Plain
-    from seedream_cli.core.model import Call, Profile, Reference, Request
+    from seedream_cli.core.model import Call, Job, Profile, Reference, Request
     from seedream_cli.engine.context import Context
     from seedream_cli.engine.references import LoadedReference
     from seedream_cli.providers.spec import Provider
@@ -111,6 +118,7 @@ class Making:
             wishes,
             None if is_any or draft is None else _format_of(draft),
             draft.template.rpartition(".")[0] if draft else "",
+            now=self.world.today(sandbox=profile.sandbox),
             providers=PROVIDERS.values(),
         )
         requests = split(resolved)
@@ -234,11 +242,20 @@ class Making:
             if job.id != planned.job.id:
                 show.say(f"the same picture is under way as job {job.id}; nothing is bought for it")
         report = work.run(world, engine, jobs, show)
-        report = replace(report, runs=frozenset({bought[0].job.run}))
+        ended = tuple(self._with_way_on(job, provider) for job in report.jobs)
+        report = replace(report, jobs=ended, runs=frozenset({bought[0].job.run}))
         if self.is_stdout:
             _pour(report, stdout, engine)
             return work.show(report, Silence(), show, is_json=False, is_wait=True)
         return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
+
+    def _with_way_on(self, job: Job, provider: Provider) -> Job:
+        """Make of the successor that a refusal names the command that asks for it."""
+        for model in provider.successors(job.model, self.world.clock.now()):
+            if job.problem is not None and job.problem.hint.endswith(f"-m {model}"):
+                line = command_line(self.asked, model=model)
+                return replace(job, problem=replace(job.problem, hint=line))
+        return job
 
 
 def _encode_references(

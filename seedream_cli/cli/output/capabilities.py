@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli.output.job import to_line
@@ -9,6 +10,7 @@ from seedream_cli.core.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from seedream_cli.cli.context import World
     from seedream_cli.core.model import Profile
@@ -61,13 +63,13 @@ def strangers() -> Iterator[str]:
     )
 
 
-def profile(profile: Profile, *, is_json: bool) -> Iterator[str]:
+def profile(profile: Profile, *, is_json: bool, now: datetime) -> Iterator[str]:
     """Show one profile, the origin of each value, and its provider's models."""
     from seedream_cli.providers import PROVIDERS
 
     provider = PROVIDERS[profile.provider]
     if is_json:
-        yield to_line(_profile_json(profile, provider, with_models=True))
+        yield to_line(_profile_json(profile, provider, models_at=now))
         return
     values = {
         "provider": provider.title,
@@ -84,7 +86,8 @@ def profile(profile: Profile, *, is_json: bool) -> Iterator[str]:
     yield f"  docs     {provider.docs}"
     yield f"  charges  {provider.charges_page}"
     yield ""
-    yield from _table([_MODEL_HEADS, *(_model_row(*item) for item in provider.models.items())])
+    models = [_model_row(name, model, now) for name, model in provider.models.items()]
+    yield from _table([_MODEL_HEADS, *models])
 
 
 def served(origin: str) -> Iterator[str]:
@@ -99,7 +102,7 @@ def served(origin: str) -> Iterator[str]:
 _MODEL_HEADS = ("MODEL", "SIZES", "ASPECTS", "FORMATS", "REFS", "SET", "PRICE")
 
 
-def _model_row(name: str, model: Capabilities) -> tuple[str, ...]:
+def _model_row(name: str, model: Capabilities, now: datetime) -> tuple[str, ...]:
     low, high = model.references
     return (
         name or "(the only one)",
@@ -108,8 +111,21 @@ def _model_row(name: str, model: Capabilities) -> tuple[str, ...]:
         " ".join(model.formats),
         "-" if high == 0 else str(high) if low == 0 else f"{low}-{high}",
         str(model.max_series) if model.max_series > 1 else "-",
-        tariff(model.tariff),
+        _standing(model, now),
     )
+
+
+def _standing(model: Capabilities, now: datetime) -> str:
+    """Say what a picture costs, and until when; of a retired model, what to use instead."""
+    if not model.is_retired(now):
+        return f"{tariff(model.tariff)}{until(model)}"
+    ended = f"retired {model.retired_at:%Y-%m-%d}"
+    return f"{ended}: -m {model.successor}" if model.successor else ended
+
+
+def until(model: Capabilities) -> str:
+    """Say when a model ends; empty where no end is announced."""
+    return f" until {model.retired_at:%Y-%m-%d}" if model.retired_at else ""
 
 
 def aspects(model: Capabilities) -> str:
@@ -130,7 +146,7 @@ def tariff(found: Tariff | None) -> str:
 
 
 def _profile_json(
-    profile: Profile, provider: Provider, *, with_models: bool = False
+    profile: Profile, provider: Provider, *, models_at: datetime | None = None
 ) -> dict[str, object]:
     found: dict[str, object] = {
         "schema": 1,
@@ -146,12 +162,14 @@ def _profile_json(
         "docs": provider.docs,
         "charges_page": provider.charges_page,
     }
-    if with_models:
-        found["models"] = {name: _model_json(model) for name, model in provider.models.items()}
+    if models_at is not None:
+        found["models"] = {
+            name: _model_json(model, models_at) for name, model in provider.models.items()
+        }
     return found
 
 
-def _model_json(model: Capabilities) -> dict[str, object]:
+def _model_json(model: Capabilities, now: datetime) -> dict[str, object]:
     tiers = model.tariff.tiers if model.tariff else ()
     return {
         "label": model.label,
@@ -178,6 +196,11 @@ def _model_json(model: Capabilities) -> dict[str, object]:
             for tier in tiers
             if model.tariff
         ],
+        "retired": model.is_retired(now),
+        "retired_at": model.retired_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        if model.retired_at
+        else None,
+        "successor": model.successor,
     }
 
 

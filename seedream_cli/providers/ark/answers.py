@@ -42,6 +42,11 @@ _SPENT: Final = frozenset({"QuotaExceeded", "SetLimitExceeded"})
 _CREDIT: Final = _SPENT | {"AccountOverdueError", "OperationDenied.ServiceOverdue"}
 _AUTH: Final = frozenset({"AuthenticationError", "InvalidAccountStatus", "AccessDenied"})
 _CONTENT: Final = re.compile(r"SensitiveContent|RiskDetection|PolicyViolation")
+_MODEL: Final = re.compile(
+    r"EndpointOrModel|ModelNotOpen|UnsupportedModel|ClosedEndpoint|model_not_found|been retired",
+    re.IGNORECASE,
+)
+"""The model is not to be had. The last two are words of gateways that speak Ark's dialect."""
 _REGION: Final = "an Ark key works only in its own region: is the profile's base_url the right one?"
 
 
@@ -128,7 +133,9 @@ def _refusal(reply: Reply, code: str, message: str) -> Outcome:
         return Busy(problem=replace(problem, code="busy"))
     if is_error and (is_paced or reply.status == TOO_MANY_REQUESTS):
         return Busy(problem=replace(problem, code="rate_limit"))
-    return Refused(problem=problem) if reply.status in REFUSALS else unread(reply)
+    if reply.status not in REFUSALS:
+        return unread(reply)
+    return Refused(problem=problem, is_model=_MODEL.search(f"{code} {message}") is not None)
 
 
 def _problem(status: int, code: str, message: str) -> Problem:

@@ -1,8 +1,9 @@
-"""Ark's and BytePlus' models and prices as data (facts: ModelArk documentation, 2026-11-21)."""
+"""Ark's and BytePlus' models, prices and ends as data (facts: ModelArk pages, 2026-11-30)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -113,7 +114,6 @@ _4: Final = replace(
     _on_ark(SEEDREAM_4, (0, 14), fields=_SETS | {"optimize_prompt_options"}, max_series=15),
     values=_FAST,
 )
-# Ark has shut 3.0 and SeedEdit down (2026-09); BytePlus may still answer.
 _3: Final = _on_ark(SEEDREAM_3, (0, 0), rejects=frozenset({"image"}))
 _SEEDEDIT: Final = replace(
     _on_ark(
@@ -125,27 +125,52 @@ _SEEDEDIT: Final = replace(
     guidance=(1.0, 10.0),
 )
 
-# Prices in CNY: Ark's price page by PROBE and GMS, 2026-09; flash from one client's table.
+# The tenth batch of https://www.volcengine.com/docs/82379/1350667 (notice of 2026-09-22, read
+# 2026-10-09): no new customers from 2026-09-24, no service from here on. The notice names 5.0 lite;
+# 4.0 and 4.5 in it are by public readers. Nobody has published an answer from after that minute.
+_TENTH_BATCH: Final = datetime(2026, 11, 24, 14, 0, tzinfo=timezone(timedelta(hours=8)))
+# Ark's list of models says `Shutdown` (2026-09-19); 404s were seen in April, the day is not known.
+_ARK_3_ENDED: Final = datetime(2026, 4, 30, tzinfo=timezone(timedelta(hours=8)))
+# https://docs.byteplus.com/en/docs/ModelArk/1350667 (page of 2026-03-16; ComfyUI PR 13060).
+_BP_3_ENDED: Final = datetime(2026, 5, 13, tzinfo=UTC)
+_BP_SEEDEDIT_ENDED: Final = datetime(2026, 1, 22, tzinfo=UTC)  # ComfyUI PR 11490 alone
+
+# Prices in CNY: Ark's price page (82379/1544106) by more than eight readers, 2026-08 to -10.
 _ARK_PRO: Final = replace(_5_PRO, tariff=_tariff("CNY", "0.30", "0.60", reference="0.02", free=1))
-_ARK_LITE: Final = replace(_5_LITE, tariff=_tariff("CNY", "0.22"))
 _ARK_4: Final = replace(_4, tariff=_tariff("CNY", "0.20"))
+_ARK_LITE: Final = replace(
+    _5_LITE,
+    tariff=_tariff("CNY", "0.22"),
+    retired_at=_TENTH_BATCH,
+    successor="doubao-seedream-5-0-pro-260628",  # named by the notice
+)
 
 ARK_MODELS: Final[Mapping[str, Capabilities]] = {
-    "doubao-seedream-4-5-251128": replace(_4_5, tariff=_tariff("CNY", "0.25")),
-    "doubao-seedream-5-5-261028": _5_5,  # id by APIYI only; no price published
-    "doubao-seedream-5-0-pro-260628": _ARK_PRO,
     "doubao-seedream-5-0-flash-260915": replace(_5_FLASH, tariff=_tariff("CNY", "0.12")),
+    "doubao-seedream-4-0-20260415": _ARK_4,  # a newer build of 4.0, in no notice
+    "doubao-seedream-5-0-pro-260628": _ARK_PRO,
+    "doubao-seedream-5-5-261028": _5_5,  # id by APIYI only; no price published
+    # Names of the Agent Plan (base URL …/api/plan/v3): paid by subscription. Whether lite outlived
+    # the tenth batch there is not known.
+    "doubao-seedream-5.0-pro": replace(_5_PRO, is_plan_only=True),
+    "doubao-seedream-5.0-lite": replace(_5_LITE, is_plan_only=True),
+    "doubao-seedream-4-5-251128": replace(
+        _4_5,
+        tariff=_tariff("CNY", "0.25"),
+        retired_at=_TENTH_BATCH,
+        successor="doubao-seedream-5-0-pro-260628",  # by two public projects
+    ),
     "doubao-seedream-5-0-260128": _ARK_LITE,
     "doubao-seedream-5-0-lite-260128": _ARK_LITE,
-    "doubao-seedream-4-0-250828": _ARK_4,
-    "doubao-seedream-4-0-20260415": _ARK_4,
-    "doubao-seedream-3-0-t2i-250415": replace(_3, edit_twin="doubao-seededit-3-0-i2i-250628"),
-    "doubao-seededit-3-0-i2i-250628": replace(
-        _SEEDEDIT, text_twin="doubao-seedream-3-0-t2i-250415"
+    "doubao-seedream-4-0-250828": replace(
+        _ARK_4, retired_at=_TENTH_BATCH, successor="doubao-seedream-4-0-20260415"
     ),
-    # Names of the Agent Plan (base URL …/api/plan/v3): paid by subscription.
-    "doubao-seedream-5.0-pro": _5_PRO,
-    "doubao-seedream-5.0-lite": _5_LITE,
+    "doubao-seedream-3-0-t2i-250415": replace(
+        _3, edit_twin="doubao-seededit-3-0-i2i-250628", retired_at=_ARK_3_ENDED
+    ),
+    "doubao-seededit-3-0-i2i-250628": replace(
+        _SEEDEDIT, text_twin="doubao-seedream-3-0-t2i-250415", retired_at=_ARK_3_ENDED
+    ),
 }
 
 # Prices in USD: BytePlus' price page by PRISM, 2026-09; 5.5 and flash by resellers (2026-11).
@@ -170,7 +195,16 @@ BYTEPLUS_MODELS: Final[Mapping[str, Capabilities]] = {
     "seedream-5-0-lite-260128": _BP_LITE,
     "seedream-4-0-250828": replace(_4, tariff=_tariff("USD", "0.03")),
     "seedream-3-0-t2i-250415": replace(
-        _3, edit_twin="seededit-3-0-i2i-250628", tariff=_tariff("USD", "0.03")
+        _3,
+        edit_twin="seededit-3-0-i2i-250628",
+        tariff=_tariff("USD", "0.03"),
+        retired_at=_BP_3_ENDED,
+        successor="seedream-4-0-250828",  # named by the page
     ),
-    "seededit-3-0-i2i-250628": replace(_SEEDEDIT, text_twin="seedream-3-0-t2i-250415"),
+    "seededit-3-0-i2i-250628": replace(
+        _SEEDEDIT,
+        text_twin="seedream-3-0-t2i-250415",
+        retired_at=_BP_SEEDEDIT_ENDED,
+        successor="dola-seedream-5-0-flash-260915",
+    ),
 }

@@ -21,7 +21,7 @@ LIFETIME: Final = 86_400
 """Seconds that a result URL lives (X-Tos-Expires of every sample)."""
 
 _PIXELS_A_TOKEN: Final = 256
-_SCHEMES: Final = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound"} | {
+_SCHEMES: Final = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"} | {
     429: "TooManyRequests",
     500: "InternalServerError",
 }
@@ -66,18 +66,18 @@ def _models(asked: Asked, stage: Stage, provider: str) -> Answer:
             "created": 1_764_288_000,
             "owned_by": "sandbox",
             "name": model.rpartition("-")[0],
-            "status": "",
+            "status": "Shutdown" if able.is_retired(stage.today) else "",
             "domain": "VisualGeneration",
             "task_type": ["ImageGeneration"],
         }
-        for model in models_of(provider)
+        for model, able in models_of(provider).items()
     ]
     return says({"object": "list", "data": entries}, headers=_ids(asked, stage))
 
 
 def _generations(asked: Asked, stage: Stage, provider: str) -> Answer:
     try:
-        purchase = read_purchase(asked, models_of(provider), provider)
+        purchase = read_purchase(asked, models_of(provider), stage.today)
     except Complaint as complaint:
         name = complaint.parameter
         return _error(

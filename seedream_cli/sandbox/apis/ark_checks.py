@@ -12,14 +12,13 @@ from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
     from seedream_cli.sandbox.messages import Asked
 
 _STEEPEST: Final = 16
-_SHUT_DOWN: Final = re.compile(r"doubao-(seedream|seededit)-3-0-.*")
-"""Ark has closed these; BytePlus has not said so (models list, 2026-09)."""
 _REFERENCE: Final = re.compile(
     r"https?://[^\s/]+\S*|data:image/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=\s]+"
 )
@@ -53,14 +52,17 @@ class Purchase:
     """One of the models whose answers also tell format and inputs: 5.0 pro, flash, 5.5."""
 
 
-def read_purchase(asked: Asked, models: Mapping[str, Capabilities], provider: str) -> Purchase:
-    """Return what is bought; raises `Complaint`. Unset keys may be null, unknown keys may be."""
+def read_purchase(asked: Asked, models: Mapping[str, Capabilities], today: datetime) -> Purchase:
+    """Return what is bought; raises `Complaint`. Unset keys may be null, unknown keys may be.
+
+    A model that is retired by `today` is refused in the words for a wrong id.
+    """
     raw = asked.json()
     if raw is None:
         raise Complaint("The request failed because the body is not valid JSON.")
     body = {key: value for key, value in raw.items() if value is not None}
     name = _required(body, "model")
-    model = _model(name, models, provider)
+    model = _model(name, models, today)
     # Layers of a picture can be had without a word.
     prompt = "" if _is_wordless(body) else _required(body, "prompt")
     if model is not None:
@@ -103,11 +105,11 @@ def _required(body: Mapping[str, object], key: str) -> str:
     return value
 
 
-def _model(name: str, models: Mapping[str, Capabilities], provider: str) -> Capabilities | None:
+def _model(name: str, models: Mapping[str, Capabilities], today: datetime) -> Capabilities | None:
     """Return the model; None for an endpoint id, which could stand for any of them."""
     if name.startswith("ep-"):
         return None
-    if name not in models or (provider == "ark" and _SHUT_DOWN.fullmatch(name)):
+    if name not in models or models[name].is_retired(today):
         text = f"The model or endpoint {name} does not exist or you do not have access to it."
         raise Complaint(text, code="InvalidEndpointOrModel.NotFound", status=404)
     return models[name]

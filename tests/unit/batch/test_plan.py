@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ class Place:
     maker: str | None = None
     """Typed as `-p`."""
     typed: dict[str, object] = field(default_factory=dict)
+    now: datetime = datetime(2026, 11, 30, tzinfo=UTC)
     sandbox: bool = False
     is_lock_only: bool = False
     looked: list[str] = field(default_factory=list)
@@ -67,6 +69,7 @@ class Place:
             maker_of=lambda _: PROVIDERS[self.maker] if self.maker else None,
             look=self._look,
             digest_of=self._digest_of,
+            now=self.now,
             path="/m/art.toml",
         )
         return Judge(read(text) if isinstance(text, str) else text, self.lock, terms, rows=rows)
@@ -180,7 +183,7 @@ def test_new_pictures_are_made_once(place: Place) -> None:
 
 def test_another_prompt_makes_one_picture_anew(place: Place) -> None:
     """Only the row that changed is made; its file is ours to replace; model and size stay."""
-    place.typed = {"model": "doubao-seedream-4-0-250828", "size": "4K"}
+    place.typed = {"model": "doubao-seedream-4-0-20260415", "size": "4K"}
     place.make(TWO)
     place.typed = {}
     text = TWO.replace("a fox", "a hen")
@@ -190,7 +193,7 @@ def test_another_prompt_makes_one_picture_anew(place: Place) -> None:
     assert hero.price is not None
     assert sea.verdict is CURRENT
     request = place.judge(text).wish(hero.row).resolved.request
-    assert (request.model, request.keyword) == ("doubao-seedream-4-0-250828", "4K")
+    assert (request.model, request.keyword) == ("doubao-seedream-4-0-20260415", "4K")
 
 
 def test_a_format_that_surprised_is_looked_for(place: Place) -> None:

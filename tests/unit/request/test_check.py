@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,7 @@ from seedream_cli.providers.spec import Capabilities, Dialect, Provider
 from seedream_cli.request.check import Resolved, resolve, split, split_count
 from seedream_cli.request.sizes import fit
 
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 RATIOS = ("1:1", "4:3", "16:9", "21:9")
 TWO_K = {
     "1:1": Size(2048, 2048),
@@ -183,7 +184,7 @@ def ask(at: Provider = PIXEL, /, **fields: object) -> Resolved:
     """Resolve a request with these options."""
     said = {"prompt": "a lighthouse"} | fields
     options = Options(**said)  # type: ignore[arg-type]  # a test's shorthand
-    return resolve(at, options, providers=ALL)
+    return resolve(at, options, now=NOW, providers=ALL)
 
 
 def refused(at: Provider = PIXEL, /, **fields: object) -> UsageError:
@@ -695,4 +696,4 @@ def test_any_words_give_a_request_or_a_usage_error(
         prompt="fox", size=size, aspect=aspect, quality=quality, validate=validate, model=model
     )
     with suppress(UsageError):
-        assert split(resolve(at, options, providers=ALL))
+        assert split(resolve(at, options, now=NOW, providers=ALL))

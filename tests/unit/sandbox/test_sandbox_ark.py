@@ -6,6 +6,7 @@ import json
 import re
 from base64 import b64decode
 from dataclasses import replace
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -348,3 +349,36 @@ def test_models_are_listed_free_of_charge() -> None:
     assert MODEL in [entry["id"] for entry in json.loads(reply.body)["data"]]
     assert reply.deed.where is Where.FREE
     assert answer(replace(asked, headers={}), STAGE).status == 401
+
+
+def test_a_retired_model_is_refused_from_its_last_minute_on() -> None:
+    """Its 404 has the words for a wrong id, and nothing is charged; the list says `Shutdown`."""
+    ended = datetime(2026, 11, 24, 6, 0, tzinfo=UTC).timestamp()
+    before, after = (Stage(now=ended + seconds) for seconds in (-1, 0))
+    assert ask(SEED_EXAMPLE, stage=before).status == 200
+    reply = ask(SEED_EXAMPLE, stage=after)
+    assert (reply.status, reply.deed.is_good) == (404, False)
+    found = error(reply)
+    message = found.pop("message")
+    assert found == {"code": "InvalidEndpointOrModel.NotFound", "param": "", "type": "Not Found"}
+    assert re.fullmatch(
+        rf"The model or endpoint {MODEL} does not exist or you do not have access to it\."
+        r" Request id: 02[0-9a-f]{51}",
+        message,
+    )
+    assert ask({"model": "ep-20260101120000-abcde", "prompt": "fox"}, stage=after).status == 200
+    byteplus = SEED_EXAMPLE | {"model": "seedream-4-5-251128"}
+    assert ask(byteplus, base="/byteplus/api/v3", stage=after).status == 200
+
+
+def test_another_day_can_be_rehearsed() -> None:
+    """`at` says which models live; URLs lapse by the real time, as their readers' do."""
+    day = Settings(at=datetime(2026, 11, 1, tzinfo=UTC))
+    now = datetime(2026, 11, 30, tzinfo=UTC).timestamp()
+    stage = Stage(now=now, settings=day)
+    assert fetch(first_url(ask(SEED_EXAMPLE, stage=stage)), now=now + 60).status == 200
+    asked = Asked(method="GET", path="/ark/api/v3/models", headers={"authorization": "Bearer k"})
+    lists = [json.loads(answer(asked, each).body)["data"] for each in (stage, Stage(now=now))]
+    (then, today) = ({entry["id"]: entry["status"] for entry in found} for found in lists)
+    assert (then[MODEL], today[MODEL]) == ("", "Shutdown")
+    assert then["doubao-seedream-3-0-t2i-250415"] == "Shutdown"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 QUICK = Settings(delay=0.0)
 SMALL = "1024x1024"
-ARK = {"model": "doubao-seedream-4-0-250828", "prompt": "a fox", "size": SMALL}
+ARK = {"model": "doubao-seedream-4-0-20260415", "prompt": "a fox", "size": SMALL}
 KIE = {
     "model": "bytedance/seedream-v4-text-to-image",
     "input": {"prompt": "a fox", "image_resolution": "1K"},
