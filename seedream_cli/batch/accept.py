@@ -114,7 +114,7 @@ def _entry(
             f"--accept {picture.name}: there is no file {picture.output}",
             hint="nothing was recorded",
         )
-    wish, old = judge.wish(picture.row, origins), picture.entry
+    wish, old = judge.wish(picture.row, origins, picture.n), picture.entry
     if wish.fingerprint is None:
         raise UsageError(
             f"--accept {picture.name}: a picture that it is made from is not there yet",

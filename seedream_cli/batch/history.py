@@ -81,8 +81,10 @@ class History:
     now: Callable[[], datetime]
     is_dead: Callable[[str], bool]
     """Tells whether the process that a job names has ended."""
-    asked: Callable[[Row], tuple[Job, Provider] | None]
-    """Returns what a row asks for now, and of whom; None: it waits for another one's picture."""
+    asked: Callable[[Row], Sequence[tuple[Job, Provider]]]
+    """Returns what a row asks for, now and before its model was retired, and of whom.
+
+    None of it while it waits for another one's picture."""
     despite: frozenset[str] = frozenset()
     """Unknown jobs that a person buys in spite of."""
 
@@ -217,7 +219,7 @@ class History:
             asked = self.asked(row)
         except SeedreamError:
             return False
-        return asked is not None and is_same_but_for_count(unknown, *asked)
+        return any(is_same_but_for_count(unknown, *each) for each in asked)
 
     def _are_alive(self, job: Job, images: Sequence[Image]) -> bool:
         """Tell whether these pictures of a job can be fetched once more, without paying."""

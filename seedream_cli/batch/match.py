@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from seedream_cli.batch.place import extension
-from seedream_cli.batch.resolve import Source, wish
+from seedream_cli.batch.resolve import Source, said, wish
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.request.findings import Findings
@@ -48,6 +48,8 @@ class Matching:
     """Digests of the manifest's own pictures that are there, as they were made."""
     makers: dict[str, Provider] = field(default_factory=dict)
     """Who makes a row, in spite of what the lock says."""
+    anew: dict[str, frozenset[int]] = field(default_factory=dict)
+    """Pictures of a row that are made by today's model, since the lock's is retired."""
     _lost: dict[str, list[Entry]] = field(default_factory=dict)
     """Entries of names that the manifest has no more, by their fingerprint."""
     _kinds: dict[_Kind, Entry] = field(default_factory=dict)
@@ -72,13 +74,44 @@ class Matching:
         """Tell whether the lock knows a row."""
         return bool(self.entries[row.name])
 
-    def wish(self, row: Row) -> Wish | None:
+    def wish(self, row: Row, n: int | None = None) -> Wish | None:
         """Return the row's request, by the entry that it matches, if by any; raise `UsageError`.
 
-        None: nothing says who makes it.
+        `n` is the picture that it is for; of those that are made anew by default. None: nothing
+        says who makes it.
         """
+        anew = self.anew.get(row.name, frozenset())
         entries = self.entries[row.name]
-        return self._found(row, entries, {entry.fingerprint for entry in entries})
+        prints = {entry.fingerprint for entry in entries}
+        if n in anew or (n is None and anew):
+            entries = [self._without_retired(entry) for entry in entries]
+            entries.sort(key=lambda entry: bool(entry.model))  # of those that fit, the last
+        return self._found(row, entries, prints)
+
+    def former(self, row: Row, n: int) -> Wish | None:
+        """Return the request for a picture of before its model was retired, by lock or default.
+
+        What was bought by it may still be had. None: there was none, or the row says its model.
+        """
+        if said(row, self.typed, "model") is not None:
+            return None
+        entries = self.entries[row.name]
+        if n in self.anew.get(row.name, ()):
+            return self._found(row, entries, {entry.fingerprint for entry in entries})
+        provider = None if entries else self.makers.get(row.name) or self.provider_of(row, None)
+        if provider is None or not provider.former_defaults:
+            return None
+        before = replace(provider, default_model=provider.former_defaults[-1], stand_ins=())
+        try:
+            return self._wish(row, before, self._sources(row), None, self._format_named(row))
+        except UsageError:
+            return None
+
+    def _without_retired(self, entry: Entry) -> Entry:
+        provider = self.providers.get(entry.provider)
+        model = provider.models.get(entry.model) if provider else None
+        is_gone = model is not None and model.is_retired(self.now)
+        return replace(entry, model="") if is_gone else entry
 
     def adopt(self, row: Row) -> Wish | None:
         """Return a new row's request; what the lock has of it by another name becomes its own."""

@@ -6,9 +6,9 @@ import posixpath
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from seedream_cli.batch.history import History, is_near
+from seedream_cli.batch.history import History, Past, is_near
 from seedream_cli.batch.lock.entries import Entry
-from seedream_cli.batch.resolve import aspect_of, keyword_of, said
+from seedream_cli.batch.resolve import aspect_of, count_of, keyword_of, said
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import OPEN_STATES, State
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from seedream_cli.batch.history import Past
     from seedream_cli.batch.manifest.read import Row
     from seedream_cli.batch.plan import Judge, Terms
     from seedream_cli.batch.resolve import Wish
@@ -79,9 +78,18 @@ class Orders:
     def order(self, task: Task, origins: Mapping[tuple[str, int], str]) -> Order:
         """Return a task as a request to send; raise `UsageError` or `AccountError`.
 
-        `origins` are the digests of pictures that were made meanwhile.
+        `origins` are the digests of pictures that were made meanwhile. What a retired model was
+        asked for before is gone on with, where the ledger knows of it.
         """
-        wish = self.judge.wish(task.row, origins)
+        wish = self.judge.wish(task.row, origins, task.first_n)
+        former = self.judge.former(task.row, task.first_n)
+        if former is not None and former.fingerprint is not None:
+            before = self._order(task, former)
+            if before.past is not Past.NEW:
+                return before
+        return self._order(task, wish)
+
+    def _order(self, task: Task, wish: Wish) -> Order:
         if wish.fingerprint is None:
             raise UsageError(f"{task.name} is made from a picture that is not made")
         profile = self.profile_of(task.row, wish.provider)
@@ -146,13 +154,17 @@ class Orders:
             despite=self.despite,
         )
 
-    def _asked(self, row: Row) -> tuple[Job, Provider] | None:
-        """Return what a row asks for now, as a job that nobody will send."""
-        wish = self.judge.wish(row)
-        if wish.fingerprint is None:
-            return None
-        profile = self.profile_of(row, wish.provider)
-        return self._purchase(wish, wish.resolved.request, profile, {}).job, wish.provider
+    def _asked(self, row: Row) -> list[tuple[Job, Provider]]:
+        """Return what a row asks for, now and formerly, as jobs that nobody will send."""
+        numbers = range(1, count_of(row, self.terms.typed) + 1)
+        formers = (self.judge.former(row, n) for n in numbers)
+        former = next((wish for wish in formers if wish is not None), None)
+        return [
+            (self._purchase(wish, wish.resolved.request, profile, {}).job, wish.provider)
+            for wish in (self.judge.wish(row), former)
+            if wish is not None and wish.fingerprint is not None
+            for profile in [self.profile_of(row, wish.provider)]
+        ]
 
     # -- sent ----------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from seedream_cli.batch.action import Picture, Verdict
 from seedream_cli.batch.lock import entries as lock
 from seedream_cli.batch.match import Matching
 from seedream_cli.batch.place import Placing, same_file
-from seedream_cli.batch.resolve import count_of
+from seedream_cli.batch.resolve import count_of, said
 from seedream_cli.core.errors import UsageError
 from seedream_cli.request.options import most_images
 from seedream_cli.request.price import estimate
@@ -139,13 +139,26 @@ class Judge:
             raise UsageError("\n".join(shown), hint="nothing was sent")
         return pictures
 
-    def wish(self, row: Row, origins: Mapping[tuple[str, int], str] | None = None) -> Wish:
-        """Return a row's request anew, with digests of pictures that were made meanwhile."""
+    def wish(
+        self,
+        row: Row,
+        origins: Mapping[tuple[str, int], str] | None = None,
+        n: int | None = None,
+    ) -> Wish:
+        """Return the request for a row's picture anew, with digests of those made meanwhile."""
         self._matching.origins.update(origins or {})
-        found = self._matching.wish(row)
+        found = self._matching.wish(row, n)
         if found is None:
             raise UsageError(f"{row.name}: {self._nobody(row)}", hint="-p NAME")
         return found
+
+    def former(self, row: Row, n: int) -> Wish | None:
+        """Return the request for a picture of before its model was retired; None: as it is now."""
+        return self._matching.former(row, n)
+
+    def is_anew(self, row: Row, n: int) -> bool:
+        """Tell whether a picture is made by today's model, since the lock's is retired."""
+        return n in self._matching.anew.get(row.name, ())
 
     def twins(self, picture: Picture) -> list[Entry]:
         """Return the lock's entries of a picture, or of those that are made together with it."""
@@ -178,11 +191,11 @@ class Judge:
         """Return the entries of pictures that others may go on to be made from."""
         if not _is_to_make(picture):
             return [picture.entry] if picture.entry is not None else []
-        is_kept = all(self.terms.is_kept(picture.row, entry) for entry in picture.lost)
-        return picture.lost if is_kept else []
+        return picture.lost if self._is_to_be_had(picture) else []
 
     def _pictures(self, row: Row) -> Iterator[Picture]:
         total = count_of(row, self.terms.typed)
+        self._matching.anew.pop(row.name, None)
         found = self._matching.wish(row) if self._matching.has(row) else self._matching.adopt(row)
         if found is None:
             yield from self._unplaced(row, total)
@@ -195,13 +208,60 @@ class Judge:
             self._matching.makers[row.name] = maker
             found = self._matching.wish(row) or found
             pictures = list(self._judged(row, found, chosen))
-        asked = found.resolved
-        self._said[row.name] = asked.notes if any(map(_is_to_make, pictures)) else ()
-        price = estimate(asked.capabilities, asked.request)
+        anew = self._anew(row, found, pictures)
+        if anew is not None:
+            pictures, chosen = anew
+        self._said[row.name] = ()
         for picture in pictures:
             self._keep(picture, chosen)
-            cost = price if _is_to_make(picture) else None
+            cost = None
+            if _is_to_make(picture):
+                asked = found.resolved
+                if self.is_anew(row, picture.n):
+                    asked = self.wish(row, n=picture.n).resolved
+                cost = estimate(asked.capabilities, asked.request)
+                if not self._is_to_be_had(picture):
+                    self._said[row.name] = asked.notes
             yield replace(picture, price=cost, provider=found.provider.name, total=total)
+
+    def _anew(
+        self, row: Row, found: Wish, pictures: Sequence[Picture]
+    ) -> tuple[list[Picture], dict[int, Entry]] | None:
+        """Judge those again that are to be made by a retired model which only the lock names.
+
+        Today's default makes them, while the others stay current; what was paid for and may still
+        be had is left as it is. None: there are none.
+        """
+        old = found.resolved.capabilities
+        is_chosen = said(row, self.terms.typed, "model") is not None
+        if is_chosen or old is None or not old.is_retired(self.terms.now):
+            return None
+        making = [p for p in pictures if _is_to_make(p) and not self._is_to_be_had(p)]
+        self._matching.anew[row.name] = frozenset(picture.n for picture in making)
+        today = self._matching.wish(row, making[0].n) if making else None
+        if today is None:
+            return None
+        chosen = self._matching.chosen(self._matching.entries[row.name], today)
+        fresh = list(self._judged(row, today, chosen))
+        before = {picture.n: picture for picture in making}
+        names = found.resolved.request.model, today.resolved.request.model
+        words = f"{names[0]} was retired on {old.retired_at:%Y-%m-%d}, {names[1]} stands in"
+        told = [
+            replace(picture, reason=f"{before[picture.n].reason}; {words}")
+            if picture.verdict is Verdict.MAKE and picture.n in before
+            else picture
+            for picture in fresh
+        ]
+        if found.is_set or today.is_set:
+            return told, chosen
+        by_number = {picture.n: picture for picture in told}
+        return [by_number[p.n] if p.n in before else p for p in pictures], chosen
+
+    def _is_to_be_had(self, picture: Picture) -> bool:
+        """Tell whether a lost picture can be had again as it was, without paying."""
+        return bool(picture.lost) and all(
+            self.terms.is_kept(picture.row, entry) for entry in picture.lost
+        )
 
     def _unplaced(self, row: Row, total: int) -> Iterator[Picture]:
         """Yield the pictures of a row of which nothing says who makes it; its lines stay."""

@@ -59,11 +59,13 @@ def tasks_of(judge: Judge, pictures: Iterable[Picture]) -> Iterator[Task]:
         if picture.verdict is Verdict.MAKE:
             rows.setdefault(picture.row.name, []).append(picture)
     for made in rows.values():
-        yield from _of_row(judge, made)
+        for is_anew in (False, True):
+            if mine := [p for p in made if judge.is_anew(p.row, p.n) is is_anew]:
+                yield from _of_row(judge, mine)
 
 
 def _of_row(judge: Judge, made: Sequence[Picture]) -> Iterator[Task]:
-    row, wish = made[0].row, judge.wish(made[0].row)
+    row, wish = made[0].row, judge.wish(made[0].row, n=made[0].n)
     request, capabilities = wish.resolved.request, wish.resolved.capabilities
     for together in [[p] for p in made] if wish.is_set else _together(judge, made, wish):
         first = 0

@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections import deque
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -453,6 +453,63 @@ def test_an_unknown_outcome_is_not_bought_again(desk: Desk) -> None:
     desk.run(rows(2), *desk.made(1), despite=[job.id])
     assert desk.submits == ["picture 0"]
     assert desk.states() == {"r0": State.SAVED}
+
+
+OLD, V4 = "doubao-seedream-4-5-251128", "doubao-seedream-4-0-20260415"
+
+
+def by_old(text: str) -> str:
+    """Let a manifest ask for the model that was the default before it was retired."""
+    return text + f'[defaults]\nmodel = "{OLD}"\n'
+
+
+def test_an_unknown_outcome_of_a_former_default_is_not_bought_again(desk: Desk) -> None:
+    """A new default is no reason to pay twice for a picture that may be paid for."""
+    desk.run(by_old(rows(2)), OutcomeUnknown("cut"), *desk.made(1))
+    del desk.lock["r1", 1]
+    desk.run(rows(2))
+    assert desk.submits == []
+    assert desk.states() == {"r0": State.UNKNOWN, "r1": State.SAVED}
+
+
+def test_an_unknown_outcome_of_a_former_default_holds_its_row_alone(desk: Desk) -> None:
+    """Another row that asks for the same is bought, as it was before the default changed."""
+    one = '[images.a]\nprompt = "a fox"\n'
+    desk.run(by_old(one), OutcomeUnknown("cut"))
+    desk.run(one + '[images.b]\nprompt = "a fox"\n', *desk.made(1))
+    assert desk.states() == {"a": State.UNKNOWN, "b": State.SAVED}
+
+
+def test_a_lost_file_of_a_retired_model_is_fetched_again(desk: Desk) -> None:
+    """While its URL lives nothing is bought, though its model has ended; then by the default."""
+    desk.house.clock.at = datetime(2026, 11, 24, 5, 0, tzinfo=UTC)
+    desk.run(by_old(rows(1)), *desk.made(1))
+    for hours in (2, 72):
+        desk.house.folder.joinpath("art", "r0.png").unlink()
+        desk.house.clock.at += timedelta(hours=hours)
+        desk.run(rows(1), *(desk.made(1) if hours > 24 else ()))
+        assert len(desk.submits) == (hours > 24)
+    bodies = [call.body or {} for call in desk.house.transport.sent]
+    assert [body["model"] for body in bodies] == ["doubao-seedream-5-0-flash-260915"]
+
+
+def test_the_refusal_of_a_retired_model_names_its_successor(desk: Desk) -> None:
+    """What takes over can do the same: one picture, or a set. A living model's says nothing."""
+    desk.house.clock.at = datetime(2026, 11, 30, tzinfo=UTC)
+    gone = refused("InvalidEndpointOrModel.NotFound", 404)
+    for more, successor in (("", "doubao-seedream-5-0-pro-260628"), ("series = 3", V4)):
+        desk.run(by_old(rows(1) + more + "\n"), gone)
+        (problem,) = [end.problem for end in desk.ends.values() if end.problem]
+        assert problem.code == "invalid_request"
+        assert f"{OLD} was retired on 2026-11-24" in problem.message
+        assert (
+            problem.hint
+            == f'model = "{successor}" in the manifest, or the same with -m {successor}'
+        )
+    desk.run(by_old(rows(1)), refused())
+    assert [end.problem.hint for end in desk.ends.values() if end.problem] == [""]
+    desk.run(rows(1), gone)
+    assert [end.problem.hint for end in desk.ends.values() if end.problem] == [""]
 
 
 def accepted(task: str = "t1") -> Reply:

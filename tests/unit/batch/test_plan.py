@@ -398,6 +398,117 @@ def test_of_several_pictures_each_is_judged(place: Place) -> None:
 SET = '[images.hero]\nprompt = "x"\nseries = 4\n'
 
 
+# -- retired models --------------------------------------------------------------------------------
+
+OLD, FLASH = "doubao-seedream-4-5-251128", "doubao-seedream-5-0-flash-260915"
+V4 = "doubao-seedream-4-0-20260415"
+THREE = '[images.hero]\nprompt = "a fox"\ncount = 3\n'
+
+
+def made_by_the_old_default(place: Place, text: str) -> None:
+    """Make a manifest by a model that was retired since, as a default or the command line did."""
+    place.typed = {"model": OLD}
+    place.make(text)
+    place.typed = {}
+
+
+def models(place: Place) -> list[str]:
+    """Return the models of the lock's lines, in order."""
+    return [entry.model for entry in place.lock]
+
+
+@pytest.mark.parametrize("text", [TWO, THREE, SET])
+def test_pictures_of_a_retired_model_stay_current(place: Place, text: str) -> None:
+    """That its model is gone makes no picture stale."""
+    made_by_the_old_default(place, text)
+    assert set(place.verdicts(text).values()) == {CURRENT}
+    assert place.judge(text).notes == {}
+
+
+def test_a_retired_model_is_not_asked_again(place: Place) -> None:
+    """A lost picture is made by today's default; the plan names both, the others stay."""
+    made_by_the_old_default(place, TWO)
+    del place.files["hero.jpg"]
+    hero, sea = place.see(TWO)
+    assert (hero.verdict, sea.verdict) == (MAKE, CURRENT)
+    assert hero.reason == (
+        f"its file is missing; {OLD} was retired on 2026-11-24, {FLASH} stands in"
+    )
+    assert hero.price is not None
+    assert (str(hero.price.amount), hero.price.currency) == ("0.12", "CNY")
+    place.make(TWO)
+    assert set(place.verdicts(TWO).values()) == {CURRENT}
+    assert models(place) == [FLASH, OLD]
+
+
+def test_another_prompt_is_made_by_todays_default(place: Place) -> None:
+    """So is a changed one; size and ratio stay as the lock resolved them."""
+    place.typed = {"model": OLD, "aspect": "16:9"}
+    place.make(TWO)
+    place.typed = {}
+    text = TWO.replace("a fox", "a hen")
+    hero, sea = place.see(text)
+    assert (hero.verdict, sea.verdict) == (MAKE, CURRENT)
+    assert hero.replaces == {sha(place.files["hero.jpg"])}
+    place.make(text)
+    assert [(entry.model, entry.aspect) for entry in place.lock] == [
+        (FLASH, "16:9"),
+        (OLD, "16:9"),
+    ]
+    assert set(place.verdicts(text).values()) == {CURRENT}
+
+
+def test_one_of_several_is_made_by_todays_default(place: Place) -> None:
+    """Its row's others are kept, now and at every later run."""
+    made_by_the_old_default(place, THREE)
+    del place.files["hero-2.jpg"]
+    found = place.see(THREE)
+    assert [picture.verdict for picture in found] == [CURRENT, MAKE, CURRENT]
+    place.make(THREE)
+    assert models(place) == [OLD, FLASH, OLD]
+    assert set(place.verdicts(THREE).values()) == {CURRENT}
+    place.lock.reverse()
+    assert set(place.verdicts(THREE).values()) == {CURRENT}
+    del place.files["hero-3.jpg"]
+    assert [picture.verdict for picture in place.see(THREE)] == [CURRENT, CURRENT, MAKE]
+
+
+def test_a_set_of_a_retired_model_is_made_whole_by_its_stand_in(place: Place) -> None:
+    """Today's default makes no sets: the model that does makes all of it."""
+    made_by_the_old_default(place, SET)
+    del place.files["hero-2.jpg"]
+    (picture,) = place.see(SET)
+    assert (picture.verdict, picture.of) == (MAKE, 4)
+    assert picture.reason.endswith(f"{OLD} was retired on 2026-11-24, {V4} stands in")
+    place.make(SET)
+    assert models(place) == [V4] * 4
+    assert {picture.verdict for picture in place.see(SET)} == {CURRENT}
+
+
+def test_a_row_that_names_a_retired_model_asks_for_it(place: Place) -> None:
+    """Who names it gets it, with a note; so does the command line."""
+    text = f'[images.hero]\nprompt = "a fox"\nmodel = "{OLD}"\n'
+    place.make(text)
+    assert place.verdicts(text) == {"hero": CURRENT}
+    del place.files["hero.jpg"]
+    judge = place.judge(text)
+    (hero,) = judge.judge()
+    assert (hero.verdict, hero.reason) == (MAKE, "its file is missing")
+    assert judge.wish(hero.row).resolved.request.model == OLD
+    assert [note.partition(";")[0] for note in judge.notes] == [f"{OLD} was retired on 2026-11-24"]
+
+
+def test_a_model_that_will_be_retired_is_asked(place: Place) -> None:
+    """The day counts, not that an end is announced."""
+    made_by_the_old_default(place, TWO)
+    place.now = datetime(2026, 11, 24, 5, 59, tzinfo=UTC)
+    del place.files["hero.jpg"]
+    hero, _ = place.see(TWO)
+    assert hero.reason == "its file is missing"
+    place.make(TWO)
+    assert models(place) == [OLD, OLD]
+
+
 def test_a_set_is_one_picture_to_make(place: Place) -> None:
     """Its pictures come with one request, and then each is there by itself."""
     (picture,) = place.see(SET)
