@@ -9,7 +9,7 @@ import sys
 
 def run() -> None:
     """Run the command line and exit with its code."""
-    _hold_standard_streams()
+    _open_standard_streams()
     # Until work begins an interruption ends us as the shell expects, without a traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -28,7 +28,7 @@ def run() -> None:
     main(sys.argv[1:])
 
 
-def _hold_standard_streams() -> None:
+def _open_standard_streams() -> None:
     """Open what the caller closed: a ledger must never come to lie on descriptor 1 or 2."""
     null = os.open(os.devnull, os.O_RDWR)
     while null <= 2:  # noqa: PLR2004 - stderr

@@ -69,7 +69,7 @@ MAX_PROMPT_FILE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class GenerateArguments:
     """The options of `generate` as they were typed; None and False mean: not typed."""
 
     prompt: str | None = None
@@ -122,7 +122,7 @@ class Asked:
         return typed if typed is not None else profile.defaults.get(name)
 
 
-def hold_batch(asked: Asked) -> None:
+def check_batch(asked: GenerateArguments) -> None:
     """Raise `UsageError` for options that only a batch takes, or that none takes."""
     if asked.batch is None:
         for name in BATCH_ONLY:
@@ -141,7 +141,7 @@ def hold_batch(asked: Asked) -> None:
         raise UsageError(f"{' and '.join(modes)} exclude each other")
 
 
-def command_line(asked: Asked, **changes: object) -> str:
+def command_line(asked: GenerateArguments, **changes: object) -> str:
     """Return what was typed as one line for the shell, some options changed: right as pasted."""
     said = replace(asked, **changes)  # type: ignore[arg-type]  # each caller names real fields
     words = ["seedream", "generate" if said.image is None else "edit"]
@@ -165,12 +165,12 @@ def command_line(asked: Asked, **changes: object) -> str:
     return shlex.join(words)
 
 
-def _is_typed(asked: Asked, name: str) -> bool:
+def _is_typed(asked: GenerateArguments, name: str) -> bool:
     value = getattr(asked, name)
     return value is not None and value is not False
 
 
-def read_prompt(asked: Asked) -> str:
+def read_prompt(asked: GenerateArguments) -> str:
     """Return the prompt from the argument, a file or stdin; raise `UsageError` for none or two."""
     if asked.prompt is not None and asked.prompt_file is not None:
         raise UsageError("the prompt is given twice: as PROMPT and with --prompt-file")
@@ -215,7 +215,7 @@ def read_stdin() -> bytes:
 
 
 def options(
-    asked: Asked,
+    asked: GenerateArguments,
     profile: Profile,
     prompt: str,
     references: tuple[Reference, ...] = (),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, kw_only=True)
-class World:
+class CommandContext:
     """Made once a command, its costly parts on first use; `exits` closes them."""
 
     environ: Mapping[str, str]
@@ -45,9 +45,9 @@ class World:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @staticmethod
-    def of_process(exits: ExitStack) -> World:
+    def of_process(exits: ExitStack) -> CommandContext:
         """Read this process's environment; nothing else does."""
-        return World(environ=dict(os.environ), exits=exits, clock=SystemClock())
+        return CommandContext(environ=dict(os.environ), exits=exits, clock=SystemClock())
 
     @property
     def places(self) -> Places:

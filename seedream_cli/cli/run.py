@@ -17,7 +17,7 @@ from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from seedream_cli.cli.context import World
+    from seedream_cli.cli.context import CommandContext
     from seedream_cli.cli.output.progress import Plain
     from seedream_cli.cli.output.stdout import Stdout
     from seedream_cli.core.model import Job
@@ -100,7 +100,7 @@ class Signals:
         return max(1.0, LAST_SECONDS - WRITING_SECONDS * self._under_way())
 
 
-def run(world: World, engine: Context, jobs: Sequence[Job], observer: Plain) -> Report:
+def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: Plain) -> Report:
     """Take the jobs as far as they go and return what became of them."""
     from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
 
@@ -154,7 +154,7 @@ def put_down(engine: Context, job_ids: Sequence[str]) -> None:
 
 
 def tell_of_waiting(
-    world: World,
+    world: CommandContext,
     engine: Context,
     show: Plain,
     *,
@@ -180,7 +180,7 @@ def tell_of_waiting(
     show.say(f"{count} to be saved{left}: seedream download")
 
 
-def named(world: World, names: Sequence[str] | None) -> frozenset[str]:
+def named(world: CommandContext, names: Sequence[str] | None) -> frozenset[str]:
     """Return the ids of the jobs that `--despite` names."""
     from seedream_cli.storage.ledger.names import find
 

@@ -14,7 +14,13 @@ from seedream_cli.batch.lock.entries import name_of, whole_of
 from seedream_cli.batch.lock.file import LockFile, Turn
 from seedream_cli.batch.manifest import read as manifests
 from seedream_cli.batch.plan import Judge, Terms
-from seedream_cli.cli.arguments import DEFAULTABLE, Asked, current_folder, settings, tell_of_typing
+from seedream_cli.cli.arguments import (
+    DEFAULTABLE,
+    GenerateArguments,
+    current_folder,
+    settings,
+    tell_of_typing,
+)
 from seedream_cli.cli.output import plan as plans
 from seedream_cli.cli.output.batch_progress import batch_observer
 from seedream_cli.cli.output.ci import Actions
@@ -28,7 +34,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.action import Picture
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.manifest.read import Manifest, Row
-    from seedream_cli.cli.context import World
+    from seedream_cli.cli.context import CommandContext
     from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
     from seedream_cli.core.model import Profile
     from seedream_cli.providers.spec import Provider
@@ -44,8 +50,8 @@ _PIPE = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/[0-9]+")
 class Batching:
     """One `generate --batch` on its way."""
 
-    world: World
-    asked: Asked
+    world: CommandContext
+    asked: GenerateArguments
     profiles: dict[tuple[str | None, str], Profile] = field(default_factory=dict)
     shard: tuple[int, int] | None = None
     sandbox: bool = False

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seedream_cli.batch.orders import Order, Orders
-    from seedream_cli.cli.context import World
+    from seedream_cli.cli.context import CommandContext
     from seedream_cli.core.model import Call, Profile, Reference
     from seedream_cli.engine.context import Context
     from seedream_cli.engine.references import LoadedReference
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Calls:
     """The calls of one batch; safe to ask from any thread."""
 
-    world: World
+    world: CommandContext
     _keyed: dict[str, Profile] = field(default_factory=dict)
     _uploads: dict[str, threading.Lock] = field(default_factory=dict)
     _mutex: threading.Lock = field(default_factory=threading.Lock)

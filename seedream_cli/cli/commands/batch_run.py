@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from seedream_cli.batch.orders import Order
     from seedream_cli.batch.plan import Judge
     from seedream_cli.batch.targets import Task
-    from seedream_cli.cli.arguments import Asked
+    from seedream_cli.cli.arguments import GenerateArguments
     from seedream_cli.cli.commands.batch_calls import Calls
-    from seedream_cli.cli.context import World
+    from seedream_cli.cli.context import CommandContext
     from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
     from seedream_cli.core.model import Job, Profile
     from seedream_cli.engine.context import Context
@@ -62,9 +62,9 @@ POLLERS = 16
 class Buying:
     """One batch that is made, from a judged manifest on."""
 
-    world: World
+    world: CommandContext
     calls: Calls
-    asked: Asked
+    asked: GenerateArguments
     shard: tuple[int, int] | None
     sandbox: bool
     batch: str

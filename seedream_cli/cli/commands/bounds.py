@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from seedream_cli.batch.targets import Task
-    from seedream_cli.cli.arguments import Asked
+    from seedream_cli.cli.arguments import GenerateArguments
 
 ASK_ABOVE = 10
 """Pictures; more are asked about once, on a terminal."""
@@ -28,7 +28,7 @@ FILES_A_WORKER = 2
 FILES_BESIDE = 128
 
 
-def bounds(asked: Asked, tasks: Sequence[Task]) -> Bounds:
+def bounds(asked: GenerateArguments, tasks: Sequence[Task]) -> Bounds:
     """Return what the command line allows; raise `UsageError` where prices do not tell enough."""
     if asked.max_cost is None:
         return Bounds(max_images=asked.max_images, fail_fast=asked.fail_fast)
@@ -55,7 +55,7 @@ def parsed(text: str) -> tuple[Decimal, str]:
     return Decimal(match[1]), (match[2] or "").upper()
 
 
-def confirm(count: int, asked: Asked) -> None:
+def confirm(count: int, asked: GenerateArguments) -> None:
     """Ask a person at a terminal, once, before many pictures; raise `UsageError` for a no."""
     count = count if asked.max_images is None else min(count, asked.max_images)
     is_asked = count > ASK_ABOVE and not asked.yes

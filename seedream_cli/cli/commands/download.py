@@ -12,7 +12,7 @@ from seedream_cli.cli import run as work
 from seedream_cli.cli.arguments import plan_of
 from seedream_cli.cli.commands.single import DEFAULT_TIMEOUT
 from seedream_cli.cli.commands.status import span
-from seedream_cli.cli.context import World
+from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import UsageError
@@ -41,7 +41,7 @@ def download(
     """Save what is finished and not yet on disk; wait for what still runs. Buys nothing."""
     del unsaved  # what is not on disk is all that it ever takes
     with ExitStack() as exits:
-        world, stdout = World.of_process(exits), Stdout()
+        world, stdout = CommandContext.of_process(exits), Stdout()
         show = observer(world.environ, quiet=quiet, verbose=verbose)
         _check_words(jobs or [], task_id, expiring)
         seconds = 0.0 if no_wait else timeout if timeout is not None else DEFAULT_TIMEOUT
@@ -75,7 +75,7 @@ def _check_words(names: Sequence[str], task_id: str | None, expiring: str | None
         )
 
 
-def _reopened(world: World, job: Job) -> Job:
+def _reopened(world: CommandContext, job: Job) -> Job:
     """Fetch again what a person names though it was fetched: gone from disk, or given up."""
     lost = [i for i in job.images if i.saved_at and not (i.path and Path(i.path).exists())]
     if job.state is State.EXPIRED or (job.state is State.SAVED and lost and not _is_held(job)):
@@ -93,7 +93,7 @@ def _strangers_sends(jobs: Sequence[Job]) -> dict[str, Problem]:
     return {job.id: words for job in jobs if job.state in {State.PLANNED, State.SENDING}}
 
 
-def _found(world: World, names: Sequence[str], expiring: str | None) -> list[Job]:
+def _found(world: CommandContext, names: Sequence[str], expiring: str | None) -> list[Job]:
     if names:
         from seedream_cli.storage.ledger.names import find
 
@@ -120,7 +120,7 @@ def _lapses(job: Job) -> datetime | None:
     return min((i.expires_at for i in job.images if i.expires_at and not i.saved_at), default=None)
 
 
-def _moved(world: World, job: Job, output: str, count: int) -> Job:
+def _moved(world: CommandContext, job: Job, output: str, count: int) -> Job:
     """Give a job another place for its pictures; what was saved is fetched once more."""
     from seedream_cli.engine.save import known_paths_of
 
@@ -133,13 +133,13 @@ def _moved(world: World, job: Job, output: str, count: int) -> Job:
     return world.ledger.put_output(job, {**job.output, **plan.to_json(), "stdout": False})
 
 
-def _plan(world: World, output: str | None, *, many: bool) -> naming.Plan:
+def _plan(world: CommandContext, output: str | None, *, many: bool) -> naming.Plan:
     if output == "-":
         raise UsageError("download writes files, not stdout", hint="use -o FILE or -o FOLDER/")
     return plan_of(world.environ, output, many=many)
 
 
-def _adopted(world: World, task_id: str, name: str | None, *, sandbox: bool) -> Job:
+def _adopted(world: CommandContext, task_id: str, name: str | None, *, sandbox: bool) -> Job:
     """Write down a task that was made elsewhere as a job of ours."""
     from seedream_cli.core.addresses import origin
     from seedream_cli.providers import PROVIDERS

@@ -6,9 +6,9 @@ import inspect
 from contextlib import ExitStack
 
 from seedream_cli.cli import options as o
-from seedream_cli.cli.arguments import BATCH_ONLY, Asked, hold_batch
+from seedream_cli.cli.arguments import BATCH_ONLY, GenerateArguments, check_batch
 from seedream_cli.cli.commands.single import Making
-from seedream_cli.cli.context import World
+from seedream_cli.cli.context import CommandContext
 
 
 def generate(
@@ -55,10 +55,10 @@ def generate(
     yes: o.BatchYes = False,
 ) -> int:
     """Turn a prompt into image files, or a file of prompts into a batch of them."""
-    asked = Asked(**locals())
-    hold_batch(asked)
+    asked = GenerateArguments(**locals())
+    check_batch(asked)
     with ExitStack() as exits:
-        world = World.of_process(exits)
+        world = CommandContext.of_process(exits)
         if asked.batch is None:
             return Making(world, asked).make()
         from seedream_cli.cli.commands.batch import Batching
@@ -70,7 +70,7 @@ def edit(**typed: object) -> int:
     """Turn a prompt and reference images into image files."""
     typed["image"] = typed.get("image") or []
     with ExitStack() as exits:
-        return Making(World.of_process(exits), Asked(**typed)).make()  # type: ignore[arg-type]
+        return Making(CommandContext.of_process(exits), GenerateArguments(**typed)).make()  # type: ignore[arg-type]
 
 
 def _dress_as_generate() -> None:

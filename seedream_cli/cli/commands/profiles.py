@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli import options as o
-from seedream_cli.cli.context import World
+from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import ConfigError, StorageError, UsageError
@@ -40,7 +40,7 @@ def add(
 ) -> int:
     """Write an account into the config file: a name, a provider, where its key is."""
     with ExitStack() as exits:
-        world, say = World.of_process(exits), Plain(quiet=quiet)
+        world, say = CommandContext.of_process(exits), Plain(quiet=quiet)
         before = _Stated.of(world)
         is_there = name in before.tables
         if is_there and not replace:
@@ -78,7 +78,7 @@ def use(name: o.AnyName, json: o.Json = False, quiet: o.Quiet = False) -> int:
     from seedream_cli.storage.config.profiles import choose
 
     with ExitStack() as exits:
-        world, say = World.of_process(exits), Plain(quiet=quiet)
+        world, say = CommandContext.of_process(exits), Plain(quiet=quiet)
         before = _Stated.of(world)
         known = dict.fromkeys([*before.tables, *PROVIDERS])
         if name not in known:
@@ -98,7 +98,7 @@ def remove(
     from seedream_cli.storage.config.file import without_profile
 
     with ExitStack() as exits:
-        world, say = World.of_process(exits), Plain(quiet=quiet)
+        world, say = CommandContext.of_process(exits), Plain(quiet=quiet)
         before = _Stated.of(world)
         text = without_profile(before.text, name)
         _warn_of_jobs(world, name, say, is_sure=yes)
@@ -122,7 +122,7 @@ class _Stated:
     tables: Mapping[str, object]
 
     @staticmethod
-    def of(world: World) -> _Stated:
+    def of(world: CommandContext) -> _Stated:
         from seedream_cli.storage.config.file import outline, read_text, refuse_shared
 
         file = world.places.config_file
@@ -167,7 +167,7 @@ def _set(**values: str | None) -> dict[str, object]:
 
 
 def _key_source(
-    world: World,
+    world: CommandContext,
     key_env: str | None,
     key_command: str | None,
     key_file: str | None,
@@ -242,7 +242,9 @@ def _checked(before: _Stated, name: str, table: Mapping[str, object]) -> Profile
     return profile
 
 
-def _look_over(world: World, profile: Profile, table: Mapping[str, object], say: Plain) -> None:
+def _look_over(
+    world: CommandContext, profile: Profile, table: Mapping[str, object], say: Plain
+) -> None:
     """Say what may be a mistake; raise UsageError for what is one at every purchase."""
     from seedream_cli.core.model import Options
     from seedream_cli.providers import PROVIDERS
@@ -266,7 +268,7 @@ def _look_over(world: World, profile: Profile, table: Mapping[str, object], say:
         say.say(note)
 
 
-def _notes_on_key(world: World, table: Mapping[str, object]) -> list[str]:
+def _notes_on_key(world: CommandContext, table: Mapping[str, object]) -> list[str]:
     """Look whether the key's place is there; none is named: a key may have been typed for one."""
     import shutil
     from pathlib import Path
@@ -342,7 +344,7 @@ def _write(file: Path, text: str, default: str | None) -> None:
     write_private(file, text if default is None else with_default(text, default))
 
 
-def _source(world: World, text: str, file: Path, name: str) -> str:
+def _source(world: CommandContext, text: str, file: Path, name: str) -> str:
     """Say where a run here and now would find the key."""
     from seedream_cli.storage.config.file import parse
     from seedream_cli.storage.config.profiles import choose
@@ -351,14 +353,14 @@ def _source(world: World, text: str, file: Path, name: str) -> str:
     return choose(parse(text, file), environ, name=name).key_source
 
 
-def _say_default(world: World, name: str, say: Plain) -> None:
+def _say_default(world: CommandContext, name: str, say: Plain) -> None:
     say.say(f"{name} is the default now")
     variable = world.environ.get("SEEDREAM_PROFILE")
     if variable and variable != name:
         say.say(f"but SEEDREAM_PROFILE={variable} goes before it here")
 
 
-def _warn_of_jobs(world: World, name: str, say: Plain, *, is_sure: bool) -> None:
+def _warn_of_jobs(world: CommandContext, name: str, say: Plain, *, is_sure: bool) -> None:
     """Name the jobs that only this profile can ask about; raise UsageError unless `is_sure`."""
     try:
         jobs = _unfinished(world, name)
@@ -379,7 +381,7 @@ def _warn_of_jobs(world: World, name: str, say: Plain, *, is_sure: bool) -> None
     say.say(message, is_error=True)
 
 
-def _unfinished(world: World, name: str) -> list[str]:
+def _unfinished(world: CommandContext, name: str) -> list[str]:
     # The ledger makes what it does not find.
     if not world.has_ledger:
         return []

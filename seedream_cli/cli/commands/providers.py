@@ -10,7 +10,7 @@ import typer
 from seedream_cli.cli import help as helping
 from seedream_cli.cli import options as o
 from seedream_cli.cli.commands import profiles as accounts
-from seedream_cli.cli.context import World
+from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import capabilities as showing
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
@@ -47,7 +47,7 @@ def root(context: typer.Context, json: o.Json = False) -> int:
 def list_all(json: o.Json = False) -> int:
     """List the providers and profiles, and which of them have a key."""
     with ExitStack() as exits:
-        world, stdout = World.of_process(exits), Stdout()
+        world, stdout = CommandContext.of_process(exits), Stdout()
         for line in showing.overview(world, is_json=json):
             stdout.line(line)
         for note in showing.strangers():
@@ -59,7 +59,7 @@ def list_all(json: o.Json = False) -> int:
 def show(name: Name = None, sandbox: o.Sandbox = False, json: o.Json = False) -> int:
     """Show a profile: where each value comes from, and what each model takes and makes."""
     with ExitStack() as exits:
-        world, stdout = World.of_process(exits), Stdout()
+        world, stdout = CommandContext.of_process(exits), Stdout()
         profile = world.profile(name, sandbox=sandbox)
         now = world.today(sandbox=profile.sandbox)
         for line in showing.profile(profile, is_json=json, now=now):
@@ -73,7 +73,7 @@ def check(
 ) -> int:
     """Prove a key with one free call, where the provider has one."""
     with ExitStack() as exits:
-        world, stdout = World.of_process(exits), Stdout()
+        world, stdout = CommandContext.of_process(exits), Stdout()
         profile = world.keyed(world.profile(name, sandbox=sandbox))
         words = _checked(world, profile, Plain(verbose=verbose), with_bodies=verbose > 1)
         if json:
@@ -85,7 +85,7 @@ def check(
     return 0
 
 
-def _checked(world: World, profile: Profile, say: Plain, *, with_bodies: bool) -> str:
+def _checked(world: CommandContext, profile: Profile, say: Plain, *, with_bodies: bool) -> str:
     from seedream_cli.core.model import Done, Refused
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.transport.exchange import Limits

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.cli import run as work
 from seedream_cli.cli.arguments import (
-    Asked,
+    GenerateArguments,
     command_line,
     options,
     plan_of,
     read_prompt,
     read_stdin,
 )
-from seedream_cli.cli.context import World
+from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Silence, Stdout
@@ -44,8 +44,8 @@ DEFAULT_TIMEOUT = 1200.0
 class Making:
     """One `generate` on its way: each step needs the ones before it."""
 
-    world: World
-    asked: Asked
+    world: CommandContext
+    asked: GenerateArguments
     is_stdout: bool = False
 
     def make(self) -> int:
@@ -303,7 +303,7 @@ def _is_always_new(plan: Plan) -> bool:
     return any(field in plan.template for field in ("{job", "{time"))
 
 
-def _show_skipped(stdout: Stdout, n: int, path: str, asked: Asked) -> None:
+def _show_skipped(stdout: Stdout, n: int, path: str, asked: GenerateArguments) -> None:
     if asked.json:
         image = render.image_json(Image(job="", index=1, n=n, path=path))
         stdout.json(
@@ -350,7 +350,7 @@ def _rehearse(
     resolved: Resolved,
     requests: Sequence[Request],
     stdout: Stdout,
-    asked: Asked,
+    asked: GenerateArguments,
 ) -> int:
     """Print what would be sent and what it would cost."""
     from seedream_cli.core import money as price

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli import options as o
-from seedream_cli.cli.context import World
+from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output import table as listing
 from seedream_cli.cli.output.progress import Plain
@@ -52,7 +52,7 @@ def status(
 ) -> int:
     """Show what became of jobs; asks the provider about those that still run."""
     with ExitStack() as exits:
-        world = World.of_process(exits)
+        world = CommandContext.of_process(exits)
         say = Plain(quiet=quiet, verbose=verbose)
         now = world.clock.now()
         wanted = _Filter(state=state, unsaved=unsaved, expiring=expiring, since=since, now=now)
@@ -122,7 +122,7 @@ class _Way:
     write_off: bool
 
 
-def _settled(world: World, found: Sequence[Job], way: _Way) -> Job:
+def _settled(world: CommandContext, found: Sequence[Job], way: _Way) -> Job:
     from seedream_cli.engine import settle as settling
     from seedream_cli.providers import PROVIDERS
 
@@ -145,7 +145,7 @@ def span(text: str, option: str) -> timedelta:
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
-def _found(world: World, names: Sequence[str], wanted: _Filter, limit: int) -> list[Job]:
+def _found(world: CommandContext, names: Sequence[str], wanted: _Filter, limit: int) -> list[Job]:
     if names:
         from seedream_cli.storage.ledger.names import find
 
@@ -156,7 +156,7 @@ def _found(world: World, names: Sequence[str], wanted: _Filter, limit: int) -> l
     return taken if limit < 0 else taken[:limit]
 
 
-def conclude_quietly(world: World, profile: str | None) -> None:
+def conclude_quietly(world: CommandContext, profile: str | None) -> None:
     """Conclude what dead processes left, where anything is left; a broken ledger is only read."""
     if not world.ledger.is_read_only and world.ledger.submitting():
         world.conclude_leftovers(
@@ -176,7 +176,7 @@ class _OnlyExchanges:
 
 
 def refresh(
-    world: World, jobs: Sequence[Job], say: Plain, profile: str | None
+    world: CommandContext, jobs: Sequence[Job], say: Plain, profile: str | None
 ) -> tuple[list[Job], Mapping[str, Problem]]:
     """Ask once about each job that runs; without key or network say so and show what is stored."""
     from seedream_cli.engine.context import Deed, Step

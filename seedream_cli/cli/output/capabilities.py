@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from seedream_cli.cli.context import World
+    from seedream_cli.cli.context import CommandContext
     from seedream_cli.core.model import Profile
     from seedream_cli.providers.spec import Capabilities, Provider, Tariff
 
@@ -20,7 +20,7 @@ OTHER_TOOL = "seedream-cli"
 """A distribution on the package index that installs the same command."""
 
 
-def overview(world: World, *, is_json: bool) -> Iterator[str]:
+def overview(world: CommandContext, *, is_json: bool) -> Iterator[str]:
     """List providers, then profiles, each with where its key is."""
     from seedream_cli.providers import PROVIDERS
 
@@ -43,7 +43,7 @@ def overview(world: World, *, is_json: bool) -> Iterator[str]:
     yield "seedream providers show NAME says what its models take."
 
 
-def _unnamed(world: World) -> list[str]:
+def _unnamed(world: CommandContext) -> list[str]:
     from seedream_cli.providers import PROVIDERS
 
     return [name for name in PROVIDERS if name not in world.config.profiles]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.plan import Judge
     from seedream_cli.batch.targets import Task
-    from seedream_cli.cli.arguments import Asked
+    from seedream_cli.cli.arguments import GenerateArguments
     from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
     from seedream_cli.cli.output.ci import Actions
     from seedream_cli.cli.output.stdout import Stdout
@@ -31,7 +31,7 @@ def show(
     judge: Judge,
     stdout: Stdout,
     observer: PlainBatch | LiveBatch,
-    asked: Asked,
+    asked: GenerateArguments,
     actions: Actions,
 ) -> int:
     """Print the plan; return 1 where `--check` finds something that is not as described."""
