@@ -5,41 +5,51 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import typer
 from typer._click.exceptions import ClickException
 
-from seedream_cli.cli import help as helping
-from seedream_cli.cli.commands.download import download
-from seedream_cli.cli.commands.generate import edit, generate
-from seedream_cli.cli.commands.providers import providers
-from seedream_cli.cli.commands.status import status
-from seedream_cli.cli.output import job as render
-from seedream_cli.cli.output.stdout import Stdout
+from seedream_cli.cli.lazy import SETTINGS, LazyGroup
 from seedream_cli.core.errors import SeedreamError, UsageError
-from seedream_cli.core.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+class _Root(LazyGroup):
+    table: ClassVar = {
+        "generate": (
+            "generate:generate",
+            "Turn a prompt into image files, or a file of prompts into a batch of them.",
+        ),
+        "edit": ("generate:edit", "Turn a prompt and reference images into image files."),
+        "status": (
+            "status:status",
+            "Show what became of jobs; asks the provider about those that still run.",
+        ),
+        "download": (
+            "download:download",
+            "Save what is finished and not yet on disk; wait for what still runs. Buys nothing.",
+        ),
+        "providers": (
+            "providers:providers",
+            "List providers and models, keep accounts, check keys, serve the sandbox.",
+        ),
+    }
 
 
 def build() -> typer.Typer:
     """Build the app; completions and README are made from it too."""
     app = typer.Typer(
         name="seedream",
-        cls=helping.Group,
+        cls=_Root,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         no_args_is_help=False,
         context_settings=SETTINGS,
     )
-    for command in (generate, edit, status, download):
-        app.command(cls=helping.Command, context_settings=SETTINGS)(command)
-    app.add_typer(providers, name="providers")
     app.callback(invoke_without_command=True)(_root)
     return app
 
@@ -50,6 +60,7 @@ def _root(
 ) -> None:
     """Turn prompts into image files. Nothing paid is lost, nothing is paid twice."""
     from seedream_cli import __version__
+    from seedream_cli.cli.output.stdout import Stdout
 
     if version:
         Stdout().line(f"seedream {__version__}")
@@ -130,8 +141,13 @@ def _bug(error: Exception) -> SeedreamError:
 
 
 def _report(error: SeedreamError, arguments: list[str]) -> int:
+    from seedream_cli.core.text import clean
+
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in options:
+        from seedream_cli.cli.output import job as render
+        from seedream_cli.cli.output.stdout import Stdout
+
         Stdout().json(render.error_json(error))
     text = f"seedream: {error.message}" + (f"\n  {error.hint}" if error.hint else "")
     try:

@@ -407,6 +407,10 @@ ProfileOutput = Annotated[
 ]
 AsDefault = Annotated[bool, typer.Option("--default", help="Use it where -p is not given.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace the profile of that name.")]
+AccountName = Annotated[
+    str | None,
+    typer.Argument(metavar="[NAME]", help="A profile or a provider; default: the chosen one."),
+]
 AnyName = Annotated[str, typer.Argument(metavar="NAME", help="A profile or a provider.")]
 OldName = Annotated[str, typer.Argument(metavar="NAME", help="A profile.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Although its jobs are not finished.")]

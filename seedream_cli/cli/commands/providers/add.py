@@ -1,17 +1,21 @@
-"""`seedream providers add`, `use` and `remove`: the accounts that the config file names."""
+"""`seedream providers add`: writes an account into the config file."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli import options as o
+from seedream_cli.cli.commands.providers.config_text import (
+    ConfigText,
+    print_result,
+    say_default,
+    write,
+)
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import Plain
-from seedream_cli.cli.output.stdout import Stdout
-from seedream_cli.core.errors import ConfigError, StorageError, UsageError
+from seedream_cli.core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +44,8 @@ def add(
 ) -> int:
     """Write an account into the config file: a name, a provider, where its key is."""
     with ExitStack() as exits:
-        world, say = CommandContext.of_process(exits), Plain(quiet=quiet)
-        before = _Stated.of(world)
+        context, say = CommandContext.of_process(exits), Plain(quiet=quiet)
+        before = ConfigText.of(context)
         is_there = name in before.tables
         if is_there and not replace:
             raise UsageError(
@@ -49,97 +53,26 @@ def add(
             )
         table: dict[str, object] = {"provider": _provider_name(name, provider)}
         table |= _set(model=model, base_url=base_url, output=output)
-        table |= _key_source(world, key_env, key_command, key_file, is_read=key_stdin)
+        table |= _key_source(context, key_env, key_command, key_file, is_read=key_stdin)
         # Before a key is asked for, so that nobody types one in vain.
         profile = _checked(before, name, table)
-        _look_over(world, profile, table, say)
+        _look_over(context, profile, table, say)
         if key_stdin or not _has_key_source(table):
             table |= _key_read(profile, before.file, is_stdin=key_stdin)
-            before = _Stated.of(world)  # typing takes its time
+            before = ConfigText.of(context)  # typing takes its time
         text = before.with_profile(name, table)
         is_first = before.default is None and not before.tables
         chosen = name if default or is_first else before.default
-        _write(before.file, text, None if chosen == before.default else chosen)
-        source = _source(world, text, before.file, name)
+        write(before.file, text, None if chosen == before.default else chosen)
+        source = _source(context, text, before.file, name)
         verb = "replaced" if is_there else "added"
         say.say(f"{verb} in {before.file}; its key: {source}")
         say.say(f"seedream providers check {name} tries it")
         if chosen != before.default:
-            _say_default(world, name, say)
+            say_default(context, name, say)
         answer = {"provider": profile.provider, "key_source": source}
-        _tell(name, verb, before.file, chosen, is_json=json, **answer)
+        print_result(name, verb, before.file, chosen, is_json=json, **answer)
     return 0
-
-
-def use(name: o.AnyName, json: o.Json = False, quiet: o.Quiet = False) -> int:
-    """Choose the profile or provider that works where -p is not given."""
-    from seedream_cli.providers import PROVIDERS
-    from seedream_cli.storage.config.file import near
-    from seedream_cli.storage.config.profiles import choose
-
-    with ExitStack() as exits:
-        world, say = CommandContext.of_process(exits), Plain(quiet=quiet)
-        before = _Stated.of(world)
-        known = dict.fromkeys([*before.tables, *PROVIDERS])
-        if name not in known:
-            raise UsageError(f"there is no profile and no provider {name}", hint=near(name, known))
-        profile = choose(world.config, {}, name=name)
-        if name != before.default:
-            _write(before.file, before.text, name)
-        _say_default(world, name, say)
-        _tell(name, "chosen", before.file, name, is_json=json, provider=profile.provider)
-    return 0
-
-
-def remove(
-    name: o.OldName, yes: o.Yes = False, json: o.Json = False, quiet: o.Quiet = False
-) -> int:
-    """Take a profile out of the config file; its jobs and pictures stay."""
-    from seedream_cli.storage.config.file import without_profile
-
-    with ExitStack() as exits:
-        world, say = CommandContext.of_process(exits), Plain(quiet=quiet)
-        before = _Stated.of(world)
-        text = without_profile(before.text, name)
-        _warn_of_jobs(world, name, say, is_sure=yes)
-        _write(before.file, text, None)
-        say.say(f"removed from {before.file}")
-        chosen = before.default
-        if chosen == name:
-            chosen = None
-            say.say("it was the default; seedream providers use NAME chooses another")
-        _tell(name, "removed", before.file, chosen, is_json=json)
-    return 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stated:
-    """What the config file says before it is changed; its profiles need not be sound."""
-
-    file: Path
-    text: str
-    default: str | None
-    tables: Mapping[str, object]
-
-    @staticmethod
-    def of(world: CommandContext) -> _Stated:
-        from seedream_cli.storage.config.file import outline, read_text, refuse_shared
-
-        file = world.places.config_file
-        text = read_text(file)
-        default, tables = outline(text, file)
-        if any(isinstance(table, dict) and "api_key" in table for table in tables.values()):
-            # To close the file in silence would hide that others could read the key until now.
-            refuse_shared(file, f"{file} holds an api_key")
-        return _Stated(file=file, text=text, default=default, tables=tables)
-
-    def with_profile(self, name: str, table: Mapping[str, object]) -> str:
-        """Return the text with that profile; raise ConfigError where it would not load."""
-        from seedream_cli.storage.config.file import parse, with_profile
-
-        text = with_profile(self.text, name, table)
-        parse(text, self.file)
-        return text
 
 
 def _provider_name(name: str, typed: str | None) -> str:
@@ -167,7 +100,7 @@ def _set(**values: str | None) -> dict[str, object]:
 
 
 def _key_source(
-    world: CommandContext,
+    context: CommandContext,
     key_env: str | None,
     key_command: str | None,
     key_file: str | None,
@@ -187,9 +120,9 @@ def _key_source(
     if key_env is not None:
         return {"api_key_env": key_env}
     if key_command is not None:
-        return {"api_key_command": _words(key_command, world.environ)}
+        return {"api_key_command": _words(key_command, context.environ)}
     if key_file is not None:
-        return {"api_key_file": _key_path(key_file, world.environ)}
+        return {"api_key_file": _key_path(key_file, context.environ)}
     return {}
 
 
@@ -228,7 +161,7 @@ def _key_path(path: str, environ: Mapping[str, str]) -> str:
     return str(Path(expanded(path, environ)).absolute())
 
 
-def _checked(before: _Stated, name: str, table: Mapping[str, object]) -> Profile:
+def _checked(before: ConfigText, name: str, table: Mapping[str, object]) -> Profile:
     """Return the profile as a run would see it; raise UsageError where no run could use it."""
     from seedream_cli.storage.config.file import parse, with_profile
     from seedream_cli.storage.config.profiles import choose
@@ -243,7 +176,7 @@ def _checked(before: _Stated, name: str, table: Mapping[str, object]) -> Profile
 
 
 def _look_over(
-    world: CommandContext, profile: Profile, table: Mapping[str, object], say: Plain
+    context: CommandContext, profile: Profile, table: Mapping[str, object], say: Plain
 ) -> None:
     """Say what may be a mistake; raise UsageError for what is one at every purchase."""
     from seedream_cli.core.model import Options
@@ -259,16 +192,16 @@ def _look_over(
         naming.plan(profile.output, base="/", many=True)
     options = Options(prompt="", model=profile.model, validate=False)
     others = tuple(one for one in PROVIDERS.values() if one is not provider)
-    now = world.clock.now()
+    now = context.clock.now()
     model, _ = choose(provider, options, others, findings, now)
     findings.settle()
     if note := retirement(provider, model, now, lambda _: True):
         findings.note(note)
-    for note in [*findings.notes, *_notes_on_key(world, table)]:
+    for note in [*findings.notes, *_notes_on_key(context, table)]:
         say.say(note)
 
 
-def _notes_on_key(world: CommandContext, table: Mapping[str, object]) -> list[str]:
+def _notes_on_key(context: CommandContext, table: Mapping[str, object]) -> list[str]:
     """Look whether the key's place is there; none is named: a key may have been typed for one."""
     import shutil
     from pathlib import Path
@@ -277,11 +210,11 @@ def _notes_on_key(world: CommandContext, table: Mapping[str, object]) -> list[st
 
     match table:
         case {"api_key_command": [str(program), *_]}:
-            found = shutil.which(program, path=world.environ.get("PATH"))
+            found = shutil.which(program, path=context.environ.get("PATH"))
             return [] if found else ["the program of --key-command is not on PATH"]
         case {"api_key_file": str(path)}:
             # Mounted secrets often come later than the config.
-            there = Path(expanded(path, world.environ)).is_file()
+            there = Path(expanded(path, context.environ)).is_file()
             return [] if there else ["the file of --key-file is not there yet"]
         case _:
             return []
@@ -337,63 +270,10 @@ def _typed(prompt: str) -> str:
         signal.signal(signal.SIGINT, before)
 
 
-def _write(file: Path, text: str, default: str | None) -> None:
-    """Write the config file, with another default where one is named."""
-    from seedream_cli.storage.config.file import with_default, write_private
-
-    write_private(file, text if default is None else with_default(text, default))
-
-
-def _source(world: CommandContext, text: str, file: Path, name: str) -> str:
+def _source(context: CommandContext, text: str, file: Path, name: str) -> str:
     """Say where a run here and now would find the key."""
     from seedream_cli.storage.config.file import parse
     from seedream_cli.storage.config.profiles import choose
 
-    environ = {key: value for key, value in world.environ.items() if key != "SEEDREAM_SANDBOX"}
+    environ = {key: value for key, value in context.environ.items() if key != "SEEDREAM_SANDBOX"}
     return choose(parse(text, file), environ, name=name).key_source
-
-
-def _say_default(world: CommandContext, name: str, say: Plain) -> None:
-    say.say(f"{name} is the default now")
-    variable = world.environ.get("SEEDREAM_PROFILE")
-    if variable and variable != name:
-        say.say(f"but SEEDREAM_PROFILE={variable} goes before it here")
-
-
-def _warn_of_jobs(world: CommandContext, name: str, say: Plain, *, is_sure: bool) -> None:
-    """Name the jobs that only this profile can ask about; raise UsageError unless `is_sure`."""
-    try:
-        jobs = _unfinished(world, name)
-    except StorageError:
-        if not is_sure:
-            raise
-        jobs = []
-    if not jobs:
-        return
-    few = ", ".join(jobs[:5]) + (" …" if len(jobs) > 5 else "")  # noqa: PLR2004 - a line's worth
-    count = f"{len(jobs)} jobs" if len(jobs) > 1 else "a job"
-    message = f"{count} bought with {name} cannot be asked about without it: {few}"
-    if not is_sure:
-        raise UsageError(
-            f"{message}; nothing was removed",
-            hint=f"first: seedream download; or: seedream providers remove {name} --yes",
-        )
-    say.say(message, is_error=True)
-
-
-def _unfinished(world: CommandContext, name: str) -> list[str]:
-    # The ledger makes what it does not find.
-    if not world.has_ledger:
-        return []
-    return [job.id for job in world.ledger.unfinished_with(name)]
-
-
-def _tell(
-    name: str, done: str, file: Path, default: str | None, *, is_json: bool, **more: str
-) -> None:
-    """Print the result: the profile's name, or what was done to it."""
-    if not is_json:
-        Stdout().line(name)
-        return
-    fixed = {"schema": 1, "profile": name, "done": done, "config": str(file)}
-    Stdout().json({**fixed, "default_profile": default, **more})
