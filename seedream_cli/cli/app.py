@@ -23,7 +23,7 @@ class _Root(LazyGroup):
             "generate:generate",
             "Turn a prompt into image files, or a file of prompts into a batch of them.",
         ),
-        "edit": ("generate:edit", "Turn a prompt and reference images into image files."),
+        "edit": ("edit:edit", "Turn a prompt and reference images into image files."),
         "status": (
             "status:status",
             "Show what became of jobs; asks the provider about those that still run.",

@@ -8,6 +8,7 @@ import shlex
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,10 @@ _SHORT = {
     "count": "-n",
 }
 _A_PICTURE = re.compile(r"(?:@|job:)(?:last(?:-[0-9]+)?|[0-9a-z]{8})(?:\.[0-9]+)?(?![0-9a-z])")
+DEFAULT_TIMEOUT = 1200.0
+"""Seconds, of `--timeout`."""
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+"""Of a span, in seconds."""
 MAX_PROMPT_FILE = 1 << 20
 """Bytes."""
 
@@ -252,6 +257,14 @@ def _is_overruled(name: str, typed: Mapping[str, object]) -> bool:
         or (name == "size" and typed["quality"] is not None)
         or (name == "quality" and typed["size"] is not None)
     )
+
+
+def parse_span(text: str, option: str) -> timedelta:
+    """Read `2h`, `30m`, `1d`; raise `UsageError` for anything else."""
+    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text.strip(), re.ASCII)
+    if match is None:
+        raise UsageError(f"{option} {text}: a span is written 30m, 2h, 1d")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
 def settings(pairs: list[str]) -> dict[str, object]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import secrets
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -87,6 +85,8 @@ class CommandContext:
     @property
     def owner(self) -> Owner:
         """The name of this process, its lock held until the command ends."""
+        import secrets
+
         from seedream_cli.request.purchase import new_id
         from seedream_cli.storage.ledger.owner import Owner
 
@@ -234,6 +234,8 @@ class CommandContext:
         is_waiting: bool = True,
     ) -> Context:
         """Build what the engine's steps share; not `is_waiting`: what runs is left to run."""
+        import random
+
         from seedream_cli.engine.context import Context
         from seedream_cli.engine.rate_limit import RateLimiter
         from seedream_cli.providers import PROVIDERS

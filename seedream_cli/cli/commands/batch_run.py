@@ -19,8 +19,8 @@ from seedream_cli.batch.orders import Orders, entries_of
 from seedream_cli.batch.sort import Sorted, Sorting
 from seedream_cli.batch.targets import tasks_of
 from seedream_cli.cli import run as work
+from seedream_cli.cli.arguments import DEFAULT_TIMEOUT
 from seedream_cli.cli.commands.bounds import allow_files, bounds, confirm
-from seedream_cli.cli.commands.single import DEFAULT_TIMEOUT
 from seedream_cli.cli.output import plan as plans
 from seedream_cli.cli.output.ci import Actions, is_forgetful
 from seedream_cli.cli.output.report import Results

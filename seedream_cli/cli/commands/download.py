@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli import options as o
 from seedream_cli.cli import run as work
-from seedream_cli.cli.arguments import plan_of
-from seedream_cli.cli.commands.single import DEFAULT_TIMEOUT
-from seedream_cli.cli.commands.status import span
+from seedream_cli.cli.arguments import DEFAULT_TIMEOUT, parse_span, plan_of
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
@@ -102,7 +99,7 @@ def _found(world: CommandContext, names: Sequence[str], expiring: str | None) ->
     waiting = world.ledger.unsaved()
     if expiring is None:
         return waiting
-    before = world.clock.now() + span(expiring, "--expiring")
+    before = world.clock.now() + parse_span(expiring, "--expiring")
     return [job for job in waiting if (lapse := _lapses(job)) and lapse <= before]
 
 
@@ -141,6 +138,8 @@ def _plan(world: CommandContext, output: str | None, *, many: bool) -> naming.Pl
 
 def _adopted(world: CommandContext, task_id: str, name: str | None, *, sandbox: bool) -> Job:
     """Write down a task that was made elsewhere as a job of ours."""
+    import secrets
+
     from seedream_cli.core.addresses import origin
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.request.purchase import new_id

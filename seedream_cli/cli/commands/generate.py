@@ -1,14 +1,8 @@
-"""`seedream generate` and `seedream edit`: what can be typed."""
+"""`seedream generate`: a prompt, or with `--batch` a file of them."""
 
 from __future__ import annotations
 
-import inspect
-from contextlib import ExitStack
-
 from seedream_cli.cli import options as o
-from seedream_cli.cli.arguments import BATCH_ONLY, GenerateArguments, check_batch
-from seedream_cli.cli.commands.single import Making
-from seedream_cli.cli.context import CommandContext
 
 
 def generate(
@@ -55,34 +49,20 @@ def generate(
     yes: o.BatchYes = False,
 ) -> int:
     """Turn a prompt into image files, or a file of prompts into a batch of them."""
-    asked = GenerateArguments(**locals())
-    check_batch(asked)
+    typed = locals()
+    from contextlib import ExitStack
+
+    from seedream_cli.cli.arguments import GenerateArguments, check_batch
+    from seedream_cli.cli.context import CommandContext
+
+    arguments = GenerateArguments(**typed)
+    check_batch(arguments)
     with ExitStack() as exits:
-        world = CommandContext.of_process(exits)
-        if asked.batch is None:
-            return Making(world, asked).make()
-        from seedream_cli.cli.commands.batch import Batching
+        context = CommandContext.of_process(exits)
+        if arguments.batch is not None:
+            from seedream_cli.cli.commands.batch import Batching
 
-        return Batching(world, asked).run()
+            return Batching(context, arguments).run()
+        from seedream_cli.cli.commands.single import Making
 
-
-def edit(**typed: object) -> int:
-    """Turn a prompt and reference images into image files."""
-    typed["image"] = typed.get("image") or []
-    with ExitStack() as exits:
-        return Making(CommandContext.of_process(exits), GenerateArguments(**typed)).make()  # type: ignore[arg-type]
-
-
-def _dress_as_generate() -> None:
-    """Give `edit` the options of `generate`, and `-i` behind the prompt's."""
-    own = inspect.signature(generate, eval_str=True)
-    image = inspect.Parameter(
-        "image", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=o.Images
-    )
-    parameters = [each for each in own.parameters.values() if each.name not in BATCH_ONLY]
-    signature = own.replace(parameters=[*parameters[:2], image, *parameters[2:]])
-    edit.__signature__ = signature  # type: ignore[attr-defined]  # what Typer reads
-    edit.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
-
-
-_dress_as_generate()
+        return Making(context, arguments).make()

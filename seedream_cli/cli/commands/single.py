@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedream_cli.cli import run as work
 from seedream_cli.cli.arguments import (
+    DEFAULT_TIMEOUT,
     GenerateArguments,
     command_line,
     options,
@@ -28,6 +27,7 @@ from seedream_cli.storage.files import naming
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from seedream_cli.cli import run as work
     from seedream_cli.cli.output.progress import Plain
     from seedream_cli.core.model import Call, Job, Profile, Reference, Request
     from seedream_cli.engine.context import Context
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from seedream_cli.request.check import Resolved
     from seedream_cli.request.purchase import Purchase
     from seedream_cli.storage.files.naming import Plan
-
-DEFAULT_TIMEOUT = 1200.0
 
 
 @dataclass(slots=True)
@@ -159,6 +157,8 @@ class Making:
         resolved: Resolved,
         requests: Sequence[Request],
     ) -> list[Purchase]:
+        import secrets
+
         from seedream_cli.request.purchase import new_id, purchases
 
         asked = self.asked
@@ -217,6 +217,7 @@ class Making:
         show: Plain,
         stdout: Stdout,
     ) -> int:
+        from seedream_cli.cli import run as work
         from seedream_cli.transport.proxies import check_proxies
 
         world, asked = self.world, self.asked
@@ -261,9 +262,11 @@ class Making:
 def _encode_references(
     gathered: list[LoadedReference], provider: Provider
 ) -> tuple[Reference, ...]:
+    if not gathered:
+        return ()
     from seedream_cli.engine.references import encode_references
 
-    return encode_references(gathered, provider) if gathered else ()
+    return encode_references(gathered, provider)
 
 
 def _calls(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli import options as o
@@ -16,7 +14,6 @@ from seedream_cli.cli.output import table as listing
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import UsageError
-from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Charge, State
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Job, Problem
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 DEFAULT_LIMIT = 20
 MOST_DETAILS = 8
 """Jobs that are shown whole when they are named; more are a table."""
@@ -90,9 +86,11 @@ class _Filter:
         since: str | None,
         now: datetime,
     ) -> None:
+        from seedream_cli.cli.arguments import parse_span
+
         self.states: Collection[State] | None = None
-        self.since = now - span(since, "--since") if since is not None else None
-        self._before = now + span(expiring, "--expiring") if expiring else None
+        self.since = now - parse_span(since, "--since") if since is not None else None
+        self._before = now + parse_span(expiring, "--expiring") if expiring else None
         if state is not None:
             if state not in set(State):
                 known = ", ".join(State)
@@ -137,14 +135,6 @@ def _settled(world: CommandContext, found: Sequence[Job], way: _Way) -> Job:
     return settling.close(world.ledger, found[0], charge=charge)
 
 
-def span(text: str, option: str) -> timedelta:
-    """Read `2h`, `30m`, `1d`; raise `UsageError` for anything else."""
-    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text.strip(), re.ASCII)
-    if match is None:
-        raise UsageError(f"{option} {text}: a span is written 30m, 2h, 1d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-
-
 def _found(world: CommandContext, names: Sequence[str], wanted: _Filter, limit: int) -> list[Job]:
     if names:
         from seedream_cli.storage.ledger.names import find
@@ -171,6 +161,8 @@ class _OnlyExchanges:
         self._say = say
 
     def __call__(self, event: Event) -> None:
+        from seedream_cli.core.events import Exchange
+
         if isinstance(event, Exchange):
             self._say(event)
 

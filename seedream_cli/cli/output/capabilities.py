@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli.output.job import to_line
@@ -51,6 +53,9 @@ def _unnamed(world: CommandContext) -> list[str]:
 
 def strangers() -> Iterator[str]:
     """Warn of another installed tool that claims the command `seedream`."""
+    # Looked for by hand first: to import importlib.metadata takes longer than all else here.
+    if not any(any(Path(folder).glob("seedream_cli[-.]*info")) for folder in sys.path):
+        return
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -8,15 +8,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
-from seedream_cli.core.events import (
-    BytesReceived,
-    Exchange,
-    ImageSaved,
-    JobChanged,
-    Note,
-    RowEnded,
-    Waiting,
-)
 from seedream_cli.core.model import State
 from seedream_cli.core.text import clean, human_bytes
 
@@ -76,6 +67,8 @@ class Plain:
 
     def __call__(self, event: Event) -> None:
         """Write what is worth a line."""
+        from seedream_cli.core.events import JobChanged
+
         text = line_of(event, self._verbose)
         if text and not (isinstance(event, JobChanged) and self._is_stale(event.job.id, text)):
             self.say(text, is_error=is_warning(event))
@@ -198,6 +191,8 @@ class Live(Screen):
 
     def __call__(self, event: Event) -> None:
         """Move the job's line; whatever else is said stands above it."""
+        from seedream_cli.core.events import BytesReceived, JobChanged, Waiting
+
         match event:
             case JobChanged(job=job, word=word):
                 self._show(job.id, words_of(job, word))
@@ -257,11 +252,23 @@ def words_of_wait(seconds: float, reason: str) -> str:
 
 def is_warning(event: Event) -> bool:
     """Tell whether an event is to be heard with `--quiet` too."""
+    from seedream_cli.core.events import Note
+
     return isinstance(event, Note) and event.is_warning
 
 
 def line_of(event: Event, verbose: int) -> str:
     """Return the plain line of an event; empty where it is worth none."""
+    from seedream_cli.core.events import (
+        BytesReceived,
+        Exchange,
+        ImageSaved,
+        JobChanged,
+        Note,
+        RowEnded,
+        Waiting,
+    )
+
     match event:
         case JobChanged(job=job, word=word):
             return f"{job.id} {words_of(job, word)}"

@@ -8,7 +8,6 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from seedream_cli.cli.output import job as render
 from seedream_cli.core.errors import StorageError
 from seedream_cli.core.text import clean
 
@@ -38,7 +37,9 @@ class Stdout:
 
     def json(self, value: Mapping[str, object]) -> None:
         """Write one JSON object on one line."""
-        self._write(render.to_line(value).encode("ascii") + b"\n")
+        from seedream_cli.cli.output.job import to_line
+
+        self._write(to_line(value).encode("ascii") + b"\n")
 
     def picture(self, path: Path) -> None:
         """Write a held picture whole; raise `StorageError` when stdout does not take all of it."""

@@ -1,0 +1,50 @@
+"""`seedream edit`: a prompt and reference images."""
+
+from __future__ import annotations
+
+from seedream_cli.cli import options as o
+
+
+def edit(
+    prompt: o.Prompt = None,
+    prompt_file: o.PromptFile = None,
+    image: o.Images = None,
+    output: o.Output = None,
+    profile: o.ProfileName = None,
+    model: o.Model = None,
+    size: o.SizeOption = None,
+    aspect: o.Aspect = None,
+    count: o.Count = None,
+    sandbox: o.Sandbox = False,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = 0,
+    series: o.Series = None,
+    seed: o.Seed = None,
+    guidance: o.Guidance = None,
+    steps: o.Steps = None,
+    quality: o.Quality = None,
+    format: o.Format = None,  # noqa: A002 - the option's name
+    watermark: o.Watermark = None,
+    set: o.Set = None,  # noqa: A002 - the option's name
+    callback_url: o.CallbackUrl = None,
+    wait: o.Wait = None,
+    timeout: o.Timeout = None,
+    overwrite: o.Overwrite = False,
+    skip_existing: o.SkipExisting = False,
+    any_format: o.AnyFormat = None,
+    no_validate: o.NoValidate = False,
+    dry_run: o.DryRun = False,
+    sidecar: o.Sidecar = None,
+    despite: o.Despite = None,
+) -> int:
+    """Turn a prompt and reference images into image files."""
+    typed = {**locals(), "image": image or []}
+    from contextlib import ExitStack
+
+    from seedream_cli.cli.arguments import GenerateArguments
+    from seedream_cli.cli.commands.single import Making
+    from seedream_cli.cli.context import CommandContext
+
+    with ExitStack() as exits:
+        return Making(CommandContext.of_process(exits), GenerateArguments(**typed)).make()
