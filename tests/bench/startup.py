@@ -15,6 +15,7 @@ import time
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "seedream --version": ["-m", "seedream_cli", "--version"],
+    "seedream --help": ["-m", "seedream_cli", "--help"],
     "seedream status": ["-m", "seedream_cli", "status"],
     "seedream providers": ["-m", "seedream_cli", "providers"],
     "seedream generate --help": ["-m", "seedream_cli", "generate", "--help"],
