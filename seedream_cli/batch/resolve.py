@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Options, Reference
 from seedream_cli.request.check import resolve_named
-from seedream_cli.request.options import most_images
+from seedream_cli.request.options import OF_REQUESTS, most_images, overlay
+from seedream_cli.request.sizes import is_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,16 +26,6 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Provider
     from seedream_cli.request.check import Resolved
 
-_PASSED: Final = (
-    "series",
-    "seed",
-    "guidance",
-    "steps",
-    "quality",
-    "format",
-    "watermark",
-    "callback_url",
-)
 _SCHEME: Final = "1"
 """Of fingerprints: another one would be computed beside it, not instead of it."""
 
@@ -130,37 +121,15 @@ def aspect_of(request: Request) -> str | None:
 
 
 def _options(row: Row, typed: Mapping[str, object], sources: Sequence[Source]) -> Options:
-    values: dict[str, object] = {name: said(row, typed, name) for name in _PASSED}
-    for name in ("size", "aspect"):
-        values[name] = said(row, typed, name)
-    values |= _agreed(row, typed, values)
-    mine, theirs = row.options.get("set"), typed.get("set")
-    extra = {
-        **(theirs if isinstance(theirs, dict) else {}),
-        **(mine if isinstance(mine, dict) else {}),
-    }
+    agreed = overlay(row.options, typed)
     return Options(  # the types were checked where the values were read
         prompt=row.prompt,
         model=said(row, typed, "model"),  # type: ignore[arg-type]
-        extra=extra,
+        extra=agreed.get("set", {}),  # type: ignore[arg-type]
         references=tuple(_reference(source) for source in sources),
         edit=bool(sources),
-        **values,  # type: ignore[arg-type]
+        **{name: agreed.get(name) for name in OF_REQUESTS},  # type: ignore[arg-type]
     )
-
-
-def _agreed(
-    row: Row, typed: Mapping[str, object], values: Mapping[str, object]
-) -> dict[str, object]:
-    """Leave out what the command line says of a shape that the row has said in other words."""
-    out: dict[str, object] = {}
-    if row.options.get("quality") is not None and row.options.get("size") is None:
-        out["size"] = None
-    if row.options.get("size") is not None and row.options.get("quality") is None:
-        out["quality"] = None
-    if _is_pixels(values["size"]) and row.options.get("aspect") is None:
-        out["aspect"] = None if row.options.get("size") is not None else typed.get("aspect")
-    return out
 
 
 def _filled(options: Options, provider: Provider, entry: Entry | None) -> Options:
@@ -170,10 +139,11 @@ def _filled(options: Options, provider: Provider, entry: Entry | None) -> Option
     if options.model is None and entry.model and provider.default_model is not None:
         options = replace(options, model=entry.model)
     is_shaped = options.size is not None or options.quality is not None
-    is_clash = _is_pixels(entry.keyword) and options.aspect is not None
+    # Nobody asked for the lock's words: unlike a profile's or [defaults]' they give way in silence.
+    is_clash = is_pixels(entry.keyword or "") and options.aspect is not None
     if entry.keyword and not is_shaped and not is_clash:
         options = replace(options, size=entry.keyword)
-    if options.aspect is None and entry.aspect and not _is_pixels(options.size):
+    if options.aspect is None and entry.aspect and not is_pixels(options.size or ""):
         options = replace(options, aspect=entry.aspect)
     return options
 
@@ -186,11 +156,6 @@ def _hold_sources(provider: Provider, sources: Sequence[Source]) -> None:
             f"{provider.name} takes references by URL only, and {local[0]} is a file",
             hint="give an https URL, or another profile",
         )
-
-
-def _is_pixels(size: object) -> bool:
-    text = str(size or "").lower()
-    return text[:1].isdigit() and "x" in text
 
 
 def _reference(source: Source) -> Reference:

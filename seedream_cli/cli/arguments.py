@@ -21,18 +21,6 @@ if TYPE_CHECKING:
 
     from seedream_cli.core.model import Profile, Reference
 
-DEFAULTABLE = (
-    "size",
-    "aspect",
-    "series",
-    "seed",
-    "guidance",
-    "steps",
-    "quality",
-    "format",
-    "watermark",
-    "callback_url",
-)
 BATCH_ONLY = (
     "batch",
     "plan",
@@ -127,28 +115,28 @@ class GenerateArguments:
         return typed if typed is not None else profile.defaults.get(name)
 
 
-def check_batch(asked: GenerateArguments) -> None:
+def check_batch(arguments: GenerateArguments) -> None:
     """Raise `UsageError` for options that only a batch takes, or that none takes."""
-    if asked.batch is None:
+    if arguments.batch is None:
         for name in BATCH_ONLY:
-            if _is_typed(asked, name):
+            if _is_typed(arguments, name):
                 flag = name.replace("_", "-")
                 raise UsageError(f"--{flag} is for batches", hint="add --batch FILE")
         return
     for name, reason in _NOT_IN_BATCHES.items():
-        if _is_typed(asked, name):
+        if _is_typed(arguments, name):
             flag = "PROMPT" if name == "prompt" else f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag} and --batch exclude each other: {reason}")
-    if asked.output == "-":
+    if arguments.output == "-":
         raise UsageError("-o - takes one picture; a batch writes files")
-    modes = [f"--{name}" for name in ("plan", "check", "accept") if getattr(asked, name)]
+    modes = [f"--{name}" for name in ("plan", "check", "accept") if getattr(arguments, name)]
     if len(modes) > 1:
         raise UsageError(f"{' and '.join(modes)} exclude each other")
 
 
-def command_line(asked: GenerateArguments, **changes: object) -> str:
+def command_line(arguments: GenerateArguments, **changes: object) -> str:
     """Return what was typed as one line for the shell, some options changed: right as pasted."""
-    said = replace(asked, **changes)  # type: ignore[arg-type]  # each caller names real fields
+    said = replace(arguments, **changes)  # type: ignore[arg-type]  # each caller names real fields
     words = ["seedream", "generate" if said.image is None else "edit"]
     is_last = said.prompt is not None and said.prompt.startswith("-") and said.prompt != "-"
     words += [] if said.prompt is None or is_last else [said.prompt]
@@ -170,39 +158,39 @@ def command_line(asked: GenerateArguments, **changes: object) -> str:
     return shlex.join(words)
 
 
-def _is_typed(asked: GenerateArguments, name: str) -> bool:
-    value = getattr(asked, name)
+def _is_typed(arguments: GenerateArguments, name: str) -> bool:
+    value = getattr(arguments, name)
     return value is not None and value is not False
 
 
-def read_prompt(asked: GenerateArguments) -> str:
+def read_prompt(arguments: GenerateArguments) -> str:
     """Return the prompt from the argument, a file or stdin; raise `UsageError` for none or two."""
-    if asked.prompt is not None and asked.prompt_file is not None:
+    if arguments.prompt is not None and arguments.prompt_file is not None:
         raise UsageError("the prompt is given twice: as PROMPT and with --prompt-file")
-    if "-" in {asked.prompt, asked.prompt_file}:
-        tell_of_typing("the prompt", is_quiet=asked.quiet)
+    if "-" in {arguments.prompt, arguments.prompt_file}:
+        tell_of_typing("the prompt", is_quiet=arguments.quiet)
         return _read_bytes(sys.stdin.buffer.read(MAX_PROMPT_FILE + 1), "stdin")
-    if asked.prompt_file is not None:
-        return _read_file(asked.prompt_file)
-    if asked.prompt is None:
+    if arguments.prompt_file is not None:
+        return _read_file(arguments.prompt_file)
+    if arguments.prompt is None:
         raise UsageError(
             "there is no PROMPT",
             hint='seedream generate "a lighthouse at dawn"; - reads it from stdin',
         )
-    named = _A_PICTURE.match(asked.prompt)
+    named = _A_PICTURE.match(arguments.prompt)
     if named is not None:
-        rest = asked.prompt[named.end() :].lstrip(" ,:;-") or "PROMPT"
+        rest = arguments.prompt[named.end() :].lstrip(" ,:;-") or "PROMPT"
         raise UsageError(
             f"“{named[0]}” names a picture; a prompt says what to draw",
             hint=f'seedream edit "{rest}" -i {named[0]}',
         )
-    if _is_file(asked.prompt):
+    if _is_file(arguments.prompt):
         raise UsageError(
-            f"“{asked.prompt}” is a file; a prompt says what to draw",
-            hint=f"to draw from it: seedream edit PROMPT -i {asked.prompt}; "
-            f"to read the prompt from it: --prompt-file {asked.prompt}",
+            f"“{arguments.prompt}” is a file; a prompt says what to draw",
+            hint=f"to draw from it: seedream edit PROMPT -i {arguments.prompt}; "
+            f"to read the prompt from it: --prompt-file {arguments.prompt}",
         )
-    return asked.prompt
+    return arguments.prompt
 
 
 def tell_of_typing(what: str, *, is_quiet: bool = False) -> None:
@@ -220,42 +208,29 @@ def read_stdin() -> bytes:
 
 
 def options(
-    asked: GenerateArguments,
+    arguments: GenerateArguments,
     profile: Profile,
     prompt: str,
     references: tuple[Reference, ...] = (),
 ) -> Options:
     """Merge what was typed with the profile's defaults."""
-    typed = {name: getattr(asked, name) for name in DEFAULTABLE}
-    defaults = {
-        name: value
-        for name, value in profile.defaults.items()
-        if name in typed and typed[name] is None and not _is_overruled(name, typed)
-    }
-    merged: dict[str, object] = {**typed, **defaults}
-    count = asked.count if asked.count is not None else profile.defaults.get("count", 1)
-    table = profile.defaults.get("set")
-    extra = _merged(dict(table) if isinstance(table, dict) else {}, settings(asked.set or []))
+    from seedream_cli.request.options import OF_REQUESTS, overlay
+
+    typed = {name: getattr(arguments, name) for name in (*OF_REQUESTS, "count")}
+    merged = overlay({**typed, "set": settings(arguments.set or [])}, profile.defaults)
+    defaulted = {name for name in OF_REQUESTS if name in merged and typed[name] is None}
+    if not arguments.model and profile.model:
+        defaulted.add("model")
     return Options(  # the types were checked where the values were read
         prompt=prompt,
-        model=asked.model or profile.model,
-        count=count,  # type: ignore[arg-type]
-        extra=extra,
+        model=arguments.model or profile.model,
+        count=merged.get("count", 1),  # type: ignore[arg-type]
+        extra=merged["set"],  # type: ignore[arg-type]
         references=references,
-        edit=asked.image is not None,
-        validate=not asked.no_validate,
-        defaulted=frozenset(defaults) | ({"model"} if not asked.model and profile.model else set()),
-        **merged,  # type: ignore[arg-type]
-    )
-
-
-def _is_overruled(name: str, typed: Mapping[str, object]) -> bool:
-    """Tell whether a profile's default gives way to another option that was typed."""
-    size = str(typed["size"] or "").lower()
-    return (
-        (name == "aspect" and size[:1].isdigit() and "x" in size)
-        or (name == "size" and typed["quality"] is not None)
-        or (name == "quality" and typed["size"] is not None)
+        edit=arguments.image is not None,
+        validate=not arguments.no_validate,
+        defaulted=frozenset(defaulted),
+        **{name: merged.get(name) for name in OF_REQUESTS},  # type: ignore[arg-type]
     )
 
 
@@ -269,6 +244,8 @@ def parse_span(text: str, option: str) -> timedelta:
 
 def settings(pairs: list[str]) -> dict[str, object]:
     """Read `--set KEY=VALUE`: nested keys by dots, VALUE as JSON, else as text."""
+    from seedream_cli.request.options import merge
+
     found: dict[str, object] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -282,21 +259,12 @@ def settings(pairs: list[str]) -> dict[str, object]:
         nested: object = value
         for name in reversed(names):
             nested = {name: nested}
-        found = _merged(found, nested)  # type: ignore[arg-type]
+        found = merge(found, nested)  # type: ignore[arg-type]
     return found
 
 
 def _no_constant(word: str) -> object:
     raise ValueError(word)
-
-
-def _merged(first: dict[str, object], second: dict[str, object]) -> dict[str, object]:
-    merged = dict(first)
-    for key, value in second.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
-    return merged
 
 
 def _read_file(name: str) -> str:

@@ -14,7 +14,7 @@ from seedream_cli.core.formats import extension_of_format
 from seedream_cli.core.model import Options, Request
 from seedream_cli.request.findings import Findings
 from seedream_cli.request.model_choice import choose, is_edit, retirement
-from seedream_cli.request.options import OPTIONS, makes, plain_format
+from seedream_cli.request.options import OF_MODELS, makes, plain_format
 from seedream_cli.request.sizes import Frame, frame, frame_as_given
 
 if TYPE_CHECKING:
@@ -290,14 +290,14 @@ def _as_given(desk: _Desk, model: str) -> Request:
 def _within(desk: _Desk, model: str, capabilities: Capabilities) -> Options:
     """Return the options that the model takes; what it does not is a mistake or a note."""
     name, kept = model or capabilities.label, desk.options
-    for option in OPTIONS:
+    for option in OF_MODELS:
         if not option.is_said(desk.options):
             continue
         objection = option.objection(capabilities, name, desk.options)
         if not objection:
             continue
-        if option.field in desk.options.defaulted:
-            desk.findings.note(f"{objection}: the profile's {option.field} is left out")
+        if option.name in desk.options.defaulted:
+            desk.findings.note(f"{objection}: the profile's {option.name} is left out")
         elif desk.options.validate:
             desk.findings.object(objection, _way_out(desk, model, option))
         else:
@@ -383,7 +383,7 @@ def _hold_heard(desk: _Desk, model: str, guide: Capabilities | None, *, is_known
     """Check that nothing said is lost in the provider's encoding: nothing goes in silence."""
     options = desk.options
     said = _wording(model, guide, options, is_known=is_known)
-    for option in OPTIONS:
+    for option in OF_MODELS:
         if not option.is_said(options):
             continue
         unsaid = _wording(model, guide, option.drop(options), is_known=is_known)
@@ -392,7 +392,7 @@ def _hold_heard(desk: _Desk, model: str, guide: Capabilities | None, *, is_known
         if is_moot or _is_heard(desk.provider, said, unsaid):
             continue
         message = f"{option.flag} has no known form for {model}"
-        if option.field in options.defaulted or not options.validate:
+        if option.name in options.defaulted or not options.validate:
             desk.findings.note(f"{message}: it is left out")
         else:
             desk.findings.object(message, "use the provider's own field: --set KEY=VALUE")

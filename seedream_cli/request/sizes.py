@@ -113,6 +113,11 @@ def parse_size(text: str) -> Size | str:
     return text.upper() if _KILO.fullmatch(text) else text
 
 
+def is_pixels(text: str) -> bool:
+    """Tell whether a size is written in pixels, as `parse_size` reads them."""
+    return _PIXELS.fullmatch(text.strip()) is not None
+
+
 def parse_aspect(text: str) -> tuple[int, int] | None:
     """Return width and height of a ratio like `16:9` in lowest terms; None for a word.
 

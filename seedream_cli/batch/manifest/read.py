@@ -10,9 +10,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from seedream_cli.batch.manifest.schema import PICTURE, Desk, Near, RowReference, Table, show
+from seedream_cli.batch.manifest.schema import Desk, Near, RowReference, Table, show
 from seedream_cli.batch.manifest.syntax import Kind, Sheet, read_sheet
 from seedream_cli.core.errors import SeedreamError, UsageError
+from seedream_cli.request.options import OF_MANIFESTS, overlay
 from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ EXTENSIONS: Final[Mapping[str, Kind]] = {
 
 _STEPS: Final = 8
 """Rows of a cycle that are shown."""
-_OPTIONS: Final = frozenset(PICTURE) - {"count"}
+_OPTIONS: Final = OF_MANIFESTS.keys() - {"count", "references"}
+"""What a row has no field of its own for."""
 _MOVING: Final = frozenset({"job", "date", "time"})
 """Fields of an output that would name the same picture anew on every run."""
 _OUTPUT_FIELDS: Final = ("name", *(name for name in naming.FIELDS if name not in _MOVING))
@@ -72,7 +74,7 @@ class Row:
     """None: not said."""
     references: tuple[RowReference, ...]
     options: Mapping[str, object]
-    """What else was said, by the names of `option_types.OPTIONS`."""
+    """What else was said, by the names of `request.options.OPTIONS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,26 +391,5 @@ def _row(table: Table, defaults: Mapping[str, object], shared: Mapping[str, obje
         count=_number_of(said, "count"),
         references=table.references,
         # Most rows say nothing here: the one mapping keeps 10,000 of them small.
-        options=_merged(_left(shared, own), own) if own else shared,
+        options=overlay(own, shared) if own else shared,
     )
-
-
-def _left(defaults: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
-    """Return the defaults that do not give way to another option of the row, as a profile's do."""
-    size = (_text_of(own, "size") or "").lower()
-    overruled = {
-        "aspect": size[:1].isdigit() and "x" in size,
-        "size": "quality" in own,
-        "quality": "size" in own,
-    }
-    return {key: value for key, value in defaults.items() if not overruled.get(key)}
-
-
-def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """Lay one table over another, key by key, and so the tables in them: `set` is one."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        is_both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merged(old, value) if is_both else value  # type: ignore[arg-type]
-    return merged

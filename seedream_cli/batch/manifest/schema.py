@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedream_cli.core.errors import UsageError
-from seedream_cli.request.option_types import KINDS, OPTIONS
+from seedream_cli.request.options import KINDS, OF_MANIFESTS, OF_PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,9 +29,8 @@ _SHOWN: Final = 60
 _WINDOW: Final = 200
 """Names on either side, in order, among which the one that was meant is looked for."""
 
-_OF_THE_COMMAND: Final = frozenset({"wait", "timeout"})
-PICTURE: Final = tuple(name for name in OPTIONS if name not in _OF_THE_COMMAND)
-"""The options that a picture may have."""
+_OF_THE_COMMAND: Final = OF_PROFILES.keys() - OF_MANIFESTS.keys()
+"""What a profile may set and no picture."""
 _PROMPTS: Final = frozenset({"prompt", "prompt_file"})
 
 
@@ -156,7 +155,11 @@ FIELDS: Final[Mapping[str, _Field]] = {
     "references": _Field("a list of texts", _is_list_of_texts),
     "profile": _TEXT,
     "model": _TEXT,
-    **{name: _Field(OPTIONS[name], KINDS[OPTIONS[name]]) for name in PICTURE},
+    **{
+        name: _Field(kind, KINDS[kind])
+        for name, kind in OF_MANIFESTS.items()
+        if name != "references"
+    },
 }
 """What a picture may say, and what each field takes."""
 _FIELDS_SORTED: Final = sorted(FIELDS)

@@ -15,7 +15,6 @@ from seedream_cli.batch.lock.file import LockFile, Turn
 from seedream_cli.batch.manifest import read as manifests
 from seedream_cli.batch.plan import Judge, Terms
 from seedream_cli.cli.arguments import (
-    DEFAULTABLE,
     GenerateArguments,
     current_folder,
     settings,
@@ -26,6 +25,7 @@ from seedream_cli.cli.output.batch_progress import batch_observer
 from seedream_cli.cli.output.ci import Actions
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import AccountError, SeedreamError, StorageError, UsageError
+from seedream_cli.request.options import OF_MANIFESTS
 from seedream_cli.storage.files.digest import digest_of, look
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class Batching:
     def _typed(self, base: str) -> Mapping[str, object]:
         """Return the picture options of the command line."""
         asked = self.asked
-        names = (*DEFAULTABLE, "model", "count", "any_format", "sidecar")
+        names = OF_MANIFESTS.keys() - {"references"} | {"model"}
         typed = {name: getattr(asked, name) for name in names}
         typed["set"] = settings(asked.set) if asked.set else None
         typed["output"] = self._output(base)

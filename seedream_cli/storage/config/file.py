@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import ConfigError, StorageError, UsageError
 from seedream_cli.core.model import Secret
-from seedream_cli.request import option_types as kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 APP: Final = "seedream"
 
-OPTIONS: Final = kinds.OPTIONS
-"""The options of `generate` that a profile may set, and what each takes."""
 _KEY_SOURCES: Final = ("api_key_env", "api_key_command", "api_key_file", "api_key")
 _FIELDS: Final[Mapping[str, str]] = {
     "provider": "a text",
@@ -180,13 +177,15 @@ def _refuse_unknown(table: Mapping[str, object], known: Iterable[str], where: st
 
 def _raw(name: str, table: object, where: str) -> RawProfile:
     """Check one profile's keys and types."""
+    from seedream_cli.request.options import KINDS, OF_PROFILES
+
     where = f"{where}: profiles.{name}"
     if not isinstance(table, dict):
         raise ConfigError(f"{where} must be a table", hint=f"write [profiles.{name}]")
-    _refuse_unknown(table, [*_FIELDS, *OPTIONS], where)
+    _refuse_unknown(table, [*_FIELDS, *OF_PROFILES], where)
     for key, value in table.items():
-        kind = _FIELDS.get(key) or OPTIONS[key]
-        if not kinds.KINDS[kind](value):
+        kind = _FIELDS.get(key) or OF_PROFILES[key]
+        if not KINDS[kind](value):
             raise ConfigError(f"{where}: {key} must be {kind}")
     if "provider" not in table:
         raise ConfigError(f"{where}: provider is missing", hint='for example provider = "ark"')
@@ -199,7 +198,7 @@ def _raw(name: str, table: object, where: str) -> RawProfile:
         fields["api_key"] = Secret(fields["api_key"])
     if "api_key_command" in fields:
         fields["api_key_command"] = tuple(fields["api_key_command"])
-    defaults = {key: value for key, value in table.items() if key in OPTIONS}
+    defaults = {key: value for key, value in table.items() if key in OF_PROFILES}
     return RawProfile(name=name, defaults=defaults, **fields)
 
 

@@ -22,7 +22,7 @@ from seedream_cli.batch.manifest.read import (
     shards,
 )
 from seedream_cli.core.errors import StorageError, UsageError
-from seedream_cli.request.option_types import OPTIONS
+from seedream_cli.request.options import OF_MANIFESTS, OF_PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -321,7 +321,7 @@ SAMPLES: Mapping[str, object] = {
 
 def test_every_picture_option_is_a_field() -> None:
     """All that a profile may say of a picture, a row may say too; the command's own it may not."""
-    assert set(SAMPLES) == set(OPTIONS) - {"wait", "timeout"}
+    assert set(SAMPLES) == OF_PROFILES.keys() - {"wait", "timeout"}
     row = one(lines({"prompt": "p", **SAMPLES}), Kind.JSON_LINES)
     assert {**row.options, "count": row.count} == SAMPLES
 
@@ -334,7 +334,7 @@ def test_every_picture_option_is_checked(field: str) -> None:
         if value is True and isinstance(SAMPLES[field], bool):
             continue
         text = lines({"prompt": "p", field: value})
-        assert mistakes(text, Kind.JSON_LINES) == [f"1: {field} must be {OPTIONS[field]}"]
+        assert mistakes(text, Kind.JSON_LINES) == [f"1: {field} must be {OF_MANIFESTS[field]}"]
 
 
 HERO = '[images.hero]\nprompt = "p"\n'

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedream_cli.core.errors import ConfigError, StorageError, UsageError
+from seedream_cli.request.options import OF_PROFILES
 from seedream_cli.storage.config.file import (
-    OPTIONS,
     Places,
     expanded,
     load,
@@ -389,4 +389,4 @@ def test_disk_that_refuses_is_a_storage_error(tmp_path: Path) -> None:
 
 def test_options_are_spelled_like_those_of_generate() -> None:
     """Defaults are long option names with underscores."""
-    assert all(name.replace("_", "").isalpha() and name.islower() for name in OPTIONS)
+    assert all(name.replace("_", "").isalpha() and name.islower() for name in OF_PROFILES)
