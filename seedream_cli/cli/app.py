@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 import typer
 from typer._click.exceptions import ClickException
 
-from seedream_cli.cli.lazy import SETTINGS, LazyGroup
+from seedream_cli.cli.help import SETTINGS, Group
 from seedream_cli.core.errors import SeedreamError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class _Root(LazyGroup):
+class _Root(Group):
     table: ClassVar = {
         "generate": (
             "generate:generate",

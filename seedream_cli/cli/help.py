@@ -1,19 +1,24 @@
-"""How help looks: everyday options, examples, then the panels; plain text, quick to start."""
+"""Groups and commands: how their help looks, and that only the one that runs is imported."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
+import typer
 from typer._click.exceptions import UsageError
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableMapping
 
+    from typer._click.core import Command as ClickCommand
     from typer._click.core import Context
     from typer._click.formatting import HelpFormatter
 
+SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 EXAMPLES = {
     "seedream": (
         'seedream generate "a lighthouse at dawn" --sandbox',
@@ -103,13 +108,61 @@ class Command(TyperCommand):
                 _write_examples(self.name or "", formatter)
 
 
+class _LazyCommands(Mapping[str, "ClickCommand"]):
+    """The commands of a group by name, each imported when it is taken."""
+
+    def __init__(self, table: Mapping[str, tuple[str, str]]) -> None:
+        self._table = table
+
+    def __getitem__(self, name: str) -> ClickCommand:
+        module, _, attribute = self._table[name][0].partition(":")
+        found = getattr(import_module(f"seedream_cli.cli.commands.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            function, found = found, typer.Typer(rich_markup_mode=None, add_completion=False)
+            found.command(name, cls=Command, context_settings=SETTINGS)(function)
+        return typer.main.get_command(found)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
 class Group(TyperGroup):
-    """A group of commands with examples, shown whole when called bare."""
+    """A group of commands with examples; it imports the one that runs, and none for its own help.
+
+    `table` has of each command its `module:attribute` below `cli.commands`, and the first line of
+    its help, which a test holds against the command.
+    """
+
+    table: ClassVar[Mapping[str, tuple[str, str]]]
+
+    def __init__(self, **attributes: object) -> None:
+        """Take what Typer hands to any group."""
+        super().__init__(**attributes)  # type: ignore[arg-type]
+        self.commands = cast("MutableMapping[str, ClickCommand]", _LazyCommands(self.table))
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Parse as ever; a complaint without its group gets it."""
         with _complaints_of(ctx):
             return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        """Name the commands."""
+        del ctx
+        return list(self.table)
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write names and first lines from the table."""
+        del ctx
+        room = formatter.width - 6 - max(map(len, self.table))
+        rows = [
+            (name, TyperCommand(name, help=line).get_short_help_str(room))
+            for name, (_, line) in self.table.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write commands, options and examples."""

@@ -14,7 +14,7 @@ from seedream_cli.cli.app import build
 from seedream_cli.cli.arguments import BATCH_ONLY
 from seedream_cli.cli.commands.edit import edit
 from seedream_cli.cli.commands.generate import generate
-from seedream_cli.cli.lazy import LazyGroup
+from seedream_cli.cli.help import Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,9 +102,9 @@ def test_what_is_imported_is_seen(cli: Cli) -> None:
     assert "typer" in imported(cli, "status")
 
 
-def groups(command: object) -> Iterator[LazyGroup]:
+def groups(command: object) -> Iterator[Group]:
     """Walk the app's groups."""
-    if isinstance(command, LazyGroup):
+    if isinstance(command, Group):
         yield command
         for child in command.commands.values():
             yield from groups(child)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from seedream_cli.cli import options as o
 
 
@@ -40,8 +42,6 @@ def edit(
 ) -> int:
     """Turn a prompt and reference images into image files."""
     typed = {**locals(), "image": image or []}
-    from contextlib import ExitStack
-
     from seedream_cli.cli.arguments import GenerateArguments
     from seedream_cli.cli.commands.single import Making
     from seedream_cli.cli.context import CommandContext

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from seedream_cli.cli import options as o
 
 
@@ -50,8 +52,6 @@ def generate(
 ) -> int:
     """Turn a prompt into image files, or a file of prompts into a batch of them."""
     typed = locals()
-    from contextlib import ExitStack
-
     from seedream_cli.cli.arguments import GenerateArguments, check_batch
     from seedream_cli.cli.context import CommandContext
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 import typer
 
 from seedream_cli.cli import options as o
-from seedream_cli.cli.lazy import LazyGroup
+from seedream_cli.cli.help import Group
 
 
-class _Group(LazyGroup):
+class _Providers(Group):
     table: ClassVar = {
         "list": (
             "providers.list:list_all",
@@ -43,7 +43,9 @@ class _Group(LazyGroup):
     }
 
 
-providers = typer.Typer(name="providers", cls=_Group, add_completion=False, rich_markup_mode=None)
+providers = typer.Typer(
+    name="providers", cls=_Providers, add_completion=False, rich_markup_mode=None
+)
 
 
 @providers.callback(invoke_without_command=True)
