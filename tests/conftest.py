@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import random
+import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from seedream_cli.core.model import Charge, Job, State
 
@@ -17,10 +20,62 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from support.soak import Soak
+
+pytest.register_assert_rewrite("support")
+
 LONGEST_NAME = 253
 """Characters of a DNS name: a longer one fails on this machine and is asked of nobody."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # A caller may ignore them (a shell's `&`, nohup); children inherit that, but no handler.
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the long forms, and the seed of all that is drawn."""
+    group = parser.getgroup("seedream")
+    group.addoption("--soak", action="store_true", help="long storms; the strangers' SDKs")
+    group.addoption("--seed", type=int, default=0, metavar="N", help="repeat the storms' draws")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw a seed, which workers are told; let no test depend on how fast this machine is."""
+    if not config.option.seed:
+        config.option.seed = random.SystemRandom().randrange(1, 10**6)
+    # The short form is alike for everybody; the long one looks where nobody has been.
+    slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("short", slow, derandomize=True)
+    settings.register_profile("long", slow, max_examples=1000, print_blob=True)
+    settings.load_profile("long" if config.option.soak else "short")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how this run is had again."""
+    return _soak(config).again
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the cells that only a long run tries out of a short one."""
+    if not config.option.soak:
+        long = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in set(long)]
+
+
+def _soak(config: pytest.Config) -> Soak:
+    from support.soak import Soak
+
+    return Soak(is_long=config.option.soak, seed=config.option.seed)
+
+
+@pytest.fixture(scope="session")
+def soak(request: pytest.FixtureRequest) -> Soak:
+    """Return how long the storms are, and their seed."""
+    return _soak(request.config)
 
 
 class BeyondLoopback(AssertionError):

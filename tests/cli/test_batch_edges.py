@@ -10,22 +10,11 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support.manifests import ARK, KIE, UNIALL, rows
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Folder
+    from support.manifests import Folder
 
-ARK = """[defaults]
-profile = "ark"
-model = "doubao-seedream-5-0-flash-260915"
-size = "1280x720"
-format = "png"
-"""
-KIE = """[defaults]
-profile = "kie"
-model = "seedream/5-flash-text-to-image"
-size = "1K"
-format = "png"
-"""
 KIE_ROWS = (
     KIE
     + """[images.hero]
@@ -34,19 +23,8 @@ prompt = "a fox"
 prompt = "the sea"
 """
 )
-UNIALL = """[defaults]
-profile = "uniall"
-model = "seedream-4.0"
-size = "1K"
-[images.hero]
-"""
+UNIALL_ROW = UNIALL + "[images.hero]\n"
 TYPED = ["-p", "ark", "-m", "doubao-seedream-5-0-flash-260915", "-s", "1280x720", "--format", "png"]
-
-
-def rows(**prompts: str) -> str:
-    """Write a manifest of plain rows."""
-    text = (f'[images.{name}]\nprompt = "{prompt}"\n' for name, prompt in prompts.items())
-    return ARK + "".join(text)
 
 
 # -- whose file it is ------------------------------------------------------------------------------
@@ -303,7 +281,7 @@ def test_a_table_is_not_bought_line_by_line(folder: Folder) -> None:
 @pytest.mark.parametrize("text", [' {"prompt": "a fox", "name": "hero"}\n', "a fox\n"])
 def test_a_pipe_is_read_like_stdin(folder: Folder, text: str) -> None:
     """A shell's `<(…)` has no folder: pictures come here, and there is no lock."""
-    ran = folder("/dev/stdin", *TYPED, "-o", "{name}.png", stdin=text.encode())
+    ran = folder("/dev/stdin", *TYPED, "-o", "{name}.png", stdin=text.encode(), process=True)
     assert ran.code == 0, ran.err
     (picture,) = folder.cli.pictures()
     assert picture.name == ("hero.png" if "hero" in text else f"{ran.lines[0]}")
@@ -365,14 +343,14 @@ def test_a_neighbours_picture_is_never_replaced(folder: Folder, *, is_there: boo
 
 def test_lost_pictures_of_one_request_are_fetched_one_after_the_other(folder: Folder) -> None:
     """The first and the third of three, and who is made from each: nothing is fetched twice."""
-    manifest = folder.write("art.toml", UNIALL + 'prompt = "a fox"\ncount = 3\n')
+    manifest = folder.write("art.toml", UNIALL_ROW + 'prompt = "a fox"\ncount = 3\n')
     folder.make("art.toml")
     for n in (1, 3):
         (folder.cli.work / f"hero-{n}.png").unlink()
     tail = "".join(
         f'[images.d{n}]\nprompt = "{n}"\nreferences = ["images.hero.{n}"]\n' for n in (1, 3)
     )
-    manifest.write_text(UNIALL + 'prompt = "a fox"\ncount = 3\n' + tail)
+    manifest.write_text(UNIALL_ROW + 'prompt = "a fox"\ncount = 3\n' + tail)
     ran = folder("art.toml", "-j", "9")
     assert ran.code == 0, ran.err
     assert sorted(ran.lines) == ["d1.png", "d3.png", "hero-1.png", "hero-3.png"]
@@ -382,11 +360,11 @@ def test_lost_pictures_of_one_request_are_fetched_one_after_the_other(folder: Fo
 
 def test_only_what_was_asked_for_is_told(folder: Folder) -> None:
     """A row that shrank fetches what it still asks for, and names no file that is not there."""
-    manifest = folder.write("art.toml", UNIALL + 'prompt = "a fox"\ncount = 3\n')
+    manifest = folder.write("art.toml", UNIALL_ROW + 'prompt = "a fox"\ncount = 3\n')
     folder.make("art.toml")
     for n in (2, 3):
         (folder.cli.work / f"hero-{n}.png").unlink()
-    manifest.write_text(UNIALL + 'prompt = "a fox"\ncount = 2\n')
+    manifest.write_text(UNIALL_ROW + 'prompt = "a fox"\ncount = 2\n')
     ran = folder("art.toml", "--json")
     assert ran.code == 0, ran.err
     told = [image["path"] for row in ran.objects for image in row["images"]]  # type: ignore[attr-defined]
@@ -418,11 +396,11 @@ def test_a_checkout_that_moved_behind_a_link_is_the_same(folder: Folder) -> None
 
 def test_a_grown_row_buys_what_it_lacks(folder: Folder) -> None:
     """Also where the lock is lost, and one request of before had brought three pictures."""
-    manifest = folder.write("art.toml", UNIALL + 'prompt = "a fox"\ncount = 3\n')
+    manifest = folder.write("art.toml", UNIALL_ROW + 'prompt = "a fox"\ncount = 3\n')
     folder.make("art.toml")
     before = {p.name: p.read_bytes() for p in folder.cli.work.glob("*.png")}
     (folder.cli.work / "art.lock").unlink()
-    manifest.write_text(UNIALL + 'prompt = "a fox"\ncount = 5\n')
+    manifest.write_text(UNIALL_ROW + 'prompt = "a fox"\ncount = 5\n')
     plan = folder("art.toml", "--plan")
     assert [line.split()[0] for line in plan.lines] == ["fetch"] * 3 + ["make"] * 2
     said = folder.make("art.toml")
@@ -436,7 +414,7 @@ def test_a_grown_row_buys_what_it_lacks(folder: Folder) -> None:
 
 def test_a_url_of_unknown_lifetime_is_tried(folder: Folder) -> None:
     """UniAll does not say how long its URLs live: to ask is free, to buy again is not."""
-    folder.write("art.toml", UNIALL + 'prompt = "a fox"\n')
+    folder.write("art.toml", UNIALL_ROW + 'prompt = "a fox"\n')
     folder.make("art.toml")
     (folder.cli.work / "hero.png").unlink()
     folder.make("art.toml")
@@ -612,7 +590,7 @@ def test_who_waits_for_an_unknown_one_is_left(folder: Folder) -> None:
     """It is neither priced nor failed: a person settles the first, and both go on."""
     text = rows(hero="a fox") + '[images.hat]\nprompt = "a hat"\nreferences = ["images.hero"]\n'
     folder.write("art.toml", text)
-    folder.server.tell("faults", {"faults": ["drop:1"]})
+    folder.server.change_weather("drop:1")
     assert folder("art.toml").code == 5
     ran = folder("art.toml")
     assert ran.code == 5

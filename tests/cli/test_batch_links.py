@@ -7,22 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support.manifests import rows
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Folder, StartServer
-
-ARK = """[defaults]
-profile = "ark"
-model = "doubao-seedream-5-0-flash-260915"
-size = "1280x720"
-format = "png"
-"""
-
-
-def rows(**prompts: str) -> str:
-    """Write a manifest of plain rows."""
-    text = (f'[images."{name}"]\nprompt = "{prompt}"\n' for name, prompt in prompts.items())
-    return ARK + "".join(text)
+    from cli.conftest import StartServer
+    from support.manifests import Folder
 
 
 # -- links -----------------------------------------------------------------------------------------
@@ -113,7 +102,7 @@ def test_a_killed_shard_does_not_hold_the_next_division_up(
     folder: Folder, start_server: StartServer
 ) -> None:
     """What it left is empty, and no line can be in two parts; a live one is in the way."""
-    folder.server = start_server("--delay", "30")
+    folder.server = start_server(delay=30)
     folder.cli.configure(folder.server)
     folder.write("art.toml", rows(**{f"r{k}": f"picture {k}" for k in range(6)}))
     process = folder.cli.start("generate", "--batch", "art.toml", "--shard", "1/3")

@@ -15,7 +15,9 @@ from seedream_cli.core.model import Charge, Purpose, State
 from seedream_cli.storage.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli, Ran, Server, StartServer
+    from cli.conftest import StartServer
+    from support.command import Cli, Ran
+    from support.server import Server
 
 QUICK = {"SEEDREAM_REREAD_SECONDS": "0.05"}
 """Bad news is read twice without a pause."""
@@ -102,7 +104,7 @@ def test_nothing_to_download_is_fine(cli: Cli, polled: Server) -> None:
 
 def test_a_download_of_an_unknown_job_says_five(cli: Cli, start_server: StartServer) -> None:
     """Nobody knows what became of it: exit 5; without its name there is nothing to do."""
-    cli.configure(start_server("--fault", "drop:1"))
+    cli.configure(start_server("drop:1"))
     job = str(bought(cli, "-p", "ark")["job"])
     assert cli("download", job).code == 5
     assert cli("download").code == 0
@@ -146,7 +148,7 @@ def test_a_deleted_file_is_fetched_again(cli: Cli, polled: Server) -> None:
 
 def test_an_expired_job_is_tried_again_by_name(cli: Cli, start_server: StartServer) -> None:
     """Its host said twice that it is gone; asked for by name it is fetched, and is there."""
-    server = start_server("--fault", "expire:2")
+    server = start_server("expire:2")
     cli.configure(server)
     found = bought(cli, "-p", "ark")
     assert found["state"] == "expired"
@@ -201,7 +203,7 @@ def test_a_task_made_elsewhere_is_adopted(cli: Cli, polled: Server) -> None:
 @pytest.fixture
 def slow(cli: Cli, start_server: StartServer) -> Server:
     """Return a server that takes its time."""
-    server = start_server("--delay", "4")
+    server = start_server(delay=4)
     cli.configure(server)
     return server
 

@@ -13,7 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Cli, Server, StartServer
+    from cli.conftest import StartServer
+    from support.command import Cli
+    from support.server import Server
 
 URL = "https://example.com/a.png"
 URLS_ONLY = ("uniall", "seedreams")
@@ -119,7 +121,7 @@ def test_the_last_picture_is_edited_by_its_url(
     """`job:last` uses the provider's own URL while it lives; status says what came from what."""
     cli.configure(server)
     (first,) = cli("generate", "a fox", "-p", provider, "--json").objects
-    server.tell("reset")
+    server.reset()
     ran = cli("edit", "at night", "-i", name, "-p", provider, "--json")
     assert ran.code == 0, ran.err
     (reference,) = _sent(_submit(server))
@@ -185,7 +187,7 @@ def test_what_cannot_be_edited_is_exit_2(cli: Cli, server: Server, arguments: li
 @pytest.mark.parametrize("provider", ["ark", "byteplus"])
 def test_a_set_is_saved_image_by_image(cli: Cli, start_server: StartServer, provider: str) -> None:
     """The first image of a streamed set is on disk before the second is made."""
-    server = start_server("--delay", "1.0")
+    server = start_server(delay=1.0)
     cli.configure(server)
     ran = cli("generate", "four seasons", "--series", "4", "-p", provider, "-o", "s.{ext}")
     assert ran.code == 0, ran.err
@@ -199,7 +201,7 @@ def test_a_set_is_saved_image_by_image(cli: Cli, start_server: StartServer, prov
 
 def test_a_cut_set_keeps_what_came(cli: Cli, start_server: StartServer) -> None:
     """A stream that is cut after two of four: two files, exit 5, the job unknown."""
-    server = start_server("--fault", "cut")
+    server = start_server("cut")
     cli.configure(server)
     ran = cli("generate", "four seasons", "--series", "4", "-p", "ark", "--json")
     assert ran.code == 5, ran.err
@@ -214,7 +216,7 @@ def test_a_cut_set_keeps_what_came(cli: Cli, start_server: StartServer) -> None:
 
 def test_a_failed_member_keeps_the_others(cli: Cli, start_server: StartServer) -> None:
     """A member that fails: three files, exit 3, the missing image's error in the JSON."""
-    server = start_server("--fault", "partial")
+    server = start_server("partial")
     cli.configure(server)
     ran = cli("generate", "four seasons", "--series", "4", "-p", "ark", "--json")
     assert ran.code == 3, ran.err

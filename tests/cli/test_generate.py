@@ -14,7 +14,9 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Cli, Server, StartServer
+    from cli.conftest import StartServer
+    from support.command import Cli
+    from support.server import Server
 
 PROVIDERS = ("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams")
 POLLED = ("kie", "kie-seedream", "seedreams")
@@ -151,7 +153,7 @@ def test_a_bad_account_is_exit_4(
 @pytest.mark.parametrize("provider", ["ark", "byteplus", "kie", "kie-seedream", "uniall"])
 def test_a_content_refusal_is_exit_3(cli: Cli, start_server: StartServer, provider: str) -> None:
     """What the provider will not draw is exit 3, `content_policy`, not charged."""
-    cli.configure(start_server("--fault", "refuse"))
+    cli.configure(start_server("refuse"))
     error = _error(cli, "generate", "x", "-p", provider)
     assert (error["exit"], error["code"], error["charge"]) == (3, "content_policy", "none")
 
@@ -159,7 +161,7 @@ def test_a_content_refusal_is_exit_3(cli: Cli, start_server: StartServer, provid
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_failed_generation_is_exit_3(cli: Cli, start_server: StartServer, provider: str) -> None:
     """What the provider accepted and then failed is exit 3."""
-    cli.configure(start_server("--fault", "fail"))
+    cli.configure(start_server("fail"))
     error = _error(cli, "generate", "x", "-p", provider, env={"SEEDREAM_REREAD_SECONDS": "0.1"})
     assert error["exit"] == 3
     assert error["code"] in {"provider_failed", "content_policy"}
@@ -168,7 +170,7 @@ def test_a_failed_generation_is_exit_3(cli: Cli, start_server: StartServer, prov
 @pytest.mark.parametrize("provider", POLLED)
 def test_an_endless_task_is_left_to_run(cli: Cli, start_server: StartServer, provider: str) -> None:
     """After `--timeout` the job is left running: exit 75 and the command that goes on."""
-    cli.configure(start_server("--fault", "slow"))
+    cli.configure(start_server("slow"))
     ran = cli("generate", "x", "-p", provider, "--timeout", "3", "--json")
     assert ran.code == 75, ran.err
     (found,) = ran.objects

@@ -6,38 +6,20 @@ import base64
 import json
 import os
 import random
-import struct
 import sys
 import threading
-import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from support.pictures import chunk, png
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cli.conftest import Cli
+    from support.command import Cli
 
 MB = 1_000_000
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _png(size: int) -> bytes:
-    """Return a whole PNG of about `size` bytes: one pixel and a large private chunk."""
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    filler = random.Random(1).randbytes(size)
-    parts = (
-        _chunk(b"IHDR", header),
-        _chunk(b"prVt", filler),
-        _chunk(b"IDAT", zlib.compress(b"\0\1\2\3")),
-        _chunk(b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 class _Answering(BaseHTTPRequestHandler):
@@ -50,7 +32,8 @@ class _Answering(BaseHTTPRequestHandler):
         """Answer."""
         self.rfile.read(int(self.headers["content-length"]))
         size = int(self.path.split("/")[1])
-        picture = base64.b64encode(_png(size)).decode()
+        filler = chunk(b"prVt", random.Random(1).randbytes(size))
+        picture = base64.b64encode(png(1, 1, filler)).decode()
         body = json.dumps({"model": "m", "created": 1, "data": [{"b64_json": picture}]}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")

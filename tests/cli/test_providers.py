@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from cli.conftest import StartServer
+    from support.command import Cli
+    from support.server import Server
+
     from seedream_cli.core.model import Job
-    from tests.cli.conftest import Cli, Server, StartServer
 
 COMMENTED = """\
 # my accounts
@@ -522,7 +525,7 @@ def test_another_tool_of_the_same_name_is_told(cli: Cli) -> None:
     folder = cli.home / "site" / "seedream_cli-0.3.1.dist-info"
     folder.mkdir(parents=True)
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: seedream-cli\nVersion: 0.3.1\n")
-    ran = cli("providers", env={"PYTHONPATH": str(folder.parent)})
+    ran = cli("providers", env={"PYTHONPATH": str(folder.parent)}, process=True)
     assert ran.code == 0
     assert "seedream-cli 0.3.1 is installed too" in ran.err
 
@@ -573,8 +576,8 @@ def test_the_sandbox_serves_another_day(cli: Cli, start_server: StartServer) -> 
     """`--at` rehearses a day on which the examples of the providers' pages still worked."""
     body = {"model": "doubao-seedream-4-5-251128", "prompt": "a fox", "size": "2K"}
     codes, charged = [], []
-    for more in (("--at", "2026-11-01"), ()):
-        server = start_server(*more)
+    for day in ("2026-11-01", None):
+        server = start_server(at=day)
         request = urllib.request.Request(  # noqa: S310 - loopback
             f"{server.origin}/ark/api/v3/images/generations",
             data=json.dumps(body).encode(),

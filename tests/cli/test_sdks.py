@@ -22,7 +22,8 @@ from seedream_cli.storage.files.image_format import inspect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cli.conftest import Server, StartServer
+    from cli.conftest import StartServer
+    from support.server import Server
 
 HERE = Path(__file__).parent
 SDKS = {"sdk_openai.py": "openai", "sdk_volcengine.py": "volcengine-python-sdk[ark]"}
@@ -99,8 +100,8 @@ def is_out_of_reach(words: str) -> bool:
 def environment(request: pytest.FixtureRequest, script: str) -> Iterator[Stranger]:
     """Install the SDK of a script in an environment of its own, gone at the end; or skip."""
     package = SDKS[script]
-    if not os.environ.get("CI") and os.environ.get("SEEDREAM_SDK_TESTS") != "1":
-        skip_loudly(request, f"{package} NOT TRIED outside CI: set SEEDREAM_SDK_TESTS=1")
+    if not request.config.option.soak:
+        skip_loudly(request, f"{package} NOT TRIED: it takes --soak and a package index")
     with tempfile.TemporaryDirectory(prefix="seedream-sdk-") as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
         python = Path(folder, "bin", "python")
@@ -178,7 +179,11 @@ def facts(data: bytes) -> tuple[str, int, int]:
 @pytest.fixture
 def start_server(start_server: StartServer) -> StartServer:
     """Give out servers of a day on which the model of the documents' examples was alive."""
-    return lambda *arguments: start_server("--at", "2026-11-01", *arguments)
+
+    def start(*faults: str, delay: float | None = None, at: str | None = "2026-11-01") -> Server:
+        return start_server(*faults, delay=delay, at=at)
+
+    return start
 
 
 def statuses(server: Server) -> list[object]:
@@ -237,7 +242,7 @@ def test_volcengine_gets_a_streamed_set_one_by_one(
     volcengine: Stranger, start_server: StartServer
 ) -> None:
     """With `stream=True` each picture comes when it is made, and `completed` ends it."""
-    server = start_server("--delay", "1")
+    server = start_server(delay=1)
     *images, end = volcengine.ask(
         server,
         stream=True,
@@ -295,7 +300,7 @@ def test_a_set_from_a_model_without_sets_is_refused(
 @pytest.mark.network
 def test_a_busy_provider_is_asked_again(stranger: Stranger, start_server: StartServer) -> None:
     """`--fault 429:1` reaches an SDK: with one retry its second request gets the picture."""
-    server = start_server("--fault", "429:1")
+    server = start_server("429:1")
     (image,) = stranger.ask(server, retries=1).images
     assert fetch(image["url"]) == SQUARE
     assert statuses(server) == [429, 200]
@@ -307,7 +312,7 @@ def test_a_busy_provider_is_an_error_without_retries(
     stranger: Stranger, start_server: StartServer
 ) -> None:
     """Without retries the same fault is the SDK's rate limit error, and costs nothing."""
-    server = start_server("--fault", "429:1")
+    server = start_server("429:1")
     said = stranger.ask(server)
     assert (said.error, said.code) == ("RateLimitError", "ModelAccountIpmRateLimitExceeded")
     assert statuses(server) == [429]
@@ -320,7 +325,7 @@ def test_a_retry_after_a_lost_answer_is_charged_twice(
     stranger: Stranger, start_server: StartServer, fault: str, status: int | None
 ) -> None:
     """The sandbox shows what an SDK's retry costs: the answer is lost, the work is paid twice."""
-    server = start_server("--fault", f"{fault}:1")
+    server = start_server(f"{fault}:1")
     assert len(stranger.ask(server, retries=1).images) == 1
     assert statuses(server) == [status, 200]
     assert server.counters()["charged"] == {"ark": 2}

@@ -15,7 +15,9 @@ from seedream_cli.core.model import Charge, State
 from seedream_cli.storage.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli, Server, StartServer
+    from cli.conftest import StartServer
+    from support.command import Cli
+    from support.server import Server
 
 QUICK = {"SEEDREAM_REREAD_SECONDS": "0.05"}
 
@@ -95,11 +97,10 @@ def test_a_limit_counts_what_is_shown(cli: Cli, polled: Server) -> None:
 
 def test_a_provider_that_is_down_is_a_note(cli: Cli, start_server: StartServer) -> None:
     """What is stored is shown, with a note that nobody was asked: exit 0."""
-    own = start_server("--delay", "0.05")  # others share theirs
+    own = start_server(delay=0.05)  # others share theirs
     cli.configure(own)
     job = begun(cli, "a fox")
-    own.process.terminate()
-    own.process.wait(10)
+    own.sandbox.close()
     ran = cli("status", job, "--json")
     assert ran.code == 0, ran.err
     assert ran.objects[0]["state"] == "running"
@@ -119,7 +120,7 @@ def test_a_missing_key_is_a_note(cli: Cli, polled: Server) -> None:
 
 def test_a_failed_task_becomes_failed(cli: Cli, start_server: StartServer) -> None:
     """`status` reads it twice, writes it down, and tells it offline from then on."""
-    cli.configure(start_server("--fault", "fail"))
+    cli.configure(start_server("fail"))
     job = begun(cli, "a fox")
     assert state_of(cli, job) == "failed"
     assert state_of(cli, job, "--offline") == "failed"
@@ -128,7 +129,7 @@ def test_a_failed_task_becomes_failed(cli: Cli, start_server: StartServer) -> No
 
 def test_what_was_not_charged_may_be_bought_again(cli: Cli, start_server: StartServer) -> None:
     """After `--not-charged` nothing is wrong with the job: error null, next retry, exit 0."""
-    server = start_server("--fault", "drop:1")
+    server = start_server("drop:1")
     cli.configure(server)
     job = str(cli("generate", "a fox", "-p", "kie", "--json").objects[0]["job"])
     for arguments in (("--not-charged",), ()):
@@ -159,7 +160,7 @@ def test_a_picture_on_stdout_lies_nowhere(cli: Cli, polled: Server) -> None:
 
 def test_a_cost_is_told_as_far_as_it_is_known(cli: Cli, start_server: StartServer) -> None:
     """What nobody charged has no cost, and what may have been charged has one perhaps."""
-    cli.configure(start_server("--fault", "drop:2"))
+    cli.configure(start_server("drop:2"))
     free, doubtful = (
         str(cli("generate", prompt, "-p", "ark", "--json").objects[0]["job"])
         for prompt in ("a fox", "a hare")

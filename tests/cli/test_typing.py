@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli
+    from support.command import Cli
 
 TOLD = "reading the prompt from the terminal; end with Ctrl-D"
 

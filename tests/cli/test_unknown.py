@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli, Server, StartServer
+    from cli.conftest import StartServer
+    from support.command import Cli
+    from support.server import Server
 
 PROVIDERS = ("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams")
 
@@ -15,7 +17,7 @@ PROVIDERS = ("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams")
 @pytest.fixture
 def dropping(cli: Cli, start_server: StartServer) -> Server:
     """Return a server that charges the first submit, then hangs up without an answer."""
-    server = start_server("--fault", "drop:1")
+    server = start_server("drop:1")
     cli.configure(server)
     return server
 
@@ -26,7 +28,7 @@ def test_an_unreadable_end_is_unknown_and_sent_once(
     cli: Cli, start_server: StartServer, provider: str, fault: str
 ) -> None:
     """Whatever answer a charged submit gets that nobody can read: one request, exit 5."""
-    server = start_server("--fault", fault)
+    server = start_server(fault)
     cli.configure(server)
     ran = cli("generate", "x", "-p", provider, "--json")
     assert ran.code == 5, ran.err
@@ -39,7 +41,7 @@ def test_an_unreadable_end_is_unknown_and_sent_once(
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_the_same_purchase_is_held_back(cli: Cli, start_server: StartServer, provider: str) -> None:
     """While an outcome is unknown the same purchase is refused; another prompt is not."""
-    server = start_server("--fault", "drop:1")
+    server = start_server("drop:1")
     cli.configure(server)
     (job,) = (found["job"] for found in cli("generate", "x", "-p", provider, "--json").objects)
     again = cli("generate", "x", "-p", provider, "--json")

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.model import Busy, Done, Failed, Purpose, Refused, Reply, Running
 from seedream_cli.providers import PROVIDERS
 
+if TYPE_CHECKING:
+    from support.soak import Soak
+
 REPLIES = Path(__file__).parent.parent / "replies"
-MUTATIONS = int(os.environ.get("SEEDREAM_MUTATIONS", "3000"))
-SEED = 20261121
 
 PIECES = (
     b"NaN",
@@ -110,13 +111,13 @@ def _hold_storable(value: object) -> None:
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_damaged_replies_are_read_or_unreadable(name: str) -> None:
+def test_damaged_replies_are_read_or_unreadable(name: str, soak: Soak) -> None:
     """No damage to any stored reply raises anything but `UnreadableReply`."""
-    draw = random.Random(SEED)
+    draw = soak.dice() if soak.is_long else random.Random(20261121)
     stored = [
         json.loads(p.read_text("utf-8")) for p in sorted(REPLIES.glob(f"{name}/*/reply.json"))
     ]
-    for _ in range(MUTATIONS // len(PROVIDERS)):
+    for _ in range(soak.times(500, long=20_000)):
         case = draw.choice(stored)
         purpose = Purpose(case["purpose"]) if draw.random() < 0.8 else draw.choice(list(Purpose))
         body = damaged(case["body"], draw)
@@ -157,7 +158,6 @@ JSON = st.recursive(
 
 
 @given(said=JSON, status=st.integers(100, 599), purpose=st.sampled_from(list(Purpose)))
-@settings(max_examples=max(50, MUTATIONS // 20), deadline=None, derandomize=True)
 def test_any_json_is_read_or_unreadable(said: object, status: int, purpose: Purpose) -> None:
     """No JSON at all, in the providers' own field names, raises anything else."""
     body = json.dumps(said).encode()

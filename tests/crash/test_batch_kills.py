@@ -1,14 +1,12 @@
 """Batches killed at random moments: no row is bought twice, each is in the lock or named unknown.
 
-`SEEDREAM_KILLS=10` makes it long (200 rows), `SEEDREAM_KILL_SEED=N` repeats its draws (the
-machine's own timing it cannot repeat).
+`--soak` makes it long (200 rows), `--seed N` repeats its draws (the machine's own timing it
+cannot).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import random
 import shutil
 import sqlite3
 import sys
@@ -21,22 +19,16 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
+from support.manifests import DEFAULTS
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import NewScene, Scene
+    import random
 
-IS_LONG = "SEEDREAM_KILLS" in os.environ
-KILLS = int(os.environ.get("SEEDREAM_KILLS", "4"))
-ROWS = 200 if IS_LONG else 60
-SEED = int(os.environ.get("SEEDREAM_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+    from support.scene import NewScene, Scene
+    from support.soak import Soak
+
 MOST_RUNS = 6
 """Runs after the kills until nothing is left to do: one, and one to see that."""
-# The smallest picture and the cheapest format: what is tested is not how the sandbox draws.
-DEFAULTS = {
-    "ark": 'model = "doubao-seedream-5-0-flash-260915"\nsize = "1280x720"\nformat = "png"\n',
-    "uniall": 'model = "seedream-4.0"\nsize = "1K"\n',
-    "kie": 'model = "seedream/5-flash-text-to-image"\nsize = "1K"\nformat = "png"\n',
-}
 
 
 @dataclass
@@ -46,11 +38,16 @@ class Batch:
     scene: Scene
     provider: str
     count: int
-    dice: random.Random
+    soak: Soak
     arguments: tuple[str, ...] = ()
     hits: int = 0
     runs: int = 0
     codes: list[int] = field(default_factory=list)
+    dice: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take the dice."""
+        self.dice = self.soak.dice()
 
     @property
     def names(self) -> list[str]:
@@ -59,7 +56,7 @@ class Batch:
 
     def write(self) -> None:
         """Write the manifest into the working folder."""
-        text = f'[defaults]\nprofile = "{self.provider}"\n{DEFAULTS[self.provider]}'
+        text = DEFAULTS[self.provider]
         text += "".join(f'[images.{name}]\nprompt = "picture {name}"\n' for name in self.names)
         (self.scene.work / "art.toml").write_text(text)
 
@@ -83,7 +80,7 @@ class Batch:
             before = len(self.scene.server.charges())
             code, _, err = self.scene.run("generate", "--batch", "art.toml", *self.arguments)
             self.codes.append(code)
-            assert code in {0, 5}, f"SEEDREAM_KILL_SEED={SEED}\n{err}"
+            assert code in {0, 5}, f"{self.soak.again}\n{err}"
             if len(self.scene.server.charges()) == before:
                 return
         pytest.fail(f"it does not come to an end: {self.codes}")
@@ -127,7 +124,7 @@ class Batch:
     def numbers(self) -> dict[str, object]:
         """Return what a person may want to see."""
         return {
-            "seed": SEED,
+            "seed": self.soak.seed,
             "of": self.provider,
             "rows": self.count,
             "kills": self.hits,
@@ -144,17 +141,18 @@ def tell(batch: Batch, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("provider", ["ark", "uniall"])
 def test_a_batch_that_is_killed_again_and_again_buys_each_row_once(
-    new_scene: NewScene, capsys: pytest.CaptureFixture[str], provider: str
+    new_scene: NewScene, soak: Soak, capsys: pytest.CaptureFixture[str], provider: str
 ) -> None:
     """After any SIGKILL the next runs finish; no prompt is charged twice, no row is lost."""
-    dice = random.Random(SEED)
-    batch = Batch(scene=new_scene(0.1), provider=provider, count=ROWS, dice=dice)
+    batch = Batch(
+        scene=new_scene(0.1), provider=provider, count=soak.times(30, long=200), soak=soak
+    )
     batch.write()
-    for _ in range(KILLS):
+    for _ in range(soak.times(4, long=10)):
         batch.kill()
     batch.finish()
     tell(batch, capsys)
-    assert batch.wrong() == [], f"SEEDREAM_KILL_SEED={SEED}"
+    assert batch.wrong() == [], soak.again
     assert batch.hits, "nothing was killed"
     assert [str(line["name"]) for line in batch.lock()] == sorted(
         set(batch.names) - batch.unknown()
@@ -162,29 +160,27 @@ def test_a_batch_that_is_killed_again_and_again_buys_each_row_once(
 
 
 def test_a_polled_batch_that_is_killed_fetches_what_was_accepted(
-    new_scene: NewScene, capsys: pytest.CaptureFixture[str]
+    new_scene: NewScene, soak: Soak, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On KIE a task that was accepted before the kill is polled by the next run, not bought."""
-    dice = random.Random(SEED)
-    batch = Batch(scene=new_scene(0.3), provider="kie", count=12, dice=dice)
+    batch = Batch(scene=new_scene(0.3), provider="kie", count=12, soak=soak)
     batch.write()
     for _ in range(2):
         batch.kill()
     batch.finish()
     tell(batch, capsys)
-    assert batch.wrong() == [], f"SEEDREAM_KILL_SEED={SEED}"
+    assert batch.wrong() == [], soak.again
 
 
 def test_a_shard_goes_on_in_another_pod(
-    new_scene: NewScene, capsys: pytest.CaptureFixture[str]
+    new_scene: NewScene, soak: Soak, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Killed, then in another home with the manifest alone and the kept state: no row is twice.
 
     The pictures that went with the first pod are fetched again.
     """
-    dice = random.Random(SEED)
     scene = new_scene(0.1)
-    batch = Batch(scene=scene, provider="ark", count=ROWS // 2, dice=dice)
+    batch = Batch(scene=scene, provider="ark", count=soak.times(15, long=100), soak=soak)
     batch.arguments = ("--shard", "1/1")
     batch.write()
     pods = [scene.home]
@@ -196,17 +192,17 @@ def test_a_shard_goes_on_in_another_pod(
         batch.write()
     batch.finish()
     tell(batch, capsys)
-    assert batch.wrong() == [], f"SEEDREAM_KILL_SEED={SEED}"
+    assert batch.wrong() == [], soak.again
     assert [path.name for path in sorted(scene.work.glob("*.lock"))] == ["art.1-of-1.lock"]
 
 
 @pytest.mark.parametrize("is_replacing", [False, True])
 def test_a_picture_that_was_named_and_not_recorded_is_taken(
-    new_scene: NewScene, *, is_replacing: bool
+    new_scene: NewScene, soak: Soak, *, is_replacing: bool
 ) -> None:
     """Killed between a picture's name and its record: the next run takes that very file."""
     scene = new_scene(0.0)
-    batch = Batch(scene=scene, provider="ark", count=1, dice=random.Random(SEED))
+    batch = Batch(scene=scene, provider="ark", count=1, soak=soak)
     batch.write()
     if is_replacing:
         batch.finish()
@@ -229,10 +225,12 @@ def test_a_picture_that_was_named_and_not_recorded_is_taken(
     assert [path.name for path in scene.work.glob("*.png")] == ["r000.png"]
 
 
-def test_a_picture_that_was_recorded_in_another_pod_is_fetched_here(new_scene: NewScene) -> None:
+def test_a_picture_that_was_recorded_in_another_pod_is_fetched_here(
+    new_scene: NewScene, soak: Soak
+) -> None:
     """Killed between a picture's record and its job's: its file went with the pod, not its URL."""
     scene = new_scene(0.0)
-    batch = Batch(scene=scene, provider="ark", count=2, dice=random.Random(SEED))
+    batch = Batch(scene=scene, provider="ark", count=2, soak=soak)
     batch.write()
     batch.finish()
     leave_ready(scene, "r000")

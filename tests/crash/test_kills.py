@@ -1,13 +1,10 @@
 """Random SIGKILLs, many processes on one ledger: nothing paid is lost, nothing is paid twice.
 
-`SEEDREAM_KILLS=500` makes it long, `SEEDREAM_KILL_SEED=N` repeats a run (its draws; the machine's
-own timing it cannot repeat).
+`--soak` makes it long, `--seed N` repeats a run (its draws; the machine's own timing it cannot).
 """
 
 from __future__ import annotations
 
-import os
-import random
 import signal
 import sys
 import time
@@ -16,12 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from support.scene import draw
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Draw, NewScene, Scene, Shot
+    import random
 
-KILLS = int(os.environ.get("SEEDREAM_KILLS", "60"))
-SEED = int(os.environ.get("SEEDREAM_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+    from support.scene import NewScene, Scene, Shot
+    from support.soak import Soak
+
 AT_ONCE = 4
 
 
@@ -38,7 +37,7 @@ def kill(scene: Scene, shot: Shot) -> bool:
     return code == -signal.SIGKILL
 
 
-def kill_until(scene: Scene, draw: Draw, dice: random.Random, wanted: int) -> int:
+def kill_until(scene: Scene, dice: random.Random, wanted: int) -> int:
     """Kill processes, four at a time, until as many as wanted died of it; return the shots."""
     hits = number = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -50,14 +49,14 @@ def kill_until(scene: Scene, draw: Draw, dice: random.Random, wanted: int) -> in
 
 
 def test_random_kills_lose_nothing_and_pay_nothing_twice(
-    new_scene: NewScene, draw: Draw, capsys: pytest.CaptureFixture[str]
+    new_scene: NewScene, soak: Soak, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """After any SIGKILL each charge is in the ledger once, and each file is a whole picture."""
-    scene, dice = new_scene(0.2), random.Random(SEED)
-    shots = kill_until(scene, draw, dice, KILLS)
+    scene, kills = new_scene(0.2), soak.times(24, long=500)
+    shots = kill_until(scene, soak.dice(), kills)
     before = {
-        "seed": SEED,
-        "kills": f"{KILLS} of {shots} processes",
+        "seed": soak.seed,
+        "kills": f"{kills} of {shots} processes",
         "left by them": dict(Counter(str(job["state"]) for job in scene.jobs())),
         "temporary files": len(scene.parts()),
     }
@@ -65,7 +64,7 @@ def test_random_kills_lose_nothing_and_pay_nothing_twice(
     found = scene.audit()
     with capsys.disabled():
         sys.stdout.write(f"\n{before | found.numbers}\n")
-    assert found.wrong == [], f"SEEDREAM_KILL_SEED={SEED}"
+    assert found.wrong == [], soak.again
 
 
 @pytest.mark.parametrize("provider", ["ark", "uniall"])

@@ -1,12 +1,11 @@
 """The system calls themselves: what is on disk before a byte leaves, or a name is taken.
 
-`SEEDREAM_ORDER_POSTS=50` traces as many paid requests; needs strace, skips loudly without.
+`--soak` traces 50 paid requests; needs strace, skips loudly without.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.crash.conftest import NewScene, Scene
+    from support.scene import NewScene, Scene
+    from support.soak import Soak
 
-POSTS = int(os.environ.get("SEEDREAM_ORDER_POSTS", "8"))
 PROVIDERS = ("ark", "kie", "uniall", "seedreams", "byteplus", "kie-seedream")
 CALLS = (
     "fsync,fdatasync,connect,sendto,sendmsg,write,writev,"
@@ -159,7 +158,7 @@ def traced(scene: Scene, provider: str) -> list[Called]:
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="NO PROOF OF ORDER: strace is missing")
-def test_the_ledger_is_on_disk_before_each_paid_request(new_scene: NewScene) -> None:
+def test_the_ledger_is_on_disk_before_each_paid_request(new_scene: NewScene, soak: Soak) -> None:
     """Journal, ledger and folder are flushed between connecting and the first byte of a POST.
 
     And each picture is flushed before it gets its name, its folder before that is recorded.
@@ -174,7 +173,7 @@ def test_the_ledger_is_on_disk_before_each_paid_request(new_scene: NewScene) -> 
             assert is_committed(calls, post, ledger), (provider, post)
         assert list(misnamed(calls, ledger)) == []
         named += sum(call.call in NAMES for call in calls)
-        if seen >= POSTS:
+        if seen >= soak.times(8, long=50):
             break
     assert seen == len(scene.server.charges())
     assert named >= seen

@@ -1,12 +1,11 @@
 """Ctrl-C, SIGTERM, SIGHUP, closed stdout and closed terminals at random moments.
 
-`SEEDREAM_SIGNALS=100` makes it long, `SEEDREAM_SIGNAL_SEED=N` repeats the draws.
+`--soak` makes it long, `--seed N` repeats the draws.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -17,12 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from support.scene import draw
 
 if TYPE_CHECKING:
-    from tests.crash.conftest import Draw, NewScene, Running, Scene, Shot
+    from support.scene import NewScene, Running, Scene, Shot
+    from support.soak import Soak
 
-SIGNALS = int(os.environ.get("SEEDREAM_SIGNALS", "12"))
-SEED = int(os.environ.get("SEEDREAM_SIGNAL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 AT_ONCE = 2
 """Commands at a time: beside the other tests more would wait for a core, not for us."""
 CTRL_C = b"\x03"
@@ -108,25 +107,25 @@ def complaints(scene: Scene, ended: list[Ended], what: str) -> list[str]:
 
 @pytest.mark.parametrize("what", EXITS)
 def test_whatever_comes_every_charge_is_recorded(
-    new_scene: NewScene, draw: Draw, capsys: pytest.CaptureFixture[str], what: str
+    new_scene: NewScene, soak: Soak, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
     """Out within 7 s, with the right code and the way on; nothing is lost or left under way."""
-    scene, dice = new_scene(0.2), random.Random(SEED)
-    shots = [draw(dice, number) for number in range(SIGNALS)]
+    scene, dice = new_scene(0.2), soak.dice()
+    shots = [draw(dice, number) for number in range(soak.times(6, long=100))]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ended = list(pool.map(lambda shot: befall(scene, shot, what), shots))
     wrong = complaints(scene, ended, what)
     scene.recover()
     found = scene.audit()
     numbers = {
-        "seed": SEED,
+        "seed": soak.seed,
         "of": what,
         "exits": dict(Counter(end.code for end in ended)),
         "longest": f"{max(end.seconds for end in ended):.1f} s",
     }
     with capsys.disabled():
         sys.stdout.write(f"\n{numbers | found.numbers}\n")
-    assert wrong + found.wrong == []
+    assert wrong + found.wrong == [], soak.again
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -10,20 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from support.pictures import PNG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.crash.conftest import NewScene
+    from support.scene import NewScene
 
 LONGEST = 7.0
 """Seconds from SIGTERM to the end."""
 PATIENCE = 60
-# One pixel, made by hand: signature, IHDR, IDAT, IEND.
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-    "0000000c49444154789c63606060000000040001f61738550000000049454e44ae426082"
-)
 
 
 class Dripping:

@@ -11,8 +11,9 @@ from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, Sto
 from seedream_cli.core.model import Charge, Purpose, Reply, State
 
 if TYPE_CHECKING:
+    from engine.conftest import House
+
     from seedream_cli.core.model import Call
-    from tests.engine.conftest import House
 
 URL = "https://images.example/1.png"
 

@@ -34,6 +34,8 @@ from seedream_cli.storage.files.digest import digest_of, look
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from engine.conftest import House
+
     from seedream_cli.batch.action import Picture
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.manifest.read import Row
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Call, Job
     from seedream_cli.engine.references import LoadedReference
     from seedream_cli.providers.spec import Provider
-    from tests.engine.conftest import House
 
 HEAD = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de")
 TAIL = bytes.fromhex("0000000c49444154789c63606060000000040001f61738550000000049454e44ae426082")

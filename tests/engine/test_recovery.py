@@ -14,8 +14,9 @@ from seedream_cli.storage.files.store import Files
 from seedream_cli.storage.ledger.owner import Owner
 
 if TYPE_CHECKING:
+    from engine.conftest import House
+
     from seedream_cli.core.model import Call
-    from tests.engine.conftest import House
 
 URL = "https://images.example/1.png"
 DEAD = "deaddead"

@@ -24,8 +24,9 @@ from seedream_cli.transport.client import Transport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.conftest import House
+
     from seedream_cli.core.model import Call, Job
-    from tests.engine.conftest import House
 
 SPAN = 10.5
 """How long a start counts in KIE's limit here."""

@@ -19,9 +19,10 @@ from seedream_cli.engine.save import save_image
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from engine.conftest import House
+
     from seedream_cli.core.errors import SeedreamError
     from seedream_cli.core.model import Job
-    from tests.engine.conftest import House
 
 DEAD = "deaddead"
 """A process that left no lock file."""

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from engine.conftest import House
+    from support.transport import Piece
+
     from seedream_cli.core.model import Call, Job
-    from tests.engine.conftest import House, Piece
 
 DENIED = {"code": "OutputImageSensitiveContentDetected", "message": "no"}
 CUT = OutcomeUnknown("the exchange broke off")

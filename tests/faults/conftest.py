@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import struct
-import subprocess
-import sys
-import threading
-from collections.abc import Callable
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from support.clock import FakeClock
+from support.command import PATHS, Cli
+from support.wire import Chaos, Host, Play
 
 from seedream_cli.cli.output import job as render
 from seedream_cli.core.addresses import origin as origin_of
@@ -36,7 +31,7 @@ from seedream_cli.storage.ledger.owner import Owner
 from seedream_cli.transport.client import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from seedream_cli.core.addresses import AddressKind
@@ -46,185 +41,7 @@ if TYPE_CHECKING:
     from seedream_cli.transport.client import Download, StreamedAnswer
     from seedream_cli.transport.exchange import Limits
 
-PATHS = {name: provider.sandbox_path for name, provider in PROVIDERS.items()}
 KEY = "sk-only-for-tests-0123456789"
-SECONDS = 60
-PATIENCE = 10.0
-"""Seconds that the proxy waits for bytes that never come."""
-
-
-class Visit:
-    """One connection to the proxy, for a play to do with as it likes."""
-
-    def __init__(self, connection: socket.socket, upstream: tuple[str, int]) -> None:
-        """Take a fresh connection; nothing of it is read yet."""
-        self.socket = connection
-        self._upstream = upstream
-        connection.settimeout(PATIENCE)
-
-    def read(self, count: int) -> bytes:
-        """Read at most `count` bytes of the request."""
-        return self.socket.recv(count)
-
-    def head(self) -> bytes:
-        """Read to the end of the request's headers, byte by byte."""
-        data = b""
-        while not data.endswith(b"\r\n\r\n"):
-            byte = self.socket.recv(1)
-            if not byte:
-                raise ConnectionError("the client left")
-            data += byte
-        return data
-
-    def request(self) -> bytes:
-        """Read the whole request."""
-        data = self.head()
-        length = 0
-        for line in data.split(b"\r\n")[1:]:
-            name, _, value = line.partition(b":")
-            if name.strip().lower() == b"content-length":
-                length = int(value)
-        while length > 0:
-            block = self.socket.recv(min(length, 65536))
-            if not block:
-                raise ConnectionError("the client left")
-            data, length = data + block, length - len(block)
-        return data
-
-    def charged(self) -> bytes:
-        """Hand the request on to the real server, which charges; return its answer, raw."""
-        request = self.request()
-        with socket.create_connection(self._upstream, timeout=PATIENCE) as server:
-            server.sendall(request)
-            answer = b""
-            while block := server.recv(65536):
-                answer += block
-        return answer
-
-    def send(self, data: bytes) -> None:
-        """Send to the client."""
-        self.socket.sendall(data)
-
-    def answer(
-        self,
-        status: int = 200,
-        body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        *,
-        length: int | None = None,
-    ) -> None:
-        """Send a whole HTTP answer; `length` lies about the body's."""
-        known = {"Content-Length": str(len(body) if length is None else length), **(headers or {})}
-        head = f"HTTP/1.1 {status} Whatever\r\n"
-        head += "".join(f"{name}: {value}\r\n" for name, value in known.items())
-        self.send(head.encode("utf-8", "surrogateescape") + b"\r\n" + body)
-
-    def reset(self) -> None:
-        """End with RST instead of FIN."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
-    def linger(self, seconds: float = PATIENCE) -> None:
-        """Keep the connection open until the client ends it."""
-        self.socket.settimeout(seconds)
-        with suppress(OSError):
-            while self.socket.recv(65536):
-                pass
-
-
-Play = Callable[[Visit], None]
-"""What a fault does with a connection; the connection is closed after it."""
-
-
-class Chaos:
-    """A proxy on loopback: the first connections after `arm` meet a play, the others pass."""
-
-    def __init__(self, upstream: tuple[str, int]) -> None:
-        """Listen on a free port."""
-        self._upstream = upstream
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self._lock = threading.Lock()
-        self._play: Play | None = None
-        self._left = 0
-        self.struck = 0
-        """Connections that met the play since `arm`."""
-        self.posts = 0
-        """POSTs that passed since `arm`."""
-        self.gets = 0
-        self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def arm(self, play: Play | None, times: int = 1) -> None:
-        """Let the next `times` connections meet `play`."""
-        with self._lock:
-            self._play, self._left, self.struck, self.posts, self.gets = play, times, 0, 0, 0
-
-    def close(self) -> None:
-        """Listen no more."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with self._lock:
-                play = self._play if self._left > 0 else None
-                self._left -= 1
-                self.struck += play is not None
-            threading.Thread(target=self._meet, args=(connection, play), daemon=True).start()
-
-    def _meet(self, connection: socket.socket, play: Play | None) -> None:
-        with suppress(OSError), connection:
-            (play or self._pass)(Visit(connection, self._upstream))
-
-    def _pass(self, visit: Visit) -> None:
-        request = visit.request()
-        with self._lock:
-            self.posts += request.startswith(b"POST")
-            self.gets += request.startswith(b"GET")
-        with socket.create_connection(self._upstream, timeout=PATIENCE) as server:
-            server.sendall(request)
-            while block := server.recv(65536):
-                visit.send(block)
-
-
-@dataclass
-class Host:
-    """A server that answers every request as it is told, and keeps what it was sent."""
-
-    answer: Play
-    requests: list[bytes] = field(default_factory=list)
-    origin: str = ""
-
-    def __post_init__(self) -> None:
-        """Listen on a free port."""
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def close(self) -> None:
-        """Listen no more."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._meet, args=(connection,), daemon=True).start()
-
-    def _meet(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            visit = Visit(connection, ("127.0.0.1", 9))
-            self.requests.append(visit.request())
-            self.answer(visit)
 
 
 class Hasty(Transport):
@@ -260,30 +77,6 @@ class Hasty(Transport):
 
 
 @dataclass
-class FastClock:
-    """Time that moves by the sleeps that are asked for, and takes none."""
-
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    slept: list[float] = field(default_factory=list)
-    at_sleep: Callable[[], None] = lambda: None
-    """What happens meanwhile."""
-
-    def now(self) -> datetime:
-        """Return the wall time."""
-        return self.at
-
-    def monotonic(self) -> float:
-        """Return the same time in seconds."""
-        return self.at.timestamp()
-
-    def sleep(self, seconds: float) -> None:
-        """Move on."""
-        self.slept.append(seconds)
-        self.at += timedelta(seconds=seconds)
-        self.at_sleep()
-
-
-@dataclass
 class Ended:
     """How a job ended, as a script and as a person see it."""
 
@@ -313,7 +106,7 @@ class Bench:
     def __init__(self, folder: Path, *, disk: Disk | None = None) -> None:
         """Build it in `folder`."""
         self.folder = folder
-        self.clock = FastClock()
+        self.clock = FakeClock(at=datetime.now(UTC))
         self.events: list[Event] = []
         self._numbers = iter(range(10**6))
         self._exits = ExitStack()
@@ -409,102 +202,6 @@ class Bench:
         """Return what lies in the output folder, sidecars left out."""
         found = (self.folder / "out").glob("*") if (self.folder / "out").is_dir() else ()
         return sorted(path for path in found if path.suffix != ".json")
-
-
-@dataclass
-class Ran:
-    """What a command left."""
-
-    code: int
-    out: bytes
-    err: bytes
-
-    @property
-    def words(self) -> str:
-        """Stderr as text."""
-        return self.err.decode("utf-8", "replace")
-
-    @property
-    def objects(self) -> list[dict[str, object]]:
-        """Stdout's JSON objects, one a line."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    @property
-    def object(self) -> dict[str, object]:
-        """The only one of them."""
-        (found,) = self.objects
-        return found
-
-
-@dataclass
-class Cli:
-    """Runs `seedream` in a home of its own."""
-
-    home: Path
-    env: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def work(self) -> Path:
-        """The working folder."""
-        return self.home / "work"
-
-    @property
-    def state(self) -> Path:
-        """The state folder."""
-        return self.home / "state"
-
-    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment of a run: nothing of ours but what a test sets."""
-        own = {
-            "PATH": os.environ["PATH"],
-            "LANG": "C.UTF-8",
-            "HOME": str(self.home),
-            "SEEDREAM_STATE_DIR": str(self.state),
-            "SEEDREAM_CONFIG": str(self.home / "config.toml"),
-            "SEEDREAM_SANDBOX_DELAY": "0",
-            "SEEDREAM_REREAD_SECONDS": "0",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        return own | self.env | dict(extra or {})
-
-    def __call__(
-        self,
-        *arguments: str | bytes,
-        stdin: bytes = b"",
-        env: Mapping[str, str] | None = None,
-        wrap: tuple[str, ...] = (),
-        cwd: Path | None = None,
-    ) -> Ran:
-        """Run a command to its end, perhaps under another one; no traceback is ever right."""
-        self.work.mkdir(exist_ok=True, parents=True)
-        done = subprocess.run(
-            [*wrap, sys.executable, "-m", "seedream_cli", *arguments],
-            cwd=cwd or self.work,
-            env=self.environment(env),
-            input=stdin,
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        assert b"Traceback" not in done.stderr, done.stderr.decode("utf-8", "replace")
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    def configure(self, origin: str, key: str = KEY) -> Path:
-        """Write a profile a provider that speaks to `origin`, each named as its provider."""
-        self.home.mkdir(exist_ok=True, parents=True)
-        text = "".join(
-            f'[profiles.{name}]\nprovider = "{name}"\napi_key = "{key}"\n'
-            f'base_url = "{origin}{path}"\n'
-            for name, path in PATHS.items()
-        )
-        config = self.home / "config.toml"
-        config.write_text(text)
-        config.chmod(0o600)
-        return config
-
-    def files(self) -> list[Path]:
-        """Return the files in the working folder, by name."""
-        return sorted(path for path in self.work.rglob("*") if path.is_file())
 
 
 @pytest.fixture(scope="session")

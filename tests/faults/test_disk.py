@@ -22,8 +22,11 @@ from seedream_cli.storage.ledger.ledger import Ledger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from faults.conftest import Bench
+    from support.command import Cli, Ran
+    from support.wire import Chaos
+
     from seedream_cli.sandbox.server import Sandbox
-    from tests.faults.conftest import Bench, Chaos, Cli, Ran
 
 UNDER_A_FILE = "/proc/self/status/seedream"
 """No folder can be made under a file, not even by root."""
@@ -31,11 +34,11 @@ UNDER_A_FILE = "/proc/self/status/seedream"
 
 def nothing_sent(ran: Ran, chaos: Chaos, paid: Sandbox, *words: str) -> None:
     """Assert that a command ended with 74 before anything left, and said so."""
-    assert ran.code == 74, ran.words
+    assert ran.code == 74, ran.err
     assert chaos.posts == 0
     assert charges(paid) == []
     for word in words:
-        assert word in ran.words
+        assert word in ran.err
 
 
 def charges(paid: Sandbox) -> list[dict[str, object]]:
@@ -77,7 +80,7 @@ def test_a_full_disk_is_found_before_paying(cli: Cli, chaos: Chaos, paid: Sandbo
     ran = cli("generate", "a fox", "-p", "kie", "--json", wrap=limit)
     nothing_sent(ran, chaos, paid, "does not take files", "Nothing was sent", "-o FOLDER/")
     assert error_of(ran) == "storage"
-    assert cli.files() == []
+    assert cli.pictures() == []
 
 
 @pytest.mark.parametrize("output", [f"{UNDER_A_FILE}/", "/proc/", "/proc/new/a.jpg", "/sys/a.jpg"])
@@ -87,7 +90,7 @@ def test_a_folder_that_takes_no_files_is_found_before_paying(
     """A folder that cannot be written, or made, ends the command before anything is sent."""
     cli.configure(chaos.origin)
     ran = cli("generate", "a fox", "-p", "ark", "-o", output, "--json")
-    assert ran.code in {2, 74}, ran.words
+    assert ran.code in {2, 74}, ran.err
     assert (chaos.posts, charges(paid)) == (0, [])
     assert error_of(ran) in {"usage", "storage"}
 
@@ -156,8 +159,8 @@ def test_a_folder_that_vanishes_is_made_again(cli: Cli, chaos: Chaos) -> None:
     cli("generate", "a fox", "-p", "kie", "-o", "art/", "--no-wait")
     shutil.rmtree(cli.work / "art", ignore_errors=True)
     ran = cli("download", "--json")
-    assert ran.code == 0, ran.words
-    assert [path.parent.name for path in cli.files()] == ["art"]
+    assert ran.code == 0, ran.err
+    assert [path.parent.name for path in cli.pictures()] == ["art"]
 
 
 @pytest.mark.parametrize("quiet", [(), ("-q",)])
@@ -170,11 +173,11 @@ def test_a_folder_that_became_a_file_sends_the_picture_to_rescue(
     shutil.rmtree(cli.work / "art", ignore_errors=True)
     (cli.work / "art").write_text("mine")
     ran = cli("download", *quiet)
-    assert ran.code == 0, ran.words
+    assert ran.code == 0, ran.err
     path = Path(ran.out.decode().strip())
     assert path.parent == cli.state / "rescue"
     assert path.stat().st_size > 1000
-    assert str(path) in ran.words
+    assert str(path) in ran.err
     assert (cli.work / "art").read_text() == "mine"
 
 
@@ -188,9 +191,9 @@ def test_a_full_ledger_names_what_would_be_lost(cli: Cli, chaos: Chaos, paid: Sa
     )
     trap.commit()
     ran = cli("generate", "a fox", "-p", "kie", "--json")
-    assert ran.code == 74, ran.words
+    assert ran.code == 74, ran.err
     (charge,) = charges(paid)
-    assert f"seedream download --task-id {charge['task']} -p kie" in ran.words
+    assert f"seedream download --task-id {charge['task']} -p kie" in ran.err
     trap.execute("DROP TRIGGER full")
     trap.commit()
     trap.close()
@@ -199,7 +202,7 @@ def test_a_full_ledger_names_what_would_be_lost(cli: Cli, chaos: Chaos, paid: Sa
     assert len(charges(paid)) == 1
     adopted = cli("download", "--task-id", str(charge["task"]), "-p", "kie")
     assert adopted.code == 0
-    assert len(cli.files()) == 1
+    assert len(cli.pictures()) == 1
 
 
 @pytest.mark.parametrize("provider", ["ark", "kie", "seedreams"])
@@ -238,7 +241,7 @@ def test_a_ledger_that_is_busy_for_a_moment_is_waited_for(
     ran = cli("generate", "a fox", "-p", "kie")
     timer.join()
     other.close()
-    assert ran.code == 0, ran.words
+    assert ran.code == 0, ran.err
     assert time.monotonic() - started > 1.2
     assert len(charges(paid)) == 1
 
@@ -344,7 +347,7 @@ def test_two_processes_share_a_ledger(cli: Cli, chaos: Chaos, paid: Sandbox) -> 
     codes: list[int] = []
 
     def buy(number: int) -> None:
-        codes.append(cli("generate", f"fox {number}", "-p", "seedreams").code)
+        codes.append(cli("generate", f"fox {number}", "-p", "seedreams", process=True).code)
 
     threads = [threading.Thread(target=buy, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -353,7 +356,7 @@ def test_two_processes_share_a_ledger(cli: Cli, chaos: Chaos, paid: Sandbox) -> 
         thread.join()
     assert codes == [0] * 8
     assert len(charges(paid)) == 8
-    assert len(cli.files()) == 8
+    assert len(cli.pictures()) == 8
     states = {found["state"] for found in cli("status", "--json").objects}
     assert states == {"saved"}
 

@@ -27,10 +27,13 @@ from seedream_cli.core.text import clean, escape_unseen, shorten
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from faults.conftest import Bench
+    from support.command import Cli
+    from support.wire import Chaos, Host, Play, Visit
+
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Job
     from seedream_cli.sandbox.server import Sandbox
-    from tests.faults.conftest import Bench, Chaos, Cli, Host, Play, Visit
 
 ATOMS: Final = (
     "\x1b[31m", "\x1b[2J", "\x1b[H", "\x1b[1;1H", "\x1b[?1049h", "\x1b]0;title\x07",
@@ -337,15 +340,15 @@ def test_a_providers_words_are_harmless_everywhere(
     cli.configure(parrot(text, is_refusing=True).origin)
     provider = ("kie", "ark", "uniall", "seedreams")[number % 4]
     ran = cli("generate", "a fox", "-p", provider, "-vv", "--json", env=env)
-    assert ran.code in {3, 4, 5}, ran.words
-    harmless(ran.err, "stderr", is_tabbed=True, is_ci=is_ci)
+    assert ran.code in {3, 4, 5}, ran.err
+    harmless(ran.raw_err, "stderr", is_tabbed=True, is_ci=is_ci)
     harmless(ran.out, "json")
     job = str(ran.object["job"])
     for command in (("status",), ("status", job), ("status", job, "--json")):
         shown = cli(*command, "--offline", env=env)
         assert shown.code == 0
         harmless(shown.out, str(command), is_tabbed=True)
-        harmless(shown.err, str(command), is_tabbed=True)
+        harmless(shown.raw_err, str(command), is_tabbed=True)
 
 
 def _is_argument(text: str) -> bool:
@@ -369,14 +372,14 @@ def test_a_prompt_is_harmless_everywhere(
     text = PROMPTS[number]
     env = {"CI": "1"}
     ran = cli("generate", "-p", "kie", "--sidecar", "-v", "--json", "--", text, env=env)
-    harmless(ran.err, "stderr", is_tabbed=True)
+    harmless(ran.raw_err, "stderr", is_tabbed=True)
     harmless(ran.out, "json")
     charges = paid.counters["charges"]
     assert isinstance(charges, list)
     if ran.code != 0:
-        assert ran.code in {2, 3}, (text, ran.words)
+        assert ran.code in {2, 3}, (text, ran.err)
         assert ran.code != 2 or charges == []
-    for path in cli.files():
+    for path in cli.pictures():
         assert path.parent == cli.work
         harmless(path.name, "file name")
         assert "\n" not in path.name
@@ -405,13 +408,13 @@ def test_a_file_name_is_kept_and_shown_harmless(
     target = f"./{name}"
     env = {"CI": "1"}
     ran = cli("generate", "a fox", "-p", "kie", "-o", target, "--any-format", "-v", env=env)
-    assert ran.code == 0, ran.words
-    assert [path.name for path in cli.files()] == [name]
+    assert ran.code == 0, ran.err
+    assert [path.name for path in cli.pictures()] == [name]
     assert name.encode() in ran.out
-    harmless(ran.err, "stderr", is_tabbed=True)
+    harmless(ran.raw_err, "stderr", is_tabbed=True)
     again = cli("generate", "a fox", "-p", "kie", "-o", target, "--any-format")
     assert again.code == 2
-    harmless(again.err, "exists", is_tabbed=True)
+    harmless(again.raw_err, "exists", is_tabbed=True)
     shown = cli("status", "last")
     harmless(shown.out, "status", is_tabbed=True)
     subprocess.run(
@@ -457,8 +460,8 @@ def test_a_name_in_an_error_is_harmless(cli: Cli, name: str) -> None:
         (name,),
     ):
         ran = cli(*line, env={"CI": "1"})
-        assert ran.code in {2, 3, 4, 74}, (line, ran.words)
-        harmless(ran.err, str(line), is_tabbed=True)
+        assert ran.code in {2, 3, 4, 74}, (line, ran.err)
+        harmless(ran.raw_err, str(line), is_tabbed=True)
         harmless(ran.out, str(line))
 
 

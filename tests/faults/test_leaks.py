@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import pytest
+from support.pictures import PNG
 
 from seedream_cli.providers import PROVIDERS
 
@@ -20,19 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from faults.conftest import Bench
+    from support.command import Cli, Ran
+    from support.soak import Soak
+    from support.wire import Chaos, Host, Play, Visit
+
     from seedream_cli.sandbox.server import Sandbox
-    from tests.faults.conftest import Bench, Chaos, Cli, Host, Play, Ran, Visit
 
 CANARY: Final = "sk-CANARY-5d41402abc4b2a76b9719d911017c592+/="
 PASSWORD: Final = "hunter2-PROXYCANARY-7d793037a076"  # noqa: S105 - a bait
-RUNS: Final = int(os.environ.get("SEEDREAM_CANARY_RUNS", "60"))
-"""How many commands the sweep runs; the long form takes 500 and more."""
 
 NAMES = tuple(PROVIDERS)
 HTML = b"<!doctype html><h1>Forbidden</h1>"
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC"
-)
 
 
 def forms(secret: str) -> tuple[bytes, ...]:
@@ -43,7 +43,7 @@ def forms(secret: str) -> tuple[bytes, ...]:
 
 def leaks(ran: Ran, home: Path, allowed: set[Path]) -> list[str]:
     """Return where the canary was seen after a command."""
-    places = {"stdout": ran.out, "stderr": ran.err}
+    places = {"stdout": ran.out, "stderr": ran.raw_err}
     for path in home.rglob("*"):
         if path.is_file() and path not in allowed:
             places[str(path)] = path.read_bytes() + os.fsencode(path)
@@ -176,9 +176,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 BOUGHT = frozenset({"generate", "edit", "download", "status"})
 
 
-def scenarios() -> Iterator[tuple[str, str, str, tuple[str, ...], str]]:
-    """Yield what a run is made of, for ever, in an order that is always the same."""
-    dice = random.Random(20261121)
+def scenarios(dice: random.Random) -> Iterator[tuple[str, str, str, tuple[str, ...], str]]:
+    """Yield what a run is made of, for ever."""
     troubles = [f"fault {name}" for name in FAULTS] + [f"echo {name}" for name in ECHOES] + ["gone"]
     number = 0
     while True:
@@ -200,14 +199,15 @@ def arguments(command: tuple[str, ...], provider: str, loudness: str) -> list[st
 
 
 def test_the_canary_is_seen_by_nobody(
-    cli: Cli, chaos: Chaos, paid: Sandbox, serve: Callable[[Play], Host]
+    cli: Cli, chaos: Chaos, paid: Sandbox, serve: Callable[[Play], Host], soak: Soak
 ) -> None:
     """Sixty runs (500 by option): the key is in no output, file, ledger, argv or image request."""
     hosts = {name: serve(echo(name)) for name in ECHOES}
     seen: list[str] = []
     codes: dict[int, int] = {}
+    dice = soak.dice() if soak.is_long else random.Random(20261121)
     for number, (source, trouble, provider, command, loudness) in zip(
-        range(RUNS), scenarios(), strict=False
+        range(soak.times(60, long=600)), scenarios(dice), strict=False
     ):
         kind, _, name = trouble.partition(" ")
         paid.weather.change([name] if kind == "fault" and name else [])
@@ -221,7 +221,8 @@ def test_the_canary_is_seen_by_nobody(
         line = arguments(command, provider, loudness)
         if kind in {"gone", "echo"} and line[0] in {"generate", "edit"}:
             line += ["--timeout", "1"]
-        ran = house.cli(*line, env=environ)
+        # The key's command writes down how whoever asks it was started.
+        ran = house.cli(*line, env=environ, process=source == "api_key_command")
         codes[ran.code] = codes.get(ran.code, 0) + 1
         found = leaks(ran, home, house.allowed)
         if found:
@@ -242,7 +243,7 @@ def test_the_sweep_finds_what_leaks(cli: Cli) -> None:
     (cli.work / f"{CANARY.replace('/', '_')}.txt").write_text("")
     (cli.work / "b").write_bytes(base64.b64encode(f"x:{CANARY}".encode()))
     ran.out += quote(CANARY, safe="").encode()
-    ran.err += json.dumps({"key": CANARY}).encode()
+    ran.raw_err += json.dumps({"key": CANARY}).encode()
     assert len(leaks(ran, cli.home, set())) == 4
 
 
@@ -297,25 +298,25 @@ def test_bodies_are_shown_without_signatures_and_base64(
     cli.configure(chaos.origin)
     chaos.arm(api)
     ran = cli("generate", "a fox", "-p", "ark", "-vv", "--timeout", "1")
-    assert '> {"model":' in ran.words.replace('> {"model": ', '> {"model":')
-    assert "a fox" in ran.words
-    assert "a.png?****" in ran.words
-    assert "TOPSECRET" not in ran.words
-    assert big[:100] not in ran.words
-    assert "characters)" in ran.words
-    assert "in-a-header" not in ran.words
-    assert "authorization" not in ran.words.lower()
+    assert '> {"model":' in ran.err.replace('> {"model": ', '> {"model":')
+    assert "a fox" in ran.err
+    assert "a.png?****" in ran.err
+    assert "TOPSECRET" not in ran.err
+    assert big[:100] not in ran.err
+    assert "characters)" in ran.err
+    assert "in-a-header" not in ran.err
+    assert "authorization" not in ran.err.lower()
     quiet = cli("status", "--json")
-    assert quiet.err == b""
+    assert quiet.raw_err == b""
 
 
 def test_v_prints_no_body(cli: Cli, chaos: Chaos) -> None:
     """`-v` is a line each request: method, host, path, status, time."""
     cli.configure(chaos.origin)
     ran = cli("generate", "a fox", "-p", "kie", "-v")
-    assert "POST 127.0.0.1 /kie/api/v1/jobs/createTask 200 " in ran.words
-    assert "taskId" not in ran.words
-    assert '{"' not in ran.words
+    assert "POST 127.0.0.1 /kie/api/v1/jobs/createTask 200 " in ran.err
+    assert "taskId" not in ran.err
+    assert '{"' not in ran.err
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o622])
@@ -328,8 +329,8 @@ def test_a_key_that_others_can_read_is_refused(
     for command in (("generate", "a fox", "-p", "kie"), ("providers", "show", "kie")):
         ran = cli(*command)
         assert ran.code == 2
-        assert f"chmod 600 {config}" in ran.words
-        assert CANARY not in ran.words
+        assert f"chmod 600 {config}" in ran.err
+        assert CANARY not in ran.err
     assert (chaos.posts, paid.counters["charges"]) == (0, [])
 
 
@@ -366,7 +367,7 @@ def test_a_broken_config_is_not_quoted(cli: Cli, name: str) -> None:
     config.chmod(0o600)
     for command in (("generate", "a fox", "--json"), ("providers", "check", "a")):
         ran = cli(*command)
-        assert ran.code in {2, 4}, ran.words
+        assert ran.code in {2, 4}, ran.err
         assert leaks(ran, cli.home, {config}) == []
 
 
@@ -396,7 +397,7 @@ def test_a_proxys_password_is_never_shown(cli: Cli, scheme: str, variable: str) 
     ):
         ran = cli(*command, env=environ)
         assert leaks(ran, cli.home, set()) == []
-        assert ran.code in {0, 2, 69}, ran.words
+        assert ran.code in {0, 2, 69}, ran.err
 
 
 def test_a_proxy_that_refuses_is_safe_and_quiet(cli: Cli, serve: Callable[[Play], Host]) -> None:
@@ -406,7 +407,7 @@ def test_a_proxy_that_refuses_is_safe_and_quiet(cli: Cli, serve: Callable[[Play]
     cli.home.mkdir()
     environ = {"https_proxy": address, "KIE_API_KEY": CANARY}
     ran = cli("generate", "a fox", "--json", "-vv", env=environ)
-    assert (ran.code, ran.object["next"]) == (69, "retry"), ran.words
+    assert (ran.code, ran.object["next"]) == (69, "retry"), ran.err
     assert leaks(ran, cli.home, set()) == []
     assert proxy.requests
     assert all(CANARY.encode() not in request for request in proxy.requests)
@@ -424,6 +425,6 @@ def test_a_bug_shows_where_and_not_what(cli: Cli, chaos: Chaos) -> None:
     trap.close()
     ran = cli("status", "--json")
     assert ran.code == 70
-    assert "a bug in seedream" in ran.words
-    assert CANARY not in ran.words
+    assert "a bug in seedream" in ran.err
+    assert CANARY not in ran.err
     assert CANARY.encode() not in ran.out

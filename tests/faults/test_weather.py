@@ -22,8 +22,11 @@ from seedream_cli.transport.exchange import Limits, check_peer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from faults.conftest import Bench, Ended
+    from support.command import Cli
+    from support.wire import Chaos, Host, Play, Visit
+
     from seedream_cli.sandbox.server import Sandbox
-    from tests.faults.conftest import Bench, Chaos, Cli, Ended, Host, Play, Visit
 
 HTML = b"<!doctype html><html><body><h1>One moment, please</h1></body></html>"
 LONG = "10000000000"
@@ -116,7 +119,7 @@ def test_the_command_names_the_wait(cli: Cli, chaos: Chaos) -> None:
     chaos.arm(busy(LONG), times=9)
     ran = cli("generate", "a fox", "-p", "kie", "--json")
     assert (ran.code, ran.object["next"], ran.object["charge"]) == (69, "retry", "none")
-    assert f"{LONG} s" in ran.words
+    assert f"{LONG} s" in ran.err
 
 
 # -- polls -----------------------------------------------------------------------------------------
@@ -525,8 +528,8 @@ def test_the_command_says_that_a_picture_is_gone(cli: Cli, chaos: Chaos, paid: S
     paid.weather.change([])
     found = ran.object
     assert (ran.code, found["state"], found["charge"]) == (5, "expired", "charged")
-    assert "the picture is gone; it was made" in ran.words
-    assert cli.files() == []
+    assert "the picture is gone; it was made" in ran.err
+    assert cli.pictures() == []
 
 
 def test_a_slow_host_is_given_time_and_no_more(

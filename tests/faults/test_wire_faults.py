@@ -17,8 +17,11 @@ from seedream_cli.transport.exchange import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from faults.conftest import Bench, Ended
+    from support.command import Cli
+    from support.wire import Chaos, Host, Play, Visit
+
     from seedream_cli.sandbox.server import Sandbox
-    from tests.faults.conftest import Bench, Chaos, Cli, Ended, Host, Play, Visit
 
 NAMES = tuple(PROVIDERS)
 HTML = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -519,16 +522,16 @@ def test_the_command_says_it_too(
         "put off": (69, "closed", "none", "retry"),
     }
     got = (ran.code, found["state"], found["charge"], found["next"])
-    assert got == expected[fault.ends], ran.words
+    assert got == expected[fault.ends], ran.err
     charges = paid.counters["charges"]
     assert isinstance(charges, list)
     assert len(charges) <= 1
     assert chaos.struck + chaos.posts == (2 if fault.ends == "busy" else 1)
     if fault.ends == "unknown":
-        assert f"status {found['job']} --adopt" in ran.words
-        assert "it may have been charged" in ran.words
+        assert f"status {found['job']} --adopt" in ran.err
+        assert "it may have been charged" in ran.err
         again = cli("generate", "a fox", "-p", provider, "--json")
         assert (again.code, again.object["job"]) == (5, None)
         assert chaos.posts == 0, "the same purchase is held back"
     if fault.ends == "put off":
-        assert "604800 s" in ran.words
+        assert "604800 s" in ran.err

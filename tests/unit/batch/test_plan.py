@@ -704,7 +704,7 @@ words = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["x", "y"]), min
 
 
 @given(words, words, words)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_union_merge_knows_what_either_side_knew(
     ours: dict[str, str], theirs: dict[str, str], now: dict[str, str]
 ) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from support.clock import SecondsClock
 
 from seedream_cli.engine.rate_limit import NARROW, PATIENCE, RateLimiter, Wait
 from seedream_cli.providers import PROVIDERS
@@ -28,29 +29,10 @@ FREE = replace(KIE, limit=None)
 
 
 @dataclass
-class FakeClock:
-    """Time that a test moves."""
-
-    at: float = 1000.0
-
-    def now(self) -> datetime:
-        """Return the wall time."""
-        return datetime.fromtimestamp(self.at, UTC)
-
-    def monotonic(self) -> float:
-        """Return the same in seconds."""
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        """Move on."""
-        self.at += seconds
-
-
-@dataclass
 class Bench:
     """A limiter, and what all processes have begun so far."""
 
-    clock: FakeClock = field(default_factory=FakeClock)
+    clock: SecondsClock = field(default_factory=lambda: SecondsClock(1000.0))
     begun: list[tuple[str, str, float, int]] = field(default_factory=list)
     """Origin, model, when, what it counts as."""
     looks: int = 0
@@ -64,15 +46,15 @@ class Bench:
     def _starts(self, origin: str, model: str, limit: RateLimit) -> list[tuple[float, int]]:
         self.looks += 1
         return [
-            (self.clock.at - at, weight)
+            (self.clock.seconds - at, weight)
             for other, which, at, weight in self.begun
             if other == origin and (which == model or not limit.is_per_model)
-            if at > self.clock.at - limit.span
+            if at > self.clock.seconds - limit.span
         ]
 
     def begin(self, job: Job, weight: int = 1) -> None:
         """Write down a submit as the ledger does."""
-        self.begun.append((job.origin, job.model, self.clock.at, weight))
+        self.begun.append((job.origin, job.model, self.clock.seconds, weight))
         self.limiter.note_start(job)
 
     def spend(self, job: Job) -> None:
@@ -151,19 +133,19 @@ def test_kie_counts_requests(make_job: MakeJob, name: str) -> None:
 def test_many_jobs_come_one_after_the_other(bench: Bench, make_job: MakeJob) -> None:
     """Five hundred waiting jobs keep the limit, go in order, and look but a few times each."""
     jobs = {job.id: job for job in jobs_of(make_job, 500)}
-    due = dict.fromkeys(jobs, bench.clock.at)
+    due = dict.fromkeys(jobs, bench.clock.seconds)
     begun_at, looks = [], Counter[str]()
     while due:
         name = min(due, key=lambda each: (due[each], each))
-        bench.clock.at = max(bench.clock.at, due[name])
+        bench.clock.seconds = max(bench.clock.seconds, due[name])
         looks[name] += 1
         wait = bench.limiter.submit(jobs[name], KIE)
         if wait is None:
             bench.spend(jobs[name])
-            begun_at.append((bench.clock.at, name))
+            begun_at.append((bench.clock.seconds, name))
             del due[name]
         else:
-            due[name] = bench.clock.at + wait.seconds
+            due[name] = bench.clock.seconds + wait.seconds
     times = [at for at, _ in begun_at]
     assert most_in(times, 10.0) == 20
     assert times[-1] - times[0] == pytest.approx(24 * 10.5, abs=0.5)
@@ -174,17 +156,17 @@ def test_many_jobs_come_one_after_the_other(bench: Bench, make_job: MakeJob) -> 
 def test_a_place_is_kept(bench: Bench, make_job: MakeJob) -> None:
     """Who asks before its time is told the same time, and newcomers stand behind it."""
     here = ("https://api.example.com", "m")
-    bench.begun = [(*here, bench.clock.at - 0.5 * n, 1) for n in range(20)]
+    bench.begun = [(*here, bench.clock.seconds - 0.5 * n, 1) for n in range(20)]
     first, second, third = jobs_of(make_job, 3)
     assert bench.limiter.submit(first, KIE) == Wait(1.0, "kie takes 20 requests in 10 s")
     wait = bench.limiter.submit(second, KIE)
     assert wait is not None
     assert wait.seconds == pytest.approx(1.5)
-    bench.clock.at += 0.25
+    bench.clock.seconds += 0.25
     wait = bench.limiter.submit(first, KIE)
     assert wait is not None
     assert wait.seconds == pytest.approx(0.75)
-    bench.clock.at += 0.75
+    bench.clock.seconds += 0.75
     wait = bench.limiter.submit(third, KIE)
     assert wait is not None
     assert wait.seconds == pytest.approx(1.0)
@@ -208,21 +190,21 @@ def test_a_place_that_another_process_took_moves_all_behind_it(
 ) -> None:
     """Nobody jumps the queue, not two wake up at the same time, and nobody goes to the end."""
     here = ("https://api.example.com", "m")
-    bench.begun = [(*here, bench.clock.at - 0.1 * n, 1) for n in range(20)]
+    bench.begun = [(*here, bench.clock.seconds - 0.1 * n, 1) for n in range(20)]
     waiting = jobs_of(make_job, 5)
     waits = [bench.limiter.submit(job, KIE) for job in waiting]
-    dues = [bench.clock.at + wait.seconds for wait in waits if wait is not None]
+    dues = [bench.clock.seconds + wait.seconds for wait in waits if wait is not None]
     assert len(set(dues)) == 5
-    bench.clock.at = dues[0]
-    bench.begun += [(*here, bench.clock.at, 1)] * 2
+    bench.clock.seconds = dues[0]
+    bench.begun += [(*here, bench.clock.seconds, 1)] * 2
     again = [bench.limiter.submit(job, KIE) for job in waiting]
-    later = [bench.clock.at + wait.seconds for wait in again if wait is not None]
+    later = [bench.clock.seconds + wait.seconds for wait in again if wait is not None]
     late = later[0] - dues[0]
     assert 0 < late < 0.5
     assert later == pytest.approx([due + late for due in dues])
     newcomer = bench.limiter.submit(make_job(id="newcomer"), KIE)
     assert newcomer is not None
-    assert bench.clock.at + newcomer.seconds > later[-1]
+    assert bench.clock.seconds + newcomer.seconds > later[-1]
 
 
 @dataclass
@@ -231,13 +213,13 @@ class Twins:
 
     answer: float
     """Seconds from the first byte to the answer; a request may arrive at any time between."""
-    clock: FakeClock = field(default_factory=FakeClock)
+    clock: SecondsClock = field(default_factory=lambda: SecondsClock(1000.0))
     begun: dict[str, float] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
 
     def starts(self, _origin: str, _model: str, limit: RateLimit) -> list[tuple[float, int]]:
         """Read the ledger."""
-        now = self.clock.at
+        now = self.clock.seconds
         return [
             (limit.arrived(now - at, now - self.ended[name] if name in self.ended else None), 1)
             for name, at in self.begun.items()
@@ -249,32 +231,36 @@ class Twins:
         limiters = [RateLimiter(self.clock, self.starts) for _ in jobs]
         whose = {job.id: limiters[k] for k, mine in enumerate(jobs) for job in mine}
         every = {job.id: job for mine in jobs for job in mine}
-        due = dict.fromkeys(every, self.clock.at)
+        due = dict.fromkeys(every, self.clock.seconds)
         while due:
             name = min(due, key=lambda each: (due[each], each))
-            job, limiter, self.clock.at = every[name], whose[name], max(self.clock.at, due[name])
+            job, limiter, self.clock.seconds = (
+                every[name],
+                whose[name],
+                max(self.clock.seconds, due[name]),
+            )
             if name in self.begun:
-                self.ended[name] = self.clock.at
+                self.ended[name] = self.clock.seconds
                 limiter.note_answer(job)
                 limiter.release(job)
                 del due[name]
                 continue
             wait = limiter.submit(job, KIE)
             full = self._begin(job, limiter) if wait is None else 0.0
-            due[name] = self.clock.at + (wait.seconds if wait else full or self.answer)
+            due[name] = self.clock.seconds + (wait.seconds if wait else full or self.answer)
 
     def _begin(self, job: Job, limiter: RateLimiter) -> float:
         """Spend, or return how long there is no room for it: the ledger has the last word."""
         assert KIE.limit is not None
         seconds = KIE.limit.wait(
-            [(self.clock.at - ago, weight) for ago, weight in self.starts("", "", KIE.limit)],
+            [(self.clock.seconds - ago, weight) for ago, weight in self.starts("", "", KIE.limit)],
             1,
-            self.clock.at,
+            self.clock.seconds,
         )
         if seconds:
             limiter.release(job)
         else:
-            self.begun[job.id] = self.clock.at
+            self.begun[job.id] = self.clock.seconds
             limiter.note_start(job)
         return seconds
 
@@ -294,18 +280,18 @@ def test_a_request_counts_until_it_has_arrived(make_job: MakeJob, answer: float)
 
 def test_a_place_that_nobody_comes_for_lapses(bench: Bench, make_job: MakeJob) -> None:
     """Jobs that ended while they waited hold nobody up for ever."""
-    bench.begun = [("https://api.example.com", "m", bench.clock.at, 1)] * 20
+    bench.begun = [("https://api.example.com", "m", bench.clock.seconds, 1)] * 20
     lost = jobs_of(make_job, 200)
     for job in lost:
         assert bench.limiter.submit(job, KIE) is not None
-    bench.clock.at += 10 * 10.5 + 30
+    bench.clock.seconds += 10 * 10.5 + 30
     assert bench.limiter.submit(make_job(), KIE) is None
 
 
 def test_models_wait_for_themselves(bench: Bench, make_job: MakeJob) -> None:
     """Where each model has its limit, a full one keeps no other one back."""
     ark = PROVIDERS["ark"]
-    bench.begun = [("https://api.example.com", "full", bench.clock.at, 500)]
+    bench.begun = [("https://api.example.com", "full", bench.clock.seconds, 500)]
     assert bench.limiter.submit(make_job(id="00000001", model="full"), ark) is not None
     assert bench.limiter.submit(make_job(id="00000002", model="other"), ark) is None
 
@@ -320,7 +306,7 @@ def test_a_rehearsal_never_waits(bench: Bench, make_job: MakeJob) -> None:
 
 def test_ten_thousand_jobs_are_placed_in_no_time(bench: Bench, make_job: MakeJob) -> None:
     """Who stands far behind is placed without a look at the ledger."""
-    bench.begun = [("https://api.example.com", "m", bench.clock.at, 1)] * 500
+    bench.begun = [("https://api.example.com", "m", bench.clock.seconds, 1)] * 500
     jobs = jobs_of(make_job, 10_000, model="m")
     started = time.process_time()
     for job in jobs:
@@ -342,7 +328,7 @@ def test_few_go_until_the_first_answer(bench: Bench, make_job: MakeJob) -> None:
     jobs = jobs_of(make_job, 500)
     gone = through(bench, jobs)
     assert gone == jobs[:NARROW]
-    bench.clock.at += 0.3
+    bench.clock.seconds += 0.3
     assert through(bench, jobs[NARROW:]) == []
     bench.limiter.note_answer(gone[0])
     rest = jobs[NARROW:]
@@ -351,7 +337,7 @@ def test_few_go_until_the_first_answer(bench: Bench, make_job: MakeJob) -> None:
         more = through(bench, rest)
         rest = [job for job in rest if job not in more]
         unanswered.append(unanswered[-1] + len(more))
-        bench.clock.at += 1
+        bench.clock.seconds += 1
     assert unanswered == [4, 8, 16, 32, 64]
 
 
@@ -359,11 +345,11 @@ def test_a_slow_origin_is_asked_by_more_after_a_while(bench: Bench, make_job: Ma
     """Where an answer takes half a minute, nobody waits for the first one."""
     jobs = jobs_of(make_job, 500)
     gone = through(bench, jobs)
-    bench.clock.at += PATIENCE - 0.1
+    bench.clock.seconds += PATIENCE - 0.1
     assert through(bench, jobs[len(gone) :]) == []
-    bench.clock.at += 0.1
+    bench.clock.seconds += 0.1
     assert len(through(bench, jobs[len(gone) :])) == NARROW
-    bench.clock.at += 20
+    bench.clock.seconds += 20
     assert len(through(bench, jobs[2 * NARROW :])) == 500 - 2 * NARROW
 
 
@@ -389,7 +375,7 @@ def test_one_that_is_turned_away_holds_all(bench: Bench, make_job: MakeJob) -> N
     """After a 429 nobody goes until it is over, then few, then more and more."""
     jobs = jobs_of(make_job, 400)
     bench.limiter.note_answer(jobs[0])
-    bench.clock.at += 60
+    bench.clock.seconds += 60
     flying = through(bench, jobs[:100])
     assert len(flying) == 100
     bench.limiter.pause(flying[0], 7.0)
@@ -398,13 +384,13 @@ def test_one_that_is_turned_away_holds_all(bench: Bench, make_job: MakeJob) -> N
     waits = [bench.limiter.submit(job, FREE) for job in rest]
     assert all(wait is not None and wait.seconds >= 7.0 for wait in waits)
     assert {wait.reason for wait in waits if wait is not None} == {"kie is busy"}
-    bench.clock.at += 7.0
+    bench.clock.seconds += 7.0
     counts = []
     for _ in range(4):
         gone = through(bench, rest)
         rest = [job for job in rest if job not in gone]
         counts.append(len(gone))
-        bench.clock.at += 1
+        bench.clock.seconds += 1
     assert counts == [4, 4, 8, 16]
 
 
@@ -412,7 +398,7 @@ def test_the_one_that_was_turned_away_is_the_first_again(bench: Bench, make_job:
     """Exactly when its own wait is over it may go."""
     (job,) = jobs_of(make_job, 1)
     bench.limiter.pause(job, 7.0)
-    bench.clock.at += 7.0
+    bench.clock.seconds += 7.0
     assert bench.limiter.submit(job, FREE) is None
 
 
@@ -429,7 +415,7 @@ def test_a_place_outlives_the_gate(bench: Bench, make_job: MakeJob) -> None:
     bench.limiter.pause(first, 5.0)
     assert bench.limiter.submit(first, one) is not None
     assert bench.limiter.submit(second, one) is not None
-    bench.clock.at += 5.0
+    bench.clock.seconds += 5.0
     assert bench.limiter.submit(first, one) is None
     wait = bench.limiter.submit(second, one)
     assert wait is not None
@@ -442,15 +428,15 @@ def test_a_place_outlives_the_gate(bench: Bench, make_job: MakeJob) -> None:
 def test_polls_take_turns(bench: Bench, make_job: MakeJob) -> None:
     """A hundred running tasks are asked about in turn, at most eight a second in all."""
     jobs = {job.id: job for job in jobs_of(make_job, 100)}
-    due = dict.fromkeys(jobs, bench.clock.at)
+    due = dict.fromkeys(jobs, bench.clock.seconds)
     asked: list[tuple[float, str]] = []
     while len(asked) < 400:
         name = min(due, key=lambda each: (due[each], each))
-        bench.clock.at = max(bench.clock.at, due[name])
+        bench.clock.seconds = max(bench.clock.seconds, due[name])
         wait = bench.limiter.poll(jobs[name], KIE)
         if wait is None:
-            asked.append((bench.clock.at, name))
-        due[name] = bench.clock.at + (2.0 if wait is None else wait.seconds)
+            asked.append((bench.clock.seconds, name))
+        due[name] = bench.clock.seconds + (2.0 if wait is None else wait.seconds)
     assert most_in([at for at, _ in asked], 0.999) == 8
     assert asked[-1][0] - asked[0][0] == pytest.approx(400 / 8, abs=1)
     assert set(Counter(name for _, name in asked).values()) == {4}
@@ -461,6 +447,6 @@ def test_a_poll_alone_waits_for_nothing(bench: Bench, make_job: MakeJob) -> None
     job = make_job()
     for _ in range(5):
         assert bench.limiter.poll(job, KIE) is None
-        bench.clock.at += 2
+        bench.clock.seconds += 2
     unlimited = replace(KIE, poll_limit=None)
     assert [bench.limiter.poll(job, unlimited) for _ in range(50)] == [None] * 50

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from support.clock import SecondsClock
 
 from seedream_cli.core.clock import SystemClock
 from seedream_cli.engine.context import Deed, Step
@@ -21,28 +21,6 @@ if TYPE_CHECKING:
     from seedream_cli.core.clock import Clock
 
 SIGINT, SIGTERM = 2, 15
-
-
-@dataclass
-class FakeClock:
-    """Time that moves only when somebody sleeps."""
-
-    seconds: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def now(self) -> datetime:
-        """Return the wall time."""
-        return datetime(2026, 11, 21, tzinfo=UTC) + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        """Return the same time in seconds."""
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        """Move on."""
-        assert seconds >= 0
-        self.slept.append(seconds)
-        self.seconds += seconds
 
 
 @dataclass
@@ -96,7 +74,7 @@ def pool_of(
 
 def test_steps_are_taken_when_they_are_due() -> None:
     """The earliest step comes first, and the clock sleeps exactly until it is due."""
-    clock, at = FakeClock(), []
+    clock, at = SecondsClock(), []
     taker = Taker(lambda _: at.append(clock.seconds))
     pool_of(taker, workers=0, clock=clock).run([step("c", 7.5), step("a"), step("b", 2.0)])
     assert [taken.job_id for taken in taker.taken] == ["a", "b", "c"]
@@ -106,7 +84,7 @@ def test_steps_are_taken_when_they_are_due() -> None:
 
 def test_what_follows_is_taken_too() -> None:
     """A job goes on until its step says that nothing follows."""
-    clock = FakeClock()
+    clock = SecondsClock()
 
     def poll(taken: Step) -> Step | None:
         return replace(taken, due=taken.due + 1, tries=taken.tries + 1) if taken.tries < 3 else None
@@ -120,7 +98,7 @@ def test_what_follows_is_taken_too() -> None:
 def test_nothing_to_do_is_done() -> None:
     """A pool without steps returns at once."""
     taker = Taker()
-    pool_of(taker, workers=0, clock=FakeClock()).run([])
+    pool_of(taker, workers=0, clock=SecondsClock()).run([])
     pool_of(taker, workers=4).run([])
     assert taker.taken == []
 
@@ -129,7 +107,7 @@ def test_a_signal_between_steps_stops_the_rest() -> None:
     """After a signal no further step is taken, and what was left over is known."""
     inbox: Inbox = Inbox()
     taker = Taker(lambda _: inbox.put(Signalled(SIGTERM)))
-    pool = pool_of(taker, workers=0, clock=FakeClock(), inbox=inbox, patience=5.0)
+    pool = pool_of(taker, workers=0, clock=SecondsClock(), inbox=inbox, patience=5.0)
     pool.run([step("a"), step("b", 1.0), step("c", 2.0)])
     assert [taken.job_id for taken in taker.taken] == ["a"]
     assert [left.job_id for left in pool.waiting] == ["b", "c"]
@@ -143,7 +121,7 @@ def test_a_bug_in_a_step_is_raised_here() -> None:
         raise ZeroDivisionError
 
     taker = Taker(fail)
-    pool = pool_of(taker, workers=0, clock=FakeClock())
+    pool = pool_of(taker, workers=0, clock=SecondsClock())
     with pytest.raises(ZeroDivisionError):
         pool.run([step("a"), step("b", 1.0)])
     assert [taken.job_id for taken in taker.taken] == ["a"]

@@ -460,7 +460,7 @@ def test_a_long_side_can_make_a_ratio_impossible() -> None:
     high=st.integers(1, 64),
     area=st.sampled_from([1024**2, 1536**2, 2048**2, 4096**2]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_computed_pixels_keep_every_promise(wide: int, high: int, area: int) -> None:
     """Computed sizes are multiples of 16 within the bounds, close to ratio and area."""
     bounds = (round(area * 0.85), round(area * 1.1))
@@ -681,7 +681,7 @@ def test_no_validate_sends_things_as_given() -> None:
     validate=st.booleans(),
     model=st.sampled_from([None, "pixel-9", "word/4.5", "pixel-3"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_words_give_a_request_or_a_usage_error(
     *,
     size: str | None,

@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pictures import SIGNATURE, chunk
 
 from seedream_cli.core.errors import ImageBroken
 from seedream_cli.storage.files.image_format import Facts, inspect, sniff
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    """Build a PNG chunk."""
-    return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
 
 
 def segment(marker: int, body: bytes) -> bytes:
@@ -41,7 +37,6 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
 IHDR = chunk(b"IHDR", (3).to_bytes(4) + (2).to_bytes(4) + bytes([8, 0, 0, 0, 0]))
 IDAT = chunk(b"IDAT", zlib.compress(b"\0abc\0def"))
 IEND = chunk(b"IEND", b"")
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG = SIGNATURE + IHDR + IDAT + IEND
 
 # A grey 16x5 picture: one Huffman code for "no change", one for "end of block", 2 blocks that are

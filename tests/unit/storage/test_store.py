@@ -7,11 +7,11 @@ import hashlib
 import os
 import stat
 import threading
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import pictures
 
 from seedream_cli.core.errors import ImageBroken, StorageError, UsageError
 from seedream_cli.storage.files.partial import Disk
@@ -28,17 +28,7 @@ OWNER = "me000000"
 
 def png(width: int = 1, padding: int = 0) -> bytes:
     """Build a PNG of one row, with as many bytes of text in it as asked for."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
-
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", width.to_bytes(4) + (1).to_bytes(4) + bytes([8, 0, 0, 0, 0]))
-        + chunk(b"tEXt", b"pad\0" + b"x" * padding)
-        + chunk(b"IDAT", zlib.compress(bytes(width + 1)))
-        + chunk(b"IEND", b"")
-    )
+    return pictures.png(width, 1, pictures.chunk(b"tEXt", b"pad\0" + b"x" * padding))
 
 
 PICTURE = png()
