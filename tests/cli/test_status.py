@@ -118,6 +118,15 @@ def test_a_missing_key_is_a_note(cli: Cli, polled: Server) -> None:
     assert polled.submits()
 
 
+def test_each_of_many_jobs_is_asked_about(cli: Cli, polled: Server) -> None:
+    """KIE takes 8 polls a second: the second job and the third keep their turn, then are asked."""
+    jobs = [begun(cli, f"fox {k}") for k in range(3)]
+    found = cli("status", "--json").objects
+    assert sorted(str(job["job"]) for job in found) == sorted(jobs)
+    assert {job["state"] for job in found} == {"ready"}
+    assert polled.counters()["polls"] == {"kie": 3}
+
+
 def test_a_failed_task_becomes_failed(cli: Cli, start_server: StartServer) -> None:
     """`status` reads it twice, writes it down, and tells it offline from then on."""
     cli.configure(start_server("fail"))

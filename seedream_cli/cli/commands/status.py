@@ -178,10 +178,11 @@ def refresh(
     engine = world.engine(world.timing(0.0), _OnlyExchanges(say), profile=profile)
 
     def take_once(step: Step) -> Step | None:
-        """Leave what follows; but a failure is read twice, as everywhere."""
+        """Ask once; a poll keeps its turn until it goes, a failure is read twice."""
         following = take_step(engine, step)
-        is_doubted = following is not None and following.is_doubted and not step.is_doubted
-        return following if is_doubted else None
+        if following is None or following.deed is not Deed.POLL:
+            return None
+        return following if following.tries == step.tries else None
 
     steps = [Step(now, job.id, Deed.POLL) for job in jobs if job.state is State.RUNNING]
     WorkerPool(take_once, world.clock, Inbox(), workers=8, on_signal=lambda _: 0.0).run(steps)
