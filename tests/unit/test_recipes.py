@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from ruamel.yaml import YAML
+from support.server import Server, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,7 +96,7 @@ class Place:
     """A machine of a recipe: its shell sees our command, a provider on loopback, no real key."""
 
     home: Path
-    origin: str
+    server: Server
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         """Return all that a shell of a recipe sees."""
@@ -129,18 +129,11 @@ class Place:
 
     def purchases(self) -> list[str]:
         """Return the prompts that the provider was asked to paint, in order."""
-        with urllib.request.urlopen(f"{self.origin}/_sandbox/log") as answer:  # noqa: S310 - loopback
-            log: list[dict[str, object]] = json.load(answer)
-        return [str(_table(e["body"])["prompt"]) for e in log if e["method"] == "POST"]
+        return [str(_table(each["body"])["prompt"]) for each in self.server.submits()]
 
     def fault(self, *kinds: str) -> None:
         """Let the provider's next answers go wrong."""
-        request = urllib.request.Request(  # noqa: S310 - loopback
-            f"{self.origin}/_sandbox/faults",
-            method="POST",
-            data=json.dumps({"faults": kinds}).encode(),
-        )
-        urllib.request.urlopen(request).close()  # noqa: S310 - loopback
+        self.server.change_weather(*kinds)
 
 
 @pytest.fixture
@@ -151,20 +144,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
     for name in ("pip", "pipx"):
         _script(home / "bin" / name, INSTALLER)
     _script(home / "bin" / "sbatch", f"#!{sys.executable}{SBATCH}")
-    server = subprocess.Popen(
-        [TOOLS / "seedream", "providers", "sandbox", "--port", "0", "--delay", "0.05"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert server.stdout is not None
-    origin = server.stdout.readline().strip()
-    config = home / "config.toml"
-    config.write_text(f'[profiles.ark]\nprovider = "ark"\nbase_url = "{origin}/ark/api/v3"\n')
-    config.chmod(0o600)
-    yield Place(home=home, origin=origin)
-    server.terminate()
-    server.communicate(timeout=10)
+    with serving() as server:
+        config = home / "config.toml"
+        base_url = f"{server.origin}/ark/api/v3"
+        config.write_text(f'[profiles.ark]\nprovider = "ark"\nbase_url = "{base_url}"\n')
+        config.chmod(0o600)
+        yield Place(home=home, server=server)
 
 
 def _script(path: Path, text: str) -> None:
