@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from support.command import LONGEST
 from support.manifests import ARK, KIE, UNIALL
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from support.soak import Soak
 
 SUBMITS = ("/images/generations", "/images/edits", "/createTask")
-LONGEST = 7.0
-"""Seconds from SIGTERM to the end: CI runners kill after 10."""
 
 
 @dataclass

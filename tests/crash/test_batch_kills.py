@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
+from support.clock import eventually
 from support.manifests import DEFAULTS
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def test_a_picture_that_was_named_and_not_recorded_is_taken(
     charges, fetched = len(scene.server.charges()), len(scene.server.fetched())
     scene.server.change_weather("truncate")
     running = scene.start("generate", "--batch", "art.toml")
-    scene.wait_until(lambda: len(scene.server.fetched()) > fetched)
+    eventually(lambda: len(scene.server.fetched()) > fetched)
     running.process.kill()
     running.end()
     scene.server.change_weather()

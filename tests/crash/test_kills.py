@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from support.clock import eventually
 from support.scene import draw
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def test_a_busy_answer_says_nothing_of_the_attempt_after_it(
     scene = new_scene(30.0, "429:1")
     running = scene.start("generate", "busy, then killed", "-p", provider)
     assert running.wait_for("waits 1 s")
-    scene.wait_until(lambda: len(scene.server.charges()) == 1)
+    eventually(lambda: len(scene.server.charges()) == 1)
     running.process.kill()
     running.end()
     scene.recover()

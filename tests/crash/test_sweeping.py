@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from support.clock import eventually
+from support.command import LONGEST
 from support.pictures import PNG
 
 if TYPE_CHECKING:
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
     from support.scene import NewScene
 
-LONGEST = 7.0
-"""Seconds from SIGTERM to the end."""
 PATIENCE = 60
 
 
@@ -87,7 +87,7 @@ def test_half_a_picture_of_a_killed_process_is_swept(
     scene = new_scene(0.0)
     scene.configure(dripping.origin)
     running = scene.start("generate", "half a picture", "-p", "ark", "-o", "there/")
-    scene.wait_until(lambda: any(part.parent.name == "there" for part in scene.parts()))
+    eventually(lambda: any(part.parent.name == "there" for part in scene.parts()))
     running.process.kill()
     running.end()
     assert scene.parts()
@@ -106,7 +106,7 @@ def test_a_picture_that_was_named_and_not_recorded_is_not_saved_twice(
     scene = new_scene(0.0)
     scene.configure(dripping.origin)
     running = scene.start("generate", "named", "-p", "ark", "-o", "there/cat")
-    scene.wait_until(lambda: any(part.parent.name == "there" for part in scene.parts()))
+    eventually(lambda: any(part.parent.name == "there" for part in scene.parts()))
     running.process.kill()
     running.end()
     named = scene.work / "there" / "cat.png"
@@ -124,7 +124,7 @@ def test_terminated_while_a_picture_trickles_in(new_scene: NewScene, dripping: D
     scene = new_scene(0.0)
     scene.configure(dripping.origin)
     running = scene.start("generate", "half a picture", "-p", "ark", "-o", "there/")
-    scene.wait_until(lambda: any(part.parent.name == "there" for part in scene.parts()))
+    eventually(lambda: any(part.parent.name == "there" for part in scene.parts()))
     at = time.monotonic()
     running.process.terminate()
     assert running.end() == 143

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from support.clock import AT_ONCE
 
 from seedream_cli.core.addresses import AddressKind, kind_of
 from seedream_cli.core.errors import (
@@ -274,9 +275,9 @@ def test_a_connection_that_is_not_answered_is_unsent() -> None:
             filler.settimeout(0)
             filler.connect_ex(full.getsockname())
         started = time.monotonic()
-        limits = Limits(connect=0.3, read=5, total=10)
+        limits = Limits(connect=0.3, read=60, total=60)
         assert_unsent(f"http://127.0.0.1:{full.getsockname()[1]}", transport(), limits)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < AT_ONCE
 
 
 def test_a_host_that_speaks_no_tls_is_unsent(serve: Serve) -> None:
@@ -306,9 +307,9 @@ def test_a_slow_tls_handshake_is_ended_unsent(serve: Serve) -> None:
     """The total deadline bounds what comes before the first byte, too."""
     host = serve(silent)
     started = time.monotonic()
-    limits = Limits(connect=10, read=10, total=0.3)
+    limits = Limits(connect=60, read=60, total=0.3)
     error = assert_unsent(f"https://127.0.0.1:{host.port}", transport(), limits)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < AT_ONCE
     assert "within 0.3 s" in error.message
 
 
@@ -412,22 +413,22 @@ def test_a_slow_drip_is_ended_by_the_total_limit(serve: Serve, place: str) -> No
         "chunks": head + b"Transfer-Encoding: chunked\r\n\r\n",
     }
     drop = b"1\r\n \r\n" if place == "chunks" else b"x"
-    host = serve(saying(starts[place], *[drop] * 100, pause=0.05))
+    host = serve(saying(starts[place], *[drop] * 1000, pause=0.05))
     started = time.monotonic()
-    limits = Limits(read=2.0, total=0.5)
+    limits = Limits(read=AT_ONCE, total=0.5)
     with pytest.raises(OutcomeUnknown, match=r"within 0\.5 s"):
         transport().send(profile(host.origin), SUBMIT, limits)
-    assert 0.4 <= time.monotonic() - started < 2
+    assert 0.4 <= time.monotonic() - started < AT_ONCE
 
 
 def test_a_slow_drip_over_tls_is_ended_too(serve: Serve, pem: Path) -> None:
     """The deadline reaches through TLS."""
     start = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-    host = serve(saying(start, *[b"x"] * 100, pause=0.05), is_tls=True)
+    host = serve(saying(start, *[b"x"] * 1000, pause=0.05), is_tls=True)
     started = time.monotonic()
     with pytest.raises(OutcomeUnknown):
-        transport(ca_file=pem).send(profile(host.origin), SUBMIT, Limits(read=2.0, total=0.5))
-    assert 0.4 <= time.monotonic() - started < 2
+        transport(ca_file=pem).send(profile(host.origin), SUBMIT, Limits(read=AT_ONCE, total=0.5))
+    assert 0.4 <= time.monotonic() - started < AT_ONCE
 
 
 def test_a_silent_host_is_an_unknown_outcome(serve: Serve) -> None:
@@ -767,10 +768,10 @@ def test_a_silent_socks_proxy_is_ended_by_the_total_limit(serve: Serve) -> None:
     """A SOCKS handshake has no timeout of its own; the deadline reaches it all the same."""
     proxy = serve(silent)
     started = time.monotonic()
-    limits = Limits(connect=5, read=5, total=0.4)
+    limits = Limits(connect=60, read=60, total=0.4)
     sender = transport(f"socks5://127.0.0.1:{proxy.port}")
     assert_unsent("https://api.example", sender, limits)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < AT_ONCE
 
 
 # -- images ------------------------------------------------------------------------------------
@@ -1047,15 +1048,15 @@ def test_an_image_host_that_is_not_there_is_unsent() -> None:
 def test_an_image_that_drips_is_ended(serve: Serve) -> None:
     """The total deadline holds for downloads, too."""
     start = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-    host = serve(saying(start, *[b"x"] * 100, pause=0.05))
-    limits = Limits(read=2.0, total=0.4)
+    host = serve(saying(start, *[b"x"] * 1000, pause=0.05))
+    limits = Limits(read=AT_ONCE, total=0.4)
     started = time.monotonic()
     with (
         transport().fetch(f"{host.origin}/1.png", limits, allowed=LOCAL) as download,
         pytest.raises(OutcomeUnknown, match=r"within 0\.4 s"),
     ):
         b"".join(download.chunks)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < AT_ONCE
 
 
 def test_what_a_reader_raises_comes_through(serve: Serve) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+from support.clock import AT_ONCE, eventually
 
 from seedream_cli.core.model import Charge, State
 from seedream_cli.providers import PROVIDERS
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 NAMES = tuple(PROVIDERS)
 HTML = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
-HASTE = Limits(connect=2.0, read=0.3, total=0.45)
+HASTE = Limits(connect=AT_ONCE, read=0.4, total=0.6)
 DRIP = 0.05
 """Seconds between two bytes: below the read timeout, so that only the total one ends it."""
 
@@ -278,7 +279,6 @@ FAULTS = (
     Fault("429 with Retry-After", _says(HTML, 429, {"Retry-After": "1"}), "busy"),
     Fault("429 for a week", _says(HTML, 429, {"Retry-After": "604800"}), "put off"),
 )
-SLOW_SUBMITS = 4.0
 """Seconds in which a submit that hangs must have been given up."""
 
 
@@ -323,6 +323,18 @@ def check(ended: Ended, fault: Fault, charges: int, sent: int) -> None:
             assert "run the same again: nothing was bought" in ended.words
 
 
+def charged(paid: Sandbox) -> int:
+    """Count the charges."""
+    charges = paid.counters["charges"]
+    assert isinstance(charges, list)
+    return len(charges)
+
+
+def settled(fault: Fault, chaos: Chaos, paid: Sandbox) -> None:
+    """Wait for the other side: on a busy machine it may still be at what we gave up long ago."""
+    eventually(lambda: chaos.struck and charged(paid) >= fault.is_charged)
+
+
 @pytest.mark.parametrize("provider", NAMES)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_broken_submit_is_charged_once_at_most(
@@ -333,10 +345,9 @@ def test_a_broken_submit_is_charged_once_at_most(
     bench.transport.patience = HASTE if fault.is_slow else None
     started = time.monotonic()
     ended = bench.run(bench.plan(provider, chaos.origin))
-    assert time.monotonic() - started < SLOW_SUBMITS
-    charges = paid.counters["charges"]
-    assert isinstance(charges, list)
-    check(ended, fault, len(charges), chaos.struck + chaos.posts)
+    assert time.monotonic() - started < AT_ONCE
+    settled(fault, chaos, paid)
+    check(ended, fault, charged(paid), chaos.struck + chaos.posts)
     assert len(bench.pictures()) == (fault.ends in {"accepted", "busy"})
 
 
@@ -360,7 +371,7 @@ def test_who_was_away_for_a_moment_is_asked_once(
     bench.clock.at_sleep = bench.addresses.clear
     ended = bench.run(job)
     assert (ended.job.state, ended.exit) == (State.SAVED, 0)
-    assert len(paid.counters["charges"]) == chaos.posts == 1  # type: ignore[arg-type] # a list
+    assert charged(paid) == chaos.posts == 1
 
 
 @pytest.mark.parametrize("provider", NAMES)
@@ -431,9 +442,7 @@ def test_an_upstream_that_charges_and_breaks_is_unknown_at_every_byte(
         paid.tally.reset()
         chaos.arm(_cut_at(cut))
         ended = bench.run(bench.plan(name, chaos.origin))
-        charges = paid.counters["charges"]
-        assert isinstance(charges, list)
-        check(ended, Fault("cut", _accept, is_charged=True), len(charges), chaos.struck)
+        check(ended, Fault("cut", _accept, is_charged=True), charged(paid), chaos.struck)
         assert chaos.posts == 0
 
 
@@ -454,9 +463,8 @@ def test_a_broken_stream_is_charged_once_at_most(
     chaos.arm(fault.play)
     bench.transport.patience = HASTE if fault.is_slow else None
     ended = bench.run(bench.plan("ark", chaos.origin, series=2))
-    charges = paid.counters["charges"]
-    assert isinstance(charges, list)
-    check(ended, fault, len(charges), chaos.struck + chaos.posts)
+    settled(fault, chaos, paid)
+    check(ended, fault, charged(paid), chaos.struck + chaos.posts)
     saved = [image for image in ended.job.images if image.saved_at]
     assert len(bench.pictures()) == len(saved)
 
@@ -483,7 +491,7 @@ def test_a_stream_cut_anywhere_keeps_what_came(bench: Bench, chaos: Chaos, paid:
         assert (ended.job.state, ended.exit, ended.next) == (State.UNKNOWN, 5, "settle"), came
         assert len([image for image in ended.job.images if image.saved_at]) == came
         assert len(bench.pictures()) == before + came
-        assert (chaos.struck, chaos.posts, len(paid.counters["charges"])) == (1, 0, 1)  # type: ignore[arg-type] # a list
+        assert (chaos.struck, chaos.posts, charged(paid)) == (1, 0, 1)
 
 
 def _cut_at(count: int) -> Play:
@@ -523,9 +531,7 @@ def test_the_command_says_it_too(
     }
     got = (ran.code, found["state"], found["charge"], found["next"])
     assert got == expected[fault.ends], ran.err
-    charges = paid.counters["charges"]
-    assert isinstance(charges, list)
-    assert len(charges) <= 1
+    assert charged(paid) <= 1
     assert chaos.struck + chaos.posts == (2 if fault.ends == "busy" else 1)
     if fault.ends == "unknown":
         assert f"status {found['job']} --adopt" in ran.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+AT_ONCE = 20.0
+"""Seconds: on the busiest machine what comes at once comes sooner; waits in vain are longer."""
 BEGIN = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 
 
@@ -58,3 +61,11 @@ class SecondsClock:
         assert seconds >= 0
         self.slept.append(seconds)
         self.seconds += seconds
+
+
+def eventually(is_true: Callable[[], object]) -> None:
+    """Wait for something that happens elsewhere; fail when it never does."""
+    deadline = time.monotonic() + AT_ONCE
+    while not is_true():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)

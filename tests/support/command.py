@@ -30,6 +30,8 @@ PATHS = {name: provider.sandbox_path for name, provider in PROVIDERS.items()}
 SEEDREAM = (sys.executable, "-m", "seedream_cli")
 SECONDS = 60
 """After which a command that should have ended is a failure, on the slowest machine."""
+LONGEST = 10.0
+"""Seconds from a signal to the end: CI runners kill then. Ours are 7, where the machine is free."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Whom a command may listen to."""
 OF_THE_INTERPRETER = ("PYTHON", "LANG", "LC_", "TZ")

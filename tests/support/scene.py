@@ -13,7 +13,6 @@ import subprocess
 import sys
 import termios
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -178,13 +177,6 @@ class Scene:
         self.home = self.cli.home = home
         self.work.mkdir(parents=True)
         self.cli.configure(self.server)
-
-    def wait_until(self, is_true: Callable[[], bool]) -> None:
-        """Wait for something to be true; fail when it never is."""
-        deadline = time.monotonic() + PATIENCE
-        while not is_true():
-            assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.01)
 
     def jobs(self) -> list[dict[str, object]]:
         """Return what the ledger says of all jobs, without asking anybody."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that the proxy waits for bytes that never come."""
 
 

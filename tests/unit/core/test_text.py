@@ -134,9 +134,9 @@ def test_ordinary_colons_stay() -> None:
 )
 def test_long_hostile_text_is_cleaned_in_linear_time(piece: str) -> None:
     """A hundred thousand repetitions of any opening take a moment, not minutes."""
-    started = time.perf_counter()
+    started = time.process_time()
     clean(piece * 100_000, ci=True, one_line=True)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from support.clock import SecondsClock
+from support.clock import AT_ONCE, SecondsClock
 
 from seedream_cli.core.clock import SystemClock
 from seedream_cli.engine.context import Deed, Step
@@ -224,7 +224,7 @@ def test_a_limited_stop_leaves_the_steps_under_way() -> None:
     pool = pool_of(Taker(lambda _: wait(is_over)), workers=2, inbox=inbox, patience=0.2)
     started = time.monotonic()
     pool.run([step("a"), step("b"), step("c")])
-    assert 0.2 <= time.monotonic() - started < 2
+    assert 0.2 <= time.monotonic() - started < AT_ONCE
     assert set(pool.under_way) == {"a", "b"}
     assert [left.job_id for left in pool.waiting] == ["c"]
     is_over.set()
@@ -232,7 +232,7 @@ def test_a_limited_stop_leaves_the_steps_under_way() -> None:
 
 def wait(event: threading.Event) -> None:
     """Wait for the end of a test."""
-    event.wait(10)
+    event.wait(60)
 
 
 def test_a_limited_stop_returns_early_when_all_is_done() -> None:
@@ -240,10 +240,10 @@ def test_a_limited_stop_returns_early_when_all_is_done() -> None:
     inbox: Inbox = Inbox()
     inbox.put(Signalled(SIGTERM))
     started = time.monotonic()
-    pool_of(Taker(lambda _: time.sleep(0.05)), workers=2, inbox=inbox, patience=9.0).run(
+    pool_of(Taker(lambda _: time.sleep(0.05)), workers=2, inbox=inbox, patience=60.0).run(
         [step("a"), step("b")]
     )
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < AT_ONCE
 
 
 def test_the_second_interrupt_ends_a_patient_stop() -> None:
@@ -270,18 +270,21 @@ def test_the_second_interrupt_ends_a_patient_stop() -> None:
 def test_later_signals_never_give_more_time() -> None:
     """A process that is told to end again and again ends when it was first told to."""
     inbox: Inbox = Inbox()
-    is_over, timers = threading.Event(), []
+    is_over = threading.Event()
     inbox.put(Signalled(SIGTERM))
-    for n in range(1, 8):
-        timers.append(threading.Timer(0.1 * n, inbox.put, [Signalled(SIGTERM)]))
-        timers[-1].start()
+
+    def insist() -> None:
+        while not is_over.wait(0.1):
+            inbox.put(Signalled(SIGTERM))
+
+    insisting = threading.Thread(target=insist)
+    insisting.start()
     pool = pool_of(Taker(lambda _: wait(is_over)), workers=1, inbox=inbox, patience=0.3)
     started = time.monotonic()
     pool.run([step("a")])
-    assert 0.3 <= time.monotonic() - started < 0.6
+    assert 0.3 <= time.monotonic() - started < AT_ONCE
     is_over.set()
-    for timer in timers:
-        timer.join()
+    insisting.join()
 
 
 def test_more_is_asked_for_until_there_is_none() -> None:
