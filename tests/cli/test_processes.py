@@ -36,8 +36,14 @@ COMMANDS: dict[str, tuple[int, tuple[str, ...]]] = {
 }
 STORED = {"status", "download"}
 """Those that look at a job."""
-PASSING = (r"\b[0-9a-z]{8}\b", r"\d{4}-\d\d-\d\dT[\d:.+Z]+", r"\d+(\.\d+)? s\b", r"[0-9a-f-]{32,}")
-"""What is another one at each run: jobs, times, spans, requests."""
+PASSING = (
+    r"\b[0-9a-z]{8}\b",
+    r"\d{4}-\d\d-\d\dT[\d:.+Z]+",
+    r"\d+(\.\d+)? s\b",
+    r"[0-9a-f-]{32,}",
+    r"\b\d{5,}\b",
+)
+"""What is another one at each run: jobs, times, spans, requests, bytes."""
 
 
 def said(ran: Ran, home: Path) -> tuple[int, str, str]:
