@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 class StartServer(Protocol):
     """Starts a sandbox server."""
 
-    def __call__(
-        self, *faults: str, delay: float | None = None, at: str | None = None
-    ) -> Server:
+    def __call__(self, *faults: str, delay: float | None = None, at: str | None = None) -> Server:
         """Start it with these faults; `delay`: seconds a picture; `at`: its day, else today."""
         ...
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
+from support.replies import STORED
 
 from seedream_cli.core.errors import EXITS, UnreadableReply
 from seedream_cli.core.model import Busy, Done, Failed, Outcome, Purpose, Refused, Reply, Running
 from seedream_cli.providers import PROVIDERS
 
-REPLIES = Path(__file__).parent.parent / "replies"
-CASES = sorted(
-    path.parent.relative_to(REPLIES).as_posix() for path in REPLIES.glob("*/*/reply.json")
-)
+CASES = sorted(path.parent.relative_to(STORED).as_posix() for path in STORED.glob("*/*/reply.json"))
 OWED = ("done", "refused", "failed", "busy", "unreadable")
 
 
 def stored(case: str) -> tuple[Reply, dict[str, object]]:
     """Read one case: the reply, and what it is expected to mean."""
-    said = json.loads((REPLIES / case / "reply.json").read_text("utf-8"))
+    said = json.loads((STORED / case / "reply.json").read_text("utf-8"))
     body = said["body"] if isinstance(said["body"], str) else json.dumps(said["body"])
     reply = Reply(
         purpose=Purpose(said["purpose"]),
@@ -101,5 +98,5 @@ def test_every_provider_has_the_owed_cases(name: str, case: str) -> None:
 
 def test_replies_belong_to_providers() -> None:
     """Each folder of replies is a provider's, and each provider has one."""
-    assert {path.name for path in REPLIES.iterdir()} == set(PROVIDERS)
+    assert {path.name for path in STORED.iterdir()} == set(PROVIDERS)
     assert all(provider.name == name for name, provider in PROVIDERS.items())

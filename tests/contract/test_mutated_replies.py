@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.replies import STORED
 
 from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.model import Busy, Done, Failed, Purpose, Refused, Reply, Running
@@ -19,7 +19,6 @@ from seedream_cli.providers import PROVIDERS
 if TYPE_CHECKING:
     from support.soak import Soak
 
-REPLIES = Path(__file__).parent.parent / "replies"
 
 PIECES = (
     b"NaN",
@@ -114,9 +113,7 @@ def _hold_storable(value: object) -> None:
 def test_damaged_replies_are_read_or_unreadable(name: str, soak: Soak) -> None:
     """No damage to any stored reply raises anything but `UnreadableReply`."""
     draw = soak.dice() if soak.is_long else random.Random(20261121)
-    stored = [
-        json.loads(p.read_text("utf-8")) for p in sorted(REPLIES.glob(f"{name}/*/reply.json"))
-    ]
+    stored = [json.loads(p.read_text("utf-8")) for p in sorted(STORED.glob(f"{name}/*/reply.json"))]
     for _ in range(soak.times(500, long=20_000)):
         case = draw.choice(stored)
         purpose = Purpose(case["purpose"]) if draw.random() < 0.8 else draw.choice(list(Purpose))

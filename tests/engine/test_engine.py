@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
+from support.replies import URL, accepted, made, polled, reply, success
 
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, StorageError, Unsent
-from seedream_cli.core.model import Charge, Purpose, Reply, State
+from seedream_cli.core.model import Charge, Purpose, State
 
 if TYPE_CHECKING:
     from engine.conftest import House
 
     from seedream_cli.core.model import Call
-
-URL = "https://images.example/1.png"
-
-
-def reply(body: object, status: int = 200, **headers: str) -> Reply:
-    """Build a reply from JSON, or from text as it is."""
-    text = body if isinstance(body, str) else json.dumps(body)
-    return Reply(purpose=Purpose.SUBMIT, status=status, headers=headers, body=text.encode())
-
-
-def made(*urls: str) -> Reply:
-    """Ark's answer with these images."""
-    return reply({"model": "m", "created": 1, "data": [{"url": url} for url in urls or (URL,)]})
-
-
-def accepted(task: str = "t1") -> Reply:
-    """KIE's answer to a submit."""
-    return reply({"code": 200, "msg": "success", "data": {"taskId": task}})
-
-
-def polled(state: str, task: str = "t1", **more: object) -> Reply:
-    """KIE's answer to a poll."""
-    return reply({"code": 200, "msg": "ok", "data": {"taskId": task, "state": state, **more}})
-
-
-def success(task: str = "t1", url: str = URL) -> Reply:
-    """KIE's answer when it is done."""
-    return polled("success", task, resultJson=json.dumps({"resultUrls": [url]}))
 
 
 def test_a_picture_is_bought_once_and_saved(house: House) -> None:
@@ -171,7 +143,7 @@ def test_an_answer_about_another_task_is_not_ours(house: House) -> None:
     """The id in a poll's answer must be the job's."""
     house.transport.answers = [
         accepted(),
-        success("other", "https://x.example/other.png"),
+        success("https://x.example/other.png", task="other"),
         success(),
     ]
     (job,) = house.run(house.buy("kie"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import struct
 import zlib
 from collections import deque
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.replies import accepted, reply, success
 
 from seedream_cli.batch.action import Verdict
 from seedream_cli.batch.apply import Batch, Bounds, End
@@ -54,11 +54,6 @@ def png(text: str) -> bytes:
     chunk = b"tEXt" + f"x\0{text}".encode()
     length, crc = struct.pack(">I", len(chunk) - 4), struct.pack(">I", zlib.crc32(chunk))
     return HEAD + length + chunk + crc + TAIL
-
-
-def reply(body: object, status: int = 200) -> Reply:
-    """Build an answer."""
-    return Reply(purpose=Purpose.SUBMIT, status=status, headers={}, body=json.dumps(body).encode())
 
 
 def refused(code: str = "InputTextSensitiveContentDetected", status: int = 400) -> Reply:
@@ -511,18 +506,6 @@ def test_the_refusal_of_a_retired_model_names_its_successor(desk: Desk) -> None:
     assert [end.problem.hint for end in desk.ends.values() if end.problem] == [""]
     desk.run(rows(1), gone)
     assert [end.problem.hint for end in desk.ends.values() if end.problem] == [""]
-
-
-def accepted(task: str = "t1") -> Reply:
-    """Build KIE's yes."""
-    return reply({"code": 200, "msg": "success", "data": {"taskId": task}})
-
-
-def success(url: str = "https://images.example/k.png") -> Reply:
-    """Build KIE's answer to a poll when it is done."""
-    result = json.dumps({"resultUrls": [url]})
-    said = {"taskId": "t1", "state": "success", "resultJson": result}
-    return reply({"code": 200, "msg": "ok", "data": said})
 
 
 def test_a_running_job_is_taken_on(desk: Desk) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
+from support.replies import accepted, made, reply, success
 
 from seedream_cli.core.model import Charge, Purpose, Reply, State
 from seedream_cli.engine.answers import mark_unknown, read_answer
@@ -18,34 +19,10 @@ if TYPE_CHECKING:
 
     from seedream_cli.core.model import Call
 
-URL = "https://images.example/1.png"
 DEAD = "deaddead"
 """A process that left no lock file."""
 OVERLOADED = {"error": {"code": "ServerOverloaded", "message": "m"}}
 DENIED = {"error": {"code": "OutputImageSensitiveContentDetected", "message": "m"}}
-
-
-def reply(body: object, status: int = 200) -> Reply:
-    """Build the stored answer to a submit."""
-    text = body if isinstance(body, str) else json.dumps(body)
-    return Reply(purpose=Purpose.SUBMIT, status=status, headers={}, body=text.encode())
-
-
-def made(*urls: str) -> Reply:
-    """Ark's answer with these images."""
-    return reply({"model": "m", "created": 1, "data": [{"url": url} for url in urls or (URL,)]})
-
-
-def accepted(task: str = "t1") -> Reply:
-    """KIE's answer to a submit."""
-    return reply({"code": 200, "msg": "success", "data": {"taskId": task}})
-
-
-def success(task: str = "t1") -> Reply:
-    """KIE's answer to a poll when it is done."""
-    result = json.dumps({"resultUrls": [URL]})
-    data = {"taskId": task, "state": "success", "resultJson": result}
-    return reply({"code": 200, "msg": "ok", "data": data})
 
 
 def event(**said: object) -> Reply:

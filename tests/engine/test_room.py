@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from contextlib import closing
@@ -11,10 +10,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from support.replies import accepted, reply
 
 from seedream_cli.core.errors import Throttled, Unsent
 from seedream_cli.core.events import Waiting
-from seedream_cli.core.model import Charge, Purpose, Reply, State
+from seedream_cli.core.model import Charge, Reply, State
 from seedream_cli.engine.context import Deed, Step
 from seedream_cli.engine.rate_limit import RateLimiter
 from seedream_cli.providers import PROVIDERS
@@ -31,17 +31,6 @@ if TYPE_CHECKING:
 SPAN = 10.5
 """How long a start counts in KIE's limit here."""
 GENERATING = {"code": 200, "msg": "ok", "data": {"taskId": "t0", "state": "generating"}}
-
-
-def reply(body: object, status: int = 200, **headers: str) -> Reply:
-    """Build a reply from JSON."""
-    text = json.dumps(body).encode()
-    return Reply(purpose=Purpose.SUBMIT, status=status, headers=headers, body=text)
-
-
-def accepted(number: int) -> Reply:
-    """KIE's answer to a submit."""
-    return reply({"code": 200, "msg": "success", "data": {"taskId": f"t{number}"}})
 
 
 def made(number: int = 1) -> Reply:
@@ -87,7 +76,7 @@ def attempts(house: House) -> int:
 def test_many_jobs_keep_the_limit(house: House) -> None:
     """Forty-five submits to KIE: never more than 20 in 10 s, all accepted, each told once."""
     house.adjust(is_waiting=False)
-    house.transport.answers = [accepted(n) for n in range(45)]
+    house.transport.answers = [accepted(f"t{n}") for n in range(45)]
     sent_at: list[float] = []
     house.transport.at_send = lambda _: sent_at.append(house.clock.monotonic())
     jobs = house.run(house.buy("kie", count=45))
@@ -104,7 +93,7 @@ def test_what_waits_for_room_is_not_ended_by_the_deadline(house: House) -> None:
     house.adjust(timing=replace(house.engine.timing, deadline=house.clock.monotonic() + 1))
     house.adjust(is_waiting=False)
     full(house)
-    house.transport.answers = [accepted(1)]
+    house.transport.answers = [accepted("t1")]
     (job,) = house.run(house.buy("kie"))
     assert job.state is State.RUNNING
     assert sum(house.clock.slept) == pytest.approx(SPAN)
@@ -138,7 +127,7 @@ def test_a_wait_for_room_is_told_once(house: House) -> None:
 def test_a_rehearsal_is_not_limited(house: House) -> None:
     """Sandbox jobs go at once, however many there are."""
     house.adjust(is_waiting=False)
-    house.transport.answers = [accepted(n) for n in range(30)]
+    house.transport.answers = [accepted(f"t{n}") for n in range(30)]
     jobs = [replace(job, sandbox=True) for job in planned_elsewhere(house, 30)]
     house.ledger.plan(jobs)
     assert {job.state for job in house.run(jobs)} == {State.RUNNING}
@@ -160,7 +149,7 @@ def test_room_that_another_process_takes_meanwhile_costs_nothing(house: House) -
     (job,) = house.buy("kie")
     full(house)
     house.adjust(limiter=RateLimiter(house.clock, lambda *_: []))  # it looked a moment earlier
-    house.transport.answers = [accepted(1)]
+    house.transport.answers = [accepted("t1")]
     following = take(house, house.engine.first_step(job))
     assert following is not None
     assert (following.deed, following.tries) == (Deed.SUBMIT, 0)
@@ -168,7 +157,7 @@ def test_room_that_another_process_takes_meanwhile_costs_nothing(house: House) -
     now = house.ledger.job(job.id)
     assert (now.state, now.charge, now.sent_at) == (State.PLANNED, Charge.NONE, None)
     assert (house.transport.sent, attempts(house)) == ([], 20)
-    house.transport.answers = [accepted(1)]
+    house.transport.answers = [accepted("t1")]
     assert take(house, following) is None
     assert house.ledger.job(job.id).state is State.RUNNING
 
@@ -359,7 +348,7 @@ def patient(house: House, timeout: float) -> None:
 def test_each_job_has_its_own_time(house: House) -> None:
     """A job that is accepted late has all of `--timeout` from then on."""
     patient(house, 100.0)
-    house.transport.answers = [accepted(0), *[reply(GENERATING)] * 500]
+    house.transport.answers = [accepted("t0"), *[reply(GENERATING)] * 500]
     full(house)
     started = house.clock.monotonic()
     (job,) = house.run(house.buy("kie"))
@@ -424,7 +413,7 @@ def test_a_deadline_of_a_job_stands_for_that_of_the_run(house: House) -> None:
 
 def test_what_was_sent_is_let_go(house: House) -> None:
     """A request, with the pictures in it, is kept until it is sent and not longer."""
-    house.transport.answers = [busy(3), made(1), accepted(1)]
+    house.transport.answers = [busy(3), made(1), accepted("t1")]
     (job,) = house.buy()
     following = take(house, house.engine.first_step(job))
     assert job.id in house.engine.calls
@@ -440,6 +429,6 @@ def test_what_was_sent_is_let_go(house: House) -> None:
 def test_a_strange_word_is_forgotten_with_its_job(house: House) -> None:
     """What was told once of a job is kept as long as the job goes on."""
     strange = {"code": 200, "msg": "ok", "data": {"taskId": "t0", "state": "dreaming"}}
-    house.transport.answers = [accepted(0), *[reply(strange)] * 3, *[reply(GENERATING)] * 999]
+    house.transport.answers = [accepted("t0"), *[reply(strange)] * 3, *[reply(GENERATING)] * 999]
     house.run(house.buy("kie"))
     assert house.engine.strange == set()

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from support.replies import accepted, reply, success
 
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, Unsent
 from seedream_cli.core.events import Note
@@ -35,12 +36,6 @@ def url_of(index: int) -> str:
     return f"https://images.example/{index}.png"
 
 
-def reply(body: object, status: int = 200) -> Reply:
-    """Build a reply from JSON."""
-    body = json.dumps(body).encode()
-    return Reply(purpose=Purpose.SUBMIT, status=status, headers={}, body=body)
-
-
 def made(*members: object) -> Reply:
     """Ark's answer with these members; a number is the image that lies under it."""
     data = [{"url": url_of(each)} if isinstance(each, int) else each for each in members]
@@ -58,18 +53,6 @@ def captioned(png: bytes) -> bytes:
     check = zlib.crc32(kind + words)
     chunk = struct.pack(">I4s", len(words), kind) + words + struct.pack(">I", check)
     return png[:-12] + chunk + png[-12:]
-
-
-def accepted() -> Reply:
-    """KIE's answer to a submit."""
-    return reply({"code": 200, "msg": "success", "data": {"taskId": "t1"}})
-
-
-def success(*urls: str) -> Reply:
-    """KIE's answer to a poll when it is done."""
-    result = json.dumps({"resultUrls": list(urls)})
-    data = {"taskId": "t1", "state": "success", "resultJson": result}
-    return reply({"code": 200, "msg": "ok", "data": data})
 
 
 def saved(job: Job) -> list[int]:
