@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.conftest import House
+    from support.soak import Soak
     from support.transport import Piece
 
     from seedream_cli.core.model import Call, Job
@@ -410,15 +411,15 @@ def is_web(url: object) -> bool:
     return isinstance(url, str) and bool(re.fullmatch(r"https?://[!-~]+", url, re.IGNORECASE))
 
 
-def test_of_a_thousand_damaged_streams_the_whole_images_are_kept(house: House) -> None:
+def test_of_damaged_streams_the_whole_images_are_kept(house: House, soak: Soak) -> None:
     """Each ends well, unknown or failed; the images that were whole are known, and no others."""
-    rng = random.Random(20261121)
-    # A thousand flushes to a disk would say nothing of the reading, and take a minute.
+    rng = soak.dice() if soak.is_long else random.Random(20261121)
+    # So many flushes to a disk would say nothing of the reading, and take a minute.
     house.ledger._connection().execute("PRAGMA synchronous = OFF")
     house.ledger._connection().execute("PRAGMA journal_mode = MEMORY").fetchall()
     seen = set()
     (first,) = house.buy(series=6)
-    for number in range(1000):
+    for number in range(soak.times(300, long=5000)):
         house.clock.sleep(60.0)  # else the rate limit would be full
         frames = [came(1), came(2), lost(3), came(4), rng.choice([END, FAILURE, came(5)]), LAST]
         pieces = mutated(rng, frames)
