@@ -734,7 +734,8 @@ def test_three_unknown_outcomes_stop_it(album: Album) -> None:
     assert ran.code == 5, ran.err
     assert "3 outcomes are unknown" in ran.err
     first = album.bought()
-    assert 3 <= len(first) < 3 + 3
+    # How many are under way beside the third is up to the machine; not all of them are.
+    assert 3 <= len(first) < len(names)
     again = album()
     assert again.code == 5, again.err
     bought = Counter(first + album.bought())

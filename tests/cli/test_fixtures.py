@@ -11,8 +11,6 @@ import fcntl
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.cli.conftest import Cli
+    from support.command import Cli
 
 HERE = Path(__file__).resolve().parents[1] / "fixtures" / "first-version"
 WAS = "/srv/first-version"
@@ -37,22 +35,6 @@ POLLED = {"kie", "kie-seedream", "seedreams"}
 DETAILED = 8
 """Jobs that `status` shows whole."""
 OFFLINE = ("status", "--offline", "--json")
-IN_ONE = """
-import json, os, runpy, sys
-folder = sys.argv[1]
-for number, arguments in enumerate(json.loads(sys.argv[2])):
-    for descriptor, name in ((1, "out"), (2, "err")):
-        file = os.open(f"{folder}/{number}.{name}", os.O_WRONLY | os.O_CREAT)
-        os.dup2(file, descriptor)
-        os.close(file)
-    sys.argv = ["seedream", *arguments]
-    try:
-        runpy.run_module("seedream_cli", run_name="__main__")
-    except SystemExit as end:
-        with open(f"{folder}/{number}.code", "w") as file:
-            file.write(str(end.code))
-"""
-"""Runs commands one after the other in one process, whose start is what takes long."""
 
 Object = dict[str, Any]
 """A line of JSON; what is in it is what is tested."""
@@ -91,17 +73,8 @@ def living(old: Cli) -> Iterator[Cli]:
 
 def run(cli: Cli, *commands: Sequence[str]) -> list[Ran]:
     """Run commands one after the other; no traceback is ever right."""
-    folder = cli.home / "ran"
-    folder.mkdir()
-    words = [sys.executable, "-c", IN_ONE, str(folder), json.dumps(commands)]
-    subprocess.run(words, cwd=cli.work, env=cli.environment(), check=True)
-    found = []
-    for number in range(len(commands)):
-        code, out, err = ((folder / f"{number}.{each}").read_text() for each in Ran._fields)
-        assert "Traceback" not in err, err
-        found.append(Ran(int(code), out, err))
-    shutil.rmtree(folder)
-    return found
+    ran = [cli(*command) for command in commands]
+    return [Ran(each.code, each.out.decode(), each.err) for each in ran]
 
 
 def batch(name: str, *arguments: str) -> list[str]:
