@@ -101,14 +101,14 @@ def environment(request: pytest.FixtureRequest, script: str) -> Iterator[Strange
     """Install the SDK of a script in an environment of its own, gone at the end; or skip."""
     package = SDKS[script]
     if not request.config.option.soak:
-        skip_loudly(request, f"{package} NOT TRIED: it takes --soak and a package index")
+        pytest.skip(f"{package} NOT TRIED: it takes --soak and a package index")
     with tempfile.TemporaryDirectory(prefix="seedream-sdk-") as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
         python = Path(folder, "bin", "python")
         code, words = install(python, package)
         if code != 0 and is_out_of_reach(words):
             why = f"the index is out of reach; pip ended with {code}: {words[-600:].strip()}"
-            skip_loudly(request, f"{package} NOT TRIED: {why}")
+            pytest.skip(f"{package} NOT TRIED: {why}")
         assert code == 0, f"{package} cannot be installed, pip ended with {code}: {words}"
         yield Stranger(python=python, script=script)
 
@@ -129,17 +129,6 @@ def install(python: Path, package: str) -> tuple[int, str]:
     except subprocess.TimeoutExpired:
         return 1, f"ReadTimeoutError: stopped after {SLOWEST_INSTALL} s"
     return done.returncode, done.stderr
-
-
-def skip_loudly(request: pytest.FixtureRequest, why: str) -> None:
-    """Skip, and say so on the terminal also where pytest would show a letter only."""
-    plugins = request.config.pluginmanager
-    terminal, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
-    if terminal is not None and capture is not None:
-        with capture.global_and_fixture_disabled():
-            terminal.ensure_newline()
-            terminal.write_line(f"SKIPPED: {why}", yellow=True, bold=True)
-    pytest.skip(why)
 
 
 @pytest.fixture(scope="session")
