@@ -19,7 +19,7 @@ from seedream_cli.cli.help import Group
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cli.conftest import Cli
+    from support.command import Cli
 
 COMMANDS = "seedream_cli.cli.commands."
 HEAVY = {"httpx", "rich", "http.server", "asyncio", "ssl", "sqlite3", "importlib.metadata"}
