@@ -345,6 +345,8 @@ class Image:
     """Bytes."""
     sha256: str | None = None
     saved_at: datetime | None = None
+    warning: str | None = None
+    """What is odd about the bytes that were saved; None: nothing."""
     problem: Problem | None = None
     name: str | None = None
 

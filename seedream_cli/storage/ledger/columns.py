@@ -141,6 +141,7 @@ def image_of(row: Sequence[object], names: Sequence[str]) -> Image:
         size=number("size"),
         sha256=cells["sha256"],
         saved_at=time_at(cells["saved_at"]),
+        warning=cells["warning"],
         problem=_problem(cells["problem"]),
         name=cells["name"],
     )

@@ -328,6 +328,7 @@ class Ledger(Queries):
             "size": image.size,
             "sha256": image.sha256,
             "saved_at": time_text(image.saved_at) if image.saved_at else None,
+            "warning": image.warning,
             "problem": problem_text(image.problem),
             "name": image.name,
         }
