@@ -10,6 +10,8 @@
     ├── UnreadableReply     outcome_unknown  5   an answer came that its dialect cannot read
     ├── ImageGone           expired          5   the host says that an image is no longer there
     ├── ImageBroken         provider_failed  3   what came is not a whole picture
+    │   ├── EndUnseen       provider_failed  3   nothing tells yet whether all of a picture came
+    │   └── NotAPicture     provider_failed  3   what came is none at all: a web page, a message
     ├── StorageError        storage         74   disk, folder or ledger would not take it
     │   └── Overtaken       storage         74   another process has taken the job on
     ├── DeadlineReached     timeout         75   still running at the provider
@@ -127,6 +129,19 @@ class ImageBroken(SeedreamError):
     """What the image host sent is not one whole picture."""
 
     code = "provider_failed"
+
+
+class EndUnseen(ImageBroken):
+    """Neither HTTP nor the picture itself tells whether all of it came; the same bytes twice do."""
+
+    def __init__(self, message: str, *, sha256: str) -> None:
+        """Carry the digest of what came, in lower-case hex."""
+        super().__init__(message)
+        self.sha256 = sha256
+
+
+class NotAPicture(ImageBroken):
+    """What the image host sent does not begin as any picture does."""
 
 
 class StorageError(SeedreamError):

@@ -16,7 +16,9 @@ FORMATS: Final = {
     "tif": "tiff",
     "tiff": "tiff",
     "heic": "heic",
+    "heif": "heic",
     "avif": "avif",
+    "jxl": "jxl",
 }
 """Extension to format; also those that no model makes, so that a check can say so."""
 

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from seedream_cli.core.addresses import origin
 from seedream_cli.core.errors import (
     AccountError,
-    ImageBroken,
     OutcomeUnknown,
     StorageError,
     UnreadableReply,
@@ -280,10 +279,9 @@ def _objections(source: str, data: bytes, limits: InputLimits) -> Iterator[str]:
         yield f"{source} has {len(data) / 1e6:.1f} MB; the model takes {most:g} MB"
     if kind not in {"png", "jpeg", "webp", "gif"}:
         return  # their size in pixels is not read here; the provider will
-    try:
-        facts = inspect(data)
-    except ImageBroken as error:
-        yield f"{source} is not whole: {error.message}"
+    facts = inspect(data)
+    if not (facts.has_end and facts.width and facts.height):
+        yield f"{source} is not whole: {facts.finding}"
         return
     short, long = sorted((facts.width, facts.height))
     if short < limits.min_side:

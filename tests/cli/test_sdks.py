@@ -162,6 +162,8 @@ def fetch(url: str) -> tuple[str, int, int]:
 def facts(data: bytes) -> tuple[str, int, int]:
     """Return format and size of a whole picture."""
     found = inspect(data)
+    assert found.width
+    assert found.height
     return found.format, found.width, found.height
 
 

@@ -48,7 +48,7 @@ class Part:
         self.size = 0
         """Bytes that count: a failed write may have left a piece behind them."""
         self.facts: Facts | None = None
-        """None until `finish` has found the picture whole."""
+        """None until `finish` has found all of it there."""
         self._disk = disk
         self._hash = sha256()
         self._fd = create(path)
@@ -76,7 +76,10 @@ class Part:
         self.size += len(chunk)
 
     def finish(self, expected_length: int | None = None) -> Facts:
-        """Verify the picture and flush it; raise `ImageBroken` or `StorageError`."""
+        """Look at the picture and flush it; raise `ImageBroken` or `StorageError`.
+
+        `ImageBroken` means that bytes are missing, `NotAPicture` that these are none of a picture.
+        """
         if expected_length is not None and self.size != expected_length:
             raise ImageBroken(
                 f"The picture came incomplete: {self.size} of {expected_length} bytes."
@@ -87,6 +90,10 @@ class Part:
         except OSError as error:
             raise refusal(self.path, error) from error
         return self.facts
+
+    def head(self, count: int) -> bytes:
+        """Return the first `count` bytes; raise OSError."""
+        return os.pread(self._fd, min(count, self.size), 0)
 
     def move(self, path: Path) -> None:
         """Go on under `path`, perhaps on another disk; raise `StorageError`, unmoved.

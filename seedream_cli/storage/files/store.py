@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.errors import ImageBroken, StorageError, UsageError
+from seedream_cli.core.errors import (
+    EndUnseen,
+    ImageBroken,
+    NotAPicture,
+    StorageError,
+    UsageError,
+)
 from seedream_cli.core.formats import extension_of_format
 from seedream_cli.storage.files.digest import is_one_of
 from seedream_cli.storage.files.inline import Spill
@@ -41,6 +47,9 @@ _PROBE: Final = 1 << 18
 _BLOCK: Final = 1 << 20
 """Bytes that are copied at a time."""
 
+_MOST_STRANGE: Final = 1 << 20
+"""Bytes that are kept of what came and is no picture."""
+
 _NO_LINKS: Final = frozenset(
     {
         errno.EPERM,
@@ -65,12 +74,14 @@ class Saved:
     path: str
     """The one asked for, unless one of the last two fields says otherwise."""
     format: str
-    width: int
-    height: int
+    width: int | None
+    height: int | None
     size: int
     """Bytes."""
     sha256: str
     """Lower-case hex."""
+    finding: str | None = None
+    """What is odd about its bytes; None: nothing."""
     is_renamed: bool = False
     """Its name was taken meanwhile: it stands beside, as `name-JOB.ext`."""
     is_rescued: bool = False
@@ -198,6 +209,7 @@ class Files:
             height=part.facts.height,
             size=part.size,
             sha256=part.sha256,
+            finding=part.facts.finding,
             is_renamed=final != path,
         )
 
@@ -213,14 +225,22 @@ class Files:
         replaces: Collection[str] = (),
         is_resumed: bool = False,
         expected_length: int | None = None,
+        is_measured: bool = False,
+        seen: str | None = None,
+        is_flawless: bool = False,
     ) -> Saved:
-        """Write a stream that cannot be read twice, verify it, and give it its final name.
+        """Write a stream that cannot be read twice, look at it, and give it its final name.
 
         `folder` is where it will most likely lie; `replaces` are the digests of files that may be
-        replaced. Where a disk or folder refuses, at any moment,
-        what came so far moves to the rescue folder and the stream goes on there. Raises
-        `ImageBroken`, or `StorageError` where the rescue folder refuses too; no temporary file
-        stays behind.
+        replaced. What is odd about whole bytes is told by `Saved.finding`, and no reason to drop
+        them, but with `is_flawless`. Where nothing told the stream's end, neither a length nor its
+        framing (`is_measured`), its own end mark does, or that the bytes are those that were
+        `seen` before (their digest).
+
+        Where a disk or folder refuses, at any moment, what came so far moves to the rescue folder
+        and the stream goes on there. Raises `ImageBroken`, `EndUnseen`, `NotAPicture` (what came
+        then lies in the rescue folder), or `StorageError` where that refuses too; no temporary
+        file stays behind.
         """
         with self._open_somewhere(folder, job, index) as part:
             for chunk in chunks:
@@ -230,7 +250,13 @@ class Files:
                     self._rescue(part, job, index, error)
                     part.write(chunk)
             try:
-                facts = part.finish(expected_length)
+                facts = self._finished(part, expected_length, job, index)
+                if is_flawless and facts.finding:
+                    raise ImageBroken(f"the picture that came is odd: {facts.finding}")
+                is_whole = is_measured or expected_length is not None or facts.has_end
+                if not is_whole and part.sha256 != seen:
+                    message = f"nothing tells whether the {facts.format} picture came whole"
+                    raise EndUnseen(message, sha256=part.sha256)
                 if not self._is_rescued(part):
                     path = path_of(facts)
                     return self.place(
@@ -245,6 +271,20 @@ class Files:
                 self._rescue(part, job, index, error)
                 facts = part.finish(expected_length)
             return self._place_in_rescue(part, facts, job, index)
+
+    def _finished(self, part: Part, length: int | None, job: str, index: int) -> Facts:
+        """Finish a part; what is no picture goes to the rescue folder, in the place of the last."""
+        strange = Path(self.rescue_folder) / f"{job}-{index}.not-a-picture"
+        try:
+            facts = part.finish(length)
+        except NotAPicture as error:
+            if part.size:
+                with suppress(OSError, StorageError):
+                    self.write_atomically(str(strange), part.head(_MOST_STRANGE), mode=0o600)
+                    raise NotAPicture(f"{error.message} It is kept in {strange}.") from error
+            raise
+        forget(strange)
+        return facts
 
     def move(self, old: str, new: str) -> None:
         """Give a file another name, never over another file; raise `StorageError`.

@@ -7,13 +7,14 @@ import hashlib
 import os
 import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support import pictures
 
-from seedream_cli.core.errors import ImageBroken, StorageError, UsageError
+from seedream_cli.core.errors import EndUnseen, ImageBroken, NotAPicture, StorageError, UsageError
 from seedream_cli.storage.files.partial import Disk
 from seedream_cli.storage.files.store import Files, Saved
 
@@ -189,8 +190,8 @@ def test_the_final_name_does_not_exist_before_the_end(files: Files, out: Path) -
 
 @pytest.mark.parametrize("end", [0, 1, 8, 40, len(PICTURE) - 1])
 def test_a_cut_picture_gets_no_name(files: Files, out: Path, end: int) -> None:
-    """A picture that ends early is refused, whatever length was announced, and leaves nothing."""
-    for length in (None, end, len(PICTURE)):
+    """What is shorter than announced, or of no known length and end, is refused; nothing stays."""
+    for length in (None, len(PICTURE)):
         with pytest.raises(ImageBroken):
             files.save(
                 [PICTURE[:end]],
@@ -201,6 +202,70 @@ def test_a_cut_picture_gets_no_name(files: Files, out: Path, end: int) -> None:
                 expected_length=length,
             )
     assert names(out) == []
+
+
+def test_an_odd_picture_of_the_right_length_is_kept(files: Files, out: Path) -> None:
+    """What HTTP says is whole gets its name, and the finding is told."""
+    odd = PICTURE[:-4]
+    for number, told in enumerate(({"expected_length": len(odd)}, {"is_measured": True})):
+        path = out / f"{number}.png"
+        saved = files.save(
+            [odd],
+            folder=str(out),
+            path_of=at(path),
+            job=JOB,
+            index=1,
+            **told,  # type: ignore[arg-type]  # one of two
+        )
+        assert saved.finding == "it has no end mark"
+        assert path.read_bytes() == odd
+
+
+def test_the_same_bytes_twice_are_whole(files: Files, out: Path) -> None:
+    """Where neither HTTP nor the picture tells its end, a second fetch does."""
+    odd, path = PICTURE[:-4], out / "cat.png"
+    with pytest.raises(EndUnseen) as first:
+        files.save([odd], folder=str(out), path_of=at(path), job=JOB, index=1)
+    for other in (PICTURE[:-5], odd[:40]):
+        seen = first.value.sha256
+        with pytest.raises(EndUnseen):
+            files.save([other], folder=str(out), path_of=at(path), job=JOB, index=1, seen=seen)
+    assert names(out) == []
+    seen = first.value.sha256
+    saved = files.save([odd], folder=str(out), path_of=at(path), job=JOB, index=1, seen=seen)
+    assert (saved.sha256, saved.finding) == (seen, "it has no end mark")
+
+
+def test_what_is_no_picture_is_kept_aside(files: Files, out: Path, state: Path) -> None:
+    """The last thing that came lies in the rescue folder, up to 1 MiB, until a picture comes."""
+    aside = state / "rescue" / f"{JOB}-1.not-a-picture"
+    for said in (b"{}" * 2**20, b"<html>" + bytes(2**20), b"no"):
+        with pytest.raises(NotAPicture, match="not-a-picture"):
+            files.save([said], folder=str(out), path_of=at(out / "a.png"), job=JOB, index=1)
+        assert aside.read_bytes() == said[: 2**20]
+    assert names(out) == []
+    files.save([PICTURE], folder=str(out), path_of=at(out / "a.png"), job=JOB, index=1)
+    assert not aside.exists()
+
+
+def test_a_second_look_takes_only_a_better_copy(files: Files, out: Path) -> None:
+    """With `is_flawless` an odd picture is refused, and what lies there stays."""
+    path = out / "cat.png"
+    odd = PICTURE[:-4]
+    first = files.save([odd], folder=str(out), path_of=at(path), job=JOB, index=1, is_measured=True)
+    for copy in (odd, PICTURE[:-5], PICTURE):
+        with suppress(ImageBroken):
+            files.save(
+                [copy],
+                folder=str(out),
+                path_of=at(path),
+                job=JOB,
+                index=1,
+                replaces=[first.sha256],
+                is_measured=True,
+                is_flawless=True,
+            )
+        assert path.read_bytes() == (copy if copy == PICTURE else odd)
 
 
 def test_a_stream_that_breaks_leaves_nothing(files: Files, out: Path) -> None:
