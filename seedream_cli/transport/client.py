@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import threading
 import time
@@ -17,6 +18,7 @@ from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Purpose, Reply
 from seedream_cli.core.text import legible
 from seedream_cli.transport.deadline import Deadlines
+from seedream_cli.transport.encoding import decoded
 from seedream_cli.transport.exchange import (
     Limits,
     Wire,
@@ -25,6 +27,7 @@ from seedream_cli.transport.exchange import (
     mask_key,
     redirect_url,
 )
+from seedream_cli.transport.sse import begins_stream
 
 if TYPE_CHECKING:
     import ssl
@@ -44,6 +47,8 @@ MAX_REDIRECTS = 3
 HTTP_OK = 200
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 GONE = frozenset({403, 404, 410})
+PICTURES = "image/png,image/jpeg,image/webp,image/gif,*/*;q=0.1"
+"""What an image host may send: the formats that are looked into, so none is invited to another."""
 USER_AGENT = f"seedream/{__version__}"
 
 
@@ -52,8 +57,10 @@ class Download:
     """An image on its way."""
 
     length: int | None
-    """Bytes that the host announced."""
+    """Bytes that the host announced; more may come of them where it sends them encoded."""
     chunks: Iterator[bytes]
+    is_measured: bool = False
+    """Whether the end of `chunks` is told from a cut, by whatever HTTP has for it."""
 
 
 def _breakages() -> tuple[type[Exception], ...]:
@@ -79,27 +86,41 @@ class StreamedAnswer:
         self._purpose = purpose
         self._response = response
         self._wire = wire
+        self._head = b""
+        self._body = _decoded(wire, response, MAX_STREAM)
         self.spill: Spill | None = None
         """Takes the long strings of the answer, where it holds pictures."""
 
     @property
     def is_stream(self) -> bool:
-        """Whether the server answers as an event stream."""
-        kind = self._response.headers.get("content-type", "")
-        return self._response.status_code == HTTP_OK and kind.startswith("text/event-stream")
+        """Whether the server answers as an event stream, which the first bytes of its body tell.
+
+        Its content type counts where they do not. Raises `OutcomeUnknown` when the body is cut.
+        """
+        if self._response.status_code != HTTP_OK:
+            return False
+        while (is_told := begins_stream(self._head)) is None:
+            chunk = next(self._body, None)
+            if chunk is None:
+                break
+            # What stands before the first line or bracket means nothing in either form.
+            self._head = (self._head + chunk).removeprefix(b"\xef\xbb\xbf").lstrip()
+        if self._head.startswith((b"{", b"[")):
+            return False
+        kind = self._response.headers.get("content-type", "").strip().lower()
+        return bool(is_told) or kind.startswith("text/event-stream")
 
     @property
     def has_visible_end(self) -> bool:
         """Whether a clean end can be told from a cut."""
-        headers = self._response.headers
-        return "chunked" in headers.get("transfer-encoding", "") or "content-length" in headers
+        return _has_visible_end(self._response)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it comes; raise `OutcomeUnknown` when it is cut."""
         return self._read(MAX_STREAM)
 
     def _read(self, cap: int) -> Iterator[bytes]:
-        chunks = self._wire.read(self._response.iter_bytes(), cap)
+        chunks = self._wire.read(itertools.chain(filter(None, [self._head]), self._body), cap)
         return self.spill.thin(chunks) if self.spill is not None else chunks
 
     def event(self, data: bytes) -> Reply:
@@ -203,7 +224,7 @@ class Transport:
         Raises `ImageGone` for 403, 404 and 410, `ImageBroken` for an address that must not be
         asked, `Unsent` or `OutcomeUnknown` for what may pass.
         """
-        headers = {"Accept": "image/*,*/*;q=0.1"}
+        headers = {"Accept": PICTURES}
         for _ in range(MAX_REDIRECTS + 1):
             url = self._image_url(url, is_loopback_ok=AddressKind.LOOPBACK in allowed)
             kinds = None if self._proxy_of(url) else allowed
@@ -216,11 +237,7 @@ class Transport:
                     raise ImageGone(f"the image host answered {response.status_code}")
                 if response.status_code != HTTP_OK:
                     raise OutcomeUnknown(f"the image host answered {response.status_code}")
-                length = response.headers.get("content-length", "")
-                yield Download(
-                    length=int(length) if length.isascii() and length.isdigit() else None,
-                    chunks=wire.read(response.iter_raw(), MAX_IMAGE),
-                )
+                yield _download(wire, response)
                 return
         raise ImageBroken(f"the image host redirected more than {MAX_REDIRECTS} times")
 
@@ -370,6 +387,27 @@ def _without_key(
         name.lower(): mask_key(value, profile.api_key) for name, value in response.headers.items()
     }
     return Reply(purpose=purpose, status=response.status_code, headers=headers, body=body)
+
+
+def _has_visible_end(response: httpx.Response) -> bool:
+    """Tell whether a clean end of a body differs from a cut."""
+    headers = response.headers
+    return "chunked" in headers.get("transfer-encoding", "").lower() or "content-length" in headers
+
+
+def _download(wire: Wire, response: httpx.Response) -> Download:
+    length = response.headers.get("content-length", "")
+    return Download(
+        length=int(length) if length.isascii() and length.isdigit() else None,
+        chunks=_decoded(wire, response, MAX_IMAGE),
+        is_measured=_has_visible_end(response),
+    )
+
+
+def _decoded(wire: Wire, response: httpx.Response, cap: int) -> Iterator[bytes]:
+    """Yield a body without its encoding; `cap` holds on both sides of it."""
+    raw = wire.read(response.iter_raw(), cap)
+    return wire.read(decoded(raw, response.headers.get("content-encoding", "")), cap)
 
 
 def _detail(body: bytes | None, answer: bytes | None) -> str:

@@ -122,6 +122,8 @@ class Wire:
         with self.translate():
             for chunk in chunks:
                 received += len(chunk)
+                if self.deadline.is_late:
+                    raise OutcomeUnknown(f"no whole answer within {self._limits.total:g} s")
                 if received > cap:
                     raise OutcomeUnknown(f"the answer is larger than {cap // 1024 // 1024} MiB")
                 yield chunk

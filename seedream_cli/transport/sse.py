@@ -13,23 +13,45 @@ if TYPE_CHECKING:
 MAX_EVENT: Final = 96 * 1024 * 1024
 """Bytes of one event; an inline picture of 64 MiB fits."""
 
+_MARK: Final = b"\xef\xbb\xbf"
+"""UTF-8's byte order mark, which counts for nothing."""
+_ENDLESS: Final = "an event of the answer never ends"
 _END_OF_LINE: Final = re.compile(rb"\r\n|\n|\r")
+_STARTS: Final = (b":", b"data:", b"event:", b"id:", b"retry:")
+
+
+def begins_stream(head: bytes) -> bool | None:
+    """Tell whether a body that begins so is an event stream; None: it may yet become one.
+
+    A stream begins with a field or a comment; what may stand before it must have been taken off.
+    """
+    if head.startswith(_STARTS):
+        return True
+    return None if any(start.startswith(head) for start in (*_STARTS, _MARK)) else False
 
 
 def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the data of each whole event; what a cut leaves unfinished is no event.
+    """Yield the data of each event, of the last one also without the blank line behind it.
 
-    Raises `OutcomeUnknown` for an event that never ends, and lets through what `chunks` raises.
+    Servers end their bodies without it, against the standard. A cut raises `OutcomeUnknown`, as an
+    event that never ends does; where only the connection's end ends a body, the last event may be
+    half of one, which its reader sees.
     """
     data: list[bytes] = []
+    size = 0
     for line in _lines(chunks):
         if line:
             name, _, value = line.partition(b":")
             if name == b"data":
                 data.append(value.removeprefix(b" "))
+                size += len(line)
+            if size > MAX_EVENT:
+                raise OutcomeUnknown(_ENDLESS)
         elif data:
             yield b"\n".join(data)
-            data = []
+            data, size = [], 0
+    if data:
+        yield b"\n".join(data)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -43,9 +65,11 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         *whole, rest = _END_OF_LINE.split(chunk)
         for part in whole:
             line = b"".join([*pending, part])
-            yield line.removeprefix(b"\xef\xbb\xbf") if is_first else line
+            yield line.removeprefix(_MARK) if is_first else line
             pending, size, is_first = [], 0, False
         pending.append(rest)
         size += len(rest)
         if size > MAX_EVENT:
-            raise OutcomeUnknown("an event of the answer never ends")
+            raise OutcomeUnknown(_ENDLESS)
+    line = b"".join(pending)
+    yield line.removeprefix(_MARK) if is_first else line

@@ -293,9 +293,9 @@ SAMPLE = (
     b"data\ndata:  third\n\n"
     b"retry: 10\n\ndataless: no\n\n"
     b"data: \xe5\x9b\xbe\n\n"
-    b"data: unfinished\n"
+    b"data: last"
 )
-EXPECTED = [b"marked\ntwice", b"first", b"second\nline", b"\n third", "图".encode()]
+EXPECTED = [b"marked\ntwice", b"first", b"second\nline", b"\n third", "图".encode(), b"last"]
 
 
 def test_a_sample_is_read_by_the_book() -> None:
@@ -339,11 +339,11 @@ def test_an_event_comes_as_soon_as_it_is_whole() -> None:
 
 
 def test_an_event_that_never_ends_is_stopped() -> None:
-    """A line beyond the limit is an unknown outcome, not all of the memory."""
-    block = b"x" * (8 << 20)
-    chunks = (block for _ in range(MAX_EVENT // len(block) + 1))
-    with pytest.raises(OutcomeUnknown):
-        list(events(chunks))
+    """An event beyond the limit is an unknown outcome, not all of the memory."""
+    for block in (b"x" * (8 << 20), b"data: " + b"x" * (8 << 20) + b"\n"):
+        chunks = (block for _ in range(MAX_EVENT // (8 << 20) + 1))
+        with pytest.raises(OutcomeUnknown):
+            list(events(chunks))
 
 
 def test_events_by_the_book_are_read_by_the_engine(house: House) -> None:

@@ -10,6 +10,7 @@ import ssl
 import struct
 import threading
 import time
+import zlib
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,7 +29,9 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.model import Call, Profile, Purpose, Secret
 from seedream_cli.transport.client import Transport
+from seedream_cli.transport.encoding import decoded
 from seedream_cli.transport.exchange import OPENED_BY_ANY, Limits, check_peer, image_url
+from seedream_cli.transport.sse import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -386,7 +389,10 @@ BROKEN = {
     "no HTTP": saying(b"SSH-2.0-OpenSSH_9.9\r\n\r\n"),
     "garbage": saying(b"\x00\xff\x16\x03" * 8 + b"\r\n\r\n"),
     "endless headers": saying(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000),
-    "gzip that is none": saying(answer("200 OK", b"{}", "Content-Encoding: gzip")),
+    "gzip that is cut": saying(answer("200 OK", gzip.compress(b"{}")[:-1])),
+    "gzip with a wrong checksum": saying(
+        answer("200 OK", gzip.compress(b"{}")[:-8] + bytes(8), "Content-Encoding: gzip")
+    ),
     "two lengths": saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
 }
 
@@ -485,12 +491,54 @@ def test_an_answer_that_ends_with_its_connection_is_whole(serve: Serve) -> None:
     assert transport().send(profile(host.origin), SUBMIT, QUICK).body == b'{"a":1}'
 
 
-def test_an_answer_that_was_packed_unasked_is_unpacked(serve: Serve) -> None:
-    """We ask for identity; a proxy that packs all the same loses no answer."""
-    packed = gzip.compress(b'{"task":"t1"}')
-    host = serve(saying(answer("200 OK", packed, "Content-Encoding: gzip")))
-    assert transport().send(profile(host.origin), SUBMIT, QUICK).body == b'{"task":"t1"}'
+TASK = b'{"task":"t1"}'
+BARE = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+PACKED = {
+    "gzip": ("gzip", gzip.compress(TASK)),
+    "gzip, by its old name": ("X-GZip", gzip.compress(TASK)),
+    "gzip that nobody names": ("identity", gzip.compress(TASK)),
+    "gzip with something behind it": ("gzip", gzip.compress(TASK) + bytes(20)),
+    "deflate": ("deflate", zlib.compress(TASK)),
+    "deflate, the bare one": ("deflate", BARE.compress(TASK) + BARE.flush()),
+    "gzip that is none": ("gzip", TASK),
+    "what we do not know and is plain": ("aws-chunked", TASK),
+}
+
+
+@pytest.mark.parametrize(("name", "body"), PACKED.values(), ids=PACKED)
+def test_an_answer_that_was_packed_unasked_is_unpacked(
+    serve: Serve, name: str, body: bytes
+) -> None:
+    """We ask for identity; a proxy that packs all the same loses no answer and no picture."""
+    host = serve(saying(answer("200 OK", body, f"Content-Encoding: {name}")))
+    assert transport().send(profile(host.origin), SUBMIT, QUICK).body == TASK
     assert b"accept-encoding: identity\r\n" in host.received[0].lower()
+    assert fetched(f"{host.origin}/1.png") == TASK
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10])
+def test_packed_bytes_may_come_in_pieces(serve: Serve, size: int) -> None:
+    """Wherever the network cuts the encoding, what comes out is the same."""
+    packed = gzip.compress(TASK)
+    pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
+    host = serve(saying(b"HTTP/1.0 200 OK\r\n\r\n", *pieces, pause=0.002))
+    assert transport().send(profile(host.origin), SUBMIT, QUICK).body == TASK
+
+
+def test_what_is_packed_twice_or_otherwise_passes_as_it_is(serve: Serve) -> None:
+    """One layer is taken off; who reads the rest sees that it is no picture and no answer."""
+    once = gzip.compress(TASK)
+    host = serve(saying(answer("200 OK", gzip.compress(once), "Content-Encoding: gzip, gzip")))
+    assert fetched(f"{host.origin}/1.png") == once
+    host = serve(saying(answer("200 OK", b"\x0b\x06\x80{}\x03", "Content-Encoding: br")))
+    assert fetched(f"{host.origin}/1.png") == b"\x0b\x06\x80{}\x03"
+
+
+def test_a_bomb_is_unpacked_step_by_step() -> None:
+    """However much a few bytes stand for, no step is larger than a MiB."""
+    bomb = gzip.compress(bytes(64 * MIB), compresslevel=9)
+    sizes = [len(piece) for piece in decoded([bomb], "gzip")]
+    assert (sum(sizes), max(sizes)) == (64 * MIB, MIB)
 
 
 def test_an_answer_is_capped_by_its_purpose(serve: Serve) -> None:
@@ -539,6 +587,65 @@ def test_a_stream_is_heard_while_it_is_spoken(serve: Serve) -> None:
         is_heard.set()
         assert b"".join(chunks) == b"second"
     assert hook.calls == 1
+
+
+STREAM = b'data: {"a":1}\n\n'
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/event-stream;charset=utf-8", "Text/Event-Stream", "application/json", "text/plain", ""],
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        STREAM,
+        MARK + STREAM,
+        b"\n\r\n" + STREAM,
+        b"event: x\n" + STREAM,
+        b":\n" + STREAM,
+        b"id: 1\r" + STREAM,
+        b"retry: 3000\r\n" + STREAM,
+    ],
+)
+def test_a_stream_is_told_by_its_first_bytes(serve: Serve, kind: str, body: bytes) -> None:
+    """Whatever its content type, in pieces too, and nothing of it is lost."""
+    headers = [f"Content-Type: {kind}"] if kind else []
+    whole = answer("200 OK", body, *headers)
+    head = whole.index(b"\r\n\r\n") + 4
+    pieces = (bytes([byte]) for byte in whole[head:])
+    for talk in (saying(whole), saying(whole[:head], *pieces, pause=0.001)):
+        host = serve(talk)
+        with transport().listen(profile(host.origin), SUBMIT, QUICK) as heard:
+            assert heard.is_stream
+            assert list(events(heard.chunks())) == [b'{"a":1}']
+
+
+@pytest.mark.parametrize("body", [b'{"a":1}', MARK + b'{"a":1}', b'\r\n [{"a":1}]'])
+def test_json_is_no_stream_whatever_it_is_called(serve: Serve, body: bytes) -> None:
+    """A plain answer under a stream's content type is read as the answer that it is."""
+    host = serve(saying(answer("200 OK", body, "Content-Type: text/event-stream")))
+    with transport().listen(profile(host.origin), SUBMIT, QUICK) as heard:
+        assert not heard.is_stream
+        assert heard.whole().body == body.removeprefix(MARK).lstrip()
+
+
+def test_an_endless_stream_ends_at_the_deadline(serve: Serve) -> None:
+    """However fast it goes on, what is late is cut, and what came was handed out."""
+
+    def talk(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(STREAM * 1000)
+
+    host = serve(talk)
+    limits = Limits(read=2.0, total=0.5)
+    with transport().listen(profile(host.origin), SUBMIT, limits) as heard:
+        came = events(heard.chunks())
+        assert next(came) == b'{"a":1}'
+        with pytest.raises(OutcomeUnknown, match=r"within 0\.5 s"):
+            list(came)
 
 
 def test_a_stream_that_is_cut_is_an_unknown_outcome(serve: Serve) -> None:
@@ -791,16 +898,37 @@ def fetched(
 
 
 def test_an_image_comes_as_it_is(serve: Serve) -> None:
-    """Its bytes are not unpacked, its length is what was announced, and no key was shown."""
-    body = gzip.compress(b"picture")
-    host = serve(saying(answer("200 OK", body, "Content-Encoding: gzip")))
+    """Its length is what was announced, no key was shown, and known formats are asked for."""
+    body = b"picture"
+    host = serve(saying(answer("200 OK", body)))
     with transport().fetch(f"{host.origin}/1.png?sig=a%2Fb", QUICK, allowed=LOCAL) as download:
         assert download.length == len(body)
+        assert download.is_measured
         assert b"".join(download.chunks) == body
     first, headers, _ = parts(host.received[0])
     assert first == "GET /1.png?sig=a%2Fb HTTP/1.1"
     assert not {"authorization", "cookie", "referer"} & set(headers)
     assert headers["accept-encoding"] == "identity"
+    assert headers["accept"] == "image/png,image/jpeg,image/webp,image/gif,*/*;q=0.1"
+
+
+@pytest.mark.parametrize(
+    ("framing", "is_measured"),
+    [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", True),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", True),
+        ("HTTP/1.1 200 OK\r\n\r\nok", False),
+        ("HTTP/1.0 200 OK\r\n\r\nok", False),
+    ],
+)
+def test_it_is_told_whether_http_measures_an_image(
+    serve: Serve, framing: str, *, is_measured: bool
+) -> None:
+    """An image that ends with its connection may have been cut."""
+    host = serve(saying(framing.encode()))
+    with transport().fetch(f"{host.origin}/1.png", QUICK, allowed=LOCAL) as download:
+        assert download.is_measured == is_measured
+        assert b"".join(download.chunks) == b"ok"
 
 
 def test_the_environment_is_not_asked_for_a_proxy(
