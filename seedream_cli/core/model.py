@@ -241,7 +241,7 @@ class RemoteImage:
     """From 1, in the provider's order."""
     url: str | None = None
     data: str | None = None
-    """Base64, where the provider answers inline."""
+    """Base64, where the provider answers inline, perhaps with the prefix of a `data:` URL."""
     expires_at: datetime | None = None
     """When the URL lapses, where the URL itself says so."""
     problem: Problem | None = None

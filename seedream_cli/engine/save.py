@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import posixpath
 from contextlib import suppress
 from dataclasses import replace
@@ -26,7 +25,7 @@ from seedream_cli.core.model import Done, Image, Problem, Purpose, State
 from seedream_cli.core.text import escape_unseen
 from seedream_cli.engine.context import is_wanted
 from seedream_cli.storage.files import naming
-from seedream_cli.storage.files.inline import blocks, is_spilled
+from seedream_cli.storage.files.inline import blocks, blocks_of, decoded, is_spilled
 from seedream_cli.storage.ledger.columns import money_text, time_text
 from seedream_cli.transport.exchange import Limits
 
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
     from seedream_cli.storage.files.store import Files, Saved
 
 IMAGE_LIMITS = Limits(read=60.0, total=900.0)
-_BASE64_BLOCK = 1 << 18
-"""Characters decoded at a time; a multiple of four."""
+_BLOCK = 1 << 18
+"""Bytes copied at a time."""
 _TRIES_AT_LEAST = 2
 """Of a download that is late already: a synchronous answer may take all the time there is."""
 _MOST_RECEIPT = 1 << 20
@@ -95,7 +94,7 @@ def _finish(context: Context, job: Job) -> None:
     if job.state is State.READY or (job.state is State.SAVED and is_gone):
         becomes = State.EXPIRED if is_gone else State.SAVED
         job = context.ledger.move(job, becomes, problem=problems[0] if problems else None)
-        context.files.drop_spill(job.id)
+        context.files.drop_spill(job.id, answers_folder(job))
         context.notify(JobChanged(job=job))
 
 
@@ -118,22 +117,36 @@ def _fetch(context: Context, job: Job, image: Image, *, url: str | None = None) 
     url = url or image.url
     if url is None:
         data = _inline_data(context, job, image)
-        text = blocks(context.files.spill_path(job.id), data) if is_spilled(data) else _split(data)
-        _keep(context, job, image, _decode(text), None)
+        paths = context.files.spill_paths(job.id, answers_folder(job))
+        text = blocks(paths, data) if is_spilled(data) else blocks_of(data)
+        _keep(context, job, image, decoded(text), None, is_measured=True)
         return
     with context.transport.fetch(url, IMAGE_LIMITS, allowed=_hosts_of(job)) as download:
-        _keep(context, job, image, download.chunks, download.length)
+        is_measured = download.is_measured
+        _keep(context, job, image, download.chunks, download.length, is_measured=is_measured)
 
 
 def _keep(
-    context: Context, job: Job, image: Image, chunks: Iterable[bytes], length: int | None
+    context: Context,
+    job: Job,
+    image: Image,
+    chunks: Iterable[bytes],
+    length: int | None,
+    *,
+    is_measured: bool,
 ) -> None:
     chunks = _count(context, job, image, chunks, length)
-    _record(context, job, image, _place(context, job, image, chunks, length))
+    _record(context, job, image, _place(context, job, image, chunks, is_measured=is_measured))
 
 
 def _place(
-    context: Context, job: Job, image: Image, chunks: Iterable[bytes], length: int | None
+    context: Context,
+    job: Job,
+    image: Image,
+    chunks: Iterable[bytes],
+    length: int | None = None,
+    *,
+    is_measured: bool = False,
 ) -> Saved:
     plan = naming.Plan.from_json(job.output)
     return context.files.save(
@@ -149,6 +162,7 @@ def _place(
         # A batch makes jobs its own that a process may have left as it had named a picture.
         is_resumed=job.owner != context.files.owner or "batch" in job.output,
         expected_length=length,
+        is_measured=is_measured,
     )
 
 
@@ -159,8 +173,8 @@ def copy_image(context: Context, job: Job, image: Image) -> Image:
     """
     try:
         with Path(image.path or "").open("rb") as file:
-            blocks_of = iter(lambda: file.read(_BASE64_BLOCK), b"")
-            saved = _place(context, job, image, blocks_of, image.size)
+            chunks = iter(lambda: file.read(_BLOCK), b"")
+            saved = _place(context, job, image, chunks, image.size)
     except OSError as error:
         raise StorageError(f"{image.path} cannot be read: {error.strerror}") from error
     return replace(image, path=saved.path, saved_at=context.clock.now())
@@ -356,6 +370,11 @@ def folder_of(plan: Plan, job: Job, n: int = 1) -> str:
     return posixpath.dirname(plan.absolute(path))
 
 
+def answers_folder(job: Job) -> str:
+    """Return where an answer's inline pictures lie when the state folder does not take them."""
+    return folder_of(naming.Plan.from_json(job.output), job, job.first_n)
+
+
 def _fields(job: Job, n: int) -> dict[str, str | int | None]:
     seed = job.request.get("seed")
     return naming.fields_of(
@@ -377,17 +396,3 @@ def _warnings(saved: Saved, plan: Plan) -> Iterator[str]:
         yield f"the name was taken meanwhile; the picture is {saved.path}"
     if wanted and wanted != saved.format:
         yield f"{saved.path} holds {saved.format.upper()}, whatever its name says"
-
-
-def _split(data: str) -> Iterator[bytes]:
-    for start in range(0, len(data), _BASE64_BLOCK):
-        yield data[start : start + _BASE64_BLOCK].encode("ascii", "replace")
-
-
-def _decode(text: Iterable[bytes]) -> Iterator[bytes]:
-    """Decode base64 block by block, so that the image is never whole in memory."""
-    try:
-        for block in text:
-            yield base64.b64decode(block, validate=True)
-    except ValueError as error:
-        raise ImageBroken(f"the inline image is no base64: {error}") from error

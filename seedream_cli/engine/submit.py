@@ -19,6 +19,7 @@ from seedream_cli.core.events import JobChanged, Waiting
 from seedream_cli.core.model import Busy, Charge, Problem, Refused, State
 from seedream_cli.engine.answers import describe_loss, mark_unknown, read_answer
 from seedream_cli.engine.rate_limit import Wait
+from seedream_cli.engine.save import answers_folder
 from seedream_cli.engine.stream import follow_stream
 from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import Limits
@@ -75,7 +76,9 @@ def _send(context: Context, job: Job, step: Step) -> Step | None:
             # The answer is more than a few words: a stream, or pictures inline.
             with (
                 context.transport.listen(*to, on_first_byte=spend, headers=headers) as answer,
-                context.files.spill(job.id) if call.is_inline else nullcontext() as answer.spill,
+                context.files.spill(job.id, answers_folder(job))
+                if call.is_inline
+                else nullcontext() as answer.spill,
             ):
                 return _hear(context, context.ledger.job(job.id), answer, step)
     except Unsent as error:

@@ -31,6 +31,8 @@ _MAX_DEPTH: Final = 64
 _MAX_MESSAGE: Final = 1000
 _BRACKETS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])', re.DOTALL)
 """Strings are leapt over; an unfinished one ends the text, so this stays linear."""
+_INLINE: Final = re.compile(r"\s*data:[^,]{0,256},|spill:[0-9]{1,12}:[0-9]{1,12}\Z", re.IGNORECASE)
+"""Base64 with the prefix of a URL, or what stands for a string too long for memory."""
 _WEB_URL: Final = re.compile("https?://[^\x00-\x20\x7f-\xa0\ud800-\udfff]+", re.IGNORECASE)
 
 
@@ -110,6 +112,20 @@ def web_url(value: object) -> str | None:
         return None
 
 
+def source(value: object) -> str | None:
+    """Return `value` when it says where a picture is or what it is: a URL, or data inline."""
+    if isinstance(value, str) and _INLINE.match(value):
+        return value
+    return web_url(value)
+
+
+def remote_image(index: int, found: str) -> RemoteImage:
+    """Return the picture that a `source` stands for; inline data is never taken for a URL."""
+    if _INLINE.match(found):
+        return RemoteImage(index=index, data=found)
+    return RemoteImage(index=index, url=found)
+
+
 def pictures(
     items: object,
     problem: Callable[[object], Problem | None],
@@ -184,10 +200,15 @@ def _picture(
     problem: Callable[[object], Problem | None],
     image: Callable[[int, str], RemoteImage],
 ) -> RemoteImage | None:
-    if url := web_url(at(item, "url")):
-        return replace(image(index, url), name=str_at(item, "name"))
+    name = str_at(item, "name")
+    for key in ("url", "b64_json"):
+        found = source(at(item, key))
+        if found and _INLINE.match(found):
+            return RemoteImage(index=index, data=found, name=name)
+        if found:
+            return replace(image(index, found), name=name)
     if data := str_at(item, "b64_json"):
-        return RemoteImage(index=index, data=data, name=str_at(item, "name"))
+        return RemoteImage(index=index, data=data, name=name)
     failure = problem(item)
     return RemoteImage(index=index, problem=failure) if failure else None
 

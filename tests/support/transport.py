@@ -71,6 +71,8 @@ class FakeTransport:
     fetched: list[str] = field(default_factory=list)
     whole: tuple[bytes, ...] = (PNG,)
     """A good picture."""
+    is_measured: bool = True
+    """Whether HTTP tells where a picture ends."""
     at_send: Callable[[Call], None] = lambda _: None
 
     def send(
@@ -101,7 +103,7 @@ class FakeTransport:
         call: Call,
         limits: Limits,
         *,
-        on_first_byte: Callable[[], None],
+        on_first_byte: Callable[[], None] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Iterator[FakeHeard]:
         """Play the next stream, or the next answer where none is left."""
@@ -109,6 +111,7 @@ class FakeTransport:
             answer = self.send(profile, call, limits, on_first_byte=on_first_byte, headers=headers)
             yield FakeHeard([], is_stream=False, answer=answer)
             return
+        assert on_first_byte is not None
         on_first_byte()
         self.sent.append(call)
         self.at_send(call)
@@ -131,4 +134,8 @@ class FakeTransport:
             raise play
         if not isinstance(play, bytes):
             play = play()
-        yield Download(length=len(play), chunks=iter([play[:20], play[20:]]))
+        yield Download(
+            length=len(play),
+            chunks=iter([play[:20], play[20:]]),
+            is_measured=self.is_measured,
+        )

@@ -30,6 +30,8 @@ from seedream_cli.providers.reading import (
     number_at,
     opened,
     parse,
+    remote_image,
+    source,
     str_at,
     unread,
     web_url,
@@ -67,7 +69,7 @@ def done(task_id: str | None, urls: list[str], record: object) -> Outcome:
     credit = number_at(record, "creditsConsumed")
     has_cost = credit is not None and credit >= 0
     return Done(
-        images=tuple(RemoteImage(index=n, url=url) for n, url in enumerate(urls, start=1)),
+        images=tuple(remote_image(n, url) for n, url in enumerate(urls, start=1)),
         task_id=task_id,
         cost=Money(Decimal(str(credit)) * DOLLARS_A_CREDIT, "USD") if has_cost else None,
     )
@@ -82,9 +84,9 @@ def failed(task_id: str | None, code: str | None, message: str | None) -> Failed
 
 
 def urls_in(value: object) -> list[str]:
-    """Return the result URLs in one field: a URL or a list of them."""
+    """Return the results in one field: a URL, or data inline, or a list of them."""
     every = value if isinstance(value, list) else [value]
-    return [url for url in map(web_url, every) if url]
+    return [found for found in map(source, every) if found]
 
 
 def result(record: object) -> object:

@@ -13,7 +13,6 @@ from seedream_cli.core.model import (
     Problem,
     Purpose,
     Refused,
-    RemoteImage,
     Running,
 )
 from seedream_cli.providers.reading import (
@@ -27,6 +26,8 @@ from seedream_cli.providers.reading import (
     one_or_list,
     opened,
     parse,
+    remote_image,
+    source,
     str_at,
     unread,
     web_url,
@@ -112,7 +113,7 @@ def _record(data: object, task_id: str | None) -> Outcome | None:
     urls = [url for key in _URL_KEYS for url in _urls(at(data, key))]
     if status == "completed" and urls:
         unique = enumerate(dict.fromkeys(urls), start=1)
-        images = tuple(RemoteImage(index=index, url=url) for index, url in unique)
+        images = tuple(remote_image(index, url) for index, url in unique)
         return Done(images=images, task_id=task_id)
     error = whole_at(data, "errorCode")  # 0 and null: none
     if status in {"completed", "failed"} or error:
@@ -132,10 +133,10 @@ def _urls(value: object) -> list[str]:
         return []
     if value.lstrip().startswith("["):
         listed = parse(value)
-        return [url for url in map(web_url, listed) if url] if isinstance(listed, list) else []
+        return [url for url in map(source, listed) if url] if isinstance(listed, list) else []
     parts = value.split(",")
     is_list = len(parts) > 1 and all(web_url(part.strip()) for part in parts)
-    return [part.strip() for part in parts] if is_list else [value] if web_url(value) else []
+    return [part.strip() for part in parts] if is_list else [value] if source(value) else []
 
 
 def _turned_down(reply: Reply, message: str) -> Outcome:

@@ -2,38 +2,61 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from seedream_cli.core.errors import StorageError
+from seedream_cli.core.errors import ImageBroken, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from seedream_cli.storage.files.partial import Disk
 
 LONG: Final = 1 << 16
 """Bytes; a JSON string beyond it is spilled. Texts of ours and of providers are shorter."""
 
 _SPECIAL: Final = re.compile(rb'["\\\n]')
+_ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_HALF_ESCAPE: Final = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_BLANKS: Final = frozenset(b"nrtbf")
 _REFERENCE: Final = re.compile(r"spill:([0-9]{1,12}):([0-9]{1,12})")
 _BLOCK: Final = 1 << 18
-"""Bytes read at a time; a multiple of four, so that base64 can be decoded block by block."""
+"""Bytes read or decoded at a time."""
+
+_PREFIX: Final = re.compile(rb"\s*data:[^,]{0,256},", re.IGNORECASE)
+"""What makes a `data:` URL of base64 (RFC 2397)."""
+_PERCENT: Final = re.compile(rb"%([0-9a-fA-F]{2})")
+_HALF_PERCENT: Final = re.compile(rb"%.?\Z", re.DOTALL)
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+_WHITE: Final = b" \t\r\n\f\v"
 
 
 class Spill:
     """The file that takes the long strings of one job's answer."""
 
-    def __init__(self, path: str, fsync: Callable[[int], None] = os.fsync) -> None:
-        """Name the file; it is made when the first long string comes."""
-        self._path = path
-        self._fsync = fsync
+    def __init__(self, *paths: str, disk: Disk) -> None:
+        """Name the places for the file; it is made when the first long string comes.
+
+        Where one of them refuses, at any moment, what came goes on in the next.
+        """
+        self._paths = list(paths)
+        self._disk = disk
         self._file: int | None = None
         self._size = 0
+
+    @property
+    def path(self) -> str:
+        """Where the strings lie now."""
+        return self._paths[0]
 
     def thin(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield JSON text, or events that hold it, with each long string as `spill:START:LENGTH`.
 
-        Raises `StorageError` where the disk takes no more, and what `chunks` raises.
+        Escapes are undone on the way to disk. A string that holds JSON itself is left alone.
+        Raises `StorageError` where no disk takes more, and what `chunks` raises.
         """
         strings = _Strings(self._write)
         for chunk in chunks:
@@ -42,10 +65,7 @@ class Spill:
     def flush(self) -> None:
         """Bring what was spilled to the disk before the answer that names it is committed."""
         if self._file is not None:
-            try:
-                self._fsync(self._file)
-            except OSError as error:
-                raise StorageError(f"{self._path} cannot be written: {error}") from error
+            self._insist(lambda: self._disk.fsync(self._opened()))
 
     def __enter__(self) -> Self:
         """Hand out the spill itself."""
@@ -59,18 +79,45 @@ class Spill:
 
     def _write(self, piece: bytes) -> int:
         """Append a piece and return where it starts."""
-        try:
-            if self._file is None:
-                os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - text
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-                self._file = os.open(self._path, flags, 0o600)
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(self._file, view) :]
-        except OSError as error:
-            raise StorageError(f"{self._path} cannot be written: {error}") from error
+        # A write that failed may have left a piece behind what counts.
+        self._insist(lambda: self._disk.write(self._opened(), piece, self._size))
         start, self._size = self._size, self._size + len(piece)
         return start
+
+    def _insist(self, deed: Callable[[], None]) -> None:
+        """Do something with the file, in the next place where this one refuses."""
+        while True:
+            try:
+                return deed()
+            except OSError as error:
+                if len(self._paths) == 1:
+                    raise StorageError(f"{self.path} cannot be written: {error}") from error
+                self._move()
+
+    def _opened(self) -> int:
+        if self._file is None:
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - text
+            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._file = os.open(self.path, flags, 0o600)
+        return self._file
+
+    def _move(self) -> None:
+        """Go on in the next place, with what lies in this one; raise `StorageError`."""
+        old, self._file = self._file, None
+        left = self._paths.pop(0)
+        size, self._size = self._size, 0
+        if old is not None:
+            try:
+                while self._size < size and (
+                    block := os.pread(old, min(_BLOCK, size - self._size), self._size)
+                ):
+                    self._write(block)
+            except OSError as error:
+                raise StorageError(f"{left} cannot be read: {error}") from error
+            finally:
+                os.close(old)
+        with suppress(OSError):
+            os.unlink(left)  # noqa: PTH108 - the path is text
 
 
 class _Strings:
@@ -104,24 +151,33 @@ class _Strings:
 
     def _take(self, piece: bytes) -> bytes:
         if self._is_spilling:
-            self._write(piece)
-            self._length += len(piece)
+            self._spill(piece)
             return b""
         self._short += piece
-        if len(self._short) <= LONG or b"\\" in self._short.replace(b"\\/", b"/"):
+        # JSON within JSON is read by whoever reads the answer.
+        if len(self._short) <= LONG or self._short.startswith((b"{", b"[")):
             return b""
-        # Some encoders write the slashes of base64 as \\/.
-        text = bytes(self._short.replace(b"\\/", b"/"))
-        self._is_spilling, self._length = True, len(text)
-        self._short.clear()
-        return b"spill:%d:" % self._write(text)
+        text, self._short = bytes(self._short), bytearray()
+        self._is_spilling, self._length = True, 0
+        return b"spill:%d:" % self._spill(text)
+
+    def _spill(self, piece: bytes) -> int:
+        """Write a piece without its escapes and return where it starts.
+
+        Encoders escape slashes, line breaks, and some all that is special in HTML, such as plus.
+        """
+        text = bytes(self._short) + piece
+        half = _HALF_ESCAPE.search(text)
+        end = half.start() if half else len(text)
+        self._short[:] = text[end:]
+        plain = _ESCAPE.sub(_unescaped, text[:end])
+        self._length += len(plain)
+        return self._write(plain)
 
     def _end(self, mark: bytes) -> bytes:
         if mark == b"\\":
             self._is_escaped = True
-            if not self._is_spilling:
-                self._short += mark
-            return b""
+            return self._take(mark)
         out = b"%d" % self._length if self._is_spilling else bytes(self._short)
         self._short.clear()
         # No JSON string goes on over the end of a line: it was none.
@@ -129,25 +185,72 @@ class _Strings:
         return out + mark
 
 
-def blocks(path: str, reference: str) -> Iterator[bytes]:
-    """Read a spilled string block by block; raise `StorageError` when it is not there.
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    if escape[1]:
+        code = int(escape[1], 16)
+        return bytes([code]) if code.bit_length() < 8 else b"?"  # noqa: PLR2004 - ASCII
+    return b" " if escape[2][0] in _BLANKS else escape[2]
 
-    Yields nothing for what is no reference.
+
+def blocks(paths: Iterable[str], reference: str) -> Iterator[bytes]:
+    """Read a spilled string block by block, from the first of these places that has a file.
+
+    Yields nothing for what is no reference; raises `StorageError` when it is not there.
     """
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         return
-    left = int(match[2])
+    start, left = int(match[1]), int(match[2])
+    path = next(filter(os.path.exists, paths), "the provider's answer")
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - the path is text, kept as given
-            file.seek(int(match[1]))
+            file.seek(start)
             while left and (block := file.read(min(left, _BLOCK))):
                 left -= len(block)
                 yield block
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error}") from error
+    if left:
+        raise StorageError(f"{path} does not hold all of the picture")
 
 
 def is_spilled(data: str) -> bool:
     """Tell whether inline data is a reference to a spilled string."""
     return _REFERENCE.fullmatch(data) is not None
+
+
+def blocks_of(data: str) -> Iterator[bytes]:
+    """Yield inline data that is in memory block by block."""
+    for start in range(0, len(data), _BLOCK):
+        yield data[start : start + _BLOCK].encode("ascii", "replace")
+
+
+def decoded(text: Iterable[bytes]) -> Iterator[bytes]:
+    """Decode base64 block by block, as gateways write it; raise `ImageBroken` for what is none.
+
+    With the prefix of a `data:` URL and its percent signs, line breaks, the URL-safe alphabet, and
+    with its padding or without.
+    """
+    held, is_first = b"", True
+    try:
+        for block in text:
+            part = held + (_PREFIX.sub(b"", block, count=1) if is_first else block)
+            is_first = False
+            if b"%" in part:
+                half = _HALF_PERCENT.search(part)
+                end = half.start() if half else len(part)
+                part, tail = _PERCENT.sub(_unquoted, part[:end]), part[end:]
+            else:
+                tail = b""
+            part = part.translate(_URL_SAFE, _WHITE)
+            end = len(part) - len(part) % 4
+            held = part[end:] + tail
+            yield base64.b64decode(part[:end], validate=True)
+        held = held.rstrip(b"=")
+        yield base64.b64decode(held + b"=" * (-len(held) % 4), validate=True)
+    except ValueError as error:
+        raise ImageBroken(f"the inline image is no base64: {error}") from error
+
+
+def _unquoted(quoted: re.Match[bytes]) -> bytes:
+    return bytes([int(quoted[1], 16)])

@@ -114,6 +114,10 @@ class Files:
         return self._owner
 
     @property
+    def _answers(self) -> Path:
+        return self._state_dir / "answers"
+
+    @property
     def rescue_folder(self) -> str:
         """Where pictures go whose own folder does not take them."""
         return str(self._state_dir / "rescue")
@@ -312,18 +316,29 @@ class Files:
 
     # -- everything else that is written -------------------------------------------------------
 
-    def spill(self, job: str) -> Spill:
-        """Return what takes the long strings of a job's answer: inline pictures."""
-        return Spill(self.spill_path(job), self._disk.fsync)
+    def spill(self, job: str, folder: str) -> Spill:
+        """Return what takes the long strings of a job's answer: inline pictures.
 
-    def spill_path(self, job: str) -> str:
-        """Return where the inline pictures of a job lie until they are saved."""
-        return str(self._state_dir / "answers" / job)
+        `folder` takes them where the state folder does not.
+        """
+        return Spill(*self.spill_paths(job, folder), disk=self._disk)
 
-    def drop_spill(self, job: str) -> None:
-        """Let the inline pictures of a job go: they are saved."""
-        with suppress(OSError):
-            os.unlink(self.spill_path(job))  # noqa: PTH108 - the path is text
+    def spill_paths(self, job: str, folder: str) -> tuple[str, str]:
+        """Return where the inline pictures of a job may lie until they are saved."""
+        return str(self._answers / job), str(Path(folder) / f".seedream-{job}.answer")
+
+    def drop_spill(self, job: str, folder: str) -> None:
+        """Let the inline pictures of a job go: it is over."""
+        for path in self.spill_paths(job, folder):
+            with suppress(OSError):
+                os.unlink(path)  # noqa: PTH108 - the path is text
+
+    def spilled(self) -> list[str]:
+        """Return the jobs whose inline pictures lie in the state folder."""
+        try:
+            return sorted(path.name for path in self._answers.iterdir())
+        except OSError:
+            return []
 
     def write_atomically(self, path: str, content: bytes, *, mode: int = 0o666) -> None:
         """Replace the file at `path` at once and lastingly; `mode` is subject to the umask.
