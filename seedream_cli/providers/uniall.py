@@ -126,7 +126,11 @@ def _problem(status: int, said: object) -> Problem | None:
     inner, detail = at(said, "error"), at(said, "detail")
     envelope = inner if isinstance(inner, dict) else said
     code = id_at(envelope, "code") or id_at(envelope, "type")
-    message = message_at(envelope, "message") if isinstance(inner, dict) or code else None
+    # A code may be null; that there is one makes an envelope of what is not within `error`.
+    is_envelope = isinstance(inner, dict) or (isinstance(said, dict) and "code" in said)
+    message = message_at(envelope, "message") if is_envelope or code else None
+    if message is None and isinstance(inner, dict):
+        message, code = code, None
     if message is None:
         message = message_at(detail[0], "msg") if isinstance(detail, list) and detail else None
     message = message or message_at(said, "detail")

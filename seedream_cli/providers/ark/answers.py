@@ -23,6 +23,7 @@ from seedream_cli.providers.reading import (
     REFUSALS,
     TOO_MANY_REQUESTS,
     account_or_request,
+    id_at,
     message_at,
     opened,
     parse,
@@ -58,11 +59,10 @@ def decode(reply: Reply) -> Outcome:
     images = pictures(said.get("data"), _item_problem, _image)
     if any(image.problem is None for image in images):
         return Done(images=images, request_id=reply.headers.get("x-request-id"))
-    code, message = str_at(said, "error", "code"), message_at(said, "error", "message") or ""
-    if code is None:
-        failures = [image.problem for image in images if image.problem and reply.status == OK]
+    failures = [image.problem for image in images if image.problem and reply.status == OK]
+    if not _has_error(said):
         return Failed(problem=failures[0]) if failures else unread(reply)
-    return _refusal(reply, code, message)
+    return _refusal(reply, _code(said), message_at(said, "error", "message") or "")
 
 
 def event(data: bytes) -> Done | Failed | Ended | None:
@@ -73,8 +73,7 @@ def event(data: bytes) -> Done | Failed | Ended | None:
     kind, index = str_at(said, "type") or "", whole_at(said, "image_index")
     if kind == "image_generation.completed":
         return Ended()
-    code = str_at(said, "error", "code")
-    problem = _problem(OK, code, message_at(said, "error", "message") or "") if code else None
+    problem = _item_problem(said)
     if index is None:
         return Failed(problem=problem) if problem else None
     if kind == "image_generation.partial_failed" or problem:
@@ -116,8 +115,18 @@ def _image(index: int, url: str) -> RemoteImage:
 
 
 def _item_problem(item: object) -> Problem | None:
-    code = str_at(item, "error", "code")
-    return _problem(OK, code, message_at(item, "error", "message") or "") if code else None
+    if not _has_error(item):
+        return None
+    return _problem(OK, _code(item), message_at(item, "error", "message") or "")
+
+
+def _has_error(said: object) -> bool:
+    """Tell whether an error stands here: gateways leave its code null, or give a number."""
+    return bool(_code(said) or message_at(said, "error", "message"))
+
+
+def _code(said: object) -> str:
+    return id_at(said, "error", "code") or str_at(said, "error", "type") or ""
 
 
 def _refusal(reply: Reply, code: str, message: str) -> Outcome:
@@ -139,7 +148,7 @@ def _refusal(reply: Reply, code: str, message: str) -> Outcome:
 
 
 def _problem(status: int, code: str, message: str) -> Problem:
-    text = f"{message} ({code})" if message else code
+    text = f"{message} ({code})" if message and code else message or code
     if code in _CREDIT or code.partition(".")[0] in _CREDIT:
         return Problem("credit", text)
     if _CONTENT.search(code):

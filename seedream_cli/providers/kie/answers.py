@@ -125,6 +125,8 @@ def _unfinished(said: Mapping[str, object]) -> Running | None:
 def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
     """Class an error (`charge-safety.md`, the table of endings; codes: KIE's common page)."""
     code, message = whole_at(said, "code"), message_at(said, "msg") or message_at(said, "message")
+    if code is None and "code" in said and reply.status >= min(REFUSALS):
+        code = reply.status  # a gateway's null or word; it says by HTTP what it means
     if code is None or message is None:
         return unread(reply)
     text = f"{message} ({code})"

@@ -101,7 +101,9 @@ def decode(reply: Reply) -> Outcome:
     message = message_at(said, "message")
     if code in _NOT_NOW:
         return Busy(problem=Problem(_NOT_NOW[code], message or f"code {code}"))
-    if not code or message is None:  # 0 is "ok", and yet there was nothing to read
+    # 0 is "ok", and yet there was nothing to read; null or a word means what HTTP says.
+    is_error = bool(code) or (code is None and "code" in said and reply.status >= min(REFUSALS))
+    if not is_error or message is None:
         return unread(reply)
     return _turned_down(reply, message)
 
