@@ -221,7 +221,7 @@ _seedream_command() {
         rows=(
             '--port=@'
             '--delay=@'
-            '*--fault=@ 429 500 drop slow expire refuse fail truncate cut partial html'
+            '*--fault=@ 429 500 drop slow expire refuse fail truncate cut partial html odd'
             '--at=@'
             '-h|--help'
         )

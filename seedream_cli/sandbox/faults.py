@@ -59,6 +59,14 @@ def _truncated(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> An
     return replace(reply, cut_at=len(reply.body) // 2)
 
 
+def _odd(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+    """Send a picture whole that is not as its format says, and that viewers open all the same."""
+    end = len(reply.body) - len(_PNG_END)
+    if reply.body.startswith(b"\x89PNG"):
+        return replace(reply, body=reply.body[:end] + _BAD_TEXT + reply.body[end:])
+    return replace(reply, body=reply.body.removesuffix(b"\xff\xd9"))
+
+
 def _cut(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
     """Break a stream off after half of its images; other answers in the middle of their body."""
     images = len(reply.events) - _ENDINGS
@@ -87,6 +95,9 @@ def _webpage(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answ
 _SUBMIT: Final = Where.SUBMIT
 _ENDINGS: Final = 2
 """Events of a stream behind its images: `completed` and `[DONE]`."""
+_PNG_END: Final = b"\0\0\0\0IEND\xae\x42\x60\x82"
+_BAD_TEXT: Final = b"\0\0\0\x09tEXtComment\0x\0\0\0\1"
+"""A text chunk whose checksum is wrong."""
 _UNSEEMLY: Final = (
     b'{"code": "OutputImageSensitiveContentDetected", "message": "The output image may contain'
     b' sensitive information."}'
@@ -112,6 +123,7 @@ FAULTS: Final = {
         Fault(name="cut", where=_SUBMIT, help="charged, then cut in the middle", bend=_cut),
         Fault(name="partial", where=_SUBMIT, help="an image of a set fails", bend=_partial),
         Fault(name="html", where=_SUBMIT, help="charged, then a web page", bend=_webpage),
+        Fault(name="odd", where=Where.IMAGE, help="whole, but not as its format says", bend=_odd),
     )
 }
 

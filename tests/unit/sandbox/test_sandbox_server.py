@@ -15,6 +15,7 @@ from seedream_cli.core.errors import UsageError
 from seedream_cli.sandbox.faults import FAULTS, parse_fault
 from seedream_cli.sandbox.messages import Settings
 from seedream_cli.sandbox.server import Sandbox
+from seedream_cli.storage.files.image_format import inspect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -264,6 +265,18 @@ def test_a_lapsed_url_and_half_an_image() -> None:
         assert len(half.value.partial) == len(whole.body) // 2
 
 
+@pytest.mark.parametrize(
+    ("provider", "finding"), [("ark", "it has no end mark"), ("kie", "a checksum is wrong")]
+)
+def test_an_odd_image_is_whole_and_not_as_its_format_says(provider: str, finding: str) -> None:
+    """`odd` sends what its length announces; a closer look finds something, a viewer does not."""
+    with Sandbox(settings=QUICK, faults=["odd:1"]) as sandbox:
+        image = image_of(sandbox, provider)
+        odd, whole = (send(sandbox, image, headers={}) for _ in range(2))
+    assert int(odd.headers["content-length"]) == len(odd.body)
+    assert (inspect(odd.body).finding, inspect(whole.body).finding) == (finding, None)
+
+
 def test_a_set_is_streamed_as_it_is_made() -> None:
     """Events arrive one by one over the socket, a delay apart."""
     body = ARK | {
@@ -306,7 +319,7 @@ def test_the_weather_can_change() -> None:
 
 def test_faults_are_read_as_typed() -> None:
     """`KIND` is for ever, `KIND:TIMES` so often, and anything else is a usage error."""
-    assert " ".join(FAULTS) == "429 500 drop slow expire refuse fail truncate cut partial html"
+    assert " ".join(FAULTS) == "429 500 drop slow expire refuse fail truncate cut partial html odd"
     assert parse_fault("429")[1] is None
     assert parse_fault("drop:2")[1] == 2
     for text in ("rain", "429:", "429:-1", "429:x", ""):

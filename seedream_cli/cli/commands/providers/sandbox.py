@@ -26,7 +26,7 @@ def sandbox(
         typer.Option(
             "--fault",
             metavar="KIND[:TIMES]",
-            help="429 500 drop slow expire refuse fail truncate cut partial html.",
+            help="429 500 drop slow expire refuse fail truncate cut partial html odd.",
         ),
     ] = None,
     at: Annotated[
