@@ -271,6 +271,7 @@ def entries_of(order: Order, job: Job, base: str) -> list[Entry]:
             price=share,
             date=f"{job.created_at:%Y-%m-%d}",
             sandbox=job.sandbox,
+            warning=image.warning,
         )
         for image in saved
     ]

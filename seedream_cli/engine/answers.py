@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.events import JobChanged
 from seedream_cli.core.model import Busy, Done, Failed, Image, Problem, Refused, Running, State
+from seedream_cli.engine.save import answers_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -124,7 +126,11 @@ def describe_loss(context: Context, job: Job, reply: Reply) -> str:
             task = quote(task_id)
             return f"write this down: seedream download --task-id {task} -p {job.profile}"
         case Done(images=images):
-            return "write this down: " + " ".join(i.url for i in images if i.url)
+            urls = " ".join(image.url for image in images if image.url)
+            paths = context.files.spill_paths(job.id, answers_folder(job))
+            kept = next((path for path in paths if Path(path).exists()), None)
+            inline = f"the pictures lie in {kept}, as base64" if kept else ""
+            return f"write this down: {urls}" if urls else inline
         case _:
             return ""
 

@@ -46,6 +46,8 @@ class Step:
     """A poll has read `failed`, or a host has said "gone", once already."""
     is_told: bool = False
     """That it waits for room was said once."""
+    is_second_look: bool = False
+    """Odd pictures that were saved are due to be fetched once more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class Timing:
     """For one that says: not now."""
     save_tries: int = 8
     believe_after: float = 5.0
-    """Between the two readings of `failed`."""
+    """Between the two readings of `failed`, and the two fetches of an odd picture."""
     missing_grace: float = 120.0
     """How long after a submit a task may be unknown to its provider."""
     first_poll: float = 1.0
@@ -104,6 +106,10 @@ class Context:
     strange: set[str] = field(default_factory=set)
     """Jobs of which an unknown status word was told once."""
 
+    seen: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Digests of odd pictures that were fetched, by job and index: the same bytes again are all
+    that there is."""
+
     def provider(self, job: Job) -> Provider:
         """Return who makes a job."""
         return self.providers[job.provider]
@@ -120,6 +126,8 @@ class Context:
                 return Step(now, job.id, Deed.SAVE)
             case State.UNKNOWN | State.SAVED if any(map(is_wanted, job.images)):
                 return Step(now, job.id, Deed.SAVE)
+            case State.UNKNOWN | State.SAVED if any(map(is_odd, job.images)):
+                return Step(now, job.id, Deed.SAVE, is_second_look=True)
             case _:
                 return None
 
@@ -158,3 +166,8 @@ class Context:
 def is_wanted(image: Image) -> bool:
     """Tell whether a picture is neither saved nor given up."""
     return image.saved_at is None and image.problem is None
+
+
+def is_odd(image: Image) -> bool:
+    """Tell whether a picture that was saved may have a better copy at its host."""
+    return bool(image.warning and image.saved_at and image.path and image.url)

@@ -9,6 +9,7 @@ from seedream_cli.core.errors import OutcomeUnknown, UnreadableReply, Unsent
 from seedream_cli.core.events import JobChanged, Note, Waiting
 from seedream_cli.core.model import Busy, Done, Failed, Problem, Refused, Running, State
 from seedream_cli.engine.answers import mark_failed, mark_ready
+from seedream_cli.engine.save import answers_folder
 from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import Limits
 
@@ -30,7 +31,12 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
     if wait is not None:
         return replace(step, due=context.clock.monotonic() + wait.seconds)
     try:
-        reply = context.transport.send(context.account(job), dialect.poll(job.task_id), Limits())
+        call = dialect.poll(job.task_id)
+        with (
+            context.transport.listen(context.account(job), call, Limits()) as answer,
+            context.files.spill(job.id, answers_folder(job)) as answer.spill,
+        ):
+            reply = answer.whole()
         context.ledger.store(job.id, reply)
         outcome = dialect.decode(reply)
     except (Unsent, OutcomeUnknown, UnreadableReply) as error:

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.errors import Overtaken
 from seedream_cli.core.model import Charge, Ended, Failed, Problem, Purpose, State
 from seedream_cli.engine.answers import mark_unknown, read_answer
+from seedream_cli.engine.context import is_wanted
+from seedream_cli.engine.save import answers_folder
 from seedream_cli.engine.stream import close_stream, read_event
 
 if TYPE_CHECKING:
     from seedream_cli.core.model import Job
     from seedream_cli.engine.context import Context
     from seedream_cli.storage.ledger.owner import Owner
+
+
+_OVER = {State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED}
 
 
 def conclude_leftovers(context: Context, owner: Owner) -> None:
@@ -35,6 +40,15 @@ def conclude_leftovers(context: Context, owner: Owner) -> None:
                 )
             context.files.sweep(owner.folders_of(name), is_dead=name.__eq__)
             owner.release(name)
+    _sweep_answers(context)
+
+
+def _sweep_answers(context: Context) -> None:
+    """Let the inline pictures go of jobs that are over; of others they are kept."""
+    for name in context.files.spilled():
+        for job in context.ledger.jobs("id = ?", (name,)):
+            if job.state in _OVER and not any(map(is_wanted, job.images)):
+                context.files.drop_spill(job.id, answers_folder(job))
 
 
 def list_waiting(context: Context, owner: Owner) -> list[Job]:

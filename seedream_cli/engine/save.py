@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from seedream_cli.core.addresses import AddressKind, is_loopback
 from seedream_cli.core.errors import (
     AccountError,
+    EndUnseen,
     ImageBroken,
     ImageGone,
     OutcomeUnknown,
@@ -23,7 +24,7 @@ from seedream_cli.core.events import BytesReceived, ImageSaved, JobChanged, Note
 from seedream_cli.core.formats import extension_of_format, format_of_extension
 from seedream_cli.core.model import Done, Image, Problem, Purpose, State
 from seedream_cli.core.text import escape_unseen
-from seedream_cli.engine.context import is_wanted
+from seedream_cli.engine.context import is_odd, is_wanted
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.files.inline import blocks, blocks_of, decoded, is_spilled
 from seedream_cli.storage.ledger.columns import money_text, time_text
@@ -44,6 +45,8 @@ _BLOCK = 1 << 18
 """Bytes copied at a time."""
 _TRIES_AT_LEAST = 2
 """Of a download that is late already: a synchronous answer may take all the time there is."""
+_ROUND_AT_LEAST = 60.0
+"""Seconds for the pictures of a job, also of one that is late already."""
 _MOST_RECEIPT = 1 << 20
 """Characters of a sidecar that are read."""
 
@@ -52,7 +55,11 @@ def save(context: Context, job: Job, step: Step) -> Step | None:
     """Save what is not saved and end the job; a picture that does not come keeps no other back."""
     trouble: SeedreamError | None = None
     gone: list[Image] = []
+    until = max(context.deadline(job.id), context.clock.monotonic() + _ROUND_AT_LEAST)
     for image in filter(is_wanted, job.images):
+        if context.clock.monotonic() > until:
+            trouble = OutcomeUnknown("there are more pictures than could be fetched in time")
+            break
         try:
             save_image(context, job, image)
         except ImageGone as error:
@@ -70,13 +77,37 @@ def save(context: Context, job: Job, step: Step) -> Step | None:
     saved = context.ledger.job(job.id)
     if trouble is not None and (not gone or any(map(is_wanted, saved.images))):
         return _put_off(context, job, step, trouble)
-    _finish(context, saved)
+    if following := _look_again(context, saved, step):
+        return following
+    _finish(context, context.ledger.job(job.id))
     return None
+
+
+def _look_again(context: Context, job: Job, step: Step) -> Step | None:
+    """Fetch odd pictures once more, a little later: a half-filled host heals, and some never do."""
+    odd = [i for i in job.images if is_odd(i) and context.seen.get((i.job, i.index)) != i.sha256]
+    due = context.clock.monotonic() + context.timing.believe_after
+    if odd and not step.is_second_look and due <= context.deadline(job.id):
+        return replace(step, due=due, is_second_look=True)
+    for image in odd:
+        with suppress(Unsent, OutcomeUnknown, ImageBroken, ImageGone, StorageError, AccountError):
+            if step.is_second_look:
+                save_image(context, job, image)
+    for image in filter(is_odd, context.ledger.job(job.id).images):
+        context.seen[image.job, image.index] = image.sha256 or ""
+        context.notify(Note(message=_describe_oddness(image), is_warning=True))
+    return None
+
+
+def _describe_oddness(image: Image) -> str:
+    return f"{image.path} is kept as it came: {image.warning}"
 
 
 def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> Step | None:
     """Put a download off; the URLs are in the ledger, so giving up loses nothing."""
     wait = context.retry_delay(step.tries)
+    if isinstance(trouble, EndUnseen):
+        wait = max(wait, context.timing.believe_after)  # the same bytes again will say it
     is_late = context.clock.monotonic() + wait > context.deadline(job.id)
     if step.tries + 1 >= context.timing.save_tries or (is_late and step.tries >= _TRIES_AT_LEAST):
         code = "provider_failed" if isinstance(trouble, ImageBroken) else "timeout"
@@ -101,8 +132,8 @@ def _finish(context: Context, job: Job) -> None:
 def save_image(context: Context, job: Job, image: Image) -> None:
     """Save one image and record it, asking for a fresh URL where the old one is gone.
 
-    Raises `ImageGone`, `ImageBroken`, `StorageError`, and `Unsent` or `OutcomeUnknown` for what
-    may pass.
+    One that was saved already is odd, and gives way only to a copy that is not. Raises `ImageGone`,
+    `ImageBroken`, `StorageError`, and `Unsent` or `OutcomeUnknown` for what may pass.
     """
     try:
         _fetch(context, job, image)
@@ -136,7 +167,12 @@ def _keep(
     is_measured: bool,
 ) -> None:
     chunks = _count(context, job, image, chunks, length)
-    _record(context, job, image, _place(context, job, image, chunks, is_measured=is_measured))
+    try:
+        saved = _place(context, job, image, chunks, is_measured=is_measured)
+    except EndUnseen as error:
+        context.seen[job.id, image.index] = error.sha256
+        raise
+    _record(context, job, image, saved)
 
 
 def _place(
@@ -152,17 +188,24 @@ def _place(
     return context.files.save(
         chunks,
         folder=folder_of(plan, job, image.n),
-        path_of=lambda facts: place_of(
-            job, replace(image, format=facts.format, width=facts.width, height=facts.height)
+        path_of=lambda facts: (
+            image.path or ""
+            if is_odd(image) and image.format == facts.format
+            else place_of(
+                job, replace(image, format=facts.format, width=facts.width, height=facts.height)
+            )
         ),
         job=job.id,
         index=image.index,
-        overwrite=bool(job.output.get("overwrite")),
-        replaces=_replaces(job),
-        # A batch makes jobs its own that a process may have left as it had named a picture.
-        is_resumed=job.owner != context.files.owner or "batch" in job.output,
+        overwrite=bool(job.output.get("overwrite")) and not is_odd(image),
+        replaces=_replaces(job, image.sha256 if is_odd(image) else None),
+        # A batch makes jobs its own that a process may have left as it had named a picture; and one
+        # may have died that had just put a better copy in the place of an odd one.
+        is_resumed=job.owner != context.files.owner or "batch" in job.output or is_odd(image),
         expected_length=length,
         is_measured=is_measured,
+        seen=context.seen.get((job.id, image.index)),
+        is_flawless=is_odd(image),
     )
 
 
@@ -191,11 +234,18 @@ def _record(context: Context, job: Job, image: Image, saved: Saved) -> None:
         size=saved.size,
         sha256=saved.sha256,
         saved_at=context.clock.now(),
+        warning=saved.finding,
     )
-    context.ledger.put_image(done)
+    if is_odd(image):
+        context.ledger.replace_image(done, image.sha256 or "")
+    else:
+        context.ledger.put_image(done)
     if job.output.get("sidecar"):
-        _write_sidecar(context, job, done)
-    for warning in _warnings(saved, plan):
+        _write_sidecar(context, job, done, image.sha256)
+    warnings = list(_warnings(saved, plan))
+    if done.warning and not is_odd(done):
+        warnings.append(_describe_oddness(done))  # of others when they were fetched once more
+    for warning in warnings:
         context.notify(Note(message=warning, is_warning=True))
     context.notify(ImageSaved(job=job, image=done))
 
@@ -206,8 +256,9 @@ def _count(
     received = 0
     for chunk in chunks:
         received += len(chunk)
+        total = length if received <= (length or 0) else None  # it may come encoded
         context.notify(
-            BytesReceived(job_id=job.id, index=image.index, received=received, total=length)
+            BytesReceived(job_id=job.id, index=image.index, received=received, total=total)
         )
         yield chunk
 
@@ -215,7 +266,7 @@ def _count(
 def _inline_data(context: Context, job: Job, image: Image) -> str:
     """Read an inline image again from the stored answers; it is kept nowhere else."""
     dialect = context.provider(job).dialect
-    for purpose in (Purpose.SUBMIT, Purpose.EVENT):
+    for purpose in (Purpose.SUBMIT, Purpose.EVENT, Purpose.POLL):
         for reply in context.ledger.answers(job.id, purpose):
             for remote in _read_images(dialect, reply):
                 if remote.index == image.index and remote.data is not None:
@@ -248,8 +299,11 @@ def _ask(context: Context, job: Job, call: Call) -> tuple[RemoteImage, ...]:
     return _read_images(context.provider(job).dialect, reply)
 
 
-def _write_sidecar(context: Context, job: Job, image: Image) -> None:
-    """Write recipe and receipt beside the picture, so that it can be made again."""
+def _write_sidecar(context: Context, job: Job, image: Image, replaced: str | None) -> None:
+    """Write recipe and receipt beside the picture, so that it can be made again.
+
+    The receipt of the picture that it stands for now, by its digest, is `replaced`.
+    """
     import json
 
     receipt = {
@@ -271,7 +325,7 @@ def _write_sidecar(context: Context, job: Job, image: Image) -> None:
     }
     text = escape_unseen(json.dumps(receipt, ensure_ascii=False, indent=2)) + "\n"
     path = sidecar_of(image.path or "")
-    is_ours = job.output.get("overwrite") or _receipt_of(path) in _replaces(job)
+    is_ours = job.output.get("overwrite") or _receipt_of(path) in _replaces(job, replaced)
     if Path(path).exists() and not is_ours:
         path = naming.aside(path, job.id)
     context.files.write_atomically(path, text.encode())
@@ -315,10 +369,11 @@ def _receipt_of(sidecar: str) -> str | None:
             return None
 
 
-def _replaces(job: Job) -> frozenset[str]:
-    """Return the digests of files that a job of a batch may replace: those of its lock."""
+def _replaces(job: Job, odd: str | None) -> frozenset[str]:
+    """Return the digests of files that may be replaced: those of a batch's lock, an odd copy's."""
     digests = job.output.get("replaces")
-    return frozenset(map(str, digests)) if isinstance(digests, list) else frozenset()
+    every = [*map(str, digests if isinstance(digests, list) else ()), odd]
+    return frozenset(filter(None, every))
 
 
 def _read_images(dialect: Dialect, reply: Reply) -> tuple[RemoteImage, ...]:

@@ -18,7 +18,7 @@ from seedream_cli.core.errors import (
     UnreadableReply,
     Unsent,
 )
-from seedream_cli.core.events import JobChanged
+from seedream_cli.core.events import JobChanged, Note
 from seedream_cli.core.model import Done, Ended, Failed, Image, Problem, State
 from seedream_cli.engine.answers import mark_failed, new_images, share_price
 from seedream_cli.engine.save import save_image
@@ -63,6 +63,9 @@ def follow_stream(context: Context, job: Job, answer: StreamedAnswer) -> Job:
         raise StorageError(ending.trouble.message, hint=ending.words)
     if not (ending.is_said or ending.failure or (job.images and answer.has_visible_end)):
         raise OutcomeUnknown("the stream ended before the set was complete")
+    if not (ending.is_said or ending.failure):
+        words = f"{job.id}: the set ended without a word that it is complete; what came is kept"
+        context.notify(Note(message=words))
     try:
         return close_stream(context, job, ending.failure)
     except Overtaken:
@@ -101,6 +104,8 @@ def _fetching(context: Context) -> Iterator[SimpleQueue[str | None]]:
     def fetch() -> None:
         tried: set[int] = set()
         while (job_id := wanted.get()) is not None:
+            if context.clock.monotonic() > context.deadline(job_id):
+                continue  # what is left is fetched when the stream is over
             _fetch(context, context.ledger.job(job_id), tried)
 
     thread = Thread(target=fetch, daemon=True, name="set")
@@ -115,6 +120,8 @@ def _fetching(context: Context) -> Iterator[SimpleQueue[str | None]]:
 def _fetch(context: Context, job: Job, tried: set[int]) -> None:
     """Save what has come; what does not work now is tried again when the stream is over."""
     for image in job.images:
+        if context.clock.monotonic() > context.deadline(job.id):
+            break
         if image.index in tried or image.problem:
             continue
         tried.add(image.index)

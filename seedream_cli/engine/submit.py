@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -70,22 +69,16 @@ def _send(context: Context, job: Job, step: Step) -> Step | None:
     spend = partial(_spend, context, job)
     try:
         to = (context.account(job), call, _limits(context, job))
-        if not (call.is_stream or call.is_inline):
-            reply = context.transport.send(*to, on_first_byte=spend, headers=headers)
-        else:
-            # The answer is more than a few words: a stream, or pictures inline.
-            with (
-                context.transport.listen(*to, on_first_byte=spend, headers=headers) as answer,
-                context.files.spill(job.id, answers_folder(job))
-                if call.is_inline
-                else nullcontext() as answer.spill,
-            ):
-                return _hear(context, context.ledger.job(job.id), answer, step)
+        # Whatever was asked for, a gateway may answer with a stream, or with pictures inline.
+        with (
+            context.transport.listen(*to, on_first_byte=spend, headers=headers) as answer,
+            context.files.spill(job.id, answers_folder(job)) as answer.spill,
+        ):
+            return _hear(context, context.ledger.job(job.id), answer, step)
     except Unsent as error:
         return _put_off(context, job, step, Problem("unreachable", error.message))
     except OutcomeUnknown as error:
         return context.next_step(mark_unknown(context, context.ledger.job(job.id), error.message))
-    return _take(context, context.ledger.job(job.id), reply, step)
 
 
 def _spend(context: Context, job: Job) -> None:
@@ -108,7 +101,7 @@ def _limits(context: Context, job: Job) -> Limits:
 
 
 def _hear(context: Context, job: Job, answer: StreamedAnswer, step: Step) -> Step | None:
-    if not answer.is_stream:
+    if context.provider(job).dialect.event is None or not answer.is_stream:
         return _take(context, job, answer.whole(), step)
     context.limiter.note_answer(job)
     return context.next_step(follow_stream(context, job, answer))

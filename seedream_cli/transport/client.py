@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from seedream_cli.storage.files.inline import Spill
 
 MAX_ANSWER = 64 * 1024 * 1024
-"""Bytes of a submit's answer, which may hold images inline."""
+"""Bytes of an answer that may hold images inline."""
 MAX_STREAM = 16 * MAX_ANSWER
 MAX_OTHER_ANSWER = 8 * 1024 * 1024
 MAX_IMAGE = 512 * 1024 * 1024
@@ -131,7 +131,8 @@ class StreamedAnswer:
 
     def whole(self) -> Reply:
         """Read the body to its end."""
-        cap = MAX_ANSWER if self._purpose is Purpose.SUBMIT else MAX_OTHER_ANSWER
+        may_be_large = self._purpose is Purpose.SUBMIT or self.spill is not None
+        cap = MAX_ANSWER if may_be_large else MAX_OTHER_ANSWER
         body = b"".join(self._read(cap))
         if self.spill is not None:
             self.spill.flush()

@@ -53,6 +53,8 @@ class Entry:
     """Of its making, UTC, `2026-11-21`."""
     sandbox: bool = False
     """A placeholder of a rehearsal."""
+    warning: str | None = None
+    """What is odd about the bytes that came; None: nothing."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -126,6 +128,7 @@ def write_line(entry: Entry) -> str:
         "price": price.show(entry.price) if entry.price else None,
         "date": entry.date,
         "sandbox": entry.sandbox or None,
+        "warning": entry.warning,
     }
     said = {key: value for key, value in fields.items() if value is not None}
     return escape_unseen(json.dumps(said, ensure_ascii=False)) + "\n"
@@ -188,6 +191,7 @@ def _entry(line: str) -> Entry | None:
                 price=_money(_text(fields, "price") or ""),
                 date=_text(fields, "date") or "",
                 sandbox=fields.get("sandbox") is True,
+                warning=_text(fields, "warning"),
             )
         case _:
             return None

@@ -189,6 +189,7 @@ def image_json(image: Image) -> dict[str, object]:
         "sha256": image.sha256,
         "url_expires_at": _time(image.expires_at),
         "saved_at": _time(image.saved_at),
+        "warning": image.warning,
         "error": problem_json(image.problem, image.problem.hint) if image.problem else None,
     }
 

@@ -40,8 +40,13 @@ def show(
         for picture in pictures:
             stdout.json(_json(picture))
     else:
-        width = min(_WIDEST, max((columns(p.name) for p in stale), default=0))
-        for picture in stale:
+        shown = [
+            picture
+            for picture in pictures
+            if picture.verdict is not Verdict.CURRENT or _oddness(picture)
+        ]
+        width = min(_WIDEST, max((columns(p.name) for p in shown), default=0))
+        for picture in shown:
             stdout.line(_line(picture, width))
     cost = cost_of([picture for picture in stale if picture.verdict is Verdict.MAKE])
     observer.say(f"{sentence(pictures)}, {cost}" if cost else sentence(pictures))
@@ -119,8 +124,16 @@ def _line(picture: Picture, width: int) -> str:
         else ""
     )
     name = picture.name + " " * (width - columns(picture.name))
-    word = picture.verdict.value
-    return clean(f"{word:<8}  {name}  {picture.output}  ({picture.reason}{cost})", one_line=True)
+    word, reason = picture.verdict.value, picture.reason
+    if oddness := _oddness(picture):
+        word, reason = f"{word} (warning)", oddness
+    return clean(f"{word:<8}  {name}  {picture.output}  ({reason}{cost})", one_line=True)
+
+
+def _oddness(picture: Picture) -> str:
+    """Return what is odd about a picture that is as described; empty for nothing."""
+    entry = picture.entry if picture.verdict is Verdict.CURRENT else None
+    return (entry.warning if entry else None) or ""
 
 
 def _json(picture: Picture) -> dict[str, object]:
@@ -131,6 +144,7 @@ def _json(picture: Picture) -> dict[str, object]:
         "n": picture.n,
         "action": picture.verdict.value,
         "reason": picture.reason or None,
+        "warning": _oddness(picture) or None,
         "output": picture.output,
         "images": picture.of or 1,
         "line": picture.row.line,

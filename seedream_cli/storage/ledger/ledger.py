@@ -306,6 +306,27 @@ class Ledger(Queries):
         with self._write() as connection:
             self._put_image(connection, image)
 
+    def replace_image(self, image: Image, digest: str) -> None:
+        """Write down that a better copy stands for the saved picture that had this digest."""
+        with self._write() as connection:
+            connection.execute(
+                "UPDATE images SET path = ?, format = ?, width = ?, height = ?, size = ?,"
+                " sha256 = ?, saved_at = ?, warning = ? WHERE job = ? AND idx = ? AND sha256 = ?",
+                (
+                    path_text(image.path),
+                    image.format,
+                    image.width,
+                    image.height,
+                    image.size,
+                    image.sha256,
+                    time_text(image.saved_at) if image.saved_at else None,
+                    image.warning,
+                    image.job,
+                    image.index,
+                    digest,
+                ),
+            )
+
     def rename_image(self, digest: str, old: str, new: str) -> None:
         """Write down that a saved picture was given another name; both are absolute paths."""
         with self._write() as connection:
