@@ -8,11 +8,13 @@ import re
 import sqlite3
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
+from seedream_cli.core.events import Note
 from seedream_cli.core.model import Charge, Purpose, Reply, State
 from seedream_cli.engine.answers import mark_unknown
 from seedream_cli.transport.sse import MAX_EVENT, events
@@ -141,6 +143,38 @@ def test_a_clean_end_without_completed_is_done(house: House) -> None:
     """Where the framing tells an end from a cut, the word `completed` is not needed."""
     job = hear(house, came(1), came(2))
     assert (job.state, saved(job)) == (State.SAVED, [1, 2])
+    assert [e.message for e in house.events if isinstance(e, Note)] == [
+        f"{job.id}: the set ended without a word that it is complete; what came is kept"
+    ]
+
+
+@pytest.mark.parametrize("cut", [1, 2], ids=["no blank line", "no end of line"])
+@pytest.mark.parametrize("end", [(), (END,), (END, LAST)], ids=["none", "completed", "DONE"])
+def test_the_last_event_needs_no_blank_line(house: House, end: tuple[bytes, ...], cut: int) -> None:
+    """Whatever the last event says is read, an image too, when the body ended cleanly."""
+    pieces = [came(1), came(2), *end]
+    job = hear(house, *pieces[:-1], pieces[-1][:-cut])
+    assert (job.state, saved(job)) == (State.SAVED, [1, 2])
+
+
+def test_an_endless_stream_keeps_what_came(house: House) -> None:
+    """Pictures are fetched until the deadline; then it is cut and unknown, and nothing hangs."""
+
+    def slow() -> bytes:
+        house.clock.at += timedelta(seconds=100)
+        return house.transport.whole[0]
+
+    house.transport.pictures = {url_of(k): [slow] for k in range(1, 301)}
+    job = hear(house, *map(came, range(1, 301)), CUT)
+    assert (job.state, job.charge, len(job.images)) == (State.UNKNOWN, Charge.MAYBE, 300)
+    assert 10 <= len(saved(job)) <= 20
+
+
+@pytest.mark.parametrize("tail", [b'data: {"type": "image_gen', came(3)[:-5]])
+def test_half_an_event_at_an_end_that_may_be_a_cut_is_none(house: House, tail: bytes) -> None:
+    """Without framing half an event is stored, says nothing, and the job is unknown."""
+    job = hear(house, came(1), tail, has_visible_end=False)
+    assert (job.state, saved(job)) == (State.UNKNOWN, [1])
 
 
 def test_an_end_that_may_be_a_cut_is_unknown(house: House) -> None:
