@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import Overtaken
@@ -46,7 +47,8 @@ def conclude_leftovers(context: Context, owner: Owner) -> None:
 def _sweep_answers(context: Context) -> None:
     """Let the inline pictures go of jobs that are over; of others they are kept."""
     for name in context.files.spilled():
-        for job in context.ledger.jobs("id = ?", (name,)):
+        with suppress(KeyError):
+            job = context.ledger.job(name)
             if job.state in _OVER and not any(map(is_wanted, job.images)):
                 context.files.drop_spill(job.id, answers_folder(job))
 
