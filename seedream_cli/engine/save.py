@@ -15,6 +15,7 @@ from seedream_cli.core.errors import (
     EndUnseen,
     ImageBroken,
     ImageGone,
+    NotAPicture,
     OutcomeUnknown,
     StorageError,
     UnreadableReply,
@@ -45,6 +46,8 @@ _BLOCK = 1 << 18
 """Bytes copied at a time."""
 _TRIES_AT_LEAST = 2
 """Of a download that is late already: a synchronous answer may take all the time there is."""
+_MAY_PASS = (NotAPicture, EndUnseen)
+"""What a host may send today that sends the picture tomorrow."""
 _ROUND_AT_LEAST = 60.0
 """Seconds for the pictures of a job, also of one that is late already."""
 _MOST_RECEIPT = 1 << 20
@@ -110,7 +113,8 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
         wait = max(wait, context.timing.believe_after)  # the same bytes again will say it
     is_late = context.clock.monotonic() + wait > context.deadline(job.id)
     if step.tries + 1 >= context.timing.save_tries or (is_late and step.tries >= _TRIES_AT_LEAST):
-        code = "provider_failed" if isinstance(trouble, ImageBroken) else "timeout"
+        may_pass = not isinstance(trouble, ImageBroken) or isinstance(trouble, _MAY_PASS)
+        code = "timeout" if may_pass else "provider_failed"
         words = f"the picture cannot be fetched: {trouble.message}"
         context.problems[job.id] = Problem(code, words, f"seedream download {job.id}")
         return None
