@@ -1341,6 +1341,7 @@ def writes(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "take_on": lambda: ledger.take_on(job, job, [1]),
         "adopt": lambda: ledger.adopt(job, job, [Image(job=job.id, index=1, n=1)]),
         "put_image": lambda: ledger.put_image(Image(job=job.id, index=1, n=1)),
+        "replace_image": lambda: ledger.replace_image(Image(job=job.id, index=1, n=1), "d" * 64),
         "rename_image": lambda: ledger.rename_image("d" * 64, "/a.png", "/b.png"),
         "reopen": lambda: ledger.reopen(job, [1]),
         "let_go": lambda: ledger.let_go(Image(job=job.id, index=1, n=1)),
