@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
-    from tests.cli.conftest import Cli, Ran
+    from support.command import Cli, Ran
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 QUICK = {"SEEDREAM_REREAD_SECONDS": "0.2"}

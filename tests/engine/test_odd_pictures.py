@@ -16,8 +16,10 @@ from seedream_cli.core.events import Note
 from seedream_cli.core.model import Charge, Job, Purpose, Reply, State
 
 if TYPE_CHECKING:
+    from engine.conftest import House
+    from support.transport import Play
+
     from seedream_cli.core.errors import SeedreamError
-    from tests.engine.conftest import House, Play
 
 URL = "https://images.example/1.png"
 CASES = Path(__file__).parent.parent / "unit" / "storage" / "pictures"
