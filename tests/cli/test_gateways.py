@@ -353,3 +353,23 @@ def test_the_sandbox_rehearses_odd_pictures(cli: Cli) -> None:
     finally:
         server.terminate()
         server.communicate(timeout=10)
+
+
+def test_a_batch_remembers_what_is_odd(cli: Cli, gateway: Gateway) -> None:
+    """The lock has the warning, the plan shows it, a check is content, and nothing is bought."""
+    gateway.names()
+    gateway.plays = [whole(ODD)]
+    cli.work.mkdir(exist_ok=True)
+    (cli.work / "art.toml").write_text('[images.a]\nprompt = "x"\noutput = "a"\n')
+    batch = ("generate", "--batch", "art.toml", "-p", "g")
+    ran = run(cli, gateway, *batch)
+    assert ran.code == 0, ran.err
+    line = json.loads((cli.work / "art.lock").read_text())
+    assert line["warning"] == FINDS
+    plan = run(cli, gateway, *batch, "--plan")
+    assert plan.code == 0
+    assert b"current (warning)" in plan.out
+    assert FINDS.encode() in plan.out
+    assert run(cli, gateway, *batch, "--check").code == 0
+    assert run(cli, gateway, *batch).code == 0
+    assert gateway.submits == 1
