@@ -536,7 +536,7 @@ def test_help_names_every_fault_on_a_narrow_terminal(cli: Cli) -> None:
     assert ran.code == 0, ran.err
     assert max(map(len, ran.lines)) <= 80
     _, _, told = " ".join(" ".join(ran.lines).split()).partition("--fault KIND[:TIMES] ")
-    assert told.startswith(f"{' '.join(FAULTS)}. -h")
+    assert told.startswith(f"{' '.join(FAULTS)}. --at DATE ")
 
 
 def test_retired_models_are_marked(cli: Cli) -> None:
