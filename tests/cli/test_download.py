@@ -225,7 +225,7 @@ def test_two_commands_at_once_buy_one_picture(cli: Cli, slow: Server) -> None:
     """The second joins the first: both end well, one charge, one file."""
     first = cli.start("generate", "a fox", "-p", "kie", "-o", "x.png")
     wait_until_running(cli)
-    second = cli("generate", "a fox", "-p", "kie", "-o", "x.png")
+    second = cli("generate", "a fox", "-p", "kie", "-o", "x.png", process=True)
     out, err = first.communicate(timeout=60)
     assert (first.returncode, second.code) == (0, 0), (err, second.err)
     assert (out, second.out) == (b"x.png\n", b"x.png\n")
