@@ -1,22 +1,20 @@
 """`python -m seedream_cli` and the console script; answers --version and TABs without Typer."""
 
-from __future__ import annotations
+import _signal  # type: ignore[import-not-found] # typeshed has `signal` only
+
+# Until work begins an interruption ends us as the shell expects, without a traceback. `signal`
+# itself would take `enum` with it, and with it some milliseconds.
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 import os
-import signal
 import sys
 
 
 def run() -> None:
     """Run the command line and exit with its code."""
     _open_standard_streams()
-    # Until work begins an interruption ends us as the shell expects, without a traceback.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.argv[1:] in (["--version"], ["-V"]):
-        from seedream_cli import __version__
-
-        sys.stdout.write(f"seedream {__version__}\n")
+    if sys.argv[1:] in (["--version"], ["-V"]) and _is_version_printed():
         return
     if sys.argv[1:2] == ["__complete"]:
         from seedream_cli.cli.completion import answer
@@ -25,7 +23,34 @@ def run() -> None:
         return
     from seedream_cli.cli.app import main
 
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except SystemExit as end:
+        _leave_threads_behind(end.code)
+        raise
+
+
+def _is_version_printed() -> bool:
+    """Print the version the quick way; whatever keeps it from that is met on the usual one."""
+    from seedream_cli import __version__
+
+    line = f"seedream {__version__}\n".encode()
+    try:
+        return os.write(1, line) == len(line)
+    except OSError:
+        return False
+
+
+def _leave_threads_behind(code: str | int | None) -> None:
+    """End at once where threads are still at work: taking an interpreter down under them crashes.
+
+    https://docs.python.org/3/library/threading.html#thread-objects (2026-11-30): daemon threads
+    are stopped abruptly at shutdown. What they were to write down is written down.
+    """
+    import threading
+
+    if isinstance(code, int) and threading.active_count() > 1:
+        os._exit(code)
 
 
 def _open_standard_streams() -> None:

@@ -173,6 +173,8 @@ IDLE: Final = 4
 """How many connections are kept open for whoever comes next."""
 CACHE_KIB: Final = 512
 """Of pages, a connection."""
+LEAVE_SECONDS: Final = 1.0
+"""How long `close` waits for threads that are writing down what came."""
 
 PLACE_HINT: Final = "set SEEDREAM_STATE_DIR to a folder that takes files and lasts"
 
@@ -185,6 +187,7 @@ class _Pool:
         self._path = path
         self._mine = threading.local()
         self._lock = threading.Lock()
+        self._returned = threading.Condition(self._lock)
         self._idle: list[sqlite3.Connection] = []
         self._readers = threading.BoundedSemaphore(READERS)
         self._is_closed = False
@@ -250,19 +253,25 @@ class _Pool:
             self._drop(connection)
 
     def _drop(self, connection: sqlite3.Connection) -> None:
-        with self._lock:
-            self.connections.discard(connection)
         with contextlib.suppress(sqlite3.Error):
             connection.close()
+        with self._returned:
+            self.connections.discard(connection)
+            self._returned.notify_all()
 
     def close(self) -> None:
-        """Close all connections, and open none any more."""
+        """Lend no connection any more, and wait a moment for those that threads still use.
+
+        Only idle ones are closed here: SQLite crashes where one is closed that another thread is
+        using. A thread closes its own when it is done with it, or the process ends before.
+        """
         with self._lock:
             self._is_closed = True
-            self._idle.clear()
-            left = list(self.connections)
-        for connection in left:
+            idle, self._idle = self._idle, []
+        for connection in idle:
             self._drop(connection)
+        with self._returned:
+            self._returned.wait_for(lambda: not self.connections, timeout=LEAVE_SECONDS)
 
 
 def _is_sound(connection: sqlite3.Connection) -> bool:
@@ -389,7 +398,7 @@ class Database:
                 raise
 
     def close(self) -> None:
-        """Close all connections; committed work is safe without it."""
+        """Let threads end what they are writing, for a second; what is committed is safe."""
         self._pool.close()
 
 

@@ -1391,6 +1391,55 @@ def test_a_closed_ledger_is_a_storage_error(ledger: Ledger, make_job: MakeJob) -
             call()
 
 
+def test_closing_waits_for_what_is_being_written(
+    ledger: Ledger, path: Path, make_job: MakeJob
+) -> None:
+    """A thread in the midst of a transaction ends it; nobody takes its connection from it."""
+    is_within, may_go_on = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with ledger._write() as connection:
+            is_within.set()
+            may_go_on.wait()
+            time.sleep(0.1)
+            ledger._insert(connection, make_job())
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    is_within.wait()
+    may_go_on.set()
+    ledger.close()
+    assert cells(path, "SELECT id FROM jobs") == [("0000aaaa",)]
+    thread.join()
+    with pytest.raises(StorageError):
+        ledger.plan([make_job(id="0000bbbb")])
+
+
+def test_closing_leaves_a_connection_to_the_thread_that_uses_it(
+    ledger: Ledger, path: Path, make_job: MakeJob
+) -> None:
+    """A thread that is stuck keeps its connection: SQLite crashes where another closes it."""
+    is_within, may_go_on = threading.Event(), threading.Event()
+    ended = []
+
+    def write() -> None:
+        with ledger._write() as connection:
+            is_within.set()
+            may_go_on.wait()
+            ledger._insert(connection, make_job())
+        ended.append("well")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    is_within.wait()
+    ledger.close()
+    may_go_on.set()
+    thread.join()
+    assert ended == ["well"]
+    assert cells(path, "SELECT id FROM jobs") == [("0000aaaa",)]
+    assert ledger._pool.connections == set()
+
+
 def test_damage_midway_is_a_storage_error(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
     """A file that is spoiled while it is in use stops every method with a storage error."""
     job = make_job()
