@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import typer
 from typer._click.exceptions import ClickException
 
 from seedream_cli.cli.help import SETTINGS, Group
-from seedream_cli.core.errors import SeedreamError, UsageError
+from seedream_cli.core.errors import SeedreamError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,18 +142,16 @@ def _bug(error: Exception) -> SeedreamError:
 
 
 def _report(error: SeedreamError, arguments: list[str]) -> int:
+    from seedream_cli.cli.output.stdout import Stdout, write_whole
     from seedream_cli.core.text import clean
 
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    text = f"seedream: {error.message}" + (f"\n  {error.hint}" if error.hint else "")
+    with suppress(OSError, ValueError):
+        write_whole(sys.stderr, clean(text, ci=True).encode("utf-8", "backslashreplace") + b"\n")
     if "--json" in options:
         from seedream_cli.cli.output import job as render
-        from seedream_cli.cli.output.stdout import Stdout
 
-        Stdout().json(render.error_json(error))
-    text = f"seedream: {error.message}" + (f"\n  {error.hint}" if error.hint else "")
-    try:
-        sys.stderr.buffer.write(clean(text, ci=True).encode("utf-8", "backslashreplace") + b"\n")
-        sys.stderr.buffer.flush()
-    except (OSError, ValueError):
-        return error.exit
+        with suppress(StorageError):  # what brought us here says more than a full disk
+            Stdout().json(render.error_json(error))
     return error.exit

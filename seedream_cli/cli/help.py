@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
     from typer._click.core import Command as ClickCommand
-    from typer._click.core import Context
+    from typer._click.core import Context, Parameter
     from typer._click.formatting import HelpFormatter
+    from typer.core import TyperOption
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 EXAMPLES = {
@@ -92,6 +93,10 @@ class Command(TyperCommand):
         with _complaints_of(ctx):
             return super().parse_args(ctx, args)
 
+    def get_help_option(self, ctx: Context) -> TyperOption | None:
+        """Return `--help`, printed by the one writer of stdout."""
+        return _printed_by_us(super().get_help_option(ctx))
+
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the options by panel, the examples after the first."""
         panels: dict[str, list[tuple[str, str]]] = {"Options": []}
@@ -164,10 +169,28 @@ class Group(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
+    def get_help_option(self, ctx: Context) -> TyperOption | None:
+        """Return `--help`, printed by the one writer of stdout."""
+        return _printed_by_us(super().get_help_option(ctx))
+
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write commands, options and examples."""
         super().format_options(ctx, formatter)
         _write_examples(self.name or "seedream", formatter)
+
+
+def _printed_by_us(option: TyperOption | None) -> TyperOption | None:
+    if option is not None:
+        option.callback = _print_help
+    return option
+
+
+def _print_help(ctx: Context, _: Parameter, is_asked: object) -> None:
+    if is_asked and not ctx.resilient_parsing:
+        from seedream_cli.cli.output.stdout import Stdout
+
+        Stdout().line(ctx.get_help())
+        ctx.exit()
 
 
 @contextmanager

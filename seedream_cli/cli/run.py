@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.cli.output import job as render
 from seedream_cli.core import money as price
-from seedream_cli.core.errors import gravest
+from seedream_cli.core.errors import StorageError, gravest
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
 
 if TYPE_CHECKING:
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Job
     from seedream_cli.engine.context import Context, Step
     from seedream_cli.engine.workers import Inbox
+    from seedream_cli.storage.ledger.ledger import Ledger
 
 LAST_SECONDS = 5.5
 """After SIGTERM, of 7: CI runners kill after 10, and writing down takes its own time."""
 WRITING_SECONDS = 0.01
 """For each job that is left under way."""
 WORKERS = 16
+_NOT_AS_ASKED = 3
+"""The exit code where what was made is not what was asked for."""
 MOST_ALIKE = 3
 """Jobs that ended alike and are still told one by one."""
 
@@ -188,7 +191,46 @@ def named(world: CommandContext, names: Sequence[str] | None) -> frozenset[str]:
 
 
 def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_wait: bool) -> int:
-    """Print results on stdout and what went wrong on stderr; return the exit code."""
+    """Print results on stdout and what went wrong on stderr; return the exit code.
+
+    A stdout that takes no more keeps nothing from being said on stderr.
+    """
+    codes = [report.exit]
+    try:
+        _print_results(report, stdout, is_json=is_json, is_wait=is_wait)
+    except StorageError as error:
+        observer.say(f"{error.message}\n  {error.hint}", is_error=True)
+        codes.append(error.exit)
+    _say_problems(report, observer)
+    _say_cost(report, observer)
+    return gravest(codes)
+
+
+def pour(report: Report, stdout: Stdout, ledger: Ledger, observer: Plain) -> int:
+    """Write the one picture that was asked for to stdout; return the exit code.
+
+    It is kept until stdout took all of it. What a provider sent beyond it stays a file.
+    """
+    codes = [report.exit]
+    saved = [image for job in report.jobs for image in job.images if image.saved_at and image.path]
+    try:
+        for image in saved[:1]:
+            held = Path(image.path or "")
+            stdout.picture(held)
+            ledger.let_go(image)
+            held.unlink(missing_ok=True)
+    except StorageError as error:
+        observer.say(f"{error.message}\n  {error.hint}", is_error=True)
+        codes.append(error.exit)
+    for image in saved[1:]:
+        observer.say(f"one picture was asked for; this one came too: {image.path}", is_error=True)
+        codes.append(_NOT_AS_ASKED)
+    _say_problems(report, observer)
+    _say_cost(report, observer)
+    return gravest(codes)
+
+
+def _print_results(report: Report, stdout: Stdout, *, is_json: bool, is_wait: bool) -> None:
     for job in report.jobs:
         problem = report.problem(job)
         if is_json:
@@ -199,9 +241,6 @@ def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_w
             for image in job.images:
                 if image.saved_at and image.path:
                     stdout.line(shown_path(job, image.path))
-    _say_problems(report, observer)
-    _say_cost(report, observer)
-    return report.exit
 
 
 def _say_problems(report: Report, observer: Plain) -> None:

@@ -18,7 +18,7 @@ from seedream_cli.cli.arguments import (
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output.progress import observer
-from seedream_cli.cli.output.stdout import Silence, Stdout
+from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Image
@@ -27,7 +27,6 @@ from seedream_cli.storage.files import naming
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seedream_cli.cli import run as work
     from seedream_cli.cli.output.progress import Plain
     from seedream_cli.core.model import Call, Job, Profile, Reference, Request
     from seedream_cli.engine.context import Context
@@ -246,8 +245,7 @@ class Making:
         ended = tuple(self._with_way_on(job, provider) for job in report.jobs)
         report = replace(report, jobs=ended, runs=frozenset({bought[0].job.run}))
         if self.is_stdout:
-            _pour(report, stdout, engine)
-            return work.show(report, Silence(), show, is_json=False, is_wait=True)
+            return work.pour(report, stdout, engine.ledger, show)
         return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
 
     def _with_way_on(self, job: Job, provider: Provider) -> Job:
@@ -320,17 +318,6 @@ def _show_skipped(stdout: Stdout, n: int, path: str, asked: GenerateArguments) -
         )
     else:
         stdout.line(path)
-
-
-def _pour(report: work.Report, stdout: Stdout, engine: Context) -> None:
-    """Write the one picture to stdout; it is kept until stdout took all of it."""
-    for job in report.jobs:
-        for image in job.images:
-            if image.saved_at and image.path:
-                held = Path(image.path)
-                stdout.picture(held)
-                engine.ledger.let_go(image)
-                held.unlink(missing_ok=True)
 
 
 def _shortened(value: object) -> object:

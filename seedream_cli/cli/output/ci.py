@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.cli.output.batch_progress import is_good, is_left, sentence, span
+from seedream_cli.cli.output.stdout import write_whole
 from seedream_cli.core import money as price
 from seedream_cli.core.model import State
 from seedream_cli.core.text import clean, shorten
@@ -287,8 +289,5 @@ def _append(path: str, text: str, show: Observer) -> None:
 
 
 def _write_command(line: str) -> None:
-    try:
-        sys.stderr.buffer.write(line.encode("utf-8", "replace") + b"\n")
-        sys.stderr.buffer.flush()
-    except (OSError, ValueError):
-        pass
+    with suppress(OSError, ValueError):
+        write_whole(sys.stderr, line.encode("utf-8", "replace") + b"\n")

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
+from seedream_cli.cli.output.stdout import write_whole
 from seedream_cli.core.model import State
 from seedream_cli.core.text import clean, human_bytes
 
@@ -89,8 +90,7 @@ class Plain:
         line = clean(f"seedream: {text}" if is_error else text, ci=self._is_ci)
         with self._lock:
             try:
-                sys.stderr.buffer.write(line.encode("utf-8", "backslashreplace") + b"\n")
-                sys.stderr.buffer.flush()
+                write_whole(sys.stderr, line.encode("utf-8", "backslashreplace") + b"\n")
             except (OSError, ValueError):
                 self._quiet = True
 

@@ -1,22 +1,25 @@
-"""The result and nothing else: paths, ids, JSON lines or a picture's bytes on stdout."""
+"""The one writer of stdout: paths, ids, JSON lines or a picture's bytes, each whole or an error."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import select
+import stat
 import sys
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import StorageError
-from seedream_cli.core.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import TextIO
 
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ENXIO})
+"""What says that nobody reads any more; a terminal that was closed says EIO."""
 
 
 class Stdout:
@@ -32,6 +35,8 @@ class Stdout:
         A program gets the very bytes of a path, a terminal nothing that it would obey.
         """
         if _is_terminal():
+            from seedream_cli.core.text import clean
+
             text = clean(text)
         self._write(_bytes(text) + b"\n")
 
@@ -46,8 +51,8 @@ class Stdout:
         try:
             with path.open("rb") as file:
                 while chunk := file.read(1 << 20):
-                    sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+                    write_whole(sys.stdout, chunk)
+            _flush_to_disk()
         except (OSError, ValueError) as error:
             self.give_up()
             raise StorageError(
@@ -58,11 +63,11 @@ class Stdout:
         if self._is_closed:
             return
         try:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            write_whole(sys.stdout, data)
         except (OSError, ValueError) as error:
+            is_terminal = _is_terminal()
             self.give_up()
-            if getattr(error, "errno", None) not in _FULL:
+            if isinstance(error, ValueError) or error.errno in _GONE or is_terminal:
                 return  # whoever read us has gone; the files are on disk
             raise StorageError(
                 f"stdout did not take the result: {error}",
@@ -78,6 +83,35 @@ class Stdout:
             os.close(null)
 
 
+def write_whole(stream: TextIO, data: bytes) -> None:
+    """Write all of it to a standard stream; raise `OSError`, or `ValueError` where it is closed.
+
+    Python's own writers drop what a short write leaves where the stream is unbuffered
+    (`PYTHONUNBUFFERED`), and what does not fit into a pipe that somebody made non-blocking.
+    """
+    stream.flush()
+    try:
+        descriptor = stream.fileno()
+    except OSError:  # a stand-in without one
+        stream.buffer.write(data)
+        stream.buffer.flush()
+        return
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(descriptor, left) :]
+        except BlockingIOError:
+            select.select([], [descriptor], [])
+
+
+def _flush_to_disk() -> None:
+    """Let a file say now that it has no room: what was written is about to be let go."""
+    with contextlib.suppress(ValueError):
+        descriptor = sys.stdout.fileno()
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fsync(descriptor)
+
+
 def _bytes(text: str) -> bytes:
     """Return the file system's own bytes; a locale without letters does not stop us."""
     try:
@@ -91,10 +125,3 @@ def _is_terminal() -> bool:
         return sys.stdout.isatty()
     except (AttributeError, ValueError):
         return False
-
-
-class Silence(Stdout):
-    """Writes nothing: the picture's bytes were the result."""
-
-    def _write(self, data: bytes) -> None:
-        """Drop it."""
