@@ -6,6 +6,7 @@ import signal
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,10 +128,18 @@ def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: P
         if pool.is_stopping:
             put_down(engine, [job.id for job in jobs])
     return Report(
-        jobs=tuple(engine.ledger.job(job.id) for job in jobs),
+        jobs=tuple(latest(engine.ledger, job) for job in jobs),
         problems=dict(engine.problems),
         signal=signals.first,
     )
+
+
+def latest(ledger: Ledger, job: Job) -> Job:
+    """Return a job as it is now, or as it was last read where damage keeps it from us."""
+    try:
+        return ledger.job(job.id)
+    except StorageError:
+        return job
 
 
 def _first_step(engine: Context, job: Job) -> Step | None:
@@ -204,6 +213,24 @@ def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_w
     _say_problems(report, observer)
     _say_cost(report, observer)
     return gravest(codes)
+
+
+def say_damage(ledger: Ledger, observer: Plain) -> int:
+    """Say what of a ledger is damaged; return 74, or 0 where it is sound."""
+    words = ledger.check()
+    for what, why in islice(ledger.damage.items(), MOST_ALIKE):
+        observer.say(f"{what} cannot be read: {why}", is_error=True)
+    if len(ledger.damage) > MOST_ALIKE:
+        observer.say(f"and {len(ledger.damage) - MOST_ALIKE} more", is_error=True)
+    if not words and not ledger.damage:
+        return 0
+    observer.say(
+        f"the ledger {ledger.path} is damaged{f' ({words})' if words else ''}: what can be read of"
+        " it is shown, and nothing is bought with it\n  fetch what waits: seedream download; then"
+        " move it aside (never delete it: it names what was paid for)",
+        is_error=True,
+    )
+    return StorageError("").exit
 
 
 def pour(report: Report, stdout: Stdout, ledger: Ledger, observer: Plain) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -372,3 +374,72 @@ def test_a_ledger_moved_aside_is_begun_anew(bench: Bench, tmp_path: Path) -> Non
     fresh = Ledger(path, now=bench.clock.now)
     assert fresh.jobs() == []
     fresh.close()
+
+
+def _break_a_row(path: Path) -> None:
+    """Leave SQLite content with the file, and us without one of its rows."""
+    _sql(path, "UPDATE jobs SET recipe = '{' WHERE prompt = 'second'")
+
+
+def _break_an_index(path: Path) -> None:
+    """Let an index lead past a row: nothing fails, and something is missed."""
+    _sql(path, "PRAGMA writable_schema = ON", "DROP INDEX jobs_by_state")
+    _sql(
+        path,
+        "CREATE TABLE spare (state TEXT)",
+        "CREATE INDEX jobs_by_state ON spare (state)",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET tbl_name = 'jobs', sql = 'CREATE INDEX jobs_by_state ON jobs"
+        " (state)' WHERE name = 'jobs_by_state'",
+    )
+
+
+def _cut_the_end(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 4096)
+
+
+def _sql(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize("harm", [_break_a_row, _break_an_index, _cut_the_end])
+def test_what_can_be_read_of_a_damaged_ledger_is_shown(
+    cli: Cli, chaos: Chaos, paid: Sandbox, harm: Callable[[Path], None]
+) -> None:
+    """Three jobs, one of them perhaps unreadable: the others are listed, 74 says what is wrong."""
+    cli.configure(chaos.origin)
+    for prompt in ("first", "second", "third"):
+        assert cli("generate", prompt, "-p", "kie").code == 0
+    path = cli.state / "ledger.db"
+    harm(path)
+    was = path.read_bytes()
+    paid.tally.reset()
+    chaos.arm(None)
+    listed = cli("status", "--offline", "--json")
+    prompts = {str(json.loads(line)["prompt"]) for line in listed.out.splitlines()}
+    assert prompts >= {"first", "third"}
+    assert listed.code == 74
+    assert str(path) in listed.words
+    if harm is _break_a_row:
+        assert "cannot be read: " in listed.words
+    else:
+        nothing_sent(cli("generate", "a fox", "-p", "kie", "--json"), chaos, paid, "is damaged")
+        assert cli("download").code == 74
+    assert path.read_bytes() == was
+
+
+@pytest.mark.parametrize("harm", [_break_a_row])
+def test_what_can_be_read_of_a_damaged_ledger_is_fetched(
+    cli: Cli, chaos: Chaos, paid: Sandbox, harm: Callable[[Path], None]
+) -> None:
+    """Three tasks run when the ledger is damaged: each that can be read comes home; 74."""
+    cli.configure(chaos.origin)
+    for prompt in ("first", "second", "third"):
+        assert cli("generate", prompt, "-p", "kie", "--no-wait").code == 0
+    harm(cli.state / "ledger.db")
+    ran = cli("download")
+    assert ran.code == 74, ran.words
+    assert len(charges(paid)) == 3
+    assert len(cli.files()) == 2

@@ -12,7 +12,7 @@ from seedream_cli.cli.arguments import DEFAULT_TIMEOUT, parse_span, plan_of
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
-from seedream_cli.core.errors import UsageError
+from seedream_cli.core.errors import StorageError, UsageError, gravest
 from seedream_cli.core.model import Charge, Job, Problem, State
 from seedream_cli.storage.files import naming
 
@@ -43,7 +43,14 @@ def download(
         _check_words(jobs or [], task_id, expiring)
         seconds = 0.0 if no_wait else timeout if timeout is not None else DEFAULT_TIMEOUT
         engine = world.engine(world.timing(seconds), show, profile=profile, with_bodies=verbose > 1)
-        world.conclude_leftovers(engine)
+        world.ledger.check()
+        codes = [0]
+        try:
+            world.conclude_leftovers(engine)
+        except StorageError as error:
+            # All that can be read is fetched all the same.
+            show.say(error.message, is_error=True)
+            codes = [error.exit]
         if task_id is not None:
             found = [_adopted(world, task_id, profile, sandbox=sandbox)]
         else:
@@ -56,7 +63,8 @@ def download(
             show.say("nothing to download")
         engine.problems.update(_strangers_sends(found))
         report = work.run(world, engine, _by_urgency(found), show)
-        return work.show(report, stdout, show, is_json=json, is_wait=True)
+        codes.append(work.show(report, stdout, show, is_json=json, is_wait=True))
+        return gravest([*codes, work.say_damage(world.ledger, show)])
 
 
 def _check_words(names: Sequence[str], task_id: str | None, expiring: str | None) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli import options as o
+from seedream_cli.cli import run as work
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output import table as listing
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
-from seedream_cli.core.errors import UsageError
+from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import Charge, State
 
 if TYPE_CHECKING:
@@ -58,8 +59,11 @@ def status(
             offline = True
             if not jobs:
                 raise UsageError("settling takes a JOB", hint="seedream status --state unknown")
-        conclude_quietly(world, profile)
-        found = _found(world, jobs or [], wanted, -1 if all else limit)
+        is_damaged = bool(world.ledger.check())
+        offline = offline or is_damaged
+        unsettled = 0 if is_damaged else conclude_quietly(world, profile, say)
+        is_settling = adopt is not None or not_charged or write_off
+        found = _found(world, jobs or [], wanted, -1 if all else limit, is_for_show=not is_settling)
         if adopt is not None or not_charged or write_off:
             way = _Way(adopt=adopt, not_charged=not_charged, write_off=write_off)
             found = [_settled(world, found, way)]
@@ -69,6 +73,8 @@ def status(
         _print(found, now, is_json=json, is_single=bool(jobs), problems=problems)
         # What was settled, or never sent, is no bad end of a purchase.
         ended = [job for job in found if job.state is not State.CLOSED]
+        if code := work.say_damage(world.ledger, say) or unsettled:
+            return code
         if exit_status and any(render.job_exit(job, None) for job in ended):
             return 1
         return 0
@@ -135,23 +141,35 @@ def _settled(world: CommandContext, found: Sequence[Job], way: _Way) -> Job:
     return settling.close(world.ledger, found[0], charge=charge)
 
 
-def _found(world: CommandContext, names: Sequence[str], wanted: _Filter, limit: int) -> list[Job]:
+def _found(
+    world: CommandContext, names: Sequence[str], wanted: _Filter, limit: int, *, is_for_show: bool
+) -> list[Job]:
     if names:
         from seedream_cli.storage.ledger.names import find
 
         found = {job.id: job for name in names for job in find(world.ledger, name).jobs}
         return list(found.values())
-    jobs = world.ledger.jobs(states=wanted.states, since=wanted.since)
+    jobs = world.ledger.jobs(states=wanted.states, since=wanted.since, is_for_show=is_for_show)
     taken = [job for job in jobs if wanted.takes(job)]
     return taken if limit < 0 else taken[:limit]
 
 
-def conclude_quietly(world: CommandContext, profile: str | None) -> None:
-    """Conclude what dead processes left, where anything is left; a broken ledger is only read."""
-    if not world.ledger.is_read_only and world.ledger.submitting():
-        world.conclude_leftovers(
-            world.engine(world.timing(0.0), Plain(quiet=True), profile=profile)
-        )
+def conclude_quietly(world: CommandContext, profile: str | None, say: Plain) -> int:
+    """Conclude what dead processes left, where anything is left; return 74 where that failed.
+
+    A broken ledger is only read.
+    """
+    if world.ledger.is_read_only:
+        return 0
+    try:
+        if world.ledger.submitting():
+            engine = world.engine(world.timing(0.0), Plain(quiet=True), profile=profile)
+            world.conclude_leftovers(engine)
+    except StorageError as error:
+        # All that can be read is shown all the same.
+        say.say(error.message, is_error=True)
+        return error.exit
+    return 0
 
 
 class _OnlyExchanges:
@@ -193,7 +211,7 @@ def refresh(
     }
     for problem in {problem.message: problem for problem in problems.values()}.values():
         say.say(f"not asked: {problem.message}")
-    return [world.ledger.job(job.id) for job in jobs], problems
+    return [work.latest(world.ledger, job) for job in jobs], problems
 
 
 def _print(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from seedream_cli.core.errors import StorageError
 from seedream_cli.core.model import Charge, Image, Job, Money, Problem, State
 from seedream_cli.core.text import json_text
+from seedream_cli.storage.ledger.damage import words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+_JOB_NUMBERS = frozenset({"seq", "sandbox", "first_n", "expected"})
+_IMAGE_NUMBERS = frozenset({"idx", "n", "width", "height", "size"})
 
 
 def time_text(at: datetime) -> str:
@@ -49,7 +55,56 @@ def _money(text: str | None) -> Money | None:
 
 
 def _problem(text: str | None) -> Problem | None:
-    return Problem(**json.loads(text)) if text else None
+    match json.loads(text) if text else None:
+        case None:
+            return None
+        case {"code": str(code), "message": str(message), "hint": str(hint)}:
+            return Problem(code, message, hint)
+        case _:
+            raise ValueError("its problem is none")
+
+
+def _object(text: str) -> dict[str, object]:
+    match json.loads(text):
+        case dict() as found:
+            return found
+        case _:
+            raise ValueError("a field of it is no JSON object")
+
+
+def _path(text: str | None) -> str | None:
+    match json.loads(text) if text else None:
+        case str() | None as path:
+            return path
+        case _:
+            raise ValueError("its path is none")
+
+
+@contextmanager
+def decoding(what: str) -> Iterator[None]:
+    """Turn whatever a damaged row can make of its reading into a `StorageError` that names it."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
+        raise UnreadableRow(f"{what} cannot be read: {words_of(error)}") from error
+
+
+class UnreadableRow(StorageError):
+    """A row of the ledger is damaged; those beside it may be sound."""
+
+
+def _cells(
+    row: Sequence[object], names: Sequence[str], numbers: frozenset[str]
+) -> dict[str, str | None]:
+    """Return a row's cells by name; raise `ValueError` where one is of another type than made.
+
+    SQLite holds a column to its type when it is written, not when a damaged page is read.
+    """
+    cells = dict(zip(names, row, strict=True))
+    for name, cell in cells.items():
+        if not (cell is None or isinstance(cell, int if name in numbers else str)):
+            raise ValueError(f"its {name} is a {type(cell).__name__}")
+    return cells  # type: ignore[return-value] # numbers are read by int()
 
 
 def job_columns(job: Job) -> dict[str, str | int | None]:
@@ -81,13 +136,14 @@ def job_columns(job: Job) -> dict[str, str | int | None]:
 
 def _required_time(text: str) -> datetime:
     at = time_at(text)
-    assert at is not None, "the schema says NOT NULL"  # noqa: S101 - for the type checker
+    if at is None:
+        raise ValueError("it has no time")
     return at
 
 
 def job_of(row: Sequence[object], names: Sequence[str], images: tuple[Image, ...]) -> Job:
     """Build a job from its row and its images."""
-    cells: dict[str, str | None] = dict(zip(names, row, strict=True))  # type: ignore[arg-type]
+    cells = _cells(row, names, _JOB_NUMBERS)
     text = {key: value or "" for key, value in cells.items()}
     return Job(
         id=text["id"],
@@ -101,10 +157,10 @@ def job_of(row: Sequence[object], names: Sequence[str], images: tuple[Image, ...
         sandbox=bool(cells["sandbox"]),
         model=text["model"],
         prompt=text["prompt"],
-        request=json.loads(text["request"]),
-        recipe=json.loads(text["recipe"]),
+        request=_object(text["request"]),
+        recipe=_object(text["recipe"]),
         fingerprint=text["fingerprint"],
-        output=json.loads(text["output"]),
+        output=_object(text["output"]),
         first_n=int(text["first_n"]),
         expected=int(text["expected"]),
         price=_money(cells["price"]),
@@ -122,7 +178,7 @@ def job_of(row: Sequence[object], names: Sequence[str], images: tuple[Image, ...
 
 def image_of(row: Sequence[object], names: Sequence[str]) -> Image:
     """Build an image from its row."""
-    cells: dict[str, str | None] = dict(zip(names, row, strict=True))  # type: ignore[arg-type]
+    cells = _cells(row, names, _IMAGE_NUMBERS)
 
     def number(name: str) -> int | None:
         cell = cells[name]
@@ -134,7 +190,7 @@ def image_of(row: Sequence[object], names: Sequence[str]) -> Image:
         n=number("n") or 0,
         url=cells["url"],
         expires_at=time_at(cells["expires_at"]),
-        path=json.loads(cells["path"]) if cells["path"] else None,
+        path=_path(cells["path"]),
         format=cells["format"],
         width=number("width"),
         height=number("height"),

@@ -13,6 +13,13 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import StorageError
+from seedream_cli.storage.ledger.damage import (
+    Stamp,
+    find_damage,
+    is_damage,
+    is_suspicious,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -191,6 +198,8 @@ class _Pool:
         self._idle: list[sqlite3.Connection] = []
         self._readers = threading.BoundedSemaphore(READERS)
         self._is_closed = False
+        self.is_for_rescue = False
+        """Open a file that SQLite takes for damaged; it is then only read."""
         self.connections: set[sqlite3.Connection] = set()
         """All that are open."""
 
@@ -230,6 +239,12 @@ class _Pool:
         with self._lock:
             self.connections.add(connection)
         try:
+            if self.is_for_rescue:
+                # Of a file that was cut short SQLite reads what is there with this, and only so:
+                # https://www.sqlite.org/pragma.html#pragma_writable_schema (2026-11-30).
+                connection.execute("PRAGMA writable_schema = ON")
+                connection.execute("PRAGMA query_only = ON")
+                return connection
             # WAL before SQLite 3.51.3 has a reset bug; EXTRA also flushes the folder's entry.
             connection.execute("PRAGMA journal_mode = DELETE").fetchall()
             connection.execute("PRAGMA synchronous = EXTRA")
@@ -287,29 +302,51 @@ class Database:
 
     def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
         """Open or create the ledger; raise `StorageError` when it is not a sound one of ours."""
-        self._path = path
+        self.path = path
         self._now = now
         self._pool = _Pool(path)
         self._write_lock = threading.RLock()
+        self._stamp = Stamp(path)
+        self._found: str | None = None
+        """What the last look at the whole file found; None: none since the last doubt."""
+        self._is_doubted = False
+        """SQLite has complained; only a look at the whole file ends that."""
+        self.damage: dict[str, str] = {}
+        """What could not be read so far, and why."""
         self.is_read_only = False
-        """True when a newer seedream has written it."""
+        """True when a newer seedream has written it, or when it is too damaged for more."""
         try:
             self._open()
+        except StorageError as error:
+            self._pool.close()
+            if not is_damage(error.__cause__) or not self._is_rescued(error):
+                raise
+
+    def _is_rescued(self, error: StorageError) -> bool:
+        """Open a damaged ledger for reading alone; tell whether there is anything to read."""
+        self._pool = _Pool(self.path)
+        self._pool.is_for_rescue = self.is_read_only = True
+        self._found = words_of(error.__cause__ or error)
+        try:
+            with self._storage("read"):
+                application = self._connection().execute("PRAGMA application_id").fetchall()
+                self._connection().execute("SELECT id FROM jobs LIMIT 0")
         except StorageError:
-            self.close()
-            raise
+            self._pool.close()
+            return False
+        return application == [(APPLICATION_ID,)]
 
     def _open(self) -> None:
-        birth = self._path.with_suffix(".birth")
+        birth = self.path.with_suffix(".birth")
         with self._storage("opened"):
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             was_born = birth.exists()
-            was_there = self._path.exists()
+            was_there = self.path.exists()
             if was_born and not was_there:  # moved aside, as we advise: this one is another
                 birth.unlink(missing_ok=True)
                 was_born = False
             if not was_there:  # prompts are nobody else's business
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             connection = self._connection()
             version = self._version(connection)
             if was_born and was_there and version == 0:
@@ -358,11 +395,49 @@ class Database:
             finally:
                 os.close(file)
 
+    def check(self) -> str:
+        """Return what is wrong with the file, in words; empty: it is sound.
+
+        Read whole, 2.5 ms a MiB, once a process and after each complaint of SQLite's. A large one
+        is not, where the last process left it whole.
+        """
+        with self._write_lock:
+            if self._found is None:
+                if not self._is_doubted and self._stamp.holds:
+                    self._found = ""
+                else:
+                    with self._storage("read", is_bounded=False):
+                        scripts = () if self.is_read_only else SCHEMA  # a newer one's is not known
+                        self._found = find_damage(self._connection(), scripts)
+                    self._is_doubted = bool(self._found)
+            return self._found
+
+    def _check_before_paying(self) -> None:
+        """Raise `StorageError` where the ledger is damaged: a purchase might be paid twice."""
+        self._check_writable()
+        if words := self.check():
+            raise self._unsound(f"it is damaged ({words})")
+        for what, why in self.damage.items():
+            raise self._unsound(f"{what} cannot be read: {why}")
+
+    def _check_writable(self) -> None:
+        if self.is_read_only and self._pool.is_for_rescue:
+            raise self._unsound(f"it is damaged ({self._found})")
+        if self.is_read_only:
+            raise self._unsound("a newer seedream has written it; upgrade this one")
+
+    def _doubt(self, error: Exception) -> None:
+        if is_suspicious(error) and not self._pool.is_for_rescue:
+            self._found, self._is_doubted = None, True
+            with contextlib.suppress(OSError):
+                self._stamp.remove()
+
     def _unsound(self, reason: str) -> StorageError:
         return StorageError(
-            f"the ledger {self._path} cannot be used: {reason}",
-            hint="nothing was sent; move it aside (never delete it: it names what was paid for)"
-            " or set SEEDREAM_STATE_DIR",
+            f"the ledger {self.path} cannot be used: {reason}",
+            hint="nothing was sent; seedream status shows what can be read of it, seedream download"
+            " fetches it; then move it aside (never delete it: it names what was paid for) or set"
+            " SEEDREAM_STATE_DIR",
         )
 
     def _connection(self) -> sqlite3.Connection:
@@ -374,17 +449,17 @@ class Database:
             with self._pool.lent(is_bounded=is_bounded):
                 yield
         except (sqlite3.Error, UnicodeError) as error:
-            message = f"the ledger {self._path} could not be {deed}: {error}"
+            self._doubt(error)
+            message = f"the ledger {self.path} could not be {deed}: {words_of(error)}"
             raise StorageError(message, hint="see the disk and the folder's rights") from error
         except OSError as error:
-            message = f"the ledger {self._path} could not be {deed}: {error.strerror}"
+            message = f"the ledger {self.path} could not be {deed}: {error.strerror}"
             raise StorageError(message, hint=PLACE_HINT) from error
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         """Hold one transaction: all of it is on disk when this returns, or none of it."""
-        if self.is_read_only:
-            raise self._unsound("a newer seedream has written it; upgrade this one")
+        self._check_writable()
         # The lock first: whoever waits for it has no connection open.
         with self._write_lock, self._storage("written", is_bounded=False):
             connection = self._connection()
@@ -400,6 +475,9 @@ class Database:
     def close(self) -> None:
         """Let threads end what they are writing, for a second; what is committed is safe."""
         self._pool.close()
+        if self._found == "":
+            with contextlib.suppress(OSError):
+                self._stamp.write()
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -54,6 +54,7 @@ class Ledger(Queries):
         one is returned in its place. Raises `OutcomeUnknown` where an unknown job, unless it is
         named in `despite`, may have been the same purchase.
         """
+        self._check_before_paying()
         with self._write() as connection:
             for job in jobs:
                 self._check_unknown(connection, job, despite)
@@ -69,7 +70,7 @@ class Ledger(Queries):
         for held, sent_at in rows:
             if held not in despite:
                 raise OutcomeUnknown(
-                    f"job {held} may have been the same purchase: it was sent at {sent_at[:19]}Z"
+                    f"job {held} may have been the same purchase: it was sent at {sent_at!s:.19}Z"
                     " and nobody knows what became of it; nothing was sent now",
                     hint=f"look: seedream status {held}; settle it with --adopt TASK_ID|URL,"
                     f" --not-charged or --write-off; or buy all the same: --despite {held}",
@@ -102,6 +103,7 @@ class Ledger(Queries):
         not planned any more or has an attempt that may have been charged, and `Throttled` when
         `limit` has no room in the starts of all processes; then nothing is sent or changed.
         """
+        self._check_before_paying()
         with self._write() as connection:
             self._step(connection, job_id, State.PLANNED, State.SENDING)
             weight = self._check_limit(job_id, limit)

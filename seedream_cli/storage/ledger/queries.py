@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.model import Purpose, Reply, State
-from seedream_cli.storage.ledger.columns import image_of, job_of, time_text
+from seedream_cli.core.text import clean
+from seedream_cli.storage.ledger.columns import (
+    UnreadableRow,
+    decoding,
+    image_of,
+    job_of,
+    time_text,
+)
+from seedream_cli.storage.ledger.damage import is_suspicious, readable, words_of
 from seedream_cli.storage.ledger.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from seedream_cli.core.model import Image, Job
     from seedream_cli.providers.spec import RateLimit
@@ -27,10 +36,11 @@ class Queries(Database):
 
     def job(self, job_id: str) -> Job:
         """Return the job with exactly this id; raise `KeyError` when there is none."""
-        found = self._select("id = ?", (job_id,))
-        if not found:
-            raise KeyError(job_id)
-        return found[0]
+        with self._storage("read"):
+            found = self._rows("id = ?", (job_id,), limit=1)
+            if not found:
+                raise KeyError(job_id)
+            return self._job(found[0])
 
     def jobs(
         self,
@@ -38,12 +48,16 @@ class Queries(Database):
         states: Collection[State] | None = None,
         since: datetime | None = None,
         limit: int = -1,
+        is_for_show: bool = False,
     ) -> list[Job]:
-        """Return all jobs, or those in some states, or planned since then."""
+        """Return all jobs, or those in some states, or planned since then.
+
+        Only for show a job comes without its pictures where these cannot be read.
+        """
         where, values = _in_states(states)
         if since is not None:
             where, values = f"{where} AND created_at >= ?", [*values, time_text(since)]
-        return self._select(where, values, limit=limit)
+        return self._select(where, values, limit=limit, is_for_show=is_for_show)
 
     def submitting(self) -> list[Job]:
         """Return jobs that some process, alive or dead, planned to send or is sending."""
@@ -132,18 +146,95 @@ class Queries(Database):
         return self._select(where, values, limit=limit)
 
     def _select(
-        self, where: str, values: Sequence[str | int] = (), *, limit: int = -1
+        self,
+        where: str,
+        values: Sequence[str | int] = (),
+        *,
+        limit: int = -1,
+        is_for_show: bool = False,
     ) -> list[Job]:
-        """Return jobs that meet an SQL condition over the columns of `jobs`."""
+        """Return jobs that meet an SQL condition over the columns of `jobs`.
+
+        Of a damaged ledger all that can be read; `damage` then says what cannot. Raises
+        `StorageError` where there are such jobs and none can be read.
+        """
+        lacking: dict[str, str] = {}
+        found: list[Job] = []
         with self._storage("read"):
-            cursor = self._connection().execute(
-                f"SELECT * FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - ours
-                (*values, limit),
-            )
-            rows = cursor.fetchall()
-            names = [column[0] for column in cursor.description]
-            at = names.index("id")
-            return [job_of(row[1:], names[1:], self._images(str(row[at]))) for row in rows]
+            rows = self._rows_or_none(where, values, limit)
+            if rows is None:
+                rows = self._rescue_rows(where, values, limit, lacking)
+            for row in rows:
+                try:
+                    found.append(self._job(row))
+                except (sqlite3.Error, UnicodeError, UnreadableRow) as error:
+                    lacking[f"job {clean(str(row['id']))}"] = words_of(error)
+                    if is_for_show:
+                        found += self._bare_job(row)
+        self.damage |= lacking
+        if lacking and not found:
+            what, why = next(iter(lacking.items()))
+            raise UnreadableRow(f"{what} cannot be read: {why}", hint="seedream status --all")
+        return found
+
+    def _rows_or_none(
+        self, where: str, values: Sequence[str | int], limit: int
+    ) -> list[dict[str, object]] | None:
+        """Return rows in one go; None where damage keeps SQLite from that."""
+        if self._found:
+            return None
+        try:
+            return self._rows(where, values, limit=limit)
+        except (sqlite3.DatabaseError, UnicodeError) as error:
+            if not is_suspicious(error) or "no such" in str(error):
+                raise
+            self._doubt(error)
+            return None
+
+    def _rows(
+        self, where: str, values: Sequence[str | int], *, limit: int
+    ) -> list[dict[str, object]]:
+        cursor = self._connection().execute(
+            f"SELECT * FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - ours
+            (*values, limit),
+        )
+        rows = cursor.fetchall()
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _rescue_rows(
+        self,
+        where: str,
+        values: Sequence[str | int],
+        limit: int,
+        lacking: dict[str, str],
+    ) -> list[dict[str, object]]:
+        """Return rows one by one, each that can be read; say in `lacking` which cannot."""
+        found: list[dict[str, object]] = []
+        for seq, row in readable(self._connection(), where, values, self.path.stat().st_size):
+            if isinstance(row, Exception):
+                lacking[f"row {seq} of its jobs"] = words_of(row)
+            else:
+                found.append(row)
+            if len(found) == limit:
+                break
+        return found
+
+    def _job(self, row: Mapping[str, object]) -> Job:
+        """Build a job of its row and its pictures; raise `UnreadableRow`."""
+        images = self._images(str(row["id"]))
+        with decoding(f"job {clean(str(row['id']))}"):
+            names = [name for name in row if name != "seq"]
+            return job_of([row[name] for name in names], names, images)
+
+    def _bare_job(self, row: Mapping[str, object]) -> list[Job]:
+        """Return a job without its pictures; none where the job itself cannot be read."""
+        names = [name for name in row if name != "seq"]
+        try:
+            with decoding("it"):
+                return [job_of([row[name] for name in names], names, ())]
+        except UnreadableRow:
+            return []
 
     def _images(self, job_id: str) -> tuple[Image, ...]:
         cursor = self._connection().execute(
@@ -151,7 +242,8 @@ class Queries(Database):
         )
         rows = cursor.fetchall()
         names = [column[0] for column in cursor.description]
-        return tuple(image_of(row, names) for row in rows)
+        with decoding(f"a picture of job {clean(job_id)}"):
+            return tuple(image_of(row, names) for row in rows)
 
     # -- attempts, answers, runs, uploads -------------------------------------------------------
 
@@ -183,7 +275,8 @@ class Queries(Database):
         def ago(text: str | None) -> float | None:
             return None if text is None else (now - datetime.fromisoformat(text)).total_seconds()
 
-        return [(limit.arrived(ago(at) or 0.0, ago(over)), weight) for at, over, weight in rows]
+        with decoding("the time of an attempt"):
+            return [(limit.arrived(ago(at) or 0.0, ago(over)), weight) for at, over, weight in rows]
 
     def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:
         """Return the stored raw answers of one purpose, oldest first."""
@@ -199,10 +292,11 @@ class Queries(Database):
                 )
                 .fetchall()
             )
-        return [
-            Reply(purpose=purpose, status=status, headers=json.loads(headers), body=body)
-            for status, headers, body in rows
-        ]
+        with decoding(f"an answer to job {clean(job_id)}"):
+            return [
+                Reply(purpose=purpose, status=status, headers=json.loads(headers), body=body)
+                for status, headers, body in rows
+            ]
 
     def last_answer(self, job_id: str) -> Reply | None:
         """Return the answer to a job's newest attempt; None where none was stored.
