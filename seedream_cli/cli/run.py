@@ -155,14 +155,17 @@ def put_down(engine: Context, job_ids: Sequence[str]) -> None:
 
     stopped = Problem("interrupted", "a signal stopped it")
     for job_id in job_ids:
-        conclude(
-            engine,
-            engine.ledger.job(job_id),
-            "a signal came before the provider's answer",
-            stopped.message,
-        )
-        if engine.ledger.job(job_id).state in {State.RUNNING, State.READY}:
-            engine.problems.setdefault(job_id, stopped)
+        try:
+            conclude(
+                engine,
+                engine.ledger.job(job_id),
+                "a signal came before the provider's answer",
+                stopped.message,
+            )
+            if engine.ledger.job(job_id).state in {State.RUNNING, State.READY}:
+                engine.problems.setdefault(job_id, stopped)
+        except StorageError as error:  # whoever comes next concludes it
+            engine.stop(job_id, error)
 
 
 def tell_of_waiting(

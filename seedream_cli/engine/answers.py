@@ -7,8 +7,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from seedream_cli.core.errors import UnreadableReply
-from seedream_cli.core.events import JobChanged
+from seedream_cli.core.errors import StorageError, UnreadableReply
+from seedream_cli.core.events import JobChanged, Note
 from seedream_cli.core.model import Busy, Done, Failed, Image, Problem, Refused, Running, State
 from seedream_cli.engine.save import answers_folder
 
@@ -115,8 +115,16 @@ def mark_unknown(context: Context, job: Job, reason: str, request_id: str | None
     return job
 
 
+def report_loss(context: Context, job: Job, reply: Reply, error: StorageError) -> StorageError:
+    """Say at once what would be lost with this terminal: the ledger does not take an answer."""
+    words = describe_loss(context, job, reply)
+    if words:
+        context.notify(Note(message=f"{job.id}: {words}", is_warning=True))
+    return StorageError(error.message, hint=words or error.hint)
+
+
 def describe_loss(context: Context, job: Job, reply: Reply) -> str:
-    """Say what would be lost with this terminal, when the ledger does not take an answer."""
+    """Return the words for a person who has to keep what the ledger does not take."""
     try:
         outcome = context.provider(job).dialect.decode(reply)
     except UnreadableReply:

@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from seedream_cli.core.errors import OutcomeUnknown, UnreadableReply, Unsent
+from seedream_cli.core.errors import (
+    OutcomeUnknown,
+    Overtaken,
+    StorageError,
+    UnreadableReply,
+    Unsent,
+)
 from seedream_cli.core.events import JobChanged, Note, Waiting
 from seedream_cli.core.model import Busy, Done, Failed, Problem, Refused, Running, State
-from seedream_cli.engine.answers import mark_failed, mark_ready
+from seedream_cli.engine.answers import mark_failed, mark_ready, report_loss
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import Limits
 
 if TYPE_CHECKING:
-    from seedream_cli.core.model import Job, Outcome
+    from seedream_cli.core.model import Job, Outcome, Reply
     from seedream_cli.engine.context import Context, Step
 
 
@@ -37,9 +43,22 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
             context.files.spill(job.id, answers_folder(job)) as answer.spill,
         ):
             reply = answer.whole()
-        context.ledger.store(job.id, reply)
-        outcome = dialect.decode(reply)
     except (Unsent, OutcomeUnknown, UnreadableReply) as error:
+        return _ask_again(context, job, step, error.message)
+    try:
+        return _read(context, job, step, reply)
+    except Overtaken:
+        raise
+    except StorageError as error:
+        raise report_loss(context, job, reply, error) from error
+
+
+def _read(context: Context, job: Job, step: Step, reply: Reply) -> Step | None:
+    """Store an answer raw, then take the step that it means."""
+    context.ledger.store(job.id, reply)
+    try:
+        outcome = context.provider(job).dialect.decode(reply)
+    except UnreadableReply as error:
         return _ask_again(context, job, step, error.message)
     if getattr(outcome, "task_id", None) not in {None, "", job.task_id}:
         return _ask_again(context, job, step, "the answer is about another task")

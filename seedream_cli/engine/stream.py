@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Thread
@@ -58,9 +58,9 @@ def follow_stream(context: Context, job: Job, answer: StreamedAnswer) -> Job:
             if not _take(context, job, answer.event(data), ending):
                 break
             fetch.put(job.id)
-    job = ledger.job(job.id)
     if ending.trouble is not None:
         raise StorageError(ending.trouble.message, hint=ending.words)
+    job = ledger.job(job.id)
     if not (ending.is_said or ending.failure or (job.images and answer.has_visible_end)):
         raise OutcomeUnknown("the stream ended before the set was complete")
     if not (ending.is_said or ending.failure):
@@ -85,7 +85,11 @@ def _take(context: Context, job: Job, reply: Reply, ending: _Ending) -> bool:
         ending.trouble = error
         outcome = _decode(context, job, reply)
         if isinstance(outcome, Done):
-            ending.urls += [image.url for image in outcome.images if image.url]
+            urls = [image.url for image in outcome.images if image.url]
+            ending.urls += urls
+            # The stream may yet be cut.
+            said = f"{job.id}: write this down: {' '.join(urls)}"
+            context.notify(Note(message=said, is_warning=True))
     match outcome:
         case Ended():
             ending.is_said = True
@@ -106,7 +110,8 @@ def _fetching(context: Context) -> Iterator[SimpleQueue[str | None]]:
         while (job_id := wanted.get()) is not None:
             if context.clock.monotonic() > context.deadline(job_id):
                 continue  # what is left is fetched when the stream is over
-            _fetch(context, context.ledger.job(job_id), tried)
+            with suppress(StorageError):  # said where the event was to be stored
+                _fetch(context, context.ledger.job(job_id), tried)
 
     thread = Thread(target=fetch, daemon=True, name="set")
     thread.start()

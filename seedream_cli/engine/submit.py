@@ -16,7 +16,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import JobChanged, Waiting
 from seedream_cli.core.model import Busy, Charge, Problem, Refused, State
-from seedream_cli.engine.answers import describe_loss, mark_unknown, read_answer
+from seedream_cli.engine.answers import mark_unknown, read_answer, report_loss
 from seedream_cli.engine.rate_limit import Wait
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.engine.stream import follow_stream
@@ -74,11 +74,22 @@ def _send(context: Context, job: Job, step: Step) -> Step | None:
             context.transport.listen(*to, on_first_byte=spend, headers=headers) as answer,
             context.files.spill(job.id, answers_folder(job)) as answer.spill,
         ):
-            return _hear(context, context.ledger.job(job.id), answer, step)
+            return _hear(context, _read_sent(context, job), answer, step)
     except Unsent as error:
         return _put_off(context, job, step, Problem("unreachable", error.message))
     except OutcomeUnknown as error:
         return context.next_step(mark_unknown(context, context.ledger.job(job.id), error.message))
+
+
+def _read_sent(context: Context, job: Job) -> Job:
+    """Return a job as its spending wrote it down, also where the ledger cannot be read any more.
+
+    What is paid for is heard to its end all the same, and said.
+    """
+    try:
+        return context.ledger.job(job.id)
+    except StorageError:
+        return replace(job, state=State.SENDING, charge=Charge.MAYBE)
 
 
 def _spend(context: Context, job: Job) -> None:
@@ -114,9 +125,12 @@ def _take(context: Context, job: Job, reply: Reply, step: Step) -> Step | None:
         job, outcome = read_answer(context, job, reply)
     except Overtaken:
         # The main thread gave it up a moment ago; the answer is here after all.
-        job, outcome = read_answer(context, context.ledger.job(job.id), reply)
+        try:
+            job, outcome = read_answer(context, context.ledger.job(job.id), reply)
+        except StorageError as error:
+            raise report_loss(context, job, reply, error) from error
     except StorageError as error:
-        raise StorageError(error.message, hint=describe_loss(context, job, reply)) from error
+        raise report_loss(context, job, reply, error) from error
     if outcome is not None and _is_locked_out(outcome):
         context.limiter.pause(job, _LOCKED_OUT_SECONDS)
     elif outcome is not None:

@@ -64,17 +64,18 @@ def take_step(context: Context, step: Step) -> Step | None:
 
 def _do(context: Context, step: Step) -> Step | None:
     try:
-        job = context.ledger.job(step.job_id)
-        match step.deed:
-            case Deed.SUBMIT:
-                return submit(context, job, step)
-            case Deed.POLL:
-                return poll(context, job, step)
-            case Deed.SAVE:
-                return save(context, job, step)
-    except Overtaken:
-        # Whoever was quicker wrote down what to go on from.
-        return context.first_step(context.ledger.job(step.job_id))
+        try:
+            job = context.ledger.job(step.job_id)
+            match step.deed:
+                case Deed.SUBMIT:
+                    return submit(context, job, step)
+                case Deed.POLL:
+                    return poll(context, job, step)
+                case Deed.SAVE:
+                    return save(context, job, step)
+        except Overtaken:
+            # Whoever was quicker wrote down what to go on from.
+            return context.first_step(context.ledger.job(step.job_id))
     except (StorageError, AccountError) as error:
         context.stop(step.job_id, error)
         return None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from faults.conftest import Bench
     from support.command import Cli, Ran
-    from support.wire import Chaos
+    from support.wire import Chaos, Visit
 
     from seedream_cli.sandbox.server import Sandbox
 
@@ -443,3 +443,34 @@ def test_what_can_be_read_of_a_damaged_ledger_is_fetched(
     assert ran.code == 74, ran.words
     assert len(charges(paid)) == 3
     assert len(cli.files()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "kie"], "seedream download --task-id {task} -p kie"),
+        (["-p", "ark"], "write this down: http://"),
+        (["-p", "ark", "--series", "2"], "write this down: http://"),
+        (["-p", "kie", "--no-wait"], "write this down: http://"),
+    ],
+)
+def test_what_a_broken_ledger_does_not_take_is_on_the_screen(
+    cli: Cli, chaos: Chaos, paid: Sandbox, arguments: list[str], words: str
+) -> None:
+    """The ledger breaks while an answer is on its way: its task id or URL is said, exit 74."""
+    cli.configure(chaos.origin)
+    path = cli.state / "ledger.db"
+
+    def answer(visit: Visit) -> None:
+        data = visit.charged()
+        path.write_bytes(b"\xff" * path.stat().st_size)
+        visit.send(data)
+
+    if "--no-wait" in arguments:  # the answer to a poll
+        assert cli("generate", "a fox", *arguments).code == 0
+        arguments = []
+    chaos.arm(answer)
+    ran = cli(*(["generate", "a fox", *arguments] if arguments else ["download"]))
+    assert ran.code == 74, ran.words
+    (charge,) = charges(paid)
+    assert words.format(task=charge["task"]) in ran.words
