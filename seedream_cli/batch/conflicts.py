@@ -47,11 +47,17 @@ class Known:
         made = replace(picture, verdict=Verdict.MAKE, reason=picture.why)
         bought = self.ledger.with_image(picture.stranger, sandbox=self.sandbox)
         of = {self._of(job, picture) for job in bought if is_ours(self.batch, job)}
+        if any(job.state is State.CLOSED for job in bought if self._of(job, picture)):
+            return replace(made, stranger="")  # kept of a written-off job: it is put aside
         if picture.row.name in of:
             return replace(made, replaces=picture.replaces | {picture.stranger})
-        states = {State.RUNNING, State.READY}
+        # Of an unknown job a kill may have left a picture named and not recorded.
+        states = {State.RUNNING, State.READY, State.UNKNOWN}
         coming = self.ledger.of_row(picture.row.name, sandbox=self.sandbox, states=states)
-        is_coming = "" in of or any(is_ours(self.batch, job) for job in coming)
+        is_coming = "" in of or any(
+            is_ours(self.batch, job) and (job.state is not State.UNKNOWN or _is_unrecorded(job))
+            for job in coming
+        )
         return made if is_coming else picture
 
     def _of(self, job: Job, picture: Picture) -> str | None:
@@ -66,6 +72,11 @@ class Known:
             is_its_own = job.state is not State.UNKNOWN and is_same(self.batch, job)
             return job.row if is_its_own else ""
         return None if job.row in self.rows else ""
+
+
+def _is_unrecorded(job: Job) -> bool:
+    """Tell whether a picture of a job has come, as far as anybody knows, and was not recorded."""
+    return any(image.saved_at is None and image.problem is None for image in job.images)
 
 
 def in_the_way(picture: Picture) -> Picture:

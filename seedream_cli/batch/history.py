@@ -103,6 +103,17 @@ class History:
         """Return unknown jobs of the same request that do not stand in its way."""
         return frozenset(old.id for old in self._unknown(job) if self._is_spared(old, job))
 
+    def kept_in_place(self, job: Job) -> list[tuple[Job, Image]]:
+        """Return pictures kept of written-off jobs that lie where those of a new one are to lie."""
+        old = self.ledger.of_row(job.row or "", sandbox=job.sandbox, states={State.CLOSED})
+        return [
+            (each, image)
+            for each in old
+            if is_ours(self.batch, each)
+            for image in each.images
+            if _is_whole(image) and image.path == place_of(replace(each, output=job.output), image)
+        ]
+
     def overlaps(self, task: Task, wish: Wish, job: Job) -> list[range]:
         """Return the numbers of a task that jobs of its row had brought, those of most first."""
         found = {

@@ -121,6 +121,10 @@ class Orders:
             spared=history.spared(job),
         )
 
+    def kept_in_place(self, order: Order) -> list[tuple[Job, Image]]:
+        """Return pictures of written-off jobs that lie where this order's are to lie."""
+        return self._history().kept_in_place(order.purchase.job)
+
     def overlaps(self, order: Order) -> list[range]:
         """Return the numbers of an order's pictures that one job of before each had brought."""
         return self._history().overlaps(order.task, order.wish, order.purchase.job)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.orders import Order, Orders
     from seedream_cli.batch.plan import Judge
     from seedream_cli.batch.targets import Task
-    from seedream_cli.core.model import Job
+    from seedream_cli.core.model import Image, Job
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +33,8 @@ class Sorted:
     """A job of theirs may have been charged, or another process sends it now."""
     behind: list[Task] = field(default_factory=list)
     """Made from one of those."""
+    in_place: list[tuple[Job, Image]] = field(default_factory=list)
+    """Pictures kept of written-off jobs, which lie where bought ones are to lie."""
     adopted: int = 0
     """Pictures that only the lock lacked."""
     jobs: set[str] = field(default_factory=set)
@@ -77,6 +79,7 @@ class Sorting:
             elif is_new or order is None:
                 hold_stranger(self.judge.manifest.file, task.picture)
                 found.bought.append(task)
+                found.in_place += self.orders.kept_in_place(order) if order is not None else []
             elif order.past is Past.MADE:
                 adopt(order)
                 found.adopted += task.count

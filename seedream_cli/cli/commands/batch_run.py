@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import secrets
 import threading
 from collections import deque
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.engine.references import ReferenceLoader
 from seedream_cli.engine.save import move_sidecar
 from seedream_cli.engine.workers import Inbox, WorkerPool
+from seedream_cli.storage.files.naming import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,6 +124,7 @@ class Buying:
         found = self._sorted(orders, results)
         work.tell_of_waiting(world, engine, self.show, is_sandbox=self.sandbox, but=found.jobs)
         self._announce(found)
+        self._put_aside(found)
         return self._buy(engine, orders, found.tasks, results)
 
     def look(self) -> list[Picture]:
@@ -194,6 +198,18 @@ class Buying:
         move_sidecar(self.world.files(), entry.sha256, old, new)
         if self.world.has_ledger:
             self.world.ledger.rename_image(entry.sha256, old, new)
+
+    def _put_aside(self, found: Sorted) -> None:
+        """Give pictures of written-off jobs another name, for what is bought now gets theirs."""
+        files = self.world.files()
+        for job, image in found.in_place:
+            old = image.path or ""
+            names = (aside(old, job.id, k) for k in count(1))
+            new = next(name for name in names if not os.path.lexists(name))
+            files.move(old, new)
+            move_sidecar(files, image.sha256 or "", old, new)
+            self.world.ledger.rename_image(image.sha256 or "", old, new)
+            self.show.say(f"what was kept of the written-off job {job.id} is now {new}")
 
     def _keep(self, entry: Entry) -> None:
         self.entries[entry.key] = entry
