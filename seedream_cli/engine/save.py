@@ -240,12 +240,15 @@ def _record(context: Context, job: Job, image: Image, saved: Saved) -> None:
         saved_at=context.clock.now(),
         warning=saved.finding,
     )
+    # Its sidecar first: what is recorded is not looked at again, so a kill would lose it.
+    is_told = bool(job.output.get("sidecar"))
+    trouble = _try_sidecar(context, job, done, image.sha256) if is_told else None
     if is_odd(image):
         context.ledger.replace_image(done, image.sha256 or "")
     else:
         context.ledger.put_image(done)
-    if job.output.get("sidecar"):
-        _write_sidecar(context, job, done, image.sha256)
+    if trouble is not None:
+        raise trouble
     warnings = list(_warnings(saved, plan))
     if done.warning and not is_odd(done):
         warnings.append(_describe_oddness(done))  # of others when they were fetched once more
@@ -303,6 +306,17 @@ def _ask(context: Context, job: Job, call: Call) -> tuple[RemoteImage, ...]:
     return _read_images(context.provider(job).dialect, reply)
 
 
+def _try_sidecar(
+    context: Context, job: Job, image: Image, replaced: str | None
+) -> StorageError | None:
+    """Write a picture's sidecar; return what kept it from that: the picture is recorded first."""
+    try:
+        _write_sidecar(context, job, image, replaced)
+    except StorageError as error:
+        return error
+    return None
+
+
 def _write_sidecar(context: Context, job: Job, image: Image, replaced: str | None) -> None:
     """Write recipe and receipt beside the picture, so that it can be made again.
 
@@ -329,7 +343,8 @@ def _write_sidecar(context: Context, job: Job, image: Image, replaced: str | Non
     }
     text = escape_unseen(json.dumps(receipt, ensure_ascii=False, indent=2)) + "\n"
     path = sidecar_of(image.path or "")
-    is_ours = job.output.get("overwrite") or _receipt_of(path) in _replaces(job, replaced)
+    ours = {*_replaces(job, replaced), image.sha256}
+    is_ours = job.output.get("overwrite") or _receipt_of(path) in ours
     if Path(path).exists() and not is_ours:
         path = naming.aside(path, job.id)
     context.files.write_atomically(path, text.encode())

@@ -16,6 +16,7 @@ from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, Uns
 from seedream_cli.core.events import Note
 from seedream_cli.core.model import Charge, Image, Problem, Purpose, Reply, State
 from seedream_cli.engine.save import save_image
+from seedream_cli.storage.files.store import Files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -295,3 +296,45 @@ def test_a_format_that_surprises_is_said(house: House) -> None:
     warnings = [each for each in house.events if isinstance(each, Note) and each.is_warning]
     assert len(warnings) == 1
     assert "PNG" in warnings[0].message
+
+
+# -- what lies beside it ---------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Mortal(Files):
+    """Files of a process that is killed where it writes a sidecar: right before it, or behind."""
+
+    is_written = False
+
+    def write_atomically(self, path: str, content: bytes, *, mode: int = 0o666) -> None:
+        """Write it, or do not, and die."""
+        if self.is_written:
+            super().write_atomically(path, content, mode=mode)
+        raise Killed
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_kill_beside_a_sidecar_loses_and_doubles_nothing(
+    house: House, *, is_written: bool
+) -> None:
+    """Killed right before or behind a sidecar's writing: the next run leaves one of each."""
+    house.transport.answers = [made(1)]
+    jobs = house.buy(output="a.png", sidecar=True, owner=DEAD)
+    alive, mortal = house.engine.files, Mortal(house.folder, DEAD)
+    mortal.is_written = is_written
+    house.adjust(files=mortal)
+    with pytest.raises(Killed):
+        house.run(jobs)
+    (job,) = (house.ledger.job(each.id) for each in jobs)
+    assert saved(job) == []
+    house.adjust(files=alive)
+    (job,) = house.run([job])
+    assert (job.state, saved(job)) == (State.SAVED, [1])
+    assert [path.name for path in house.pictures()] == ["a.json", "a.png"]
+    receipt = json.loads((house.folder / "out" / "a.json").read_text())
+    assert receipt["sha256"] == job.images[0].sha256
+    assert len(house.transport.sent) == 1
