@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from seedream_cli.core.addresses import AddressKind, is_loopback
 from seedream_cli.core.errors import (
     AccountError,
+    DeadlineReached,
     EndUnseen,
     ImageBroken,
     ImageGone,
@@ -61,7 +62,7 @@ def save(context: Context, job: Job, step: Step) -> Step | None:
     until = max(context.deadline(job.id), context.clock.monotonic() + _ROUND_AT_LEAST)
     for image in filter(is_wanted, job.images):
         if context.clock.monotonic() > until:
-            trouble = OutcomeUnknown("there are more pictures than could be fetched in time")
+            trouble = DeadlineReached("there are more pictures than could be fetched in time")
             break
         try:
             save_image(context, job, image)

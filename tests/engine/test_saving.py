@@ -298,6 +298,32 @@ def test_a_format_that_surprises_is_said(house: House) -> None:
     assert "PNG" in warnings[0].message
 
 
+# -- more than can be fetched ----------------------------------------------------------------------
+
+
+def test_an_answer_without_end_ends_at_the_deadline(house: House) -> None:
+    """Of 60 URLs, each a minute away, what comes within `--timeout` is kept; then 75."""
+    slow = 60.0
+
+    def drip() -> bytes:
+        house.clock.sleep(slow)
+        return house.transport.whole[0]
+
+    count = 60
+    house.transport.answers = [made(*range(1, count + 1))]
+    house.transport.pictures = {url_of(index): [drip] for index in range(1, count + 1)}
+    start = house.clock.monotonic()
+    (job,) = house.run(house.buy(output="out/"))
+    assert house.clock.monotonic() - start < house.engine.timing.timeout + 10 * slow
+    assert (job.state, len(job.images)) == (State.READY, count)
+    assert len(saved(job)) >= house.engine.timing.timeout / slow
+    assert house.engine.problems[job.id].code == "timeout"
+    house.adjust(timing=replace(house.engine.timing, deadline=house.clock.monotonic() + 10**6))
+    house.transport.pictures = {}
+    (job,) = house.run([job])
+    assert (job.state, len(saved(job))) == (State.SAVED, count)
+
+
 # -- what lies beside it ---------------------------------------------------------------------------
 
 
