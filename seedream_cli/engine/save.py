@@ -113,7 +113,8 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
     if isinstance(trouble, EndUnseen):
         wait = max(wait, context.timing.believe_after)  # the same bytes again will say it
     is_late = context.clock.monotonic() + wait > context.deadline(job.id)
-    if step.tries + 1 >= context.timing.save_tries or (is_late and step.tries >= _TRIES_AT_LEAST):
+    is_over = isinstance(trouble, DeadlineReached) or step.tries + 1 >= context.timing.save_tries
+    if is_over or (is_late and step.tries >= _TRIES_AT_LEAST):
         may_pass = not isinstance(trouble, ImageBroken) or isinstance(trouble, _MAY_PASS)
         code = "timeout" if may_pass else "provider_failed"
         words = f"the picture cannot be fetched: {trouble.message}"
