@@ -14,6 +14,7 @@ import pytest
 
 from seedream_cli.core.errors import StorageError
 from seedream_cli.core.model import Image, Job, Problem, Purpose, Reply, State
+from seedream_cli.storage.ledger import damage
 from seedream_cli.storage.ledger.columns import job_of
 from seedream_cli.storage.ledger.ledger import Ledger
 
@@ -158,3 +159,21 @@ def test_no_purchase_is_made_with_a_damaged_ledger(
         print(f"\ndamage: {dict(counts)}")  # noqa: T201 - the figures
     assert wrong == []
     assert counts["bad"] > 100
+
+
+def test_a_large_ledger_is_read_whole_only_when_it_was_touched(used: Path) -> None:
+    """What its last process left checked is trusted; a byte that changed since is found out."""
+    with closing(opened(used)) as ledger:
+        (job, *_) = ledger.jobs(states=[State.SAVED])
+        body = b"x" * (damage.CHECKED_ALWAYS + 1)
+        ledger.store(job.id, Reply(purpose=Purpose.SUBMIT, status=200, headers={}, body=body))
+        assert ledger.check() == ""
+    with closing(opened(used)) as ledger:
+        assert ledger._stamp.holds
+    with used.open("r+b") as file:
+        file.seek(2 * PAGE)
+        file.write(bytes(PAGE))
+    with closing(opened(used)) as ledger:
+        assert not ledger._stamp.holds
+        assert ledger.check() != ""
+    assert not is_bought(used, replace(job, id="new00000", state=State.PLANNED))
