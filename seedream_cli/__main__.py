@@ -50,6 +50,9 @@ def _leave_threads_behind(code: str | int | None) -> None:
     import threading
 
     if isinstance(code, int) and threading.active_count() > 1:
+        import atexit
+
+        atexit._run_exitfuncs()  # noqa: SLF001 - `os._exit` would leave them out
         os._exit(code)
 
 

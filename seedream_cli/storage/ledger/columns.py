@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.errors import StorageError
 from seedream_cli.core.model import Charge, Image, Job, Money, Problem, State
 from seedream_cli.core.text import json_text
-from seedream_cli.storage.ledger.damage import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _JOB_NUMBERS = frozenset({"seq", "sandbox", "first_n", "expected"})
 _IMAGE_NUMBERS = frozenset({"idx", "n", "width", "height", "size"})
+_MOST_CHARACTERS = 200
+"""Of what is wrong with a row: some words quote it."""
+
+
+def words_of(error: BaseException | str) -> str:
+    """Return what SQLite says, on one line of bearable length."""
+    return " ".join(str(error).split())[:_MOST_CHARACTERS] or type(error).__name__
 
 
 def time_text(at: datetime) -> str:

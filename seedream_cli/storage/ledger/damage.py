@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.storage.ledger.columns import words_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -18,8 +20,6 @@ _BEYOND: Final = 1000
 """Numbers that are looked up beyond the last one that was seen: its end may be what is damaged."""
 _SMALLEST_ROW: Final = 50
 """Bytes: no file holds more jobs than its size allows, whatever a damaged number says."""
-_MOST_CHARACTERS: Final = 200
-"""Of SQLite's words: some quote the row that they are about."""
 _HARMLESS: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -47,11 +47,6 @@ def is_suspicious(error: Exception) -> bool:
 def is_damage(error: BaseException | None) -> bool:
     """Tell whether SQLite itself calls it damage."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
-
-
-def words_of(error: BaseException | str) -> str:
-    """Return what SQLite says, on one line of bearable length."""
-    return " ".join(str(error).split())[:_MOST_CHARACTERS] or type(error).__name__
 
 
 def find_damage(connection: sqlite3.Connection, scripts: Sequence[str]) -> str:

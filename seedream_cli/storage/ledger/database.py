@@ -13,12 +13,12 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import StorageError
+from seedream_cli.storage.ledger.columns import words_of
 from seedream_cli.storage.ledger.damage import (
     Stamp,
     find_damage,
     is_damage,
     is_suspicious,
-    words_of,
 )
 
 if TYPE_CHECKING:

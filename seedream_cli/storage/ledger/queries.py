@@ -14,8 +14,9 @@ from seedream_cli.storage.ledger.columns import (
     image_of,
     job_of,
     time_text,
+    words_of,
 )
-from seedream_cli.storage.ledger.damage import is_suspicious, readable, words_of
+from seedream_cli.storage.ledger.damage import is_suspicious, readable
 from seedream_cli.storage.ledger.database import Database
 
 if TYPE_CHECKING:
