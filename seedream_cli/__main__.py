@@ -23,8 +23,13 @@ def run() -> None:
         return
     from seedream_cli.cli.app import main
 
+    main(sys.argv[1:])
+
+
+def start() -> None:
+    """Run the command line as all that this process does, and end it."""
     try:
-        main(sys.argv[1:])
+        run()
     except SystemExit as end:
         _leave_threads_behind(end.code)
         raise
@@ -36,7 +41,7 @@ def _is_version_printed() -> bool:
 
     line = f"seedream {__version__}\n".encode()
     try:
-        return os.write(1, line) == len(line)
+        return os.write(sys.stdout.fileno(), line) == len(line)
     except OSError:
         return False
 
@@ -68,4 +73,4 @@ def _open_standard_streams() -> None:
 
 
 if __name__ == "__main__":
-    run()
+    start()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.crash.conftest import NewScene, Scene
+    from support.scene import NewScene, Scene
 
 MANIFEST = """
 [defaults]

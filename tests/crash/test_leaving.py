@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import sqlite3
 import threading
@@ -18,12 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytest
-
-    from tests.crash.conftest import NewScene, Scene
+    from support.scene import NewScene, Scene
+    from support.soak import Soak
 
 CTRL_C = b"\x03"
 SHOTS, SOAK_SHOTS = 15, 200
-SEED = 20261130
 LONGEST_GAP = 0.015
 """Seconds between the answer and the signal, in either order."""
 EARLY_SHOTS, EARLY_SOAK_SHOTS = 20, 300
@@ -109,11 +107,11 @@ def leave_at_the_answer(scene: Scene, server: Withheld, name: str, gap: float) -
 
 
 def test_no_process_dies_of_the_answer_that_it_leaves(
-    new_scene: NewScene, capsys: pytest.CaptureFixture[str], *, soak: bool
+    new_scene: NewScene, capsys: pytest.CaptureFixture[str], *, soak: Soak
 ) -> None:
     """Out with 130 at every instant; each job is ready or unknown, and the ledger is sound."""
-    scene, dice = new_scene(0.0), random.Random(SEED)
-    shots = SOAK_SHOTS if soak else SHOTS
+    scene, dice = new_scene(0.0), soak.dice()
+    shots = soak.times(SHOTS, long=SOAK_SHOTS)
     ends: Counter[int] = Counter()
     wrong = []
     with withheld() as server:
@@ -128,21 +126,21 @@ def test_no_process_dies_of_the_answer_that_it_leaves(
     states = Counter(str(job["state"]) for job in jobs)
     with capsys.disabled():
         print(f"\nleaving: {dict(ends)}, {dict(states)}")  # noqa: T201 - the figures
-    assert wrong == []
+    assert wrong == [], soak.again
     assert len(jobs) == shots * AT_ONCE
     assert set(states) <= {"ready", "unknown"}
     with closing(sqlite3.connect(scene.state / "ledger.db")) as ledger:
         assert ledger.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_an_early_ctrl_c_is_no_traceback(new_scene: NewScene, *, soak: bool) -> None:
+def test_an_early_ctrl_c_is_no_traceback(new_scene: NewScene, *, soak: Soak) -> None:
     """While it still imports, a command dies of SIGINT itself, as the shell expects; or says 130.
 
     What the interpreter says of a Ctrl-C before it has come to us names no file of ours.
     """
-    scene, dice = new_scene(0.0), random.Random(SEED)
+    scene, dice = new_scene(0.0), soak.dice()
     wrong = []
-    for _ in range(EARLY_SOAK_SHOTS if soak else EARLY_SHOTS):
+    for _ in range(soak.times(EARLY_SHOTS, long=EARLY_SOAK_SHOTS)):
         running = scene.start("generate", "too early", "--sandbox")
         time.sleep(dice.uniform(EARLIEST, LATEST))
         running.process.send_signal(signal.SIGINT)

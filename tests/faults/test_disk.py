@@ -421,9 +421,9 @@ def test_what_can_be_read_of_a_damaged_ledger_is_shown(
     prompts = {str(json.loads(line)["prompt"]) for line in listed.out.splitlines()}
     assert prompts >= {"first", "third"}
     assert listed.code == 74
-    assert str(path) in listed.words
+    assert str(path) in listed.err
     if harm is _break_a_row:
-        assert "cannot be read: " in listed.words
+        assert "cannot be read: " in listed.err
     else:
         nothing_sent(cli("generate", "a fox", "-p", "kie", "--json"), chaos, paid, "is damaged")
         assert cli("download").code == 74
@@ -440,9 +440,9 @@ def test_what_can_be_read_of_a_damaged_ledger_is_fetched(
         assert cli("generate", prompt, "-p", "kie", "--no-wait").code == 0
     harm(cli.state / "ledger.db")
     ran = cli("download")
-    assert ran.code == 74, ran.words
+    assert ran.code == 74, ran.err
     assert len(charges(paid)) == 3
-    assert len(cli.files()) == 2
+    assert len(cli.pictures()) == 2
 
 
 @pytest.mark.parametrize(
@@ -471,6 +471,6 @@ def test_what_a_broken_ledger_does_not_take_is_on_the_screen(
         arguments = []
     chaos.arm(answer)
     ran = cli(*(["generate", "a fox", *arguments] if arguments else ["download"]))
-    assert ran.code == 74, ran.words
+    assert ran.code == 74, ran.err
     (charge,) = charges(paid)
-    assert words.format(task=charge["task"]) in ran.words
+    assert words.format(task=charge["task"]) in ran.err

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from support.command import Cli
+    from support.wire import Host, Play, Visit
+
     from seedream_cli.core.model import Job
-    from tests.faults.conftest import Cli, Host, Play, Visit
 
 FULL = 1 << 24
 """Bytes that a file may have in a process whose stdout is to fill up half-way."""
@@ -182,8 +184,8 @@ def test_more_pictures_than_asked_are_not_glued_together(
     host = serve(answer)
     cli.configure(host.origin)
     ran = cli("generate", "x", "-p", "ark", "-o", "-")
-    assert ran.code == 3, ran.words
+    assert ran.code == 3, ran.err
     assert ran.out == pictures[0]
     (other,) = held(cli)
     assert other.read_bytes() == pictures[1]
-    assert str(other) in ran.words
+    assert str(other) in ran.err

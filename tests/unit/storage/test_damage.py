@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -19,15 +18,17 @@ from seedream_cli.storage.ledger.columns import job_of
 from seedream_cli.storage.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
     from pathlib import Path
+
+    from support.soak import Soak
 
     MakeJob = Callable[..., Job]
 
 NOW = datetime(2026, 11, 21, 10, 0, 5, tzinfo=UTC)
 JOBS = 30
 FILES, SOAK_FILES = 300, 3000
-SEED = 20261130
 PAGE = 4096
 
 
@@ -128,13 +129,13 @@ def is_bought(path: Path, job: Job) -> bool:
 
 
 def test_no_purchase_is_made_with_a_damaged_ledger(
-    used: Path, make_job: MakeJob, capsys: pytest.CaptureFixture[str], *, soak: bool
+    used: Path, make_job: MakeJob, capsys: pytest.CaptureFixture[str], *, soak: Soak
 ) -> None:
     """300 files damaged by seed: none that SQLite calls bad takes one; each sound row is listed."""
-    whole, dice = used.read_bytes(), random.Random(SEED)
+    whole, dice = used.read_bytes(), soak.dice()
     counts: Counter[str] = Counter()
     wrong = []
-    for number in range(SOAK_FILES if soak else FILES):
+    for number in range(soak.times(FILES, long=SOAK_FILES)):
         data = bytearray(whole)
         way = spoil(data, dice)
         used.write_bytes(data)
@@ -157,7 +158,7 @@ def test_no_purchase_is_made_with_a_damaged_ledger(
                 wrong.append(f"{number}, {way}: bought with a damaged ledger")
     with capsys.disabled():
         print(f"\ndamage: {dict(counts)}")  # noqa: T201 - the figures
-    assert wrong == []
+    assert wrong == [], soak.again
     assert counts["bad"] > 100
 
 
