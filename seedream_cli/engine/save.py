@@ -205,9 +205,6 @@ def _place(
         index=image.index,
         overwrite=bool(job.output.get("overwrite")) and not is_odd(image),
         replaces=_replaces(job, image.sha256 if is_odd(image) else None),
-        # A batch makes jobs its own that a process may have left as it had named a picture; and one
-        # may have died that had just put a better copy in the place of an odd one.
-        is_resumed=job.owner != context.files.owner or "batch" in job.output or is_odd(image),
         expected_length=length,
         is_measured=is_measured,
         seen=context.seen.get((job.id, image.index)),

@@ -187,12 +187,12 @@ class Files:
         job: str,
         index: int,
         overwrite: bool = False,
-        is_resumed: bool = False,
     ) -> Saved:
         """Give a finished part its final name, and flush the folder before returning.
 
         A name that is taken is left alone, unless `overwrite`: the picture then stands beside it.
-        With `is_resumed` a process may have died that had just named this very picture.
+        Equal bytes under that name are the picture itself: another process that fetches the same
+        one was first, or one had died that had just named it.
         Raises `StorageError`; until it is discarded the part can be placed elsewhere.
         """
         if part.facts is None:
@@ -202,7 +202,7 @@ class Files:
             self._make(target.parent)
             if target.parent.resolve() != part.path.parent.resolve():
                 part.move(self._part_path(target.parent, f"{job}-{index}"))
-            final = self._named(part.path, path, job, overwrite=overwrite, is_resumed=is_resumed)
+            final = self._named(part.path, path, job, overwrite=overwrite)
             self._sync_folder(target.parent)
         except OSError as error:
             raise refusal(target, error) from error
@@ -227,7 +227,6 @@ class Files:
         index: int,
         overwrite: bool = False,
         replaces: Collection[str] = (),
-        is_resumed: bool = False,
         expected_length: int | None = None,
         is_measured: bool = False,
         seen: str | None = None,
@@ -269,7 +268,6 @@ class Files:
                         job=job,
                         index=index,
                         overwrite=overwrite or is_one_of(path, replaces),
-                        is_resumed=is_resumed,
                     )
             except StorageError as error:
                 self._rescue(part, job, index, error)
@@ -303,7 +301,7 @@ class Files:
             if not self._lead(source, target):
                 part = self._part_path(target.parent, os.urandom(6).hex())
                 self._double(source, part)
-                if not self._take(part, target, is_resumed=True):
+                if not self._take(part, target):
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             self._sync_folder(target.parent)
             source.unlink()
@@ -380,21 +378,21 @@ class Files:
         self._remember(str(folder.absolute()))
         return folder / part_name(label, self._owner)
 
-    def _named(self, part: Path, path: str, job: str, *, overwrite: bool, is_resumed: bool) -> str:
+    def _named(self, part: Path, path: str, job: str, *, overwrite: bool) -> str:
         """Move a complete file to `path`, or beside it; return the name it got."""
         if overwrite and not Path(path).is_dir():
             part.replace(path)
             return path
         names = itertools.chain([path], (aside(path, job, k) for k in itertools.count(1)))
-        return next(name for name in names if self._take(part, Path(name), is_resumed=is_resumed))
+        return next(name for name in names if self._take(part, Path(name)))
 
-    def _take(self, part: Path, name: Path, *, is_resumed: bool) -> bool:
+    def _take(self, part: Path, name: Path) -> bool:
         """Give a complete file its final name; False where something has that name."""
         try:
             self._disk.link(part, name)
         except FileExistsError:
             # NFS can lose the answer to a link that it made; a kill can come before its record.
-            if not (is_same(part, name) or (is_resumed and is_equal(part, name))):
+            if not (is_same(part, name) or is_equal(part, name)):
                 return False
         except OSError as error:
             if error.errno not in _NO_LINKS:

@@ -294,10 +294,18 @@ def test_a_large_picture_is_verified_in_pieces(files: Files, out: Path) -> None:
     assert saved.size == len(content)
 
 
+def test_one_picture_fetched_by_two_is_one_file(files: Files, state: Path, out: Path) -> None:
+    """Whoever comes second with the same bytes finds its picture there, and leaves nothing."""
+    first = save(files, out / "cat.png")
+    second = save(Files(state, "you00000"), out / "cat.png")
+    assert (first.path, second.path, second.is_renamed) == (*[str(out / "cat.png")] * 2, False)
+    assert names(out) == ["cat.png"]
+
+
 def test_a_name_taken_meanwhile_is_left_alone(files: Files, out: Path) -> None:
     """The picture stands beside it, and the next one beside that."""
     (out / "cat.png").write_bytes(b"mine")
-    first, second = save(files, out / "cat.png"), save(files, out / "cat.png")
+    first, second = save(files, out / "cat.png"), save(files, out / "cat.png", PICTURE + b"2")
     assert (first.path, first.is_renamed) == (str(out / f"cat-{JOB}.png"), True)
     assert (second.path, second.is_renamed) == (str(out / f"cat-{JOB}-2.png"), True)
     assert (out / "cat.png").read_bytes() == b"mine"
