@@ -159,15 +159,10 @@ class Group(TyperGroup):
         return list(self.table)
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Write names and first lines from the table."""
+        """Write names and first lines from the table, whole: they wrap where they must."""
         del ctx
-        room = formatter.width - 6 - max(map(len, self.table))
-        rows = [
-            (name, TyperCommand(name, help=line).get_short_help_str(room))
-            for name, (_, line) in self.table.items()
-        ]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, line) for name, (_, line) in self.table.items()])
 
     def get_help_option(self, ctx: Context) -> TyperOption | None:
         """Return `--help`, printed by the one writer of stdout."""
