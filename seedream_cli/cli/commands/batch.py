@@ -317,7 +317,7 @@ class Batching:
         return self.profiles[key]
 
     def _found(self, row: Row, provider: Provider) -> Profile:
-        for name in (row.profile, self.asked.profile, None):
+        for name in (*filter(None, (row.profile, self.asked.profile)), None):
             chosen = self._speaking(name, provider)
             if chosen is not None:
                 return chosen
