@@ -24,7 +24,7 @@ from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import Limits
 
 if TYPE_CHECKING:
-    from seedream_cli.core.model import Job, Outcome, Reply
+    from seedream_cli.core.model import Call, Job, Outcome, Reply, Secret
     from seedream_cli.engine.context import Context, Step
     from seedream_cli.transport.client import StreamedAnswer
 
@@ -66,9 +66,10 @@ def _wait_for_room(context: Context, step: Step, wait: Wait) -> Step:
 def _send(context: Context, job: Job, step: Step) -> Step | None:
     call, header = context.calls[job.id], context.provider(job).client_id_header
     headers = {header: f"seedream-{job.id}"} if header else {}
-    spend = partial(_spend, context, job)
+    profile = context.account(job)
+    to = (profile, call, _limits(context, job))
+    spend = partial(_spend, context, job, call, profile.api_key)
     try:
-        to = (context.account(job), call, _limits(context, job))
         # Whatever was asked for, a gateway may answer with a stream, or with pictures inline.
         with (
             context.transport.listen(*to, on_first_byte=spend, headers=headers) as answer,
@@ -92,12 +93,13 @@ def _read_sent(context: Context, job: Job) -> Job:
         return replace(job, state=State.SENDING, charge=Charge.MAYBE)
 
 
-def _spend(context: Context, job: Job) -> None:
+def _spend(context: Context, job: Job, call: Call, key: Secret | None) -> None:
     """Spend. The transport calls this just before the first byte leaves; nothing else does."""
     if reason := context.halt_reason():
         raise Interrupted(reason)
     provider = context.provider(job)
-    context.ledger.begin(job.id, None if job.sandbox else provider.limit)
+    limit = None if job.sandbox else provider.limit
+    context.ledger.begin(job.id, limit, body=call.body, key=key)
     context.limiter.note_start(job)
     sending = replace(job, state=State.SENDING, charge=Charge.MAYBE)
     is_polled = provider.dialect.poll is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,7 +14,9 @@ from seedream_cli.core.model import Charge, Image, Job, Money, Problem, State
 from seedream_cli.core.text import json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from seedream_cli.core.model import Secret
 
 _JOB_NUMBERS = frozenset({"seq", "sandbox", "first_n", "expected"})
 _IMAGE_NUMBERS = frozenset({"idx", "n", "width", "height", "size"})
@@ -44,6 +47,31 @@ def money_text(money: Money | None) -> str | None:
 def path_text(path: str | None) -> str | None:
     """Write a path as a JSON string: it may hold bytes that are no UTF-8."""
     return None if path is None else json.dumps(path)
+
+
+def body_text(body: Mapping[str, object] | None) -> str | None:
+    """Write a request's body for a later settling, each `data:` string as `sha256:…` of it.
+
+    Whoever lists recent requests shows them as they were sent: such a string is compared whole.
+    """
+    return None if body is None else json_text(_with_digests(body))
+
+
+def _with_digests(value: object) -> object:
+    match value:
+        case str() if value.startswith("data:"):
+            return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}"
+        case dict():
+            return {key: _with_digests(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_with_digests(each) for each in value]
+        case _:
+            return value
+
+
+def key_digest(key: Secret | None) -> str | None:
+    """Return the lower-case hex SHA-256 of a key: it tells accounts apart and opens none."""
+    return None if key is None else hashlib.sha256(key.reveal().encode()).hexdigest()
 
 
 def problem_text(problem: Problem | None) -> str | None:

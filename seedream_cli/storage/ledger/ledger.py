@@ -12,7 +12,9 @@ from seedream_cli.core.errors import OutcomeUnknown, Overtaken, Throttled, Unrea
 from seedream_cli.core.model import Charge, Purpose, Reply, State
 from seedream_cli.core.text import json_text
 from seedream_cli.storage.ledger.columns import (
+    body_text,
     job_columns,
+    key_digest,
     money_text,
     path_text,
     problem_text,
@@ -23,7 +25,7 @@ from seedream_cli.storage.ledger.queries import Queries
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from seedream_cli.core.model import Image, Job, Money, Problem
+    from seedream_cli.core.model import Image, Job, Money, Problem, Secret
     from seedream_cli.providers.spec import RateLimit
 
 _ENDINGS = {
@@ -96,12 +98,21 @@ class Ledger(Queries):
         )
         return job
 
-    def begin(self, job_id: str, limit: RateLimit | None = None) -> None:
+    def begin(
+        self,
+        job_id: str,
+        limit: RateLimit | None = None,
+        *,
+        body: Mapping[str, object] | None = None,
+        key: Secret | None = None,
+    ) -> None:
         """Spend: planned → sending, committed just before the first byte leaves.
 
-        Called by the transport's hook and from nowhere else. Raises `StorageError` when the job is
-        not planned any more or has an attempt that may have been charged, and `Throttled` when
-        `limit` has no room in the starts of all processes; then nothing is sent or changed.
+        What a later settling needs is kept with the attempt: `body` as it is sent, and a digest of
+        the `key` that pays. Called by the transport's hook and from nowhere else. Raises
+        `StorageError` when the job is not planned any more or has an attempt that may have been
+        charged, and `Throttled` when `limit` has no room in the starts of all processes; then
+        nothing is sent or changed.
         """
         self._check_before_paying()
         with self._write() as connection:
@@ -110,9 +121,9 @@ class Ledger(Queries):
             # Read when the ledger is ours: we may have waited for it.
             at = time_text(self._now())
             connection.execute(
-                "INSERT INTO attempts (job, started_at, origin, model, weight)"
-                " SELECT id, ?, origin, model, ? FROM jobs WHERE id = ?",
-                (at, weight, job_id),
+                "INSERT INTO attempts (job, started_at, origin, model, weight, body, key_digest)"
+                " SELECT id, ?, origin, model, ?, ?, ? FROM jobs WHERE id = ?",
+                (at, weight, body_text(body), key_digest(key), job_id),
             )
             connection.execute(
                 "UPDATE jobs SET charge = 'maybe', sent_at = ? WHERE id = ?", (at, job_id)
