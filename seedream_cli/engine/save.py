@@ -310,13 +310,13 @@ def _try_sidecar(
 ) -> StorageError | None:
     """Write a picture's sidecar; return what kept it from that: the picture is recorded first."""
     try:
-        _write_sidecar(context, job, image, replaced)
+        write_sidecar(context, job, image, replaced)
     except StorageError as error:
         return error
     return None
 
 
-def _write_sidecar(context: Context, job: Job, image: Image, replaced: str | None) -> None:
+def write_sidecar(context: Context, job: Job, image: Image, replaced: str | None) -> None:
     """Write recipe and receipt beside the picture, so that it can be made again.
 
     The receipt of the picture that it stands for now, by its digest, is `replaced`.
@@ -404,16 +404,21 @@ def _read_images(dialect: Dialect, reply: Reply) -> tuple[RemoteImage, ...]:
     return said.images if isinstance(said, Done) else ()
 
 
+def known_extension(capabilities: Capabilities | None, request: Request) -> str | None:
+    """Return the extension of the format that is sure to come, without its dot; None: any may."""
+    formats = capabilities.formats if capabilities else ()
+    made = request.format or (formats[0] if formats else None)
+    return extension_of_format(made) if made else None
+
+
 def known_paths(
     plan: Plan, job: Job, capabilities: Capabilities | None, request: Request
 ) -> list[str]:
     """Return the paths of a job's pictures that are known before anything is sent."""
-    formats = capabilities.formats if capabilities else ()
-    made = request.format or (formats[0] if formats else None)
-    ext = extension_of_format(made) if made else None
+    ext = known_extension(capabilities, request)
     paths = []
     for k in range(job.expected):
-        fields = _fields(job, job.first_n + k)
+        fields = naming.fields_of_job(job, job.first_n + k)
         if request.size is not None:
             fields |= {"width": request.size.width, "height": request.size.height}
         path = naming.known(plan, fields=fields, ext=ext)
@@ -424,14 +429,14 @@ def known_paths(
 
 def known_paths_of(plan: Plan, job: Job) -> list[str]:
     """Return the paths that a bought job's pictures would have, where they are known."""
-    found = [naming.known(plan, fields=_fields(job, image.n)) for image in job.images]
+    found = [naming.known(plan, fields=naming.fields_of_job(job, i.n)) for i in job.images]
     return [path for path in found if path is not None]
 
 
 def place_of(job: Job, image: Image) -> str:
     """Return the path that an image of a known format is to have, absolute."""
     plan = naming.Plan.from_json(job.output)
-    fields = {**_fields(job, image.n), "width": image.width, "height": image.height}
+    fields = naming.fields_of_job(job, image.n) | {"width": image.width, "height": image.height}
     ext = extension_of_format(image.format or "")
     path = plan.absolute(naming.expand(plan, fields=fields, ext=ext))
     return naming.labelled(path, image.name) if image.name else path
@@ -439,26 +444,13 @@ def place_of(job: Job, image: Image) -> str:
 
 def folder_of(plan: Plan, job: Job, n: int = 1) -> str:
     """Return the folder where a picture will most likely lie, absolute."""
-    path = naming.expand(plan, fields=_fields(job, n), ext="jpg")
+    path = naming.expand(plan, fields=naming.fields_of_job(job, n), ext="jpg")
     return posixpath.dirname(plan.absolute(path))
 
 
 def answers_folder(job: Job) -> str:
     """Return where an answer's inline pictures lie when the state folder does not take them."""
     return folder_of(naming.Plan.from_json(job.output), job, job.first_n)
-
-
-def _fields(job: Job, n: int) -> dict[str, str | int | None]:
-    seed = job.request.get("seed")
-    return naming.fields_of(
-        prompt=job.prompt,
-        job=job.id,
-        n=n,
-        at=job.created_at,
-        model=job.model,
-        provider=job.provider,
-        seed=seed if isinstance(seed, int) else None,
-    )
 
 
 def _warnings(saved: Saved, plan: Plan) -> Iterator[str]:

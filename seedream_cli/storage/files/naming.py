@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+    from seedream_cli.core.model import Job
+
 FIELDS: Final = (
     "slug",
     "job",
@@ -31,6 +33,9 @@ FIELDS: Final = (
 
 LATE_FIELDS: Final = frozenset({"width", "height"})
 """Fields that only the picture itself may settle; `{ext}` is the third."""
+
+NEW_FIELDS: Final = frozenset({"job", "time"})
+"""Fields that make a name a new one for each purchase."""
 
 DEFAULT_TEMPLATE: Final = "{slug}-{job}.{ext}"
 
@@ -139,6 +144,35 @@ def fields_of(
         "width": width,
         "height": height,
     }
+
+
+def fields_of_job(job: Job, n: int) -> dict[str, str | int | None]:
+    """Return the values of a template's fields for the picture `n` of a job."""
+    seed = job.request.get("seed")
+    return fields_of(
+        prompt=job.prompt,
+        job=job.id,
+        n=n,
+        at=job.created_at,
+        model=job.model,
+        provider=job.provider,
+        seed=seed if isinstance(seed, int) else None,
+    )
+
+
+def targets(job: Job, ext: str | None = None) -> tuple[str, ...]:
+    """Return the paths that another job of the same purchase may have too, absolute.
+
+    What only the pictures settle is left out of them: equal ones have it in common. Empty where a
+    name holds what no other job can have had, its id or the time. `ext` as in `known`.
+    """
+    plan = Plan.from_json(job.output)
+    if _names(plan.template) & NEW_FIELDS:
+        return ()
+    return tuple(
+        plan.absolute(expand(plan, fields=fields_of_job(job, job.first_n + k), ext=ext or "{ext}"))
+        for k in range(job.expected)
+    )
 
 
 def plan(

@@ -5,12 +5,21 @@ Each public method that writes has committed, with the folder's entry flushed, b
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedream_cli.core.errors import OutcomeUnknown, Overtaken, Throttled, UnreadableReply
+from seedream_cli.core.errors import (
+    OutcomeUnknown,
+    Overtaken,
+    StorageError,
+    Throttled,
+    UnreadableReply,
+)
 from seedream_cli.core.model import Charge, Purpose, Reply, State
 from seedream_cli.core.text import json_text
+from seedream_cli.storage.files import naming
 from seedream_cli.storage.ledger.columns import (
     body_text,
     job_columns,
@@ -23,7 +32,7 @@ from seedream_cli.storage.ledger.columns import (
 from seedream_cli.storage.ledger.queries import Queries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from seedream_cli.core.model import Image, Job, Money, Problem, Secret
     from seedream_cli.providers.spec import RateLimit
@@ -49,28 +58,47 @@ _ENDED = frozenset({State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, Sta
 class Ledger(Queries):
     """What was asked, sent, answered and saved, in one file."""
 
-    def plan(self, jobs: Sequence[Job], *, despite: Collection[str] = ()) -> list[Job]:
+    def plan(
+        self,
+        jobs: Sequence[Job],
+        *,
+        despite: Collection[str] = (),
+        is_dead: Callable[[str], bool] = lambda _: False,
+        ext: str | None = None,
+    ) -> list[Job]:
         """Write down jobs that this command is about to buy, all or none; return those to take on.
 
-        A job whose request and file are those of one that runs or is ready is not bought: that
-        one is returned in its place. Raises `OutcomeUnknown` where an unknown job, unless it is
-        named in `despite`, may have been the same purchase.
+        A job that would bring what another one is about to, to the same file, is not bought: that
+        one is returned in its place. `is_dead` tells whether the process of an owner has ended,
+        `ext` is the extension that is sure to come. Raises `OutcomeUnknown` where a job of unknown
+        outcome, unless it is named in `despite`, may have been the same purchase.
         """
         self._check_before_paying()
         with self._write() as connection:
-            for job in jobs:
-                self._check_unknown(connection, job, despite)
-            return [self._join(connection, job) or self._insert(connection, job) for job in jobs]
+            joined = [self._joined(connection, job, is_dead, ext) for job in jobs]
+            for job, other in zip(jobs, joined, strict=True):
+                if other is None:
+                    self._check_unknown(connection, job, despite, is_dead)
+            return [
+                other or self._insert(connection, job)
+                for job, other in zip(jobs, joined, strict=True)
+            ]
 
     def _check_unknown(
-        self, connection: sqlite3.Connection, job: Job, despite: Collection[str]
+        self,
+        connection: sqlite3.Connection,
+        job: Job,
+        despite: Collection[str],
+        is_dead: Callable[[str], bool],
     ) -> None:
         rows = connection.execute(
-            "SELECT id, sent_at FROM jobs WHERE fingerprint = ? AND state = 'unknown'",
+            "SELECT id, coalesce(sent_at, created_at), state, owner FROM jobs WHERE fingerprint = ?"
+            " AND state IN ('unknown', 'sending') ORDER BY seq DESC",
             (job.fingerprint,),
         ).fetchall()
-        for held, sent_at in rows:
-            if held not in despite:
+        for held, sent_at, state, owner in rows:
+            # What a process was sending when it died is unknown, though nobody said so yet.
+            if held not in despite and (state == State.UNKNOWN or is_dead(owner)):
                 raise OutcomeUnknown(
                     f"job {held} may have been the same purchase: it was sent at {sent_at!s:.19}Z"
                     " and nobody knows what became of it; nothing was sent now",
@@ -78,15 +106,32 @@ class Ledger(Queries):
                     f" --not-charged or --write-off; or buy all the same: --despite {held}",
                 )
 
-    def _join(self, connection: sqlite3.Connection, job: Job) -> Job | None:
-        if "{job" in str(job.output.get("template")):
+    def _joined(
+        self,
+        connection: sqlite3.Connection,
+        job: Job,
+        is_dead: Callable[[str], bool],
+        ext: str | None,
+    ) -> Job | None:
+        """Return the job that is to bring what `job` would, to the same file; None: there is none.
+
+        Also one that was saved since `job`'s command began: the name may have been free when that
+        looked. What a dead process only planned is not sent any more.
+        """
+        wanted = _files(job, ext)
+        if not wanted:
             return None
         rows = connection.execute(
-            "SELECT id FROM jobs WHERE fingerprint = ? AND output = ? AND first_n = ?"
-            " AND state IN ('running', 'ready') ORDER BY seq",
-            (job.fingerprint, json_text(dict(job.output)), job.first_n),
+            "SELECT id FROM jobs WHERE fingerprint = ? AND"
+            " (state IN ('planned', 'sending', 'running', 'ready')"
+            " OR (state = 'saved' AND finished_at >= ?)) ORDER BY seq",
+            (job.fingerprint, time_text(job.created_at)),
         ).fetchall()
-        return self.job(rows[0][0]) if rows else None
+        for other in map(self.job, (job_id for (job_id,) in rows)):
+            is_over = other.state is State.PLANNED and is_dead(other.owner)
+            if not is_over and _files(other, ext) == wanted:
+                return other
+        return None
 
     @staticmethod
     def _insert(connection: sqlite3.Connection, job: Job) -> Job:
@@ -386,3 +431,13 @@ class Ledger(Queries):
                 f"job {job_id} is no longer {was}: another process has taken it on",
                 hint=f"seedream status {job_id}",
             )
+
+
+def _files(job: Job, ext: str | None) -> tuple[str, ...]:
+    """Return the very files that a job's pictures will be; none where they cannot be compared."""
+    try:
+        paths = tuple(map(os.path.realpath, naming.targets(job, ext)))
+        is_file = not any(Path(path).exists() and not Path(path).is_file() for path in paths)
+    except (StorageError, OSError, ValueError):
+        return ()
+    return paths if is_file else ()  # each writer to a pipe or a device is one of its own

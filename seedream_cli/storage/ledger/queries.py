@@ -6,7 +6,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from seedream_cli.core.model import Purpose, Reply, State
+from seedream_cli.core.model import OPEN_STATES, Purpose, Reply, State
 from seedream_cli.core.text import clean
 from seedream_cli.storage.ledger.columns import (
     UnreadableRow,
@@ -114,6 +114,19 @@ class Queries(Database):
         """Return the jobs of one purchase of which nobody knows whether they were charged."""
         where = "fingerprint = ? AND sandbox = ? AND state = 'unknown'"
         return self._select(where, (digest, int(sandbox)))
+
+    def open_with(self, digest: str) -> list[Job]:
+        """Return the jobs of one purchase that still move by themselves."""
+        where, values = _in_states(OPEN_STATES)
+        return self._select(f"fingerprint = ? AND {where}", (digest, *values))
+
+    def unknown_up_to(self, job: Job) -> list[Job]:
+        """Return the unknown jobs of a job's run, and those of its purchase that are not newer."""
+        return self._select(
+            "state = 'unknown' AND (run = ? OR"
+            " (fingerprint = ? AND seq <= (SELECT seq FROM jobs WHERE id = ?)))",
+            (job.run, job.fingerprint, job.id),
+        )
 
     def with_image(
         self, sha256: str, *, sandbox: bool, states: Collection[State] | None = None

@@ -22,6 +22,7 @@ import pytest
 from seedream_cli.core.errors import OutcomeUnknown, Overtaken, StorageError, Throttled
 from seedream_cli.core.model import Charge, Image, Job, Money, Problem, Purpose, Reply, State
 from seedream_cli.providers.spec import RateLimit
+from seedream_cli.storage.files import naming
 from seedream_cli.storage.ledger.database import APPLICATION_ID, IDLE, READERS, SCHEMA
 from seedream_cli.storage.ledger.ledger import Ledger
 
@@ -617,10 +618,10 @@ def test_an_unknown_purchase_holds_back_its_like(ledger: Ledger, make_job: MakeJ
 @pytest.mark.parametrize("state", [State.RUNNING, State.READY])
 def test_a_purchase_under_way_is_joined(ledger: Ledger, make_job: MakeJob, state: State) -> None:
     """The same request for the same file takes on the job that is under way; others are bought."""
-    output = {"template": "fox.png"}
+    output = naming.plan("fox-{n}.png", base="/art").to_json()
     ledger.plan([make_job(id="00000001", state=state, output=output)])
     same = make_job(id="00000002", output=output)
-    other = make_job(id="00000003", output={"template": "other.png"})
+    other = make_job(id="00000003", output=naming.plan("other.png", base="/art").to_json())
     second = make_job(id="00000004", output=output, first_n=2)
     taken = ledger.plan([same, other, second])
     assert [job.id for job in taken] == ["00000001", "00000003", "00000004"]
@@ -1369,6 +1370,8 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "of_run": lambda: ledger.of_run(job.run),
         "bought_with": lambda: ledger.bought_with(job.fingerprint, sandbox=False, first_n=1),
         "unknown_with": lambda: ledger.unknown_with(job.fingerprint, sandbox=False),
+        "unknown_up_to": lambda: ledger.unknown_up_to(job),
+        "open_with": lambda: ledger.open_with(job.fingerprint),
         "with_image": lambda: ledger.with_image("d" * 64, sandbox=False),
         "has_rows": ledger.has_rows,
         "of_row": lambda: ledger.of_row("r1"),
