@@ -14,7 +14,7 @@ from seedream_cli.batch.orders import saved_of
 from seedream_cli.core.errors import Overtaken, SeedreamError, StorageError
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.engine.context import Deed, Step
-from seedream_cli.engine.save import copy_image
+from seedream_cli.engine.save import copy_image, known_extension
 from seedream_cli.engine.workers import take_step
 
 if TYPE_CHECKING:
@@ -182,9 +182,18 @@ class Batch:
         """Write down a job that is new, unless another run was quicker to."""
         if order.past is not Past.NEW:
             return order
-        spared = self.despite | order.spared
-        (job,) = self.engine.ledger.plan([order.job], despite=spared)
-        return order if job.id == order.job.id else replace(order, past=Past.ELSEWHERE, job=job)
+        resolved = order.wish.resolved
+        (job,) = self.engine.ledger.plan(
+            [order.job],
+            despite=self.despite | order.spared,
+            is_dead=self.engine.is_dead,
+            ext=known_extension(resolved.capabilities, resolved.request),
+        )
+        if job.id == order.job.id:
+            return order
+        is_bought = job.state in {State.RUNNING, State.READY}
+        past = Past.WAITS if is_bought and self.engine.is_dead(job.owner) else Past.ELSEWHERE
+        return replace(order, past=past, job=job)
 
     def _taken_on(self, order: Order) -> Order:
         """Make the job of the past this run's; until here it was only looked at."""

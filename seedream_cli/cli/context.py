@@ -252,6 +252,7 @@ class CommandContext:
             providers=PROVIDERS,
             account=self.account(profile),
             limiter=RateLimiter(self.clock, self.ledger.starts),
+            is_dead=self.owner.is_dead,
             is_waiting=is_waiting,
         )
 

@@ -31,6 +31,7 @@ LAST_SECONDS = 5.5
 WRITING_SECONDS = 0.01
 """For each job that is left under way."""
 WORKERS = 16
+_UNSENT = frozenset({State.PLANNED, State.SENDING})
 _NOT_AS_ASKED = 3
 """The exit code where what was made is not what was asked for."""
 MOST_ALIKE = 3
@@ -49,8 +50,14 @@ class Report:
     """Runs that this command bought: what it cost is said of these."""
 
     def problem(self, job: Job) -> Problem | None:
-        """Return what is wrong with a job, if anything; one that ended tells that itself."""
-        return job.problem or (self.problems.get(job.id) if job.state in OPEN_STATES else None)
+        """Return what is wrong with a job, if anything; one that ended tells that itself.
+
+        Of one that was never sent we may know more: it was another process's to send.
+        """
+        stopped = self.problems.get(job.id)
+        if job.state is State.CLOSED:
+            return stopped or job.problem
+        return job.problem or (stopped if job.state in OPEN_STATES else None)
 
     @property
     def exit(self) -> int:
@@ -126,9 +133,9 @@ def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: P
         if pool.under_way:
             world.owner.keep()
         if pool.is_stopping:
-            put_down(engine, [job.id for job in jobs])
+            put_down(engine, [_find_current(engine, job).id for job in jobs])
     return Report(
-        jobs=tuple(latest(engine.ledger, job) for job in jobs),
+        jobs=tuple(latest(engine.ledger, _find_current(engine, job)) for job in jobs),
         problems=dict(engine.problems),
         signal=signals.first,
     )
@@ -140,6 +147,13 @@ def latest(ledger: Ledger, job: Job) -> Job:
         return ledger.job(job.id)
     except StorageError:
         return job
+
+
+def _find_current(engine: Context, job: Job) -> Job:
+    """Return the job that stands for one that was planned: itself, or what was bought instead."""
+    while job.id in engine.replaced:
+        job = engine.replaced[job.id]
+    return job
 
 
 def _first_step(engine: Context, job: Job) -> Step | None:
@@ -156,12 +170,14 @@ def put_down(engine: Context, job_ids: Sequence[str]) -> None:
     stopped = Problem("interrupted", "a signal stopped it")
     for job_id in job_ids:
         try:
-            conclude(
-                engine,
-                engine.ledger.job(job_id),
-                "a signal came before the provider's answer",
-                stopped.message,
-            )
+            job = engine.ledger.job(job_id)
+            is_anothers = job.owner != engine.files.owner
+            if job_id in engine.joined or (is_anothers and job.state in _UNSENT):
+                # Another process buys it, whatever becomes of us.
+                words = "a signal ended the wait for it; the process that buys it goes on"
+                engine.problems.setdefault(job_id, Problem("interrupted", words))
+                continue
+            conclude(engine, job, "a signal came before the provider's answer", stopped.message)
             if engine.ledger.job(job_id).state in {State.RUNNING, State.READY}:
                 engine.problems.setdefault(job_id, stopped)
         except StorageError as error:  # whoever comes next concludes it
@@ -196,10 +212,11 @@ def tell_of_waiting(
 
 
 def named(world: CommandContext, names: Sequence[str] | None) -> frozenset[str]:
-    """Return the ids of the jobs that `--despite` names."""
+    """Return the ids of the unknown jobs that `--despite` covers, as they are now."""
     from seedream_cli.storage.ledger.names import find
 
-    return frozenset(job.id for name in names or () for job in find(world.ledger, name).jobs)
+    jobs = [job for name in names or () for job in find(world.ledger, name).jobs]
+    return frozenset(each.id for job in jobs for each in world.ledger.unknown_up_to(job))
 
 
 def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_wait: bool) -> int:

@@ -30,6 +30,7 @@ class Deed(StrEnum):
     SUBMIT = "submit"
     POLL = "poll"
     SAVE = "save"
+    JOIN = "join"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,6 +73,19 @@ class Timing:
     first_poll: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a job of another process stands for that is waited for in place of buying the same."""
+
+    ours: Job
+    """Written down nowhere: it is bought should nobody send the other one."""
+    despite: frozenset[str] = frozenset()
+    ext: str | None = None
+    """With `despite` what `Ledger.plan` was told."""
+    is_again: bool = False
+    """It is not the first that was waited for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The world of one command, and what its steps write down for each other.
@@ -97,12 +111,18 @@ class Context:
     """False with `--no-wait`: accepted jobs are left to run."""
     halt_reason: Callable[[], str] = lambda: ""
     """Why nothing more may be sent that costs money; empty while it may."""
+    is_dead: Callable[[str], bool] = lambda _: False
+    """Tells whether the process that a job names has ended; never true of this one."""
     calls: dict[str, Call] = field(default_factory=dict)
     """What this command planned to send, until it is sent; nobody else's jobs are submitted."""
     deadlines: dict[str, float] = field(default_factory=dict)
     """Monotonic: stands for `timing.deadline` at these jobs, until they end."""
     problems: dict[str, Problem] = field(default_factory=dict)
     """What stopped us at jobs that have not ended."""
+    joined: dict[str, Joined] = field(default_factory=dict)
+    """Jobs of other processes that are waited for."""
+    replaced: dict[str, Job] = field(default_factory=dict)
+    """What was planned in place of a job that was waited for and that nobody sent, by its id."""
     strange: set[str] = field(default_factory=set)
     """Jobs of which an unknown status word was told once."""
 
@@ -118,6 +138,8 @@ class Context:
         """Return what a job waits for, if anything."""
         now = self.clock.monotonic()
         match job.state:
+            case _ if job.id in self.joined:
+                return Step(now, job.id, Deed.JOIN)
             case State.PLANNED if job.id in self.calls:
                 return Step(now, job.id, Deed.SUBMIT)
             case State.RUNNING:

@@ -33,12 +33,7 @@ def conclude_leftovers(context: Context, owner: Owner) -> None:
             if not is_ours:
                 continue
             for job in context.ledger.left_by(name):
-                conclude(
-                    context,
-                    job,
-                    "the process was killed while it was sending",
-                    "its process died before anything was sent",
-                )
+                conclude_dead(context, job)
             context.files.sweep(owner.folders_of(name), is_dead=name.__eq__)
             owner.release(name)
     _sweep_answers(context)
@@ -58,6 +53,16 @@ def list_waiting(context: Context, owner: Owner) -> list[Job]:
     jobs = context.ledger.accepted_but_of(owner.name)
     dead = {name for name in {job.owner for job in jobs} if owner.is_dead(name)}
     return [job for job in jobs if job.owner in dead]
+
+
+def conclude_dead(context: Context, job: Job) -> None:
+    """End a job whose process has died."""
+    conclude(
+        context,
+        job,
+        "the process was killed while it was sending",
+        "its process died before anything was sent",
+    )
 
 
 def conclude(context: Context, job: Job, reason: str, unsent: str) -> None:

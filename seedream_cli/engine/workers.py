@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from seedream_cli.core.errors import AccountError, Overtaken, StorageError
 from seedream_cli.engine.context import Deed, Step
+from seedream_cli.engine.join import join
 from seedream_cli.engine.poll import poll
 from seedream_cli.engine.save import save
 from seedream_cli.engine.submit import submit
@@ -73,6 +74,8 @@ def _do(context: Context, step: Step) -> Step | None:
                     return poll(context, job, step)
                 case Deed.SAVE:
                     return save(context, job, step)
+                case Deed.JOIN:
+                    return join(context, job, step)
         except Overtaken:
             # Whoever was quicker wrote down what to go on from.
             return context.first_step(context.ledger.job(step.job_id))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli, Server
+    from support.command import Cli
+    from support.server import Server
 
 MANIFEST = '[images.own]\nprompt = "own"\nprofile = "c"\n[images.free]\nprompt = "free"\n'
 

@@ -105,6 +105,11 @@ class House:
         pool.run([step for step in map(self.engine.first_step, jobs) if step is not None])
         return [self.ledger.job(job.id) for job in jobs]
 
+    def another(self, owner: Owner, *answers: Reply) -> House:
+        """Build the engine of another process on the same ledger, clock and disk."""
+        transport = FakeTransport(list(answers))
+        return build(self.folder, self.clock, transport, self.ledger, owner, [])
+
     def pictures(self) -> list[Path]:
         """Return the files that lie in the output folder."""
         return sorted((self.folder / "out").glob("*")) if (self.folder / "out").exists() else []

@@ -14,7 +14,7 @@ from seedream_cli.core.errors import OutcomeUnknown
 from seedream_cli.core.model import Purpose, Reply, Secret
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import House
+    from engine.conftest import House
 
 KEY = "sk-test"
 KEPT = "body, key_digest, started_at, ended_at"

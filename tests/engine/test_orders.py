@@ -982,3 +982,43 @@ def test_a_set_of_which_one_is_lost_is_not_a_smaller_set(desk: Desk) -> None:
     desk.house.transport.pictures["https://images.example/2.png"] = [Unsent("no route")]
     desk.run(text)
     assert (desk.submits, desk.lock) == ([], lock)
+
+
+# -- beside a single purchase ------------------------------------------------------------------
+
+
+def single(desk: Desk, order: Order, **changes: object) -> Job:
+    """Write down a `generate -o` of what an order asks for, to the same file."""
+    output = {**order.purchase.job.output, "template": f"{desk.base}/r0.{{ext}}"}
+    for key in ("batch", "manifest", "replaces"):
+        del output[key]
+    job = replace(order.purchase.job, id="single01", run="runofone", row=None, output=output)
+    job = replace(job, owner="elsewhere", **changes)  # type: ignore[arg-type] # real fields
+    desk.house.ledger.plan([job])
+    return job
+
+
+@pytest.mark.parametrize("state", [State.PLANNED, State.SENDING, State.RUNNING, State.READY])
+def test_a_live_single_purchase_of_a_rows_file_is_left_alone(desk: Desk, state: State) -> None:
+    """It brings that very file, so the batch buys nothing for it and says to come again."""
+    batch = desk.batch(rows(1))
+    single(desk, batch.order(batch.tasks[0], {}), state=state)
+    desk.go(batch)
+    assert desk.submits == []
+    assert desk.codes() == {"r0": "timeout"}
+    assert [job.id for job in desk.house.ledger.jobs()] == ["single01"]
+
+
+def test_a_dead_single_purchase_of_a_rows_file_is_taken_on(desk: Desk) -> None:
+    """What a process had bought before it died is polled and saved as the row's picture."""
+    desk.provider = "kie"
+    desk.house.adjust(is_dead="elsewhere".__eq__)
+    batch = desk.batch(rows(1))
+    single(desk, batch.order(batch.tasks[0], {}), state=State.RUNNING, task_id="t1")
+    desk.house.transport.answers = [success()]
+    desk.go(batch)
+    assert desk.submits == []
+    assert desk.states() == {"r0": State.SAVED}
+    (job,) = desk.house.ledger.jobs()
+    assert (job.id, job.row) == ("single01", "r0")
+    assert desk.lock["r0", 1].output == "r0.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ class Making:
             _show_skipped(stdout, n, plan.absolute(path) if asked.json else path, asked)
         if not bought:
             return 0
-        return self._buy(profile, provider, bought, gathered, show, stdout)
+        return self._buy(profile, provider, resolved, bought, gathered, show, stdout)
 
     def _gathered(self, profile: Profile) -> list[LoadedReference]:
         """Find and read the reference images."""
@@ -135,8 +136,6 @@ class Making:
 
     def _plan(self, profile: Profile, *, many: bool, many_per_job: bool) -> Plan | None:
         """Settle where the pictures go; None: to stdout."""
-        import sys
-
         output = self.asked.output if self.asked.output is not None else profile.output
         if output == "-":
             if self.asked.json:
@@ -189,7 +188,7 @@ class Making:
         kept, skipped = [], []
         for purchase in bought:
             paths = known_paths(plan, purchase.job, resolved.capabilities, resolved.request)
-            if self.asked.skip_existing and (not paths or _is_always_new(plan)):
+            if self.asked.skip_existing and (not paths or not naming.targets(purchase.job)):
                 raise UsageError(
                     "--skip-existing needs a name that is known beforehand",
                     hint="give one without {job} and {time}: -o FILE, -o 'art/{slug}-{n}.{ext}'",
@@ -211,6 +210,7 @@ class Making:
         self,
         profile: Profile,
         provider: Provider,
+        resolved: Resolved,
         bought: list[Purchase],
         gathered: list[LoadedReference],
         show: Plain,
@@ -233,14 +233,12 @@ class Making:
             is_waiting=is_wait,
         )
         world.conclude_leftovers(engine)
-        work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox)
         calls = _calls(bought, gathered, provider, profile, engine)
         jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
-        jobs = engine.ledger.plan(jobs, despite=work.named(world, asked.despite))
         engine.calls.update(calls)
-        for job, planned in zip(jobs, bought, strict=True):
-            if job.id != planned.job.id:
-                show.say(f"the same picture is under way as job {job.id}; nothing is bought for it")
+        jobs = self._planned(engine, jobs, resolved, show)
+        ours = frozenset(job.id for job in jobs)
+        work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox, but=ours)
         report = work.run(world, engine, jobs, show)
         ended = tuple(self._with_way_on(job, provider) for job in report.jobs)
         report = replace(report, jobs=ended, runs=frozenset({bought[0].job.run}))
@@ -255,6 +253,26 @@ class Making:
                 line = command_line(self.asked, model=model)
                 return replace(job, problem=replace(job.problem, hint=line))
         return job
+
+    def _planned(
+        self, engine: Context, jobs: list[Job], resolved: Resolved, show: Plain
+    ) -> list[Job]:
+        """Write the jobs down, but for those that another process is making already."""
+        from seedream_cli.cli import run as work
+        from seedream_cli.engine import join
+        from seedream_cli.engine.save import known_extension
+
+        ext = known_extension(resolved.capabilities, resolved.request)
+        if not naming.targets(jobs[0]) and sys.stderr.isatty():
+            alike = engine.ledger.open_with(jobs[0].fingerprint)
+            for job_id in [job.id for job in alike if not engine.is_dead(job.owner)][:1]:
+                show.say(f"job {job_id} is buying the same right now; this is one picture more")
+        despite = work.named(self.world, self.asked.despite)
+        planned = join.plan(engine, jobs, despite=despite, ext=ext)
+        for job, ours in zip(planned, jobs, strict=True):
+            if job.id != ours.id:
+                show.say(f"the same picture is under way as job {job.id}; nothing is bought for it")
+        return planned
 
 
 def _encode_references(
@@ -297,11 +315,6 @@ def _calls(
 def _format_of(plan: Plan) -> str | None:
     extension = plan.given_extension
     return format_of_extension(extension) if extension else None
-
-
-def _is_always_new(plan: Plan) -> bool:
-    """Tell whether a name holds what no earlier run can have had."""
-    return any(field in plan.template for field in ("{job", "{time"))
 
 
 def _show_skipped(stdout: Stdout, n: int, path: str, asked: GenerateArguments) -> None:

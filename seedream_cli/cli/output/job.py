@@ -105,6 +105,8 @@ def next_step(job: Job, problem: Problem | None) -> str | None:
             return "settle"
         case State.RUNNING | State.READY:
             return "fix" if code in {"auth", "credit"} else "download"
+        case State.PLANNED | State.SENDING if code in {"timeout", "interrupted"}:
+            return "download"  # another process sends it
         case State.REFUSED:
             return "fix"
         case State.PLANNED | State.CLOSED | State.FAILED if job.charge is Charge.NONE:

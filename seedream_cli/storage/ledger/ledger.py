@@ -115,8 +115,8 @@ class Ledger(Queries):
     ) -> Job | None:
         """Return the job that is to bring what `job` would, to the same file; None: there is none.
 
-        Also one that was saved since `job`'s command began: the name may have been free when that
-        looked. What a dead process only planned is not sent any more.
+        Also one that was saved since `job`'s command began: the name was free when that looked.
+        What a dead process only planned is not sent any more.
         """
         wanted = _files(job, ext)
         if not wanted:
@@ -124,7 +124,8 @@ class Ledger(Queries):
         rows = connection.execute(
             "SELECT id FROM jobs WHERE fingerprint = ? AND"
             " (state IN ('planned', 'sending', 'running', 'ready')"
-            " OR (state = 'saved' AND finished_at >= ?)) ORDER BY seq",
+            " OR (state = 'saved' AND EXISTS"
+            " (SELECT 1 FROM images WHERE job = jobs.id AND saved_at >= ?))) ORDER BY seq",
             (job.fingerprint, time_text(job.created_at)),
         ).fetchall()
         for other in map(self.job, (job_id for (job_id,) in rows)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seedream_cli.core.errors import OutcomeUnknown
-from seedream_cli.core.model import State
+from seedream_cli.core.model import Image, State
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.ledger.ledger import Ledger
 
@@ -145,6 +145,8 @@ def test_what_was_saved_while_we_looked_is_joined(
 ) -> None:
     """A job that ended after our command began brought its picture; an earlier one's is old."""
     ledger.plan([make_job(id="first", state=State.READY, output=to("cat.png"))])
+    picture = Image(job="first", index=1, n=1, path="/art/cat.png", saved_at=NOW)
+    ledger.put_image(picture)
     ledger.move(ledger.job("first"), State.SAVED)
     began = NOW + timedelta(seconds=ago)
     ours = make_job(id="second", output=to("cat.png"), created_at=began)
