@@ -305,6 +305,16 @@ class Shot:
         """The command that buys it."""
         return ["generate", self.prompt, "-p", self.provider, *self.many, *self.output]
 
+    @property
+    def requests(self) -> int:
+        """How many paid requests it is."""
+        return int(self.many[1]) if self.many[:1] == ("-n",) else 1
+
+    @property
+    def is_new_name(self) -> bool:
+        """Whether its pictures get a name that no other command's can have."""
+        return not self.output or self.output[1].endswith("/") or "{job}" in self.output[1]
+
 
 def draw(dice: random.Random, number: int) -> Shot:
     """Draw a purchase and a moment; early ones hit imports, aimed ones the exchange itself."""
