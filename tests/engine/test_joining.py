@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from support.pictures import PNG
 from support.replies import URL, accepted, made, reply, success
 
+from seedream_cli.cli.run import put_down
 from seedream_cli.core.errors import OutcomeUnknown, Unsent
 from seedream_cli.core.model import Charge, Problem, Purpose, Reply, State
 from seedream_cli.engine.answers import mark_unknown
@@ -188,6 +190,34 @@ def test_a_sidecar_that_only_we_asked_for_is_written(house: House) -> None:
     assert [path.name for path in house.pictures()] == ["cat.json", "cat.png"]
     assert json.loads((house.folder / "out/cat.json").read_text())["job"] == pair.job.id
     pair.owner.close()
+
+
+@pytest.mark.parametrize("is_joined", [True, False])
+def test_a_signal_concludes_nothing_of_others(pair: Pair, *, is_joined: bool) -> None:
+    """What a live process sends stays `sending`, whether we wait for it or only named it."""
+    pair.house.ledger.begin(pair.job.id)
+    if not is_joined:
+        pair.house.engine.joined.clear()
+    put_down(pair.house.engine, [pair.job.id])
+    assert pair.house.ledger.job(pair.job.id).state is State.SENDING
+    assert pair.problem is not None
+    assert pair.problem.code == "interrupted"
+
+
+def test_a_download_beside_its_owner_saves_the_same_file(pair: Pair) -> None:
+    """Both fetch what is ready, in any order: one file, which the ledger knows."""
+
+    def fetch() -> bytes:
+        pair.transport.pictures[URL] = [PNG]
+        pair.house.engine.joined.clear()
+        pair.house.run([pair.house.ledger.job(pair.job.id)])
+        return PNG
+
+    pair.transport.pictures[URL] = [fetch]
+    pair.buy(made())
+    job = pair.house.ledger.job(pair.job.id)
+    assert job.state is State.SAVED
+    assert [str(path) for path in pair.house.pictures()] == [job.images[0].path]
 
 
 # -- when the first one sends nothing --------------------------------------------------------------
