@@ -74,11 +74,11 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """What a job of another process stands for that is waited for in place of buying the same."""
+class Substitute:
+    """What we buy in place of another process's job, should nobody send that."""
 
     ours: Job
-    """Written down nowhere: it is bought should nobody send the other one."""
+    """Written down nowhere yet."""
     despite: frozenset[str] = frozenset()
     ext: str | None = None
     """With `despite` what `Ledger.plan` was told."""
@@ -119,8 +119,8 @@ class Context:
     """Monotonic: stands for `timing.deadline` at these jobs, until they end."""
     problems: dict[str, Problem] = field(default_factory=dict)
     """What stopped us at jobs that have not ended."""
-    joined: dict[str, Joined] = field(default_factory=dict)
-    """Jobs of other processes that are waited for."""
+    joined: dict[str, Substitute] = field(default_factory=dict)
+    """By the id of another process's job that is waited for."""
     replaced: dict[str, Job] = field(default_factory=dict)
     """What was planned in place of a job that was waited for and that nobody sent, by its id."""
     strange: set[str] = field(default_factory=set)

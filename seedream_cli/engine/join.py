@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.errors import OutcomeUnknown
 from seedream_cli.core.events import JobChanged
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
-from seedream_cli.engine.context import Joined, is_wanted
+from seedream_cli.engine.context import Substitute, is_wanted
 from seedream_cli.engine.recovery import conclude_dead
 from seedream_cli.engine.save import write_sidecar
 
@@ -36,7 +36,7 @@ def plan(
     planned = context.ledger.plan(jobs, despite=despite, is_dead=context.is_dead, ext=ext)
     for job, ours in zip(planned, jobs, strict=True):
         if job.id != ours.id:
-            context.joined[job.id] = Joined(ours, frozenset(despite), ext, is_again)
+            context.joined[job.id] = Substitute(ours, frozenset(despite), ext, is_again)
     return planned
 
 
@@ -79,7 +79,7 @@ def _take_on(context: Context, job: Job, ours: Job) -> Step | None:
     return context.next_step(job)
 
 
-def _plan_again(context: Context, job: Job, joined: Joined) -> Step | None:
+def _plan_again(context: Context, job: Job, joined: Substitute) -> Step | None:
     """Buy what the other process did not; what it could not either is tried once more, no more."""
     is_cut = job.problem is None or job.problem.code == "interrupted"
     if job.charge is not Charge.NONE:

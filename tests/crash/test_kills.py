@@ -124,6 +124,8 @@ def test_pairs_that_start_together_pay_once(
     def run(shot: Shot, *, is_killed: bool) -> int:
         both = [scene.start(*shot.arguments) for _ in range(2)]
         if is_killed:
+            if shot.aim:
+                both[0].wait_for(shot.aim)
             time.sleep(shot.pause)
             both[0].process.kill()
         codes = [each.end() for each in both]
@@ -134,7 +136,7 @@ def test_pairs_that_start_together_pay_once(
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         runs = [
-            pool.submit(run, *pair, is_killed=hit) for *pair, hit in zip(pairs, hits, strict=True)
+            pool.submit(run, pair, is_killed=hit) for pair, hit in zip(pairs, hits, strict=True)
         ]
         codes = Counter(each.result() for each in runs)
     charged = Counter(str(charge["prompt"]) for charge in scene.server.charges())

@@ -236,7 +236,7 @@ class Making:
         calls = _calls(bought, gathered, provider, profile, engine)
         jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
         engine.calls.update(calls)
-        jobs = self._planned(engine, jobs, resolved, show)
+        jobs = self._plan_or_join(engine, jobs, resolved, show)
         ours = frozenset(job.id for job in jobs)
         work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox, but=ours)
         report = work.run(world, engine, jobs, show)
@@ -254,7 +254,7 @@ class Making:
                 return replace(job, problem=replace(job.problem, hint=line))
         return job
 
-    def _planned(
+    def _plan_or_join(
         self, engine: Context, jobs: list[Job], resolved: Resolved, show: Plain
     ) -> list[Job]:
         """Write the jobs down, but for those that another process is making already."""

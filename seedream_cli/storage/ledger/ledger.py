@@ -75,7 +75,7 @@ class Ledger(Queries):
         """
         self._check_before_paying()
         with self._write() as connection:
-            joined = [self._joined(connection, job, is_dead, ext) for job in jobs]
+            joined = [self._find_same(connection, job, is_dead, ext) for job in jobs]
             for job, other in zip(jobs, joined, strict=True):
                 if other is None:
                     self._check_unknown(connection, job, despite, is_dead)
@@ -106,7 +106,7 @@ class Ledger(Queries):
                     f" --not-charged or --write-off; or buy all the same: --despite {held}",
                 )
 
-    def _joined(
+    def _find_same(
         self,
         connection: sqlite3.Connection,
         job: Job,
