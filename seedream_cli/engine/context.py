@@ -146,10 +146,9 @@ class Context:
                 return Step(now, job.id, Deed.POLL)
             case State.READY:
                 return Step(now, job.id, Deed.SAVE)
-            case State.UNKNOWN | State.SAVED if any(map(is_wanted, job.images)):
-                return Step(now, job.id, Deed.SAVE)
-            case State.UNKNOWN | State.SAVED if any(map(is_odd, job.images)):
-                return Step(now, job.id, Deed.SAVE, is_second_look=True)
+            case State.UNKNOWN | State.SAVED if any(is_wanted(i) or is_odd(i) for i in job.images):
+                is_second_look = not any(map(is_wanted, job.images))
+                return Step(now, job.id, Deed.SAVE, is_second_look=is_second_look)
             case _:
                 return None
 
