@@ -8,8 +8,9 @@
     ├── Throttled           rate_limit      69   no room in the provider's rate limit; nothing sent
     ├── OutcomeUnknown      outcome_unknown  5   bytes had left and no readable answer came
     ├── UnreadableReply     outcome_unknown  5   an answer came that its dialect cannot read
-    ├── ImageGone           expired          5   the host says that an image is no longer there
+    ├── ImageGone           expired          5   the host says that an image is not there
     ├── ImageBroken         provider_failed  3   what came is not a whole picture
+    │   ├── HostBarred      provider_failed  3   its address is one that we do not ask
     │   ├── EndUnseen       provider_failed  3   nothing tells yet whether all of a picture came
     │   └── NotAPicture     provider_failed  3   what came is none at all: a web page, a message
     ├── StorageError        storage         74   disk, folder or ledger would not take it
@@ -22,7 +23,10 @@ What a provider *said* is a value (see `model.Outcome`); what *stopped us* is an
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 EXITS: Final = {
     "usage": 2,
@@ -120,15 +124,24 @@ class UnreadableReply(SeedreamError):
 
 
 class ImageGone(SeedreamError):
-    """The image host says that an image is no longer there (403, 404, 410)."""
+    """The image host says that an image is not there (403, 404, 410)."""
 
     code = "expired"
+
+    def __init__(self, message: str, *, date: datetime | None = None) -> None:
+        """Carry when the host said so, by its own clock, where it sent a `Date`."""
+        super().__init__(message)
+        self.date = date
 
 
 class ImageBroken(SeedreamError):
     """What the image host sent is not one whole picture."""
 
     code = "provider_failed"
+
+
+class HostBarred(ImageBroken):
+    """The address of an image is one that no picture is fetched from; waiting changes nothing."""
 
 
 class EndUnseen(ImageBroken):

@@ -260,6 +260,10 @@ class Running:
     """The provider says that it does not know the task: normal just after a submit."""
     is_strange: bool = False
     """`word` is none that we know; treated as running, said once."""
+    is_empty: bool = False
+    """The provider says that it is done, and no picture has come with that yet."""
+    ended_at: datetime | None = None
+    """When it was done, where the provider says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +275,8 @@ class Done:
     request_id: str | None = None
     cost: Money | None = None
     """What the provider says that it charged."""
+    ended_at: datetime | None = None
+    """When it was done, where the provider says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.errors import StorageError, UnreadableReply
 from seedream_cli.core.events import JobChanged, Note
 from seedream_cli.core.model import Busy, Done, Failed, Image, Problem, Refused, Running, State
+from seedream_cli.engine.lifetime import lapse_of
 from seedream_cli.engine.save import answers_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from seedream_cli.core.model import Job, Money, Outcome, RemoteImage, Reply
+    from seedream_cli.core.model import Charge, Job, Money, Outcome, Reply
     from seedream_cli.engine.context import Context
     from seedream_cli.providers.spec import Capabilities, Provider
 
@@ -29,21 +30,21 @@ def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome 
         outcome = context.provider(job).dialect.decode(reply)
         if is_given_up and not isinstance(outcome, Running | Done):
             return job, None
-        return _take(context, job, outcome, request_id), outcome
+        return _take(context, job, outcome, reply), outcome
     except UnreadableReply as error:
         if is_given_up:
             return job, None
         return mark_unknown(context, job, error.message, request_id), None
 
 
-def _take(context: Context, job: Job, outcome: Outcome, request_id: str | None) -> Job:
+def _take(context: Context, job: Job, outcome: Outcome, reply: Reply) -> Job:
     """Take the step that a submit's outcome means."""
-    move = context.ledger.move
+    move, request_id = context.ledger.move, reply.headers.get("x-request-id")
     match outcome:
         case Running(task_id=task_id):
             return move(job, State.RUNNING, task_id=task_id, request_id=request_id)
         case Done():
-            return mark_ready(context, job, outcome, request_id)
+            return mark_ready(context, job, outcome, reply)
         case Failed(problem=problem):
             return mark_failed(context, job, problem, request_id)
         case Refused(problem=problem):
@@ -81,22 +82,29 @@ def _makes(model: Capabilities, job: Job) -> bool:
     return is_size and is_count and model.references[0] <= count <= model.references[1]
 
 
-def mark_ready(context: Context, job: Job, done: Done, request_id: str | None = None) -> Job:
+def mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:
     """Write down where the images are, before any of them is fetched."""
-    images = new_images(context, job, done.images)
+    images = new_images(context, job, done, reply)
     return context.ledger.move(
         job,
         State.READY,
         task_id=done.task_id,
-        request_id=done.request_id or request_id,
+        request_id=done.request_id or reply.headers.get("x-request-id"),
         cost=done.cost or share_price(job.price, images, job.expected),
         images=images,
     )
 
 
-def mark_failed(context: Context, job: Job, problem: Problem, request_id: str | None = None) -> Job:
-    """Write down that an accepted job failed for good."""
-    charge = context.provider(job).charge_of_failed
+def mark_failed(
+    context: Context,
+    job: Job,
+    problem: Problem,
+    request_id: str | None = None,
+    *,
+    charge: Charge | None = None,
+) -> Job:
+    """Write down that an accepted job failed; its charge is what the provider documents, if any."""
+    charge = charge or context.provider(job).charge_of_failed
     return context.ledger.move(
         job, State.FAILED, charge=charge, problem=problem, request_id=request_id
     )
@@ -143,10 +151,9 @@ def describe_loss(context: Context, job: Job, reply: Reply) -> str:
             return ""
 
 
-def new_images(context: Context, job: Job, remotes: Iterable[RemoteImage]) -> list[Image]:
+def new_images(context: Context, job: Job, done: Done, reply: Reply) -> list[Image]:
     """Return a provider's images as the ledger keeps them."""
-    lifetime = context.provider(job).url_lifetime
-    lapses = context.clock.now() + lifetime if lifetime else None
+    lapses = lapse_of(context, job, done, reply)
     return [
         Image(
             job=job.id,
@@ -157,7 +164,7 @@ def new_images(context: Context, job: Job, remotes: Iterable[RemoteImage]) -> li
             problem=remote.problem,
             name=remote.name,
         )
-        for remote in remotes
+        for remote in done.images
     ]
 
 

@@ -44,7 +44,7 @@ class Step:
     tries: int = 0
     """How often the same deed has been put off."""
     is_doubted: bool = False
-    """A poll has read `failed`, or a host has said "gone", once already."""
+    """A poll has read `failed` once already."""
     is_told: bool = False
     """That it waits for room was said once."""
     is_second_look: bool = False
@@ -65,7 +65,6 @@ class Timing:
     """For a provider that cannot be reached."""
     busy_tries: int = 20
     """For one that says: not now."""
-    save_tries: int = 8
     believe_after: float = 5.0
     """Between the two readings of `failed`, and the two fetches of an odd picture."""
     missing_grace: float = 120.0

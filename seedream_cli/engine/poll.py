@@ -13,8 +13,9 @@ from seedream_cli.core.errors import (
     Unsent,
 )
 from seedream_cli.core.events import JobChanged, Note, Waiting
-from seedream_cli.core.model import Busy, Done, Failed, Problem, Refused, Running, State
+from seedream_cli.core.model import Busy, Charge, Done, Failed, Problem, Refused, Running, State
 from seedream_cli.engine.answers import mark_failed, mark_ready, report_loss
+from seedream_cli.engine.lifetime import is_record_over
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import Limits
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def poll(context: Context, job: Job, step: Step) -> Step | None:
     """Ask once how a job goes and take the step that the answer means."""
-    if job.state is not State.RUNNING:
+    if job.state not in {State.RUNNING, State.FAILED}:
         return context.first_step(job)
     provider = context.provider(job)
     dialect = provider.dialect
@@ -62,20 +63,19 @@ def _read(context: Context, job: Job, step: Step, reply: Reply) -> Step | None:
         return _ask_again(context, job, step, error.message)
     if getattr(outcome, "task_id", None) not in {None, "", job.task_id}:
         return _ask_again(context, job, step, "the answer is about another task")
-    return _take(context, job, step, outcome)
+    return _take(context, job, step, outcome, reply)
 
 
-def _take(context: Context, job: Job, step: Step, outcome: Outcome) -> Step | None:
+def _take(context: Context, job: Job, step: Step, outcome: Outcome, reply: Reply) -> Step | None:
+    failure = _failure(context, job, outcome, reply)
     match outcome:
+        case _ if failure is not None:
+            charge = None if isinstance(outcome, Failed) else Charge.MAYBE
+            return _doubt(context, job, step, failure, charge)
         case Done():
-            job = mark_ready(context, job, outcome)
-            context.notify(JobChanged(job=job))
-            return context.next_step(job)
-        case Failed(problem=problem):
-            return _doubt(context, job, step, problem)
-        case Running(is_missing=True) if _age(context, job) > context.timing.missing_grace:
-            problem = Problem("provider_failed", f"{job.provider} does not know this task")
-            return _doubt(context, job, step, problem)
+            return _tell(context, mark_ready(context, job, outcome, reply))
+        case Running(word=word) if job.state is State.FAILED:
+            return _tell(context, context.ledger.move(job, State.RUNNING), word)
         case Running(word=word, is_strange=is_strange):
             if is_strange and job.id not in context.strange:
                 context.strange.add(job.id)
@@ -84,17 +84,40 @@ def _take(context: Context, job: Job, step: Step, outcome: Outcome) -> Step | No
             return _ask_again(context, job, replace(step, is_doubted=False), "")
         case Busy(problem=problem):
             return _ask_again(context, job, step, problem.message)
-        case Refused(problem=problem):
+        case Refused(problem=problem) | Failed(problem=problem):
             context.problems[job.id] = problem
+    return None
+
+
+def _tell(context: Context, job: Job, word: str = "") -> Step | None:
+    context.notify(JobChanged(job=job, word=word))
+    return context.next_step(job)
+
+
+def _failure(context: Context, job: Job, outcome: Outcome, reply: Reply) -> Problem | None:
+    """Return why an answer means that nothing will come of a task; None: it does not."""
+    match outcome:
+        case Failed(problem=problem):
+            return problem
+        case Running(is_missing=True) if _age(context, job) > context.timing.missing_grace:
+            return Problem("provider_failed", f"{job.provider} does not know this task")
+        case Running(is_empty=True) if is_record_over(context, job, outcome, reply):
+            words = f"{job.provider} says that it is done, and never brought a picture"
+            return Problem("provider_failed", words)
+        case _:
             return None
 
 
-def _doubt(context: Context, job: Job, step: Step, problem: Problem) -> Step | None:
+def _doubt(
+    context: Context, job: Job, step: Step, problem: Problem, charge: Charge | None
+) -> Step | None:
     """Believe `failed` when it is read twice."""
+    if job.state is State.FAILED:
+        return None  # it was believed, and nothing is new
     if not step.is_doubted:
         due = context.clock.monotonic() + context.timing.believe_after
         return replace(step, due=due, is_doubted=True)
-    context.notify(JobChanged(job=mark_failed(context, job, problem)))
+    context.notify(JobChanged(job=mark_failed(context, job, problem, charge=charge)))
     return None
 
 

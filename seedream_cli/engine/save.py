@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 from seedream_cli.core.addresses import AddressKind, is_loopback
 from seedream_cli.core.errors import (
+    EXITS,
     AccountError,
     DeadlineReached,
     EndUnseen,
+    HostBarred,
     ImageBroken,
     ImageGone,
-    NotAPicture,
     OutcomeUnknown,
     StorageError,
     UnreadableReply,
@@ -24,9 +25,10 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import BytesReceived, ImageSaved, JobChanged, Note, Waiting
 from seedream_cli.core.formats import extension_of_format, format_of_extension
-from seedream_cli.core.model import Done, Image, Problem, Purpose, State
+from seedream_cli.core.model import Busy, Done, Image, Problem, Purpose, Refused, State
 from seedream_cli.core.text import escape_unseen
 from seedream_cli.engine.context import is_odd, is_wanted
+from seedream_cli.engine.lifetime import has_lapsed
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.files.inline import blocks, blocks_of, decoded, is_spilled
 from seedream_cli.storage.ledger.columns import money_text, time_text
@@ -47,8 +49,6 @@ _BLOCK = 1 << 18
 """Bytes copied at a time."""
 _TRIES_AT_LEAST = 2
 """Of a download that is late already: a synchronous answer may take all the time there is."""
-_MAY_PASS = (NotAPicture, EndUnseen)
-"""What a host may send today that sends the picture tomorrow."""
 _ROUND_AT_LEAST = 60.0
 """Seconds for the pictures of a job, also of one that is late already."""
 _MOST_RECEIPT = 1 << 20
@@ -58,7 +58,6 @@ _MOST_RECEIPT = 1 << 20
 def save(context: Context, job: Job, step: Step) -> Step | None:
     """Save what is not saved and end the job; a picture that does not come keeps no other back."""
     trouble: SeedreamError | None = None
-    gone: list[Image] = []
     until = max(context.deadline(job.id), context.clock.monotonic() + _ROUND_AT_LEAST)
     for image in filter(is_wanted, job.images):
         if context.clock.monotonic() > until:
@@ -66,22 +65,15 @@ def save(context: Context, job: Job, step: Step) -> Step | None:
             break
         try:
             save_image(context, job, image)
-        except ImageGone as error:
-            trouble = trouble or error
-            gone.append(image)
+        except ImageGone:
+            problem = Problem("expired", "its URL has lapsed, and the picture was made")
+            context.ledger.put_image(replace(image, problem=problem))
         except (Unsent, OutcomeUnknown, ImageBroken) as error:
             trouble = error
-    if gone and not step.is_doubted:
-        # A host's "gone" is believed when it is read twice, as `failed` is.
-        due = context.clock.monotonic() + context.timing.believe_after
-        return replace(step, due=due, is_doubted=True)
-    for image in gone:
-        problem = Problem("expired", "its host says that the picture is gone; it was made")
-        context.ledger.put_image(replace(image, problem=problem))
-    saved = context.ledger.job(job.id)
-    if trouble is not None and (not gone or any(map(is_wanted, saved.images))):
+    job = context.ledger.job(job.id)
+    if trouble is not None:
         return _put_off(context, job, step, trouble)
-    if following := _look_again(context, saved, step):
+    if following := _look_again(context, job, step):
         return following
     _finish(context, context.ledger.job(job.id))
     return None
@@ -113,10 +105,11 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
     if isinstance(trouble, EndUnseen):
         wait = max(wait, context.timing.believe_after)  # the same bytes again will say it
     is_late = context.clock.monotonic() + wait > context.deadline(job.id)
-    is_over = isinstance(trouble, DeadlineReached) or step.tries + 1 >= context.timing.save_tries
-    if is_over or (is_late and step.tries >= _TRIES_AT_LEAST):
-        may_pass = not isinstance(trouble, ImageBroken) or isinstance(trouble, _MAY_PASS)
-        code = "timeout" if may_pass else "provider_failed"
+    is_kept = not any(image.url for image in filter(is_wanted, job.images))  # it stays as it is
+    is_barred = isinstance(trouble, HostBarred)  # a person has to open the door
+    is_over = is_kept or isinstance(trouble, DeadlineReached)
+    if is_over or ((is_late or is_barred) and step.tries >= _TRIES_AT_LEAST):
+        code = "provider_failed" if is_kept else "timeout"
         words = f"the picture cannot be fetched: {trouble.message}"
         context.problems[job.id] = Problem(code, words, f"seedream download {job.id}")
         return None
@@ -136,18 +129,32 @@ def _finish(context: Context, job: Job) -> None:
 
 
 def save_image(context: Context, job: Job, image: Image) -> None:
-    """Save one image and record it, asking for a fresh URL where the old one is gone.
+    """Save one image and record it, asking for a fresh URL where its host does not have it.
 
-    One that was saved already is odd, and gives way only to a copy that is not. Raises `ImageGone`,
-    `ImageBroken`, `StorageError`, and `Unsent` or `OutcomeUnknown` for what may pass.
+    One that was saved already is odd, and gives way only to a copy that is not. Raises `ImageGone`
+    for what is lost, `ImageBroken`, `StorageError`, and `Unsent` or `OutcomeUnknown` for what may
+    pass: also a host's "gone" before the URL has lapsed, or while nobody says if there is another.
     """
     try:
         _fetch(context, job, image)
-    except ImageGone:
-        fresh = _fresh_url(context, job, image)
-        if fresh is None:
-            raise
-        _fetch(context, job, image, url=fresh)
+    except ImageGone as error:
+        _fetch_anew(context, job, image, error)
+
+
+def _fetch_anew(context: Context, job: Job, image: Image, gone: ImageGone) -> None:
+    """Fetch an image that its host said it has not from another URL, where one can be had."""
+    fresh, is_answered = _fresh_url(context, job, image)
+    if fresh is not None:
+        try:
+            _fetch(context, job, image, url=fresh)
+        except ImageGone as error:
+            gone = error
+        else:
+            return
+    is_over = image.url is None or has_lapsed(context, job, image, gone.date)
+    if is_over and is_answered:
+        raise gone
+    raise OutcomeUnknown(gone.message) from gone
 
 
 def _fetch(context: Context, job: Job, image: Image, *, url: str | None = None) -> None:
@@ -280,29 +287,43 @@ def _inline_data(context: Context, job: Job, image: Image) -> str:
     raise ImageGone("the provider's answer holds neither the image nor its address")
 
 
-def _fresh_url(context: Context, job: Job, image: Image) -> str | None:
-    """Ask for another URL of an image, where the provider can give one.
+def _fresh_url(context: Context, job: Job, image: Image) -> tuple[str | None, bool]:
+    """Ask for another URL of an image, where the provider can give one; tell if all answered.
 
     It is used once and not written down: it may live shorter than the one that it stands for.
     """
-    dialect = context.provider(job).dialect
+    dialect, is_answered = context.provider(job).dialect, True
+    calls = []
     if dialect.poll is not None and job.task_id is not None:
-        for remote in _ask(context, job, dialect.poll(job.task_id)):
-            if remote.index == image.index and remote.url not in {None, image.url}:
-                return remote.url
+        calls.append(dialect.poll(job.task_id))
     if dialect.refresh is not None and image.url is not None:
-        for remote in _ask(context, job, dialect.refresh(image.url)):
-            if remote.url not in {None, image.url}:
-                return remote.url
-    return None
+        calls.append(dialect.refresh(image.url))
+    for call in calls:
+        remotes = _ask(context, job, call)
+        is_answered = is_answered and remotes is not None
+        for remote in remotes or ():
+            is_its = call.purpose is Purpose.REFRESH or remote.index == image.index
+            if is_its and remote.url not in {None, image.url}:
+                return remote.url, is_answered
+    return None, is_answered
 
 
-def _ask(context: Context, job: Job, call: Call) -> tuple[RemoteImage, ...]:
+def _ask(context: Context, job: Job, call: Call) -> tuple[RemoteImage, ...] | None:
+    """Return the images that an answer brings; None where it says nothing about the job."""
     try:
         reply = context.transport.send(context.account(job), call, Limits())
-    except (Unsent, OutcomeUnknown, AccountError):
-        return ()
-    return _read_images(context.provider(job).dialect, reply)
+        said = context.provider(job).dialect.decode(reply)
+    except (Unsent, OutcomeUnknown, UnreadableReply, AccountError):
+        return None
+    match said:
+        case Done(images=images, task_id=task_id):
+            return images if task_id in {None, "", job.task_id} else None
+        case Busy():
+            return None
+        case Refused(problem=problem):
+            return None if problem.exit == EXITS["auth"] else ()
+        case _:
+            return ()
 
 
 def _try_sidecar(

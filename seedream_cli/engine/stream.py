@@ -152,7 +152,7 @@ def read_event(context: Context, job: Job, reply: Reply) -> Done | Failed | Ende
     outcome = _decode(context, job, reply)
     if isinstance(outcome, Done):
         known = {image.index for image in job.images}
-        for image in new_images(context, job, outcome.images):
+        for image in new_images(context, job, outcome, reply):
             if image.index not in known:
                 context.ledger.put_image(image)
     return outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Never
 from urllib.parse import urlsplit
 
@@ -27,6 +28,8 @@ _ACCOUNT: Final = {401: "auth", 402: "credit", 403: "auth"}
 _CONTENT: Final = re.compile(
     r"sensitive|policy|nsfw|violat|moderat|safety|prohibited|inappropriate|敏感|违规", re.IGNORECASE
 )
+_MILLISECONDS: Final = range(1_577_836_800_000, 4_102_444_800_000)
+"""Of 2020 to 2099."""
 _MAX_DEPTH: Final = 64
 _MAX_MESSAGE: Final = 1000
 _BRACKETS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])', re.DOTALL)
@@ -94,6 +97,18 @@ def whole_at(value: object, *keys: str) -> int | None:
     if isinstance(found, str) and re.fullmatch(r"-?[0-9]{1,9}", found):
         return int(found)
     return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def time_at(value: object, *keys: str) -> datetime | None:
+    """Return the time under `keys`, in milliseconds since 1970; None for anything else.
+
+    What lies before the provider did is no time: one that counts in seconds, or 0 for "none".
+    """
+    found = id_at(value, *keys) or ""
+    milliseconds = int(found) if re.fullmatch(r"[0-9]{13}", found) else 0
+    if milliseconds not in _MILLISECONDS:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def number_at(value: object, *keys: str) -> int | float | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UsageError
@@ -47,8 +49,10 @@ def _dropped(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answ
     return replace(reply, is_dropped=True)
 
 
-def _denied(_reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
-    return denied()
+def _denied(_reply: Answer, _voice: Voice, _asked: Asked, stage: Stage) -> Answer:
+    """Turn a picture away as a host does whose clock is beyond every URL's life."""
+    late = format_datetime(stage.date + _LATER, usegmt=True)
+    return replace(denied(), headers={**denied().headers, "date": late})
 
 
 def _refused(_reply: Answer, voice: Voice, asked: Asked, stage: Stage) -> Answer | None:
@@ -93,6 +97,7 @@ def _webpage(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answ
 
 
 _SUBMIT: Final = Where.SUBMIT
+_LATER: Final = timedelta(days=30)
 _ENDINGS: Final = 2
 """Events of a stream behind its images: `completed` and `[DONE]`."""
 _PNG_END: Final = b"\0\0\0\0IEND\xae\x42\x60\x82"

@@ -35,6 +35,13 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     value = (text or "").strip(" \t")
     if re.fullmatch(r"[0-9]+", value):
         return min(float(value), _LONGEST)
+    moment = http_date(value)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def http_date(text: str | None) -> datetime | None:
+    """Return the time that a header's HTTP date names; None for anything else."""
+    value = (text or "").strip(" \t")
     if not _HTTP_DATE.fullmatch(value):
         return None
     from email.utils import parsedate_to_datetime
@@ -44,8 +51,7 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     except ValueError:
         return None
     # asctime carries no zone and means UTC (RFC 9110, section 5.6.7).
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def delay(

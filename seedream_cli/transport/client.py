@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 from seedream_cli import __version__
 from seedream_cli.core.addresses import AddressKind
-from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
+from seedream_cli.core.errors import HostBarred, ImageBroken, ImageGone, OutcomeUnknown
 from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Purpose, Reply
 from seedream_cli.core.text import legible
+from seedream_cli.transport.backoff import http_date
 from seedream_cli.transport.deadline import Deadlines
 from seedream_cli.transport.encoding import decoded
 from seedream_cli.transport.exchange import (
@@ -222,7 +223,7 @@ class Transport:
 
         It comes from an address of an `allowed` kind, unless a proxy stands between.
 
-        Raises `ImageGone` for 403, 404 and 410, `ImageBroken` for an address that must not be
+        Raises `ImageGone` for 403, 404 and 410, `HostBarred` for an address that must not be
         asked, `Unsent` or `OutcomeUnknown` for what may pass.
         """
         headers = {"Accept": PICTURES}
@@ -235,7 +236,10 @@ class Transport:
                     url = redirect_url(url, response.headers["location"])
                     continue
                 if response.status_code in GONE:
-                    raise ImageGone(f"the image host answered {response.status_code}")
+                    raise ImageGone(
+                        f"the image host answered {response.status_code}",
+                        date=http_date(response.headers.get("date")),
+                    )
                 if response.status_code != HTTP_OK:
                     raise OutcomeUnknown(f"the image host answered {response.status_code}")
                 yield _download(wire, response)
@@ -246,7 +250,7 @@ class Transport:
         """Return what is asked for a picture; only a rehearsal's leads to our own stand-in."""
         is_ours = any(url.startswith(f"{origin}/") for origin in self._aliases)
         if is_ours and not is_loopback_ok:
-            raise ImageBroken("the image's address is the sandbox's")
+            raise HostBarred("the image's address is the sandbox's")
         return url if is_ours else image_url(url, is_loopback_ok=is_loopback_ok)
 
     @contextlib.contextmanager

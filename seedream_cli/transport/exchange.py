@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from seedream_cli.core.addresses import DEFAULT_PORTS, AddressKind, is_loopback, kind_of
-from seedream_cli.core.errors import ImageBroken, OutcomeUnknown, SeedreamError, Unsent
+from seedream_cli.core.errors import HostBarred, ImageBroken, OutcomeUnknown, SeedreamError, Unsent
 from seedream_cli.transport.deadline import Deadline
 
 if TYPE_CHECKING:
@@ -145,17 +145,17 @@ def key_forms(key: Secret | None) -> tuple[str, ...]:
 def image_url(url: str, *, is_loopback_ok: bool) -> str:
     """Return the address that is asked for a picture: an `http:` one as `https:`.
 
-    Plain `http:` stays on loopback. Raises `ImageBroken` for what no picture is fetched from.
+    Plain `http:` stays on loopback. Raises `HostBarred` for what no picture is fetched from.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise ImageBroken(f"the image's address cannot be read: {error}") from error
+        raise HostBarred(f"the image's address cannot be read: {error}") from error
     if parts.scheme not in {"http", "https"}:
-        raise ImageBroken(f"the image's address is not an https URL ({parts.scheme}: on {host})")
+        raise HostBarred(f"the image's address is not an https URL ({parts.scheme}: on {host})")
     if not host or parts.username is not None:
-        raise ImageBroken("the image's address has no plain host name")
+        raise HostBarred("the image's address has no plain host name")
     if parts.scheme == "https" or (is_loopback_ok and is_loopback(host)):
         return url
     netloc = (
@@ -173,7 +173,7 @@ def redirect_url(url: str, location: str) -> str:
 
 
 def check_peer(address: str, allowed: Collection[AddressKind]) -> None:
-    """Raise `ImageBroken` for an address of a kind that this picture may not come from (rebinding).
+    """Raise `HostBarred` for an address of a kind that this picture may not come from (rebinding).
 
     The message names the way in, where there is one: what was paid for is not given up.
     """
@@ -181,11 +181,11 @@ def check_peer(address: str, allowed: Collection[AddressKind]) -> None:
     if kind in allowed:
         return
     if kind in OPENED_BY_ANY:
-        raise ImageBroken(
+        raise HostBarred(
             f"the image host's address {address} is a {kind} one, not a public one",
             hint='image_hosts = "any" in the profile lets pictures come from there',
         )
-    raise ImageBroken(f"the image host's address {address} is not a public one")
+    raise HostBarred(f"the image host's address {address} is not a public one")
 
 
 OPENED_BY_ANY: Final = frozenset({AddressKind.FAKE, AddressKind.SHARED, AddressKind.PRIVATE})

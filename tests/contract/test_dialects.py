@@ -35,6 +35,7 @@ def seen(outcome: Outcome) -> dict[str, object]:
         case Running():
             facts |= {"task_id": outcome.task_id, "word": outcome.word}
             facts |= {"is_missing": outcome.is_missing, "is_strange": outcome.is_strange}
+            facts |= {"is_empty": outcome.is_empty, "ended_at": outcome.ended_at}
         case Done(images=images):
             lapses = [each.expires_at for each in images if each.expires_at]
             facts |= {"task_id": outcome.task_id, "request_id": outcome.request_id}

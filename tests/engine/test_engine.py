@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -180,9 +181,10 @@ def test_a_gone_url_is_asked_for_anew(house: House) -> None:
 
 
 def test_a_picture_that_is_gone_for_good_is_expired(house: House) -> None:
-    """Where no fresh URL can be had the job is expired, and it was paid."""
+    """Its URL has lapsed and no fresh one can be had: the job is expired, and it was paid."""
     house.transport.answers = [made()]
-    house.transport.pictures = {URL: [ImageGone("403")]}
+    late = house.clock.now() + timedelta(days=15)
+    house.transport.pictures = {URL: [ImageGone("403", date=late)]}
     (job,) = house.run(house.buy())
     assert (job.state, job.charge) == (State.EXPIRED, Charge.CHARGED)
 

@@ -7,6 +7,8 @@ import json
 import struct
 import zlib
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +17,7 @@ from support.replies import accepted, reply, success
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, Unsent
 from seedream_cli.core.events import Note
 from seedream_cli.core.model import Charge, Image, Problem, Purpose, Reply, State
+from seedream_cli.engine.context import Timing
 from seedream_cli.engine.save import save_image
 from seedream_cli.storage.files.store import Files
 
@@ -30,6 +33,8 @@ DEAD = "deaddead"
 """A process that left no lock file."""
 CUT = OutcomeUnknown("cut")
 GONE = ImageGone("403")
+OVER = ImageGone("403", date=datetime(2036, 1, 1, tzinfo=UTC))
+"""Said by a host when every URL has lapsed."""
 
 
 def url_of(index: int) -> str:
@@ -91,32 +96,125 @@ def test_what_is_saved_is_not_fetched_again(house: House) -> None:
     assert house.transport.fetched.count(url_of(2)) == 1
 
 
-def test_a_page_of_gone_is_believed_when_read_twice(house: House) -> None:
-    """A 403 that passes is no loss: the second reading brings the picture."""
-    house.transport.answers = [made(1)]
-    house.transport.pictures = {url_of(1): [GONE, *house.transport.whole]}
-    (job,) = house.run(house.buy())
+@pytest.mark.parametrize("provider", ["ark", "kie", "seedreams"])
+@pytest.mark.parametrize("times", [1, 12])
+def test_gone_before_its_time_is_trouble_that_passes(
+    house: House, provider: str, times: int
+) -> None:
+    """A URL that has not lapsed is tried again for as long as it takes; nothing is lost."""
+    made_by = {"ark": [made(1)], "kie": [accepted(), *[success(url_of(1))] * 99]}
+    done = {"code": 0, "data": {"status": "completed", "resultUrl": url_of(1), "taskId": "t1"}}
+    made_by["seedreams"] = [accepted(), *[reply(done)] * 99]
+    house.transport.answers = [*made_by[provider]]
+    house.transport.pictures = {url_of(1): [*[GONE] * times, *house.transport.whole]}
+    (job,) = house.run(house.buy(provider))
     assert (job.state, job.problem) == (State.SAVED, None)
-    assert house.transport.fetched == [url_of(1)] * 2
-    assert sum(house.clock.slept) == pytest.approx(house.engine.timing.believe_after)
+    assert house.transport.fetched == [url_of(1)] * (times + 1)
+    assert [call.purpose for call in house.transport.sent].count(Purpose.SUBMIT) == 1
 
 
-def test_gone_twice_is_expired_and_the_others_are_kept(house: House) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [GONE, ImageGone("404"), ImageGone("410"), CUT, Unsent("refused"), ImageBroken("a web page")],
+)
+def test_trouble_without_end_ends_at_the_deadline(house: House, trouble: SeedreamError) -> None:
+    """A picture's host that only brings trouble is left at `--timeout`: 75, ready, not lost."""
+    house.transport.answers = [made(1)]
+    house.transport.pictures = {url_of(1): [trouble]}
+    (job,) = house.run(house.buy())
+    assert (job.state, job.problem, job.images[0].problem) == (State.READY, None, None)
+    assert house.engine.problems[job.id].exit == 75
+    assert 1100 <= sum(house.clock.slept) <= 1200
+    house.transport.pictures = {}
+    house.adjust(timing=replace(house.engine.timing, deadline=house.clock.monotonic() + 1))
+    (job,) = house.run([job])
+    assert job.state is State.SAVED
+
+
+@pytest.mark.parametrize("years", [-9, 9])
+def test_the_hosts_clock_says_what_is_over(house: House, years: int) -> None:
+    """A clock of ours that is wrong by years loses no picture, and keeps none for ever."""
+    truth = house.clock.now()
+    house.clock.at = truth + timedelta(days=365 * years)
+    house.adjust(timing=Timing(deadline=house.clock.monotonic() + 60, timeout=60))
+    date = {"date": format_datetime(truth, usegmt=True)}
+    alive = ImageGone("403", date=truth + timedelta(hours=23))
+    over = ImageGone("403", date=truth + timedelta(days=15))
+    none_anew = [success(url_of(1)), reply({"code": 404, "msg": "no such file"})]
+    answers = [accepted(), success(url_of(1)), *none_anew * 50]
+    house.transport.answers = [replace(each, headers=date) for each in answers]
+    house.transport.pictures = {url_of(1): [alive]}
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is State.READY
+    house.transport.pictures = {url_of(1): [over]}
+    (job,) = house.run([job])
+    assert job.state is State.EXPIRED
+
+
+def test_a_url_lives_from_when_its_provider_was_done(house: House) -> None:
+    """What was polled late lapses by the provider's own end time, not by when we read it."""
+    ended = house.clock.now() - timedelta(days=10)
+    house.transport.answers = [accepted(), success(url_of(1), ended=ended)]
+    (job,) = house.run(house.buy("kie"))
+    assert job.images[0].expires_at == ended + timedelta(days=14)
+
+
+def test_an_undocumented_url_lives_two_weeks(house: House) -> None:
+    """Where nobody says how long, a picture is not lost before 14 days and an hour are over."""
+    house.transport.answers = [made(1)]
+    begun = house.clock.now()
+    spans = [timedelta(days=14, minutes=50), timedelta(days=14, hours=2)]
+    house.transport.pictures = {url_of(1): [ImageGone("404", date=begun + spans[0])]}
+    (job,) = house.run(house.buy("uniall"))
+    assert job.state is State.READY
+    house.transport.pictures = {url_of(1): [ImageGone("404", date=begun + spans[1])]}
+    (job,) = house.run([job])
+    assert job.state is State.EXPIRED
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [CUT, Unsent("refused"), reply("?"), reply({"code": 429, "msg": "slow"})]
+    + [reply({"code": code, "msg": "no"}) for code in (401, 402, 433, 500)],
+)
+def test_nothing_is_lost_before_a_fresh_url_was_asked_for(
+    house: House, answer: Reply | SeedreamError
+) -> None:
+    """The URL has lapsed, and the API says nothing readable about another: still ready."""
+    house.transport.answers = [accepted(), success(url_of(1)), *[answer] * 400]
+    house.transport.pictures = {url_of(1): [OVER]}
+    (job,) = house.run(house.buy("kie"))
+    assert (job.state, job.images[0].problem) == (State.READY, None)
+    house.transport.answers = [success(url_of(1)), reply({"code": 404, "msg": "no such file"})]
+    (job,) = house.run([job])
+    assert job.state is State.EXPIRED
+
+
+def test_gone_in_its_time_is_expired_and_the_others_are_kept(house: House) -> None:
     """One picture of two is gone for good: the other is on disk, the job tells of a loss."""
     house.transport.answers = [made(1, 2)]
-    house.transport.pictures = {url_of(1): [GONE]}
+    house.transport.pictures = {url_of(1): [OVER]}
     (job,) = house.run(house.buy())
     assert (job.state, job.charge, saved(job)) == (State.EXPIRED, Charge.CHARGED, [2])
     assert job.problem is not None
     assert (job.problem.code, job.problem.exit) == ("expired", 5)
-    assert house.transport.fetched.count(url_of(1)) == 2
+    assert house.transport.fetched.count(url_of(1)) == 1
     assert job.images[0].url == url_of(1)
+
+
+def test_a_wrong_word_touches_only_its_picture(house: House) -> None:
+    """The host misses the second of three for a while: it alone is asked for again."""
+    house.transport.answers = [made(1, 2, 3)]
+    house.transport.pictures = {url_of(2): [GONE, GONE, *house.transport.whole]}
+    (job,) = house.run(house.buy())
+    assert (job.state, saved(job)) == (State.SAVED, [1, 2, 3])
+    assert [house.transport.fetched.count(url_of(k)) for k in (1, 2, 3)] == [1, 3, 1]
 
 
 def test_gone_does_not_end_what_may_still_come(house: House) -> None:
     """One is gone for good, another only slow: the job stays ready for the slow one."""
     house.transport.answers = [made(1, 2)]
-    house.transport.pictures = {url_of(1): [GONE], url_of(2): [CUT]}
+    house.transport.pictures = {url_of(1): [OVER], url_of(2): [CUT]}
     (job,) = house.run(house.buy())
     assert job.state is State.READY
     house.transport.pictures[url_of(2)] = [*house.transport.whole]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seedream_cli.core.model import Purpose, Reply
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 STORED = Path(__file__).parent.parent / "replies"
 """A folder a provider, a folder a case."""
@@ -33,6 +37,8 @@ def polled(state: str, task: str = "t1", **more: object) -> Reply:
     return reply({"code": 200, "msg": "ok", "data": {"taskId": task, "state": state, **more}})
 
 
-def success(*urls: str, task: str = "t1") -> Reply:
-    """KIE's answer to a poll when it is done."""
-    return polled("success", task, resultJson=json.dumps({"resultUrls": list(urls or (URL,))}))
+def success(*urls: str, task: str = "t1", ended: datetime | None = None) -> Reply:
+    """KIE's answer to a poll when it is done; `ended` is when it says that it was."""
+    result = json.dumps({"resultUrls": list(urls or (URL,))})
+    at = int(ended.timestamp() * 1000) if ended else None
+    return polled("success", task, resultJson=result, completeTime=at)

@@ -33,6 +33,7 @@ from seedream_cli.providers.reading import (
     remote_image,
     source,
     str_at,
+    time_at,
     unread,
     web_url,
     whole_at,
@@ -60,18 +61,18 @@ def read(reply: Reply, record: Record) -> Outcome:
 
 
 def done(task_id: str | None, urls: list[str], record: object) -> Outcome:
-    """Return what a finished task yields; without a picture it counts as failed."""
+    """Return what a finished task yields; without a picture it is not done yet."""
+    ended_at = time_at(record, "completeTime")
     if not urls:
-        return Failed(
-            problem=Problem("provider_failed", "the task ended well, but without a picture"),
-            task_id=task_id,
-        )
+        word = "done, without a picture yet"
+        return Running(task_id=task_id or "", word=word, is_empty=True, ended_at=ended_at)
     credit = number_at(record, "creditsConsumed")
     has_cost = credit is not None and credit >= 0
     return Done(
         images=tuple(remote_image(n, url) for n, url in enumerate(urls, start=1)),
         task_id=task_id,
         cost=Money(Decimal(str(credit)) * DOLLARS_A_CREDIT, "USD") if has_cost else None,
+        ended_at=ended_at,
     )
 
 

@@ -118,9 +118,12 @@ def _record(data: object, task_id: str | None) -> Outcome | None:
         images = tuple(remote_image(index, url) for index, url in unique)
         return Done(images=images, task_id=task_id)
     error = whole_at(data, "errorCode")  # 0 and null: none
-    if status in {"completed", "failed"} or error:
-        text = f"error code {error}" if error else f"{status} without a picture"
+    if status == "failed" or error:
+        text = f"error code {error}" if error else "it says only that it failed"
         return Failed(problem=Problem("provider_failed", text), task_id=task_id)
+    if status == "completed":
+        word = "done, without a picture yet"
+        return Running(task_id=task_id or "", word=word, is_empty=True)
     return Running(task_id=task_id or "", word=status[:100], is_strange=status not in _UNDER_WAY)
 
 

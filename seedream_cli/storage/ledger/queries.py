@@ -312,6 +312,22 @@ class Queries(Database):
                 for status, headers, body in rows
             ]
 
+    def newest_hearing(self, job_id: str) -> tuple[datetime, Mapping[str, str]] | None:
+        """Return when a job's newest answer came, by our clock, and its headers."""
+        import json
+
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT received_at, headers FROM answers WHERE job = ?"
+                    " ORDER BY received_at DESC LIMIT 1",
+                    (job_id,),
+                )
+                .fetchall()
+            )
+        return next(((datetime.fromisoformat(at), json.loads(text)) for at, text in rows), None)
+
     def last_answer(self, job_id: str) -> Reply | None:
         """Return the answer to a job's newest attempt; None where none was stored.
 

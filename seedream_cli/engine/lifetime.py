@@ -1,0 +1,57 @@
+"""Until when a provider keeps what it made: final verdicts are a matter of the clock."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.transport.backoff import http_date
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from seedream_cli.core.model import Done, Image, Job, Reply, Running
+    from seedream_cli.engine.context import Context
+
+UNDOCUMENTED: Final = timedelta(days=14)
+"""How long a URL is tried whose lifetime its provider does not name: the longest that one does."""
+_LATENESS: Final = timedelta(hours=1)
+"""What should have lapsed is still tried for so long."""
+
+
+def lapse_of(context: Context, job: Job, done: Done, reply: Reply) -> datetime | None:
+    """Return when the URLs of an answer lapse that do not say it themselves; None: not documented.
+
+    They live from when the provider was done, else from when it said so, by its own clock where it
+    tells that: ours may be wrong by years.
+    """
+    lifetime = context.provider(job).url_lifetime
+    began = done.ended_at or _said_at(reply.headers) or context.clock.now()
+    return began + lifetime if lifetime else None
+
+
+def has_lapsed(context: Context, job: Job, image: Image, date: datetime | None) -> bool:
+    """Tell whether the URL of a picture is over by the clock: by `date`, its host's, else ours."""
+    lapses = image.expires_at
+    if lapses is None:
+        at, headers = context.ledger.newest_hearing(job.id) or (job.created_at, {})
+        lapses = (_said_at(headers) or at) + UNDOCUMENTED
+    return (date or context.clock.now()) > lapses + _LATENESS
+
+
+def is_record_over(context: Context, job: Job, done: Running, reply: Reply) -> bool:
+    """Tell whether a provider has had all the time there is to bring the pictures of a task."""
+    began = done.ended_at or job.sent_at or job.created_at
+    now = _said_at(reply.headers) or context.clock.now()
+    return now > began + record_lifetime(context, job)
+
+
+def record_lifetime(context: Context, job: Job) -> timedelta:
+    """Return how long a provider can be asked about a task."""
+    return (context.provider(job).url_lifetime or UNDOCUMENTED) + _LATENESS
+
+
+def _said_at(headers: Mapping[str, str]) -> datetime | None:
+    """Return when an answer was given, by its server's clock."""
+    return http_date(headers.get("date"))
