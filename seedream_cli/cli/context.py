@@ -12,7 +12,7 @@ from seedream_cli.core.clock import SystemClock, moment
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import ExitStack
     from datetime import datetime
     from pathlib import Path
@@ -120,21 +120,8 @@ class CommandContext:
         return account
 
     def _account(self, job: Job, preferred: str | None) -> Profile:
-        from seedream_cli.core.addresses import origin
-        from seedream_cli.storage.config.profiles import choose
-
-        # Who bought it is asked first: another account of the same provider does not know it.
-        names = dict.fromkeys((job.profile, preferred, job.provider, *self.config.profiles))
         lacking: AccountError | None = None
-        for name in filter(None, names):
-            try:
-                profile = choose(self.config, self.environ, name=name, sandbox=job.sandbox)
-            except SeedreamError:
-                continue
-            if profile.sandbox != job.sandbox:
-                profile = choose(self.config, _without_sandbox(self.environ), name=name)
-            if profile.provider != job.provider or origin(profile.base_url) != job.origin:
-                continue
+        for profile in self._profiles_of(job, preferred):
             try:
                 return self.keyed(profile)
             except AccountError as error:
@@ -145,6 +132,35 @@ class CommandContext:
             f"no profile speaks to {job.origin}, where job {job.id} was bought",
             hint=f"add the profile “{job.profile}” again, or choose one with -p NAME",
         )
+
+    def is_open_to_any(self, preferred: str | None) -> Callable[[Job], bool]:
+        """Return what tells whether a job's profile lets pictures come from private addresses."""
+
+        def is_open(job: Job) -> bool:
+            try:
+                profile = next(self._profiles_of(job, preferred), None)
+            except SeedreamError:
+                return False  # no config that can be read opens nothing
+            return profile is not None and profile.image_hosts == "any"
+
+        return is_open
+
+    def _profiles_of(self, job: Job, preferred: str | None) -> Iterator[Profile]:
+        """Yield the profiles, without their keys, that speak to where a job was bought."""
+        from seedream_cli.core.addresses import origin
+        from seedream_cli.storage.config.profiles import choose
+
+        # Who bought it is asked first: another account of the same provider does not know it.
+        names = dict.fromkeys((job.profile, preferred, job.provider, *self.config.profiles))
+        for name in filter(None, names):
+            try:
+                profile = choose(self.config, self.environ, name=name, sandbox=job.sandbox)
+            except SeedreamError:
+                continue
+            if profile.sandbox != job.sandbox:
+                profile = choose(self.config, _without_sandbox(self.environ), name=name)
+            if profile.provider == job.provider and origin(profile.base_url) == job.origin:
+                yield profile
 
     def transport(self, observe: Callable[[Event], None], *, with_bodies: bool) -> Transport:
         """Return what speaks HTTP, with the environment's proxies and certificates."""
@@ -251,6 +267,7 @@ class CommandContext:
             timing=timing,
             providers=PROVIDERS,
             account=self.account(profile),
+            is_open_to_any=self.is_open_to_any(profile),
             limiter=RateLimiter(self.clock, self.ledger.starts),
             is_dead=self.owner.is_dead,
             is_waiting=is_waiting,

@@ -331,6 +331,8 @@ class Profile:
     origins: Mapping[str, str] = field(default_factory=dict)
     """For each field: `option`, `environment NAME`, `config FILE`, `default`."""
     sandbox: bool = False
+    image_hosts: str | None = None
+    """`any`: pictures may come from private addresses too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -391,6 +393,10 @@ class Job:
     row: str | None = None
     owner: str = ""
     """The process that planned it; see `storage.ledger.owner`."""
+    peer: str = ""
+    """Of which kind the address was that last answered for it: an `AddressKind`; empty: unknown."""
+    exhausted_at: datetime | None = None
+    """When a command had first tried for its whole `--timeout`, without getting on."""
     created_at: datetime
     sent_at: datetime | None = None
     finished_at: datetime | None = None

@@ -65,6 +65,8 @@ class Timing:
     """For a provider that cannot be reached."""
     busy_tries: int = 20
     """For one that says: not now."""
+    late_tries: int = 2
+    """Further ones of a download that is late already: an answer may take all the time there is."""
     believe_after: float = 5.0
     """Between the two readings of `failed`, and the two fetches of an odd picture."""
     missing_grace: float = 120.0
@@ -104,6 +106,8 @@ class Context:
     providers: Mapping[str, Provider]
     account: Callable[[Job], Profile]
     """The profile, with its key, that may be asked about a job; raises `AccountError`."""
+    is_open_to_any: Callable[[Job], bool] = lambda _: False
+    """Tells whether the profile of a job lets pictures come from private addresses too."""
     limiter: RateLimiter
     """When submits and polls may go."""
     is_waiting: bool = True

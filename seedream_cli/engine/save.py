@@ -32,7 +32,7 @@ from seedream_cli.engine.lifetime import has_lapsed
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.files.inline import blocks, blocks_of, decoded, is_spilled
 from seedream_cli.storage.ledger.columns import money_text, time_text
-from seedream_cli.transport.exchange import Limits
+from seedream_cli.transport.exchange import OPENED_BY_ANY, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 IMAGE_LIMITS = Limits(read=60.0, total=900.0)
 _BLOCK = 1 << 18
 """Bytes copied at a time."""
-_TRIES_AT_LEAST = 2
-"""Of a download that is late already: a synchronous answer may take all the time there is."""
 _ROUND_AT_LEAST = 60.0
 """Seconds for the pictures of a job, also of one that is late already."""
 _MOST_RECEIPT = 1 << 20
@@ -66,7 +64,7 @@ def save(context: Context, job: Job, step: Step) -> Step | None:
         try:
             save_image(context, job, image)
         except ImageGone:
-            problem = Problem("expired", "its URL has lapsed, and the picture was made")
+            problem = Problem("expired", "its URL has lapsed, and the picture is gone; it was made")
             context.ledger.put_image(replace(image, problem=problem))
         except (Unsent, OutcomeUnknown, ImageBroken) as error:
             trouble = error
@@ -108,10 +106,14 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
     is_kept = not any(image.url for image in filter(is_wanted, job.images))  # it stays as it is
     is_barred = isinstance(trouble, HostBarred)  # a person has to open the door
     is_over = is_kept or isinstance(trouble, DeadlineReached)
-    if is_over or ((is_late or is_barred) and step.tries >= _TRIES_AT_LEAST):
+    if is_over or ((is_late or is_barred) and step.tries >= context.timing.late_tries):
         code = "provider_failed" if is_kept else "timeout"
         words = f"the picture cannot be fetched: {trouble.message}"
-        context.problems[job.id] = Problem(code, words, f"seedream download {job.id}")
+        hint = f"seedream download {job.id}"
+        if trouble.hint:  # a door, that only a person opens
+            door = f"{trouble.hint} under [profiles.{job.profile}] in config.toml"
+            words, hint = f"{words}; {door} lets it in", f"write {door}, then: {hint}"
+        context.problems[job.id] = Problem(code, words, hint)
         return None
     context.notify(Waiting(job_id=job.id, seconds=wait, reason=trouble.message))
     return replace(step, due=context.clock.monotonic() + wait, tries=step.tries + 1)
@@ -165,7 +167,7 @@ def _fetch(context: Context, job: Job, image: Image, *, url: str | None = None) 
         text = blocks(paths, data) if is_spilled(data) else blocks_of(data)
         _keep(context, job, image, decoded(text), None, is_measured=True)
         return
-    with context.transport.fetch(url, IMAGE_LIMITS, allowed=_hosts_of(job)) as download:
+    with context.transport.fetch(url, IMAGE_LIMITS, allowed=_hosts_of(context, job)) as download:
         is_measured = download.is_measured
         _keep(context, job, image, download.chunks, download.length, is_measured=is_measured)
 
@@ -370,10 +372,19 @@ def write_sidecar(context: Context, job: Job, image: Image, replaced: str | None
     context.files.write_atomically(path, text.encode())
 
 
-def _hosts_of(job: Job) -> frozenset[AddressKind]:
-    """Return of which kinds an address may be that a job's pictures come from."""
+def _hosts_of(context: Context, job: Job) -> frozenset[AddressKind]:
+    """Return of which kinds an address may be that a job's pictures come from.
+
+    Public, or of the kind that the API itself has here, or what the profile lets in; loopback only
+    where the API is on loopback.
+    """
     is_local = job.sandbox or is_loopback(urlsplit(job.origin).hostname or "")
-    return frozenset({AddressKind.PUBLIC, *((AddressKind.LOOPBACK,) if is_local else ())})
+    kinds = {AddressKind.PUBLIC, *OPENED_BY_ANY.intersection({job.peer})}
+    if is_local:
+        kinds.add(AddressKind.LOOPBACK)
+    if context.is_open_to_any(job):
+        kinds |= OPENED_BY_ANY
+    return frozenset(kinds)
 
 
 def sidecar_of(path: str) -> str:

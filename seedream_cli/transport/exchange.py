@@ -175,7 +175,7 @@ def redirect_url(url: str, location: str) -> str:
 def check_peer(address: str, allowed: Collection[AddressKind]) -> None:
     """Raise `HostBarred` for an address of a kind that this picture may not come from (rebinding).
 
-    The message names the way in, where there is one: what was paid for is not given up.
+    The hint is what lets it in, where something does: what was paid for is not given up.
     """
     kind = kind_of(address)
     if kind in allowed:
@@ -183,7 +183,7 @@ def check_peer(address: str, allowed: Collection[AddressKind]) -> None:
     if kind in OPENED_BY_ANY:
         raise HostBarred(
             f"the image host's address {address} is a {kind} one, not a public one",
-            hint='image_hosts = "any" in the profile lets pictures come from there',
+            hint='image_hosts = "any"',
         )
     raise HostBarred(f"the image host's address {address} is not a public one")
 

@@ -252,14 +252,29 @@ def test_success_is_sticky(poll: Callable[..., tuple[Ended, Host]]) -> None:
     "result",
     ['{"resultUrls":[]}', '{"resultUrls":null}', "{}", '{"resultUrls":["file:///etc/passwd"]}', ""],
 )
-def test_success_without_pictures_is_a_failure(
+def test_success_without_pictures_is_waited_for(
     poll: Callable[..., tuple[Ended, Host]], bench: Bench, result: str
 ) -> None:
-    """A task that ended well without a URL has failed: exit 3, it may have been charged."""
+    """A task that ended well before its URLs came still runs: to the deadline, then 75."""
     ended, _ = poll(kie(resultJson=result))
-    assert (ended.job.state, ended.job.charge, ended.exit) == (State.FAILED, Charge.MAYBE, 3)
-    assert "without a picture" in ended.words
+    assert (ended.job.state, ended.exit, ended.next) == (State.RUNNING, 75, "download")
     assert bench.pictures() == []
+    ended, _ = poll(*[kie(resultJson=result)] * 5, MADE)
+    assert (ended.job.state, ended.exit) == (State.SAVED, 0)
+
+
+@pytest.mark.parametrize("days", [0, 20])
+def test_success_that_never_brings_a_picture_fails_in_the_end(
+    poll: Callable[..., tuple[Ended, Host]], days: int
+) -> None:
+    """When the record itself is past its life the job has failed: exit 3, maybe charged."""
+    done_at = datetime.now(UTC) - timedelta(days=days)
+    ended, _ = poll(kie(resultJson="{}", completeTime=int(done_at.timestamp() * 1000)))
+    if not days:
+        assert (ended.job.state, ended.exit) == (State.RUNNING, 75)
+        return
+    assert (ended.job.state, ended.job.charge, ended.exit) == (State.FAILED, Charge.MAYBE, 3)
+    assert "never brought a picture" in ended.words
 
 
 def test_a_strange_word_is_told_once(poll: Callable[..., tuple[Ended, Host]], bench: Bench) -> None:
@@ -322,7 +337,7 @@ def test_a_part_of_a_picture_is_never_saved(
 ) -> None:
     """Cut at any length before the announced one, it gets no name; whole, it does."""
     whole = samples[format_]
-    bench.adjust(save_tries=1)
+    bench.adjust(timeout=0.0, late_tries=0)
     lengths = {0, 1, 2, 8, 20, len(whole) - 1, len(whole) - 2, len(whole) - 12}
     lengths |= set(range(0, len(whole), max(1, len(whole) // 24)))
     cuts = iter([*sorted(lengths), len(whole)])
@@ -413,7 +428,7 @@ def test_a_redirect_goes_only_where_it_may(
     bench: Bench, serve: Callable[[Play], Host], target: str, code: int
 ) -> None:
     """A redirect to another scheme, to no address or to a user's name is not followed."""
-    bench.adjust(save_tries=1)
+    bench.adjust(timeout=0.0, late_tries=0)
     host = serve(lambda visit: visit.answer(code, b"", {"Location": target}))
     held(bench.run(bench.ready(f"{host.origin}/a.png")), bench, 3, 75)
     assert len(host.requests) == 1
@@ -423,7 +438,7 @@ def test_three_redirects_and_no_more(
     bench: Bench, serve: Callable[[Play], Host], samples: dict[str, bytes]
 ) -> None:
     """Three hops are taken, also to another host; a fourth is not. No hop sees the key."""
-    bench.adjust(save_tries=1)
+    bench.adjust(timeout=0.0, late_tries=0)
     last = serve(lambda visit: visit.answer(200, samples["png"]))
 
     def hop(visit: Visit) -> None:
@@ -470,12 +485,17 @@ def test_a_private_peer_is_told(address: str) -> None:
         check_peer(address, {AddressKind.PUBLIC})
 
 
+OVER = {"Date": "Tue, 01 Jan 2097 10:00:00 GMT"}
+"""Of a host by whose clock every URL has lapsed."""
+
+
 @pytest.mark.parametrize("code", [403, 404, 410])
 def test_a_url_that_is_gone_is_exit_5(
     save: Callable[[Play], Ended], bench: Bench, code: int
 ) -> None:
-    """Where no fresh URL can be had, a paid picture is `expired`: exit 5, charged."""
-    ended = save(status(code))
+    """Lapsed, and no fresh URL to be had: a paid picture is `expired`, exit 5, charged."""
+    held(save(status(code)), bench)
+    ended = save(lambda visit: visit.answer(code, HTML, OVER))
     assert (ended.job.state, ended.job.charge) == (State.EXPIRED, Charge.CHARGED)
     assert (ended.exit, ended.next) == (5, None)
     assert "the picture is gone; it was made" in ended.words
@@ -502,7 +522,7 @@ def test_kie_is_asked_for_a_fresh_url(
         elif b"fresh.png" in request:
             visit.answer(200, samples["png"])
         else:
-            visit.answer(code, HTML)
+            visit.answer(code, HTML, OVER if way == "neither" else {})
 
     host = serve(answer)
     job = bench.ready(f"{host.origin}/old.png", provider="kie")
@@ -542,7 +562,7 @@ def test_a_slow_host_is_given_time_and_no_more(
             visit.send(whole[start : start + step])
 
     host = serve(drip)
-    bench.adjust(save_tries=1)
+    bench.adjust(timeout=0.0, late_tries=0)
     bench.transport.patience = Limits(connect=AT_ONCE, read=AT_ONCE, total=AT_ONCE)
     assert bench.run(bench.ready(f"{host.origin}/a.png")).job.state is State.SAVED
     pause = 5.0

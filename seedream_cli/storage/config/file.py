@@ -27,6 +27,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "base_url": "a text",
     "upload_base_url": "a text",
     "output": "a text",
+    "image_hosts": "a text",
 }
 
 
@@ -79,6 +80,7 @@ class RawProfile:
     base_url: str | None = None
     upload_base_url: str | None = None
     output: str | None = None
+    image_hosts: str | None = None
     defaults: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -189,6 +191,9 @@ def _raw(name: str, table: object, where: str) -> RawProfile:
             raise ConfigError(f"{where}: {key} must be {kind}")
     if "provider" not in table:
         raise ConfigError(f"{where}: provider is missing", hint='for example provider = "ark"')
+    if table.get("image_hosts", "any") != "any":
+        hint = "leave it out, then they come from public addresses only"
+        raise ConfigError(f'{where}: image_hosts can only be "any"', hint=hint)
     sources = [key for key in _KEY_SOURCES if key in table]
     if len(sources) > 1:
         # Two keys are two accounts: guessing which one pays is not ours to do.

@@ -217,6 +217,7 @@ def _assembled(
         key_source=key_source,
         model=raw.model,
         output=expanded(raw.output, environ) if raw.output is not None else None,
+        image_hosts=raw.image_hosts,
         defaults=raw.defaults,
         origins={**origins, "api_key": key_source, **dict.fromkeys(raw.defaults, file)},
     )

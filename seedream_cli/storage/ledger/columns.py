@@ -203,6 +203,8 @@ def job_of(row: Sequence[object], names: Sequence[str], images: tuple[Image, ...
         request_id=cells["request_id"],
         problem=_problem(cells["problem"]),
         row=cells["row"],
+        peer=text["peer"],
+        exhausted_at=time_at(cells["exhausted_at"]),
         created_at=_required_time(text["created_at"]),
         sent_at=time_at(cells["sent_at"]),
         finished_at=time_at(cells["finished_at"]),

@@ -206,6 +206,8 @@ class Ledger(Queries):
                     reply.body,
                 ),
             )
+            if reply.peer:
+                connection.execute("UPDATE jobs SET peer = ? WHERE id = ?", (reply.peer, job_id))
 
     def move(
         self,
