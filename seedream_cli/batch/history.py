@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from seedream_cli.batch.resolve import count_of
 from seedream_cli.core.errors import SeedreamError
 from seedream_cli.core.model import State
+from seedream_cli.engine.lifetime import is_disputable, may_live
 from seedream_cli.engine.save import place_of
 from seedream_cli.request.purchase import is_same_but_for_count
 from seedream_cli.storage.files.digest import is_one_of
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from seedream_cli.storage.ledger.ledger import Ledger
 
 _STDIN = "stdin:"
-_TRIED_FOR = timedelta(days=14)
-"""How long a URL is tried whose lifetime its provider does not name: the longest that one does."""
 _MOST_BESIDE = 9
 """Names beside a taken one that are looked for."""
 
@@ -87,6 +85,8 @@ class History:
     None of it while it waits for another one's picture."""
     despite: frozenset[str] = frozenset()
     """Unknown jobs that a person buys in spite of."""
+    doubtful: frozenset[str] = frozenset()
+    """Failed jobs that may bring their pictures after all: their provider could not be asked."""
 
     def find(self, task: Task, wish: Wish, job: Job) -> Found:
         """Look whether the very same was bought before, and what is left to do about it."""
@@ -168,10 +168,11 @@ class History:
             case State.RUNNING | State.READY:
                 past = Past.ELSEWHERE if self._is_anothers(old) else Past.WAITS
                 return Found(past=past, job=old, again=again)
+            case State.EXPIRED if any(map(is_disputable, images)):
+                return Found(past=Past.WAITS, job=old, again=again)
             case State.SAVED | State.EXPIRED if _is_enough(task, wish, images):
                 return self._saved(old, images, lying, again)
-            case _:
-                return None
+        return Found(past=Past.UNKNOWN, job=old) if old.id in self.doubtful else None
 
     def _saved(
         self,
@@ -235,7 +236,7 @@ class History:
     def _are_alive(self, job: Job, images: Sequence[Image]) -> bool:
         """Tell whether these pictures of a job can be fetched once more, without paying."""
         now = self.now()
-        return job.problem is None and all(_is_alive(job, image, now) for image in images)
+        return job.problem is None and all(may_live(job, image, now) for image in images)
 
 
 def is_ours(batch: str, job: Job) -> bool:
@@ -273,7 +274,7 @@ def is_kept(ledger: Ledger, batch: str, entry: Entry, origin: str, now: datetime
     `origin` is that of the API that would make it now.
     """
     return any(
-        _is_whole(image) or (job.problem is None and _is_alive(job, image, now))
+        _is_whole(image) or (job.problem is None and may_live(job, image, now))
         for job in ledger.with_image(entry.origin, sandbox=entry.sandbox, states={State.SAVED})
         if is_ours(batch, job) and job.origin == origin
         for image in job.images
@@ -329,14 +330,6 @@ def _is_enough(task: Task, wish: Wish, images: Sequence[Image]) -> bool:
         image.sha256 and (image.problem is None or image.problem.code == "expired")
         for image in images
     )
-
-
-def _is_alive(job: Job, image: Image, now: datetime) -> bool:
-    """Tell whether the URL of a picture may live; where nobody says how long, it is tried."""
-    if image.problem is not None or image.url is None:
-        return False
-    lapses = image.expires_at or (job.finished_at or job.created_at) + _TRIED_FOR
-    return lapses > now
 
 
 def _is_whole(image: Image) -> bool:

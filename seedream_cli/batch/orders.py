@@ -74,6 +74,8 @@ class Orders:
     """All rows of the manifest, by name."""
     despite: frozenset[str] = frozenset()
     """Unknown jobs that a person buys in spite of."""
+    doubtful: frozenset[str] = frozenset()
+    """Failed jobs that may bring their pictures after all: their provider could not be asked."""
 
     def order(self, task: Task, origins: Mapping[tuple[str, int], str]) -> Order:
         """Return a task as a request to send; raise `UsageError` or `AccountError`.
@@ -156,6 +158,7 @@ class Orders:
             is_dead=self.is_dead,
             asked=self._asked,
             despite=self.despite,
+            doubtful=self.doubtful,
         )
 
     def _asked(self, row: Row) -> list[tuple[Job, Provider]]:

@@ -126,6 +126,8 @@ class Context:
     """By the id of another process's job that is waited for."""
     replaced: dict[str, Job] = field(default_factory=dict)
     """What was planned in place of a job that was waited for and that nobody sent, by its id."""
+    recalled: set[str] = field(default_factory=set)
+    """Failed jobs that a person wants to be asked about once more."""
     strange: set[str] = field(default_factory=set)
     """Jobs of which an unknown status word was told once."""
 
@@ -147,10 +149,12 @@ class Context:
                 return Step(now, job.id, Deed.SUBMIT)
             case State.RUNNING:
                 return Step(now, job.id, Deed.POLL)
-            case State.READY:
-                return Step(now, job.id, Deed.SAVE)
-            case State.UNKNOWN | State.SAVED if any(is_wanted(i) or is_odd(i) for i in job.images):
-                is_second_look = not any(map(is_wanted, job.images))
+            case State.FAILED if job.id in self.recalled and can_be_asked(self, job):
+                return Step(now, job.id, Deed.POLL)
+            case State.READY | State.UNKNOWN | State.SAVED if _has_to_save(job):
+                is_second_look = job.state is not State.READY and not any(
+                    map(is_wanted, job.images)
+                )
                 return Step(now, job.id, Deed.SAVE, is_second_look=is_second_look)
             case _:
                 return None
@@ -185,6 +189,16 @@ class Context:
             job = self.ledger.job(job_id)
             if job.state is State.PLANNED:
                 self.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
+
+
+def can_be_asked(context: Context, job: Job) -> bool:
+    """Tell whether the provider can be asked how a job goes, or went."""
+    is_open = job.state in {State.RUNNING, State.FAILED}
+    return is_open and job.task_id is not None and context.provider(job).dialect.poll is not None
+
+
+def _has_to_save(job: Job) -> bool:
+    return job.state is State.READY or any(is_wanted(i) or is_odd(i) for i in job.images)
 
 
 def is_wanted(image: Image) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.model import Problem
 from seedream_cli.transport.backoff import http_date
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 UNDOCUMENTED: Final = timedelta(days=14)
 """How long a URL is tried whose lifetime its provider does not name: the longest that one does."""
+LAPSED: Final = Problem("expired", "its URL has lapsed, and the picture is gone; it was made")
 _LATENESS: Final = timedelta(hours=1)
 """What should have lapsed is still tried for so long."""
 
@@ -38,6 +40,19 @@ def has_lapsed(context: Context, job: Job, image: Image, date: datetime | None) 
         at, headers = context.ledger.newest_hearing(job.id) or (job.created_at, {})
         lapses = (_said_at(headers) or at) + UNDOCUMENTED
     return (date or context.clock.now()) > lapses + _LATENESS
+
+
+def may_live(job: Job, image: Image, now: datetime) -> bool:
+    """Tell whether the URL of a picture may live; where nobody says how long, it is tried."""
+    if image.problem is not None or image.url is None:
+        return False
+    return (image.expires_at or (job.finished_at or job.created_at) + UNDOCUMENTED) > now
+
+
+def is_disputable(image: Image) -> bool:
+    """Tell whether a picture was given up by a word of old versions, and not by the clock."""
+    is_gone = image.problem is not None and image.problem.code == LAPSED.code
+    return is_gone and image.url is not None and image.problem != LAPSED
 
 
 def is_record_over(context: Context, job: Job, done: Running, reply: Reply) -> bool:

@@ -28,7 +28,7 @@ from seedream_cli.core.formats import extension_of_format, format_of_extension
 from seedream_cli.core.model import Busy, Done, Image, Problem, Purpose, Refused, State
 from seedream_cli.core.text import escape_unseen
 from seedream_cli.engine.context import is_odd, is_wanted
-from seedream_cli.engine.lifetime import has_lapsed
+from seedream_cli.engine.lifetime import LAPSED, has_lapsed
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.files.inline import blocks, blocks_of, decoded, is_spilled
 from seedream_cli.storage.ledger.columns import money_text, time_text
@@ -64,8 +64,7 @@ def save(context: Context, job: Job, step: Step) -> Step | None:
         try:
             save_image(context, job, image)
         except ImageGone:
-            problem = Problem("expired", "its URL has lapsed, and the picture is gone; it was made")
-            context.ledger.put_image(replace(image, problem=problem))
+            context.ledger.put_image(replace(image, problem=LAPSED))
         except (Unsent, OutcomeUnknown, ImageBroken) as error:
             trouble = error
     job = context.ledger.job(job.id)

@@ -324,7 +324,9 @@ def test_an_answer_that_nobody_read_is_read(pair: Pair, *, is_given_up: bool) ->
 def test_what_it_bought_is_taken_on(polled: Pair, more: tuple[Reply, ...]) -> None:
     """A job that runs or is ready when its process dies is polled and saved by who waited."""
     polled.transport.pictures[URL] = [OutcomeUnknown("cut")]
-    polled.first.adjust(timing=replace(polled.first.engine.timing, save_tries=1))
+    now = polled.first.clock.monotonic()
+    timing = replace(polled.first.engine.timing, deadline=now, timeout=0.0, late_tries=0)
+    polled.first.adjust(timing=timing)
     polled.buy(accepted(), *more)
     state = polled.house.ledger.job(polled.job.id).state
     assert state is (State.READY if more else State.RUNNING)

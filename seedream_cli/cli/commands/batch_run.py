@@ -16,7 +16,7 @@ from seedream_cli.batch.accept import accepted
 from seedream_cli.batch.action import Verdict
 from seedream_cli.batch.apply import Batch, Bounds
 from seedream_cli.batch.conflicts import hold_conflicts, in_order, in_the_way
-from seedream_cli.batch.history import Past
+from seedream_cli.batch.history import Past, is_ours
 from seedream_cli.batch.orders import Orders, entries_of
 from seedream_cli.batch.sort import Sorted, Sorting
 from seedream_cli.batch.targets import tasks_of
@@ -28,6 +28,7 @@ from seedream_cli.cli.output.ci import Actions, is_forgetful
 from seedream_cli.cli.output.report import Results
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.model import State
 from seedream_cli.engine.references import ReferenceLoader
 from seedream_cli.engine.save import move_sidecar
 from seedream_cli.engine.workers import Inbox, WorkerPool
@@ -120,7 +121,7 @@ class Buying:
             is_waiting=results.is_wait,
         )
         world.conclude_leftovers(engine)
-        orders = self._orders(engine.ledger, run)
+        orders = self._recalled(self._orders(engine.ledger, run), engine)
         found = self._sorted(orders, results)
         work.tell_of_waiting(world, engine, self.show, is_sandbox=self.sandbox, but=found.jobs)
         self._announce(found)
@@ -128,8 +129,9 @@ class Buying:
         return self._buy(engine, orders, found.tasks, results)
 
     def look(self) -> list[Picture]:
-        """Return the pictures with what the ledger knows of those to be made; nothing changes."""
+        """Return the pictures with what the ledger knows of those to be made; nothing is bought."""
         orders = self._orders(self.world.ledger, _new_id())
+        orders = self._recalled(orders)
         told: dict[tuple[str, int], Past] = {}
         for task, order in self._sorting(orders, is_plan=True).each():
             if order is not None:
@@ -243,6 +245,26 @@ class Buying:
             rows={row.name: row for row in self.manifest.rows},
             despite=work.named(world, self.asked.despite),
         )
+
+    def _recalled(self, orders: Orders, engine: Context | None = None) -> Orders:
+        """Ask once about jobs of these pictures that failed, and may bring them after all."""
+        if not orders.ledger.has_rows():
+            return orders
+        from seedream_cli.engine.recall import recall
+
+        names = {p.row.name for p in self.pictures if p.verdict is Verdict.MAKE}
+        failed = (orders.ledger.of_row(name, states={State.FAILED}) for name in sorted(names))
+        mine = [
+            job
+            for jobs in failed
+            for job in jobs
+            if job.sandbox is self.sandbox and is_ours(self.batch, job)
+        ]
+        if not mine:
+            return orders
+        world = self.world
+        engine = engine or world.engine(world.timing(0.0), self.show, profile=self.asked.profile)
+        return replace(orders, doubtful=recall(engine, mine))
 
     def _sorting(self, orders: Orders, *, is_plan: bool = False) -> Sorting:
         return Sorting(

@@ -59,6 +59,7 @@ def download(
             found = [_moved(world, job, output, len(found)) for job in found]
         elif jobs:
             found = [_reopened(world, job) for job in found]
+            engine.recalled.update(job.id for job in found)
         if not found:
             show.say("nothing to download")
         engine.problems.update(_strangers_sends(found))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 from seedream_cli.cli.arguments import (
     DEFAULT_TIMEOUT,
@@ -20,9 +21,9 @@ from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
-from seedream_cli.core.errors import UsageError
+from seedream_cli.core.errors import OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
-from seedream_cli.core.model import Image
+from seedream_cli.core.model import OPEN_STATES, Image
 from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:
@@ -233,12 +234,17 @@ class Making:
             is_waiting=is_wait,
         )
         world.conclude_leftovers(engine)
-        calls = _calls(bought, gathered, provider, profile, engine)
-        jobs = [replace(purchase.job, owner=world.owner.name) for purchase in bought]
-        engine.calls.update(calls)
-        jobs = self._plan_or_join(engine, jobs, resolved, show)
-        ours = frozenset(job.id for job in jobs)
-        work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox, but=ours)
+        earlier = self._earlier(engine, bought, resolved)
+        for job in earlier.values():
+            show.say(f"job {job.id} bought the same; that is fetched, nothing is bought for it")
+        anew = [purchase for purchase in bought if purchase.job.id not in earlier]
+        engine.calls.update(_calls(anew, gathered, provider, profile, engine))
+        ours = [replace(purchase.job, owner=world.owner.name) for purchase in anew]
+        planned = self._plan_or_join(engine, ours, resolved, show) if ours else []
+        found = earlier | {mine.id: job for mine, job in zip(ours, planned, strict=True)}
+        jobs = [found[purchase.job.id] for purchase in bought]
+        known = frozenset(job.id for job in jobs)
+        work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox, but=known)
         report = work.run(world, engine, jobs, show)
         ended = tuple(self._with_way_on(job, provider) for job in report.jobs)
         report = replace(report, jobs=ended, runs=frozenset({bought[0].job.run}))
@@ -274,6 +280,43 @@ class Making:
                 show.say(f"the same picture is under way as job {job.id}; nothing is bought for it")
         return planned
 
+    def _earlier(
+        self, engine: Context, bought: list[Purchase], resolved: Resolved
+    ) -> dict[str, Job]:
+        """Return the jobs of dead processes that still offer what is asked for now, to its place.
+
+        By the ids of the jobs that would be bought. Raises `OutcomeUnknown` where one had failed
+        and its provider does not say whether it brings its picture after all.
+        """
+        from seedream_cli.engine.recall import recall, still_offers
+        from seedream_cli.engine.save import known_extension
+
+        ledger, owner = engine.ledger, self.world.owner
+        ext = known_extension(resolved.capabilities, resolved.request)
+        found: dict[str, Job] = {}
+        for purchase in bought:
+            ours, wanted = purchase.job, naming.targets(purchase.job, ext)
+            same = ledger.bought_with(ours.fingerprint, sandbox=ours.sandbox, first_n=ours.first_n)
+            mine = [old for old in same if wanted and naming.targets(old, ext) == wanted]
+            mine = [old for old in mine if not (old.output.get("batch") or self.is_stdout)]
+            if doubtful := recall(engine, mine):
+                _refuse_doubtful(max(doubtful))
+            for old in (ledger.job(old.id) for old in mine if owner.is_dead(old.owner)):
+                again = still_offers(engine, old, is_anew=self.asked.skip_existing)
+                if again is None or old.state in OPEN_STATES or ours.id in found:
+                    continue  # what is open is joined
+                with suppress(Overtaken):  # then the ledger says what to do instead of buying
+                    found[ours.id] = ledger.take_on(old, replace(ours, owner=owner.name), again)
+        return found
+
+
+def _refuse_doubtful(job_id: str) -> Never:
+    raise OutcomeUnknown(
+        f"job {job_id} had failed, may have been charged, and its provider does not say now whether"
+        " it brings its picture after all; nothing was sent now",
+        hint=f"run the same again later, or give it up: seedream status {job_id} --write-off -y",
+    )
+
 
 def _encode_references(
     gathered: list[LoadedReference], provider: Provider
@@ -293,7 +336,8 @@ def _calls(
     engine: Context,
 ) -> dict[str, Call]:
     """Return what will be sent for each job, local references uploaded where they must be."""
-    if not any(each.local for each in gathered) or "upload" not in provider.reference_kinds:
+    is_uploaded = any(each.local for each in gathered) and "upload" in provider.reference_kinds
+    if not bought or not is_uploaded:
         return {purchase.job.id: purchase.call for purchase in bought}
     from seedream_cli.engine.references import upload_references
 

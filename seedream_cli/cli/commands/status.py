@@ -68,8 +68,8 @@ def status(
             way = _Way(adopt=adopt, not_charged=not_charged, write_off=write_off)
             found = [_settled(world, found, way)]
         problems: Mapping[str, Problem] = {}
-        if not offline and any(job.state is State.RUNNING for job in found):
-            found, problems = refresh(world, found, say, profile)
+        if not offline:
+            found, problems = refresh(world, found, say, profile, is_named=bool(jobs))
         _print(found, now, is_json=json, is_single=bool(jobs), problems=problems)
         # What was settled, or never sent, is no bad end of a purchase.
         ended = [job for job in found if job.state is not State.CLOSED]
@@ -186,24 +186,25 @@ class _OnlyExchanges:
 
 
 def refresh(
-    world: CommandContext, jobs: Sequence[Job], say: Plain, profile: str | None
+    world: CommandContext,
+    jobs: Sequence[Job],
+    say: Plain,
+    profile: str | None,
+    *,
+    is_named: bool,
 ) -> tuple[list[Job], Mapping[str, Problem]]:
-    """Ask once about each job that runs; without key or network say so and show what is stored."""
-    from seedream_cli.engine.context import Deed, Step
-    from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
+    """Ask once about each job that runs; without key or network say so and show what is stored.
 
-    now = world.clock.monotonic()
+    A person may ask again about what failed: `is_named`.
+    """
+    asked = {State.RUNNING, State.FAILED} if is_named else {State.RUNNING}
+    open_ones = [job for job in jobs if job.state in asked]
+    if not open_ones:
+        return list(jobs), {}
+    from seedream_cli.engine.recall import ask_once
+
     engine = world.engine(world.timing(0.0), _OnlyExchanges(say), profile=profile)
-
-    def take_once(step: Step) -> Step | None:
-        """Ask once; a poll keeps its turn until it goes, a failure is read twice."""
-        following = take_step(engine, step)
-        if following is None or following.deed is not Deed.POLL:
-            return None
-        return following if following.tries == step.tries else None
-
-    steps = [Step(now, job.id, Deed.POLL) for job in jobs if job.state is State.RUNNING]
-    WorkerPool(take_once, world.clock, Inbox(), workers=8, on_signal=lambda _: 0.0).run(steps)
+    engine.problems.update(ask_once(engine, open_ones))
     problems = {
         job_id: problem
         for job_id, problem in engine.problems.items()

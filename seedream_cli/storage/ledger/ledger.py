@@ -279,10 +279,7 @@ class Ledger(Queries):
         """
         with self._write() as connection:
             self._take(connection, job, ours)
-            connection.executemany(
-                "UPDATE images SET saved_at = NULL, path = NULL WHERE job = ? AND idx = ?",
-                [(job.id, index) for index in indexes],
-            )
+            self._reopen(connection, job, indexes)
         return self.job(job.id)
 
     def adopt(self, job: Job, ours: Job, images: Sequence[Image]) -> Job:
@@ -343,17 +340,23 @@ class Ledger(Queries):
     def reopen(self, job: Job, indexes: Sequence[int]) -> Job:
         """Take these pictures of a job for not fetched, and those given up for not given up."""
         with self._write() as connection:
-            if job.state is State.EXPIRED:
-                self._step(connection, job.id, State.EXPIRED, State.READY)
-                connection.execute("UPDATE jobs SET problem = NULL WHERE id = ?", (job.id,))
-            connection.executemany(
-                "UPDATE images SET saved_at = NULL, path = NULL WHERE job = ? AND idx = ?",
-                [(job.id, index) for index in indexes],
-            )
+            self._reopen(connection, job, indexes)
             connection.execute(
                 "UPDATE images SET problem = NULL WHERE job = ? AND url IS NOT NULL", (job.id,)
             )
         return self.job(job.id)
+
+    def _reopen(self, connection: sqlite3.Connection, job: Job, indexes: Sequence[int]) -> None:
+        if job.state is State.EXPIRED:
+            self._step(connection, job.id, State.EXPIRED, State.READY)
+            connection.execute("UPDATE jobs SET problem = NULL WHERE id = ?", (job.id,))
+            connection.execute(
+                "UPDATE images SET problem = NULL WHERE job = ? AND url IS NOT NULL", (job.id,)
+            )
+        connection.executemany(
+            "UPDATE images SET saved_at = NULL, path = NULL WHERE job = ? AND idx = ?",
+            [(job.id, index) for index in indexes],
+        )
 
     def let_go(self, image: Image) -> None:
         """Write down that a saved picture went to stdout and lies nowhere."""

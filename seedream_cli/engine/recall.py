@@ -1,0 +1,84 @@
+"""What earlier jobs still offer: asked for, free of charge, before anything is bought anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.model import Charge, Problem, State
+from seedream_cli.engine.context import Deed, Step, can_be_asked
+from seedream_cli.engine.lifetime import is_disputable, may_live, record_lifetime
+from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from seedream_cli.core.model import Job
+    from seedream_cli.engine.context import Context
+
+ASKING_SECONDS: Final = 30.0
+"""For all questions of one look together."""
+_AT_ONCE: Final = 8
+
+
+def ask_once(context: Context, jobs: Iterable[Job]) -> dict[str, Problem]:
+    """Ask once about each of these jobs, which run or failed; return what kept us from it, by job.
+
+    What the answers mean is in the ledger then.
+    """
+    now = context.clock.monotonic()
+    timing = replace(context.timing, deadline=now, timeout=0.0, per_job=False)
+    context = replace(context, timing=timing, problems={}, deadlines={})
+    take = partial(_take_once, context, until=now + ASKING_SECONDS)
+    steps = [Step(now, job.id, Deed.POLL) for job in jobs if can_be_asked(context, job)]
+    WorkerPool(take, context.clock, Inbox(), workers=_AT_ONCE, on_signal=lambda _: 0.0).run(steps)
+    return context.problems
+
+
+def _take_once(context: Context, step: Step, *, until: float) -> Step | None:
+    """Ask once; a poll keeps its turn until it goes, a failure is read twice."""
+    if context.clock.monotonic() > until:
+        words = "there was no time left to ask about it"
+        context.problems.setdefault(step.job_id, Problem("timeout", words))
+        return None
+    following = take_step(context, step)
+    if following is None or following.deed is not Deed.POLL:
+        return None
+    return following if following.tries == step.tries else None
+
+
+def recall(context: Context, jobs: Iterable[Job]) -> frozenset[str]:
+    """Ask once about those jobs that failed, maybe charged; return whose word could not be had."""
+    doubtful = [job for job in jobs if is_doubtful(context, job)]
+    if not doubtful:
+        return frozenset()
+    return frozenset(ask_once(context, doubtful)).intersection(job.id for job in doubtful)
+
+
+def is_doubtful(context: Context, job: Job) -> bool:
+    """Tell whether a failed job may bring its picture after all, as far as its record goes back."""
+    if job.state is not State.FAILED or job.charge is not Charge.MAYBE:
+        return False
+    age = context.clock.now() - (job.sent_at or job.created_at)
+    return can_be_asked(context, job) and age <= record_lifetime(context, job)
+
+
+def still_offers(context: Context, job: Job, *, is_anew: bool) -> tuple[int, ...] | None:
+    """Return which saved pictures of a job are to be fetched once more; None: it offers nothing.
+
+    `is_anew`: also those count whose file was deleted, while their URLs live.
+    """
+    match job.state:
+        case State.RUNNING | State.READY:
+            return ()
+        case State.EXPIRED if any(map(is_disputable, job.images)):
+            return ()
+        case State.SAVED if is_anew and job.images and job.problem is None:
+            lost = [i for i in job.images if not (i.path and Path(i.path).exists())]
+            now = context.clock.now()
+            is_there = all(may_live(job, image, now) for image in lost)
+            return tuple(image.index for image in lost) if lost and is_there else None
+        case _:
+            return None
