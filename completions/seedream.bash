@@ -119,6 +119,7 @@ _seedream_command() {
             '--adopt=@'
             '--not-charged'
             '--write-off'
+            '-y|--yes'
             '-q|--quiet'
             '*-v|--verbose'
             '-h|--help'

@@ -168,6 +168,7 @@ complete -c seedream -n '__seedream_new "status" --exit-status' -l exit-status -
 complete -c seedream -n '__seedream_open "status" --adopt' -l adopt -r -f -d 'It was made: this is the provider\'s task, or the picture\'s address'
 complete -c seedream -n '__seedream_new "status" --not-charged' -l not-charged -d 'The provider shows no charge for it'
 complete -c seedream -n '__seedream_new "status" --write-off' -l write-off -d 'Leave it, charged or not; stop asking'
+complete -c seedream -n '__seedream_new "status" -y --yes' -s y -l yes -d 'With --write-off: although it may still come'
 complete -c seedream -n '__seedream_new "status" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
 complete -c seedream -n '__seedream_at "status"' -s v -l verbose -d 'A line each request; twice: bodies. Never keys'
 complete -c seedream -n '__seedream_new "status" -h --help' -s h -l help -d 'Show this message and exit'

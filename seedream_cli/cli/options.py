@@ -413,4 +413,7 @@ AccountName = Annotated[
 ]
 AnyName = Annotated[str, typer.Argument(metavar="NAME", help="A profile or a provider.")]
 OldName = Annotated[str, typer.Argument(metavar="NAME", help="A profile.")]
+WriteOffYes = Annotated[
+    bool, typer.Option("-y", "--yes", help="With --write-off: although it may still come.")
+]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Although its jobs are not finished.")]

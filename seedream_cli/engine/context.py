@@ -65,6 +65,8 @@ class Timing:
     """For a provider that cannot be reached."""
     busy_tries: int = 20
     """For one that says: not now."""
+    exhausted_seconds: float = 30.0
+    """For what an earlier command had tried for its whole `timeout` already."""
     late_tries: int = 2
     """Further ones of a download that is late already: an answer may take all the time there is."""
     believe_after: float = 5.0
@@ -142,6 +144,9 @@ class Context:
     def first_step(self, job: Job) -> Step | None:
         """Return what a job waits for, if anything."""
         now = self.clock.monotonic()
+        if job.exhausted_at is not None:
+            patience = min(self.timing.timeout, self.timing.exhausted_seconds)
+            self.deadlines.setdefault(job.id, now + patience)
         match job.state:
             case _ if job.id in self.joined:
                 return Step(now, job.id, Deed.JOIN)
@@ -161,8 +166,8 @@ class Context:
 
     def next_step(self, job: Job) -> Step | None:
         """Return what follows after a job has changed its state."""
-        if self.timing.per_job:
-            self.deadlines[job.id] = self.clock.monotonic() + self.timing.timeout
+        self.deadlines.pop(job.id, None)
+        self.deadline(job.id)
         step = self.first_step(job)
         if step is not None and step.deed is Deed.POLL:
             if not self.is_waiting:
@@ -180,6 +185,20 @@ class Context:
     def retry_delay(self, tries: int) -> float:
         """Return for how many seconds a deed is put off that did not succeed."""
         return backoff.delay(tries + 1, self.random, base=0.5, cap=30.0)
+
+    def give_up(self, job: Job, words: str, hint: str = "") -> None:
+        """Remember that a job's time is over; another command may go on.
+
+        One that tried for its whole `timeout` says so to the next ones, and they how to end it.
+        """
+        if job.exhausted_at is not None:
+            since = f"{job.exhausted_at:%Y-%m-%d %H:%M}Z"
+            words += (
+                f"; in vain since {since}, to end that: seedream status {job.id} --write-off -y"
+            )
+        elif self.timing.timeout:
+            self.ledger.put_exhausted(job.id)
+        self.problems[job.id] = Problem("timeout", words, hint or f"seedream download {job.id}")
 
     def stop(self, job_id: str, error: SeedreamError) -> None:
         """Remember what stopped us; close a job of which nothing was sent."""

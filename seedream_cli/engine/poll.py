@@ -126,7 +126,7 @@ def _ask_again(context: Context, job: Job, step: Step, reason: str) -> Step | No
     if now >= deadline:
         within = f" within {context.timing.timeout:g} s" if context.timing.timeout else " yet"
         words = f"{job.provider} has not finished{within}" + (f" ({reason})" if reason else "")
-        context.problems[job.id] = Problem("timeout", words, f"seedream download {job.id}")
+        context.give_up(job, words)
         return None
     if reason:
         context.notify(Waiting(job_id=job.id, seconds=0, reason=reason))

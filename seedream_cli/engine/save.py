@@ -102,17 +102,19 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
     if isinstance(trouble, EndUnseen):
         wait = max(wait, context.timing.believe_after)  # the same bytes again will say it
     is_late = context.clock.monotonic() + wait > context.deadline(job.id)
-    is_kept = not any(image.url for image in filter(is_wanted, job.images))  # it stays as it is
-    is_barred = isinstance(trouble, HostBarred)  # a person has to open the door
-    is_over = is_kept or isinstance(trouble, DeadlineReached)
-    if is_over or ((is_late or is_barred) and step.tries >= context.timing.late_tries):
-        code = "provider_failed" if is_kept else "timeout"
-        words = f"the picture cannot be fetched: {trouble.message}"
-        hint = f"seedream download {job.id}"
+    words, hint = f"the picture cannot be fetched: {trouble.message}", f"seedream download {job.id}"
+    if not any(image.url for image in filter(is_wanted, job.images)):  # it stays as it is
+        context.problems[job.id] = Problem("provider_failed", words, hint)
+        return None
+    if isinstance(trouble, HostBarred) and step.tries >= context.timing.late_tries:
         if trouble.hint:  # a door, that only a person opens
             door = f"{trouble.hint} under [profiles.{job.profile}] in config.toml"
-            words, hint = f"{words}; {door} lets it in", f"write {door}, then: {hint}"
-        context.problems[job.id] = Problem(code, words, hint)
+            words, hint = f"{words}; {door} lets it in", f"write {door}: {hint}"
+        context.problems[job.id] = Problem("timeout", words, hint)
+        return None
+    is_over = isinstance(trouble, DeadlineReached)  # one round took all the time
+    if is_over or (is_late and step.tries >= context.timing.late_tries):
+        context.give_up(job, words, hint)
         return None
     context.notify(Waiting(job_id=job.id, seconds=wait, reason=trouble.message))
     return replace(step, due=context.clock.monotonic() + wait, tries=step.tries + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from seedream_cli.core.addresses import is_loopback
@@ -12,6 +12,9 @@ from seedream_cli.core.model import Charge, Image, Job, State
 if TYPE_CHECKING:
     from seedream_cli.providers.spec import Provider
     from seedream_cli.storage.ledger.ledger import Ledger
+
+
+_STILL_COMING: Final = frozenset({State.RUNNING, State.READY, State.FAILED})
 
 
 def adopt(ledger: Ledger, job: Job, provider: Provider, what: str) -> Job:
@@ -37,9 +40,18 @@ def adopt(ledger: Ledger, job: Job, provider: Provider, what: str) -> Job:
     return ledger.move(job, State.RUNNING, task_id=what)
 
 
-def close(ledger: Ledger, job: Job, *, charge: Charge) -> Job:
-    """Settle an unknown job for good: `NONE`, it was not charged; `MAYBE`, written off."""
-    _check_unknown(job)
+def close(ledger: Ledger, job: Job, *, charge: Charge, is_sure: bool = False) -> Job:
+    """Settle a job: `NONE`, it was not charged; `MAYBE`, written off.
+
+    What may still bring its picture is written off only by who `is_sure`.
+    """
+    if charge is Charge.NONE or job.state not in _STILL_COMING:
+        _check_unknown(job)
+    elif not is_sure:
+        raise UsageError(
+            f"job {job.id} is {job.state}: it may still bring its picture",
+            hint=f"seedream status {job.id} --write-off -y",
+        )
     return ledger.move(job, State.CLOSED, charge=charge)
 
 

@@ -147,8 +147,8 @@ def test_a_deleted_file_is_fetched_again(cli: Cli, polled: Server) -> None:
 
 
 def test_an_expired_job_is_tried_again_by_name(cli: Cli, start_server: StartServer) -> None:
-    """Its host said twice that it is gone; asked for by name it is fetched, and is there."""
-    server = start_server("expire:2")
+    """By its host's clock its URL had lapsed; asked for by name it is fetched, and is there."""
+    server = start_server("expire:1")
     cli.configure(server)
     found = bought(cli, "-p", "ark")
     assert found["state"] == "expired"

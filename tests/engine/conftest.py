@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seedream_cli.core.events import Event
-    from seedream_cli.core.model import Job
+    from seedream_cli.core.model import Job, Reference
 
 
 @dataclass
@@ -51,13 +51,22 @@ class House:
         series: int | None = None,
         output: str | None = None,
         owner: str | None = None,
+        references: tuple[Reference, ...] = (),
         **flags: object,
     ) -> list[Job]:
         """Plan the jobs of one command; `flags` go beside the naming plan."""
         spec = PROVIDERS[provider]
         profile = Profile(name=provider, provider=provider, base_url=spec.base_url)
         resolved = resolve(
-            spec, Options(prompt=prompt, count=count, series=series), now=self.clock.now()
+            spec,
+            Options(
+                prompt=prompt,
+                count=count,
+                series=series,
+                references=references,
+                edit=bool(references),
+            ),
+            now=self.clock.now(),
         )
         base = str(self.folder / "out")
         named = plan(output, base=base, many=count > 1, many_per_job=series is not None)

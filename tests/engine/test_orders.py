@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Provider
 
 HEAD = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de")
+OVER = ImageGone("404", date=datetime(2036, 1, 1, tzinfo=UTC))
+"""Said by a host when every URL has lapsed."""
 TAIL = bytes.fromhex("0000000c49444154789c63606060000000040001f61738550000000049454e44ae426082")
 
 
@@ -851,7 +853,7 @@ def test_a_picture_that_is_gone_at_its_host_is_lost(desk: Desk) -> None:
     """It is said with 5, and the next run makes it anew."""
     desk.run(rows(1), *desk.made(1))
     desk.house.folder.joinpath("art", "r0.png").unlink()
-    desk.house.transport.pictures["https://images.example/1.png"] = [ImageGone("404")]
+    desk.house.transport.pictures["https://images.example/1.png"] = [OVER]
     desk.run(rows(1))
     job = desk.ends["r0"].job
     assert job is not None
@@ -877,7 +879,7 @@ def test_a_lost_picture_that_is_back_is_adopted(desk: Desk) -> None:
     picture = desk.house.folder / "art" / "r0.png"
     data = picture.read_bytes()
     picture.unlink()
-    desk.house.transport.pictures["https://images.example/1.png"] = [ImageGone("404")]
+    desk.house.transport.pictures["https://images.example/1.png"] = [OVER]
     desk.run(rows(1))
     desk.lock.clear()
     again = desk.batch(rows(1))

@@ -69,6 +69,8 @@ class FakeTransport:
     pictures: dict[str, list[Play]] = field(default_factory=dict)
     sent: list[Call] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
+    allowed: frozenset[AddressKind] = frozenset()
+    """From where the last picture might have come."""
     whole: tuple[bytes, ...] = (PNG,)
     """A good picture."""
     is_measured: bool = True
@@ -126,7 +128,8 @@ class FakeTransport:
         self, url: str, limits: Limits, *, allowed: Collection[AddressKind]
     ) -> Iterator[Download]:
         """Play the next picture of this URL; the last one stays."""
-        del limits, allowed
+        del limits
+        self.allowed = frozenset(allowed)
         self.fetched.append(url)
         plays = self.pictures.get(url, [PNG])
         play = plays.pop(0) if len(plays) > 1 else plays[0]

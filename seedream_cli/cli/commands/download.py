@@ -83,6 +83,9 @@ def _check_words(names: Sequence[str], task_id: str | None, expiring: str | None
 
 def _reopened(world: CommandContext, job: Job) -> Job:
     """Fetch again what a person names though it was fetched: gone from disk, or given up."""
+    if job.state is State.CLOSED and job.charge is Charge.MAYBE:
+        becomes = State.READY if job.images else State.RUNNING
+        return world.ledger.move(job, becomes) if job.images or job.task_id else job
     lost = [i for i in job.images if i.saved_at and not (i.path and Path(i.path).exists())]
     if job.state is State.EXPIRED or (job.state is State.SAVED and lost and not _is_held(job)):
         return world.ledger.reopen(job, [image.index for image in lost])

@@ -44,6 +44,7 @@ def status(
     adopt: o.Adopt = None,
     not_charged: o.NotCharged = False,
     write_off: o.WriteOff = False,
+    yes: o.WriteOffYes = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = 0,
 ) -> int:
@@ -65,7 +66,7 @@ def status(
         is_settling = adopt is not None or not_charged or write_off
         found = _found(world, jobs or [], wanted, -1 if all else limit, is_for_show=not is_settling)
         if adopt is not None or not_charged or write_off:
-            way = _Way(adopt=adopt, not_charged=not_charged, write_off=write_off)
+            way = _Way(adopt=adopt, not_charged=not_charged, write_off=write_off, is_sure=yes)
             found = [_settled(world, found, way)]
         problems: Mapping[str, Problem] = {}
         if not offline:
@@ -124,6 +125,7 @@ class _Way:
     adopt: str | None
     not_charged: bool
     write_off: bool
+    is_sure: bool
 
 
 def _settled(world: CommandContext, found: Sequence[Job], way: _Way) -> Job:
@@ -138,7 +140,7 @@ def _settled(world: CommandContext, found: Sequence[Job], way: _Way) -> Job:
         provider = PROVIDERS[found[0].provider]
         return settling.adopt(world.ledger, found[0], provider, way.adopt)
     charge = Charge.NONE if way.not_charged else Charge.MAYBE
-    return settling.close(world.ledger, found[0], charge=charge)
+    return settling.close(world.ledger, found[0], charge=charge, is_sure=way.is_sure)
 
 
 def _found(

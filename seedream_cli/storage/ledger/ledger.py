@@ -6,6 +6,7 @@ Each public method that writes has committed, with the folder's entry flushed, b
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,8 @@ _CHARGES = {
     State.EXPIRED: Charge.CHARGED,
     State.UNKNOWN: Charge.MAYBE,
 }
+_DOUBTING = frozenset({State.REFUSED, State.FAILED, State.UNKNOWN})
+"""What a job became whose uploaded references may be why."""
 _ENDED = frozenset({State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED})
 
 
@@ -234,7 +237,7 @@ class Ledger(Queries):
                 self._name_task(connection, job, task_id)
             connection.execute(
                 "UPDATE jobs SET charge = ?, request_id = coalesce(?, request_id), problem = ?,"
-                " cost = coalesce(?, cost), finished_at = ? WHERE id = ?",
+                " cost = coalesce(?, cost), finished_at = ?, exhausted_at = NULL WHERE id = ?",
                 (
                     charge.value,
                     request_id,
@@ -251,7 +254,18 @@ class Ledger(Queries):
                 )
             for image in images:
                 self._put_image(connection, image)
+            if becomes in _DOUBTING:
+                self._forget_uploads(connection, job)
         return self.job(job.id)
+
+    @staticmethod
+    def _forget_uploads(connection: sqlite3.Connection, job: Job) -> None:
+        """Let the next try upload anew what this one could not use, or may not have been able to.
+
+        An upload is free; the URL of one may have died before its time.
+        """
+        digests = set(re.findall(r"sha256:([0-9a-f]{64})", json_text(job.recipe)))
+        connection.executemany("DELETE FROM uploads WHERE digest = ?", [(d,) for d in digests])
 
     @staticmethod
     def _name_task(connection: sqlite3.Connection, job: Job, task_id: str) -> None:
@@ -262,6 +276,14 @@ class Ledger(Queries):
         except sqlite3.IntegrityError as error:
             # A provider that takes equal requests for one; what it charged only it can tell.
             raise UnreadableReply("its answer names the task of another job") from error
+
+    def put_exhausted(self, job_id: str) -> None:
+        """Write down that a command tried for its whole `--timeout`; the first time counts."""
+        with self._write() as connection:
+            connection.execute(
+                "UPDATE jobs SET exhausted_at = coalesce(exhausted_at, ?) WHERE id = ?",
+                (time_text(self._now()), job_id),
+            )
 
     def put_output(self, job: Job, output: Mapping[str, object]) -> Job:
         """Change where a job's pictures will go; return the job as it is now."""
