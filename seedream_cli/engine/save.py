@@ -101,7 +101,8 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
     wait = context.retry_delay(step.tries)
     if isinstance(trouble, EndUnseen):
         wait = max(wait, context.timing.believe_after)  # the same bytes again will say it
-    is_late = context.clock.monotonic() + wait > context.deadline(job.id)
+    now, deadline = context.clock.monotonic(), context.deadline(job.id)
+    is_late = now >= deadline
     words, hint = f"the picture cannot be fetched: {trouble.message}", f"seedream download {job.id}"
     if not any(image.url for image in filter(is_wanted, job.images)):  # it stays as it is
         context.problems[job.id] = Problem("provider_failed", words, hint)
@@ -117,7 +118,8 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
         context.give_up(job, words, hint)
         return None
     context.notify(Waiting(job_id=job.id, seconds=wait, reason=trouble.message))
-    return replace(step, due=context.clock.monotonic() + wait, tries=step.tries + 1)
+    due = now + wait if is_late else min(now + wait, deadline)
+    return replace(step, due=due, tries=step.tries + 1)
 
 
 def _finish(context: Context, job: Job) -> None:

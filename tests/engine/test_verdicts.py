@@ -100,11 +100,14 @@ def test_what_failed_is_asked_once_by_those_who_would_buy(house: House) -> None:
     """An answer settles it; trouble leaves it in doubt, and changes nothing."""
     job = failed(house)
     house.transport.answers = [OutcomeUnknown("cut")]
+    house.clock.at += timedelta(minutes=1)
     assert recall(house.engine, [job]) == {job.id}
     house.transport.answers = [BROKEN]
+    house.clock.at += timedelta(minutes=1)
     assert recall(house.engine, [job]) == set()
     assert house.ledger.job(job.id) == job
     house.transport.answers = [success()]
+    house.clock.at += timedelta(minutes=1)
     assert recall(house.engine, [job]) == set()
     job = house.ledger.job(job.id)
     assert (job.state, job.charge, job.problem) == (State.READY, Charge.CHARGED, None)
