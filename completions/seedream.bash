@@ -222,7 +222,7 @@ _seedream_command() {
         rows=(
             '--port=@'
             '--delay=@'
-            '*--fault=@ 429 500 drop slow expire refuse fail truncate cut partial html odd'
+            '*--fault=@ 429 500 drop slow expire refuse fail truncate cut partial html lost late odd'
             '--at=@'
             '-h|--help'
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UsageError
 from seedream_cli.sandbox.messages import Answer, Fate, Where
-from seedream_cli.sandbox.pictures.host import denied
+from seedream_cli.sandbox.pictures.host import denied, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,6 +34,8 @@ class Fault:
     """What becomes of the good answer; it gives None where the provider has no such words."""
     instead: Fate = Fate.MADE
     """The fate of work that `bend` had no words for."""
+    is_for_a_while: bool = False
+    """It strikes a picture from when that is first asked for, and then no more."""
 
 
 def _busy(_reply: Answer, voice: Voice, asked: Asked, stage: Stage) -> Answer:
@@ -53,6 +55,10 @@ def _denied(_reply: Answer, _voice: Voice, _asked: Asked, stage: Stage) -> Answe
     """Turn a picture away as a host does whose clock is beyond every URL's life."""
     late = format_datetime(stage.date + _LATER, usegmt=True)
     return replace(denied(), headers={**denied().headers, "date": late})
+
+
+def _missing(_reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+    return missing()
 
 
 def _refused(_reply: Answer, voice: Voice, asked: Asked, stage: Stage) -> Answer | None:
@@ -128,6 +134,14 @@ FAULTS: Final = {
         Fault(name="cut", where=_SUBMIT, help="charged, then cut in the middle", bend=_cut),
         Fault(name="partial", where=_SUBMIT, help="an image of a set fails", bend=_partial),
         Fault(name="html", where=_SUBMIT, help="charged, then a web page", bend=_webpage),
+        Fault(name="lost", where=_SUBMIT, help="accepted, charged, no answer", bend=_dropped),
+        Fault(
+            name="late",
+            where=Where.IMAGE,
+            help="404 for 10 s",
+            bend=_missing,
+            is_for_a_while=True,
+        ),
         Fault(name="odd", where=Where.IMAGE, help="whole, but not as its format says", bend=_odd),
     )
 }
@@ -140,15 +154,23 @@ class Weather:
         """Take `KIND` (always) or `KIND:TIMES`; raises `UsageError`."""
         self._lock = threading.Lock()
         self._left = [parse_fault(text) for text in faults]
+        self._until: dict[str, float] = {}
+        """When pictures that are late are there, by path."""
 
-    def strike(self, deed: Deed) -> Fault | None:
+    def strike(self, deed: Deed, path: str, stage: Stage) -> Fault | None:
         """Return the fault that strikes this good deed, and count it off."""
         if not deed.is_good:
             return None
         with self._lock:
             for place, (fault, left) in enumerate(self._left):
-                if fault.where is deed.where and left != 0:
+                if fault.where is not deed.where:
+                    continue
+                if fault.is_for_a_while and path in self._until:
+                    if stage.now < self._until[path]:
+                        return fault
+                elif left != 0:
                     self._left[place] = (fault, left - 1 if left is not None else None)
+                    self._until[path] = stage.now + stage.settings.late
                     return fault
         return None
 
@@ -157,6 +179,7 @@ class Weather:
         parsed = [parse_fault(text) for text in faults]
         with self._lock:
             self._left = parsed
+            self._until.clear()
 
 
 def parse_fault(text: str) -> tuple[Fault, int | None]:

@@ -44,6 +44,8 @@ class Settings:
 
     delay: float = 2.0
     """Seconds that a picture takes."""
+    late: float = 10.0
+    """Seconds that a picture is late at its host, with the fault of that name."""
     endless: float = 600.0
     """Seconds after which a synchronous answer comes that should never have come."""
     at: datetime | None = None

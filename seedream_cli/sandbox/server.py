@@ -91,7 +91,7 @@ class Sandbox:
             return self._control(asked)
         stage = Stage(now=time.time(), settings=self.settings)
         reply = answer(asked, stage)
-        fault = self.weather.strike(reply.deed)
+        fault = self.weather.strike(reply.deed, asked.path, stage)
         if fault is not None:
             reply = struck(asked, stage, fault, reply)
         self.tally.note(asked, reply, stage.now)

@@ -65,8 +65,10 @@ class Server:
 
 
 @contextmanager
-def serving(*faults: str, delay: float = DELAY, at: str | None = None) -> Iterator[Server]:
+def serving(
+    *faults: str, delay: float = DELAY, at: str | None = None, late: float = 0.5
+) -> Iterator[Server]:
     """Serve for a block, as on the day `at`."""
-    settings = Settings(delay=delay, at=moment(at) if at else None)
+    settings = Settings(delay=delay, at=moment(at) if at else None, late=late)
     with Sandbox(settings=settings, faults=faults) as sandbox:
         yield Server(sandbox)

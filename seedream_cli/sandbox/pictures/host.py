@@ -64,7 +64,7 @@ def answer(asked: Asked, stage: Stage) -> Answer:
     if asked.method not in {"GET", "HEAD"}:
         return _says(405, "An image can only be fetched.")
     if picture is None:
-        return _says(404, "No such image.")
+        return missing()
     if picture.expires_at and stage.now >= picture.expires_at:
         return denied()
     if picture.is_signed and asked.query.get("X-Tos-Signature") != _signature(name, asked.query):
@@ -74,6 +74,11 @@ def answer(asked: Asked, stage: Stage) -> Answer:
         body=draw(picture),
         deed=Deed(where=Where.IMAGE, is_good=True),
     )
+
+
+def missing() -> Answer:
+    """Return what a host says about a picture that it does not have."""
+    return _says(404, "No such image.")
 
 
 def denied() -> Answer:

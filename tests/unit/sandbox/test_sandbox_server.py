@@ -6,6 +6,7 @@ import http.client
 import json
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -265,6 +266,15 @@ def test_a_lapsed_url_and_half_an_image() -> None:
         assert len(half.value.partial) == len(whole.body) // 2
 
 
+def test_a_late_image_is_there_after_a_while() -> None:
+    """`late` says 404 from the first look on, for as long as its setting says, and no longer."""
+    with Sandbox(settings=replace(QUICK, late=0.4), faults=["late"]) as sandbox:
+        image = image_of(sandbox, "ark")
+        assert [send(sandbox, image, headers={}).status for _ in range(2)] == [404, 404]
+        time.sleep(0.5)
+        assert send(sandbox, image, headers={}).status == 200
+
+
 @pytest.mark.parametrize(
     ("provider", "finding"), [("ark", "it has no end mark"), ("kie", "a checksum is wrong")]
 )
@@ -319,7 +329,9 @@ def test_the_weather_can_change() -> None:
 
 def test_faults_are_read_as_typed() -> None:
     """`KIND` is for ever, `KIND:TIMES` so often, and anything else is a usage error."""
-    assert " ".join(FAULTS) == "429 500 drop slow expire refuse fail truncate cut partial html odd"
+    assert " ".join(FAULTS) == (
+        "429 500 drop slow expire refuse fail truncate cut partial html lost late odd"
+    )
     assert parse_fault("429")[1] is None
     assert parse_fault("drop:2")[1] == 2
     for text in ("rain", "429:", "429:-1", "429:x", ""):

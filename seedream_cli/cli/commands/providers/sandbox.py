@@ -26,7 +26,7 @@ def sandbox(
         typer.Option(
             "--fault",
             metavar="KIND[:TIMES]",
-            help="429 500 drop slow expire refuse fail truncate cut partial html odd.",
+            help="429 500 drop slow expire refuse fail truncate cut partial html lost late odd.",
         ),
     ] = None,
     at: Annotated[
