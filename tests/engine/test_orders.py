@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.replies import accepted, reply, success
+from support.replies import accepted, polled, reply, success
 
 from seedream_cli.batch.action import Verdict
 from seedream_cli.batch.apply import Batch, Bounds, End
@@ -26,6 +26,7 @@ from seedream_cli.cli.output.job import job_exit
 from seedream_cli.core.errors import ImageGone, OutcomeUnknown, StorageError, Unsent
 from seedream_cli.core.model import Charge, Money, Problem, Profile, Purpose, Reply, State
 from seedream_cli.engine.context import Timing
+from seedream_cli.engine.recall import recall
 from seedream_cli.engine.references import ReferenceLoader
 from seedream_cli.engine.workers import Inbox, WorkerPool
 from seedream_cli.providers import PROVIDERS
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.manifest.read import Row
     from seedream_cli.batch.orders import Order
     from seedream_cli.batch.targets import Task
+    from seedream_cli.core.errors import SeedreamError
     from seedream_cli.core.model import Call, Job
     from seedream_cli.engine.references import LoadedReference
     from seedream_cli.providers.spec import Provider
@@ -163,6 +165,7 @@ class Desk:
             is_dead=lambda _: self.is_alone,
             rows={row.name: row for row in self.rows},
             despite=frozenset(despite),
+            doubtful=recall(house.engine, house.ledger.jobs(states={State.FAILED})),
         )
         tasks = list(tasks_of(orders.judge, pictures))
         batch = Batch(
@@ -860,6 +863,42 @@ def test_a_picture_that_is_gone_at_its_host_is_lost(desk: Desk) -> None:
     assert (desk.submits, job.state, job_exit(job, None)) == ([], State.EXPIRED, 5)
     desk.run(rows(1), *desk.made(1))
     assert desk.submits == ["picture 0"]
+
+
+def test_a_word_of_old_versions_buys_nothing(desk: Desk) -> None:
+    """What they gave up, before any clock said so, is fetched first."""
+    desk.house.transport.pictures["https://images.example/1.png"] = [OVER]
+    desk.run(rows(1), *desk.made(1))
+    (job,) = desk.jobs("r0")
+    words = Problem("expired", "its host says that the picture is gone; it was made")
+    desk.house.ledger.put_image(replace(job.images[0], problem=words))
+    desk.house.transport.pictures.clear()
+    desk.run(rows(1))
+    assert (desk.submits, desk.lock["r0", 1].output) == ([], "r0.png")
+
+
+@pytest.mark.parametrize(
+    ("answer", "submits", "states"),
+    [
+        (success(), 0, {"r0": "saved"}),
+        (OutcomeUnknown("cut"), 0, {"r0": "failed"}),
+        (reply({"code": 500, "msg": "oops"}), 0, {"r0": "failed"}),
+        (polled("fail", failMsg="boom"), 1, {"r0": "running"}),
+    ],
+    ids=["made", "cut", "trouble", "failed"],
+)
+def test_a_failed_row_is_asked_about_before_it_is_bought(
+    desk: Desk, answer: Reply | SeedreamError, submits: int, states: dict[str, str]
+) -> None:
+    """Made after all: fetched. No word: left in doubt. Failed indeed: bought anew."""
+    desk.provider = "kie"
+    boom = polled("fail", failMsg="boom")
+    desk.run(rows(1), accepted(), boom, boom)
+    assert desk.states() == {"r0": State.FAILED}
+    desk.house.clock.at += timedelta(minutes=1)
+    desk.house.adjust(is_waiting=False)
+    desk.run(rows(1), answer, *[accepted("t2")] * submits)
+    assert (len(desk.submits), desk.states()) == (submits, states)
 
 
 def test_a_saved_job_without_its_picture_is_no_success(desk: Desk) -> None:
