@@ -83,6 +83,7 @@ def profile(profile: Profile, *, is_json: bool, now: datetime) -> Iterator[str]:
         "api_key": "****" if profile.api_key else "(looked up when needed)",
         "model": profile.model or provider.default_model or "no choice of model",
         "output": profile.output or "{slug}-{job}.{ext}",
+        "image_hosts": profile.image_hosts,
         **profile.defaults,
     }
     yield f"{profile.name} ({profile.origins.get('profile', '')})"
