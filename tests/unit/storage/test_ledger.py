@@ -755,6 +755,29 @@ def test_text_that_is_no_text_is_a_storage_error(ledger: Ledger, make_job: MakeJ
     assert ledger.jobs() == []
 
 
+def test_what_is_given_up_is_marked_until_it_gets_on(ledger: Ledger, make_job: MakeJob) -> None:
+    """The first time counts; the next step of the job takes the mark away."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    job = ledger.move(ledger.job("0000aaaa"), State.RUNNING, task_id="t")
+    ledger.put_exhausted(job.id)
+    assert ledger.job(job.id).exhausted_at == NOW
+    assert ledger.move(job, State.READY).exhausted_at is None
+
+
+def test_the_newest_answer_says_when_it_was_heard(ledger: Ledger, make_job: MakeJob) -> None:
+    """Its time is ours, its headers are the server's; of which kind its address was is kept."""
+    ledger.plan([make_job()])
+    assert ledger.newest_hearing("0000aaaa") is None
+    headers = {"date": "Sat, 21 Nov 2026 10:00:00 GMT"}
+    reply = Reply(purpose=Purpose.POLL, status=200, headers=headers, body=b"{}", peer="fake-ip")
+    ledger.store("0000aaaa", reply)
+    assert ledger.newest_hearing("0000aaaa") == (NOW, headers)
+    assert ledger.job("0000aaaa").peer == "fake-ip"
+    ledger.store("0000aaaa", replace(reply, peer=""))
+    assert ledger.job("0000aaaa").peer == "fake-ip"
+
+
 def test_answers_come_back_byte_for_byte(ledger: Ledger, make_job: MakeJob) -> None:
     """A stored answer is what came over the wire, whatever its bytes and headers are."""
     ledger.plan([make_job()])
@@ -1338,6 +1361,7 @@ def writes(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "begin": lambda: ledger.begin(job.id),
         "store": lambda: ledger.store(job.id, reply),
         "move": lambda: ledger.move(job, State.CLOSED),
+        "put_exhausted": lambda: ledger.put_exhausted(job.id),
         "put_output": lambda: ledger.put_output(job, {}),
         "take_on": lambda: ledger.take_on(job, job, [1]),
         "adopt": lambda: ledger.adopt(job, job, [Image(job=job.id, index=1, n=1)]),
@@ -1356,6 +1380,7 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "job": lambda: ledger.job(job.id),
         "jobs": ledger.jobs,
         "answers": lambda: ledger.answers(job.id, Purpose.SUBMIT),
+        "newest_hearing": lambda: ledger.newest_hearing(job.id),
         "last_answer": lambda: ledger.last_answer(job.id),
         "newest_runs": lambda: ledger.newest_runs(1),
         "upload": lambda: ledger.upload(job.origin, "d" * 64, NOW),
