@@ -39,14 +39,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer the long forms, and the seed of all that is drawn."""
     group = parser.getgroup("seedream")
     group.addoption("--soak", action="store_true", help="long storms; the strangers' SDKs")
-    group.addoption("--seed", type=int, default=0, metavar="N", help="repeat the storms' draws")
+    group.addoption("--seed", type=int, default=0, metavar="N", help="of the storms' draws")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw a seed, which workers are told; let no test depend on how fast this machine is."""
-    if not config.option.seed:
-        config.option.seed = random.SystemRandom().randrange(1, 10**6)
+    """Settle the seed, which workers are told; let no test depend on how fast this machine is."""
     # The short form is alike for everybody; the long one looks where nobody has been.
+    if not config.option.seed:
+        dice = random.SystemRandom()
+        config.option.seed = dice.randrange(2, 10**6) if config.option.soak else 1
     slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.register_profile("short", slow, derandomize=True)
     settings.register_profile("long", slow, max_examples=1000, print_blob=True)

@@ -7,7 +7,8 @@ import json
 import os
 import random
 import socket
-import sqlite3
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -414,17 +415,21 @@ def test_a_proxy_that_refuses_is_safe_and_quiet(cli: Cli, serve: Callable[[Play]
     assert all(b"CONNECT api.kie.ai:443" in request for request in proxy.requests)
 
 
-def test_a_bug_shows_where_and_not_what(cli: Cli, chaos: Chaos) -> None:
-    """A ledger that holds nonsense makes exit 70: one line, no traceback, no values."""
-    cli.configure(chaos.origin, key=CANARY)
-    cli("generate", "a fox", "-p", "kie")
-    trap = sqlite3.connect(cli.state / "ledger.db")
-    trap.execute("PRAGMA ignore_check_constraints = ON")
-    trap.execute("UPDATE jobs SET price = ?", (f"{CANARY} nonsense",))
-    trap.commit()
-    trap.close()
-    ran = cli("status", "--json")
-    assert ran.code == 70
-    assert "a bug in seedream" in ran.err
-    assert CANARY not in ran.err
-    assert CANARY.encode() not in ran.out
+def test_a_bug_shows_where_and_not_what(cli: Cli) -> None:
+    """What nobody foresaw makes exit 70: one line, no traceback, no values."""
+    code = (
+        "import sys; from seedream_cli.__main__ import run; from seedream_cli.storage.config import"
+        f" file; file.load = lambda path: {{}}['{CANARY}']; sys.argv[1:] = ['providers']; run()"
+    )
+    cli.work.mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=cli.environment(),
+        cwd=cli.work,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (70, b""), done.stderr
+    first, _hint = done.stderr.decode().splitlines()
+    assert first.startswith("seedream: a bug in seedream: KeyError at cli/context.py:")
+    assert CANARY.encode() not in done.stderr

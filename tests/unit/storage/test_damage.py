@@ -112,7 +112,14 @@ def readable(path: Path) -> set[str]:
                 (row,) = cursor.fetchall()
                 names = [column[0] for column in cursor.description]
                 found.add(job_of(row[1:], names[1:], ()).id)
-            except (sqlite3.Error, ValueError, TypeError, RecursionError, ArithmeticError):
+            except (
+                sqlite3.Error,
+                LookupError,
+                ValueError,
+                TypeError,
+                RecursionError,
+                ArithmeticError,
+            ):
                 continue
     return found
 
