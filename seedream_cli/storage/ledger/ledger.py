@@ -133,7 +133,7 @@ class Ledger(Queries):
         ).fetchall()
         for other in map(self.job, (job_id for (job_id,) in rows)):
             is_over = other.state is State.PLANNED and is_dead(other.owner)
-            if not is_over and _files(other, ext) == wanted:
+            if not is_over and _is_shared(other, job) and _files(other, ext) == wanted:
                 return other
         return None
 
@@ -459,6 +459,12 @@ class Ledger(Queries):
                 f"job {job_id} is no longer {was}: another process has taken it on",
                 hint=f"seedream status {job_id}",
             )
+
+
+def _is_shared(one: Job, other: Job) -> bool:
+    """Tell whether two jobs may be one purchase: two manifests share nothing, each has its lock."""
+    batches = {one.output.get("batch"), other.output.get("batch")} - {None}
+    return len(batches) <= 1
 
 
 def _files(job: Job, ext: str | None) -> tuple[str, ...]:
