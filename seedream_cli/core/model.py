@@ -401,3 +401,28 @@ class Job:
     sent_at: datetime | None = None
     finished_at: datetime | None = None
     images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What a person says became of a job."""
+
+    job: Job
+    word: str
+    """`adopt`, `not-charged` or `write-off`."""
+    task_id: str | None = None
+    image: Image | None = None
+    """The task, or else the picture, that is adopted."""
+
+    @property
+    def becomes(self) -> State:
+        """The state that the job has then."""
+        if self.image is not None:
+            return State.READY
+        return State.RUNNING if self.task_id is not None else State.CLOSED
+
+    @property
+    def charge(self) -> Charge:
+        """Whether it cost money then."""
+        charges = {"adopt": Charge.CHARGED, "not-charged": Charge.NONE}
+        return charges.get(self.word, Charge.MAYBE)

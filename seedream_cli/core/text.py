@@ -82,6 +82,11 @@ def escape_unseen(json_text: str) -> str:
     return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], json_text)
 
 
+def fold(text: str) -> str:
+    """Return text in the form in which upper and lower case, and accents however typed, are one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
 def columns(text: str) -> int:
     """Return how many terminal columns a cleaned line takes (an estimate, never too small)."""
     return sum(_width(char) for char in text)

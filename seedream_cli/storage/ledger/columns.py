@@ -81,7 +81,8 @@ def problem_text(problem: Problem | None) -> str | None:
     return json_text({"code": problem.code, "message": problem.message, "hint": problem.hint})
 
 
-def _money(text: str | None) -> Money | None:
+def money_of(text: str | None) -> Money | None:
+    """Read what `money_text` wrote."""
     if not text:
         return None
     amount, currency = text.split(" ")
@@ -197,8 +198,8 @@ def job_of(row: Sequence[object], names: Sequence[str], images: tuple[Image, ...
         output=_object(text["output"]),
         first_n=int(text["first_n"]),
         expected=int(text["expected"]),
-        price=_money(cells["price"]),
-        cost=_money(cells["cost"]),
+        price=money_of(cells["price"]),
+        cost=money_of(cells["cost"]),
         task_id=cells["task_id"],
         request_id=cells["request_id"],
         problem=_problem(cells["problem"]),

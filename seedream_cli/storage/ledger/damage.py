@@ -112,7 +112,7 @@ class Stamp:
 
 
 def readable(
-    connection: sqlite3.Connection, where: str, values: Sequence[str | int], size: int
+    connection: sqlite3.Connection, where: str, values: Sequence[str | int | None], size: int
 ) -> Iterator[tuple[int, dict[str, object] | Exception]]:
     """Yield each job that meets a condition, newest first, or why it cannot be read.
 

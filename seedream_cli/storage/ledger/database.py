@@ -13,6 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import StorageError
+from seedream_cli.core.text import fold
 from seedream_cli.storage.ledger.columns import words_of
 from seedream_cli.storage.ledger.damage import (
     Stamp,
@@ -156,7 +157,9 @@ CREATE INDEX images_by_digest ON images (sha256) WHERE sha256 IS NOT NULL;
 # What a later settling needs of an attempt: the body as it was sent (a `data:` string by its
 # digest) and the SHA-256 of the key that paid. And: of which kind the address was that answered a
 # job last; since when it was tried for a whole `--timeout`; what is odd about a picture; and the
-# ways on from what was called final by one word of somebody, or settled by a person.
+# ways on from what was called final by one word of somebody, or settled by a person. What a person
+# settles anew is kept as it was: only so may another task id stand for one that a person named.
+# And: sums over all jobs, the jobs of a span, and the job of a file, each by an index alone.
 _THIRD: Final = """
 ALTER TABLE attempts ADD COLUMN body TEXT;
 ALTER TABLE attempts ADD COLUMN key_digest TEXT;
@@ -167,6 +170,30 @@ INSERT INTO steps VALUES
   ('failed', 'running'), ('failed', 'ready'), ('failed', 'closed'),
   ('running', 'closed'), ('ready', 'closed'),
   ('closed', 'running'), ('closed', 'ready');
+CREATE TABLE settlements (
+  id INTEGER PRIMARY KEY,
+  job TEXT NOT NULL REFERENCES jobs (id),
+  settled_at TEXT NOT NULL,
+  word TEXT NOT NULL CHECK (word IN ('adopt', 'not-charged', 'write-off')),
+  adopted TEXT,
+  state TEXT NOT NULL,
+  charge TEXT NOT NULL,
+  task_id TEXT,
+  urls TEXT NOT NULL
+) STRICT;
+CREATE INDEX settlements_by_job ON settlements (job);
+CREATE TRIGGER settlements_stay BEFORE DELETE ON settlements
+BEGIN SELECT RAISE(ABORT, 'what a person said is never deleted'); END;
+DROP TRIGGER task_ids_stay;
+CREATE TRIGGER task_ids_stay BEFORE UPDATE OF task_id ON jobs
+WHEN OLD.task_id IS NOT NULL AND NEW.task_id IS NOT OLD.task_id
+  AND NOT EXISTS (SELECT 1 FROM settlements
+                  WHERE job = OLD.id AND task_id = OLD.task_id
+                    AND (adopted = NEW.task_id OR (NEW.task_id IS NULL AND adopted LIKE '%://%')))
+BEGIN SELECT RAISE(ABORT, 'a task id is never changed'); END;
+CREATE INDEX jobs_by_cost ON jobs (charge, sandbox, cost, price);
+CREATE INDEX jobs_by_time ON jobs (created_at);
+CREATE INDEX images_by_path ON images (path) WHERE path IS NOT NULL;
 """
 
 SCHEMA: Final = (_FIRST, _SECOND, _THIRD)
@@ -239,6 +266,7 @@ class _Pool:
         with self._lock:
             self.connections.add(connection)
         try:
+            connection.create_function("folded", 1, fold, deterministic=True)
             if self.is_for_rescue:
                 # Of a file that was cut short SQLite reads what is there with this, and only so:
                 # https://www.sqlite.org/pragma.html#pragma_writable_schema (2026-11-30).

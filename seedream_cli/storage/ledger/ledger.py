@@ -18,7 +18,7 @@ from seedream_cli.core.errors import (
     Throttled,
     UnreadableReply,
 )
-from seedream_cli.core.model import Charge, Purpose, Reply, State
+from seedream_cli.core.model import Charge, Problem, Purpose, Reply, State
 from seedream_cli.core.text import json_text
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.ledger.columns import (
@@ -35,7 +35,7 @@ from seedream_cli.storage.ledger.queries import Queries
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from seedream_cli.core.model import Image, Job, Money, Problem, Secret
+    from seedream_cli.core.model import Image, Job, Money, Secret, Settlement
     from seedream_cli.providers.spec import RateLimit
 
 _ENDINGS = {
@@ -284,6 +284,60 @@ class Ledger(Queries):
                 "UPDATE jobs SET exhausted_at = coalesce(exhausted_at, ?) WHERE id = ?",
                 (time_text(self._now()), job_id),
             )
+
+    def settle(self, settlements: Sequence[Settlement]) -> list[Job]:
+        """Write down what a person says of jobs, all or none; return them as they are now.
+
+        What was known before is kept beside it. Raises `Overtaken` where one of them is no longer
+        in its `job.state`.
+        """
+        at = time_text(self._now())
+        with self._write() as connection:
+            for each in settlements:
+                self._settle(connection, each, at)
+        return [self.job(each.job.id) for each in settlements]
+
+    def _settle(self, connection: sqlite3.Connection, settlement: Settlement, at: str) -> None:
+        job, image, becomes = settlement.job, settlement.image, settlement.becomes
+        adopted = image.url if image is not None else settlement.task_id
+        connection.execute(
+            "INSERT INTO settlements (job, settled_at, word, adopted, state, charge, task_id, urls)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                job.id,
+                at,
+                settlement.word,
+                adopted,
+                job.state.value,
+                job.charge.value,
+                job.task_id,
+                json_text([each.url for each in job.images]),
+            ),
+        )
+        if job.state is State.READY and becomes is State.RUNNING:
+            # What a person takes back is settled first: no machine goes this way.
+            self._step(connection, job.id, job.state, State.CLOSED)
+            self._step(connection, job.id, State.CLOSED, becomes)
+        else:
+            self._step(connection, job.id, job.state, becomes)
+        connection.execute(
+            "UPDATE jobs SET charge = ?, problem = NULL, exhausted_at = NULL, finished_at = ?"
+            " WHERE id = ?",
+            (settlement.charge.value, at if becomes in _ENDED else None, job.id),
+        )
+        if adopted is None:
+            return
+        connection.execute("UPDATE jobs SET task_id = ? WHERE id = ?", (settlement.task_id, job.id))
+        # What a wrong word had brought is waited for no more; its URLs stay.
+        is_other = job.task_id not in {None, settlement.task_id}
+        replaced = Problem("outcome_unknown", "another one was named in its place")
+        connection.execute(
+            "UPDATE images SET problem = ? WHERE job = ? AND saved_at IS NULL AND (? OR url IN"
+            " (SELECT adopted FROM settlements WHERE job = images.job))",
+            (problem_text(replaced), job.id, is_other),
+        )
+        if image is not None:
+            self._put_image(connection, image)
 
     def put_output(self, job: Job, output: Mapping[str, object]) -> Job:
         """Change where a job's pictures will go; return the job as it is now."""

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from seedream_cli.core.model import OPEN_STATES, Purpose, Reply, State
+from seedream_cli.core.model import OPEN_STATES, Charge, Purpose, Reply, State
 from seedream_cli.core.text import clean
 from seedream_cli.storage.ledger.columns import (
     UnreadableRow,
     decoding,
     image_of,
     job_of,
+    money_of,
+    path_text,
     time_text,
     words_of,
 )
 from seedream_cli.storage.ledger.damage import is_suspicious, readable
 from seedream_cli.storage.ledger.database import Database
+from seedream_cli.storage.ledger.selection import Selection, cost_of, in_states
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from seedream_cli.core.model import Image, Job
+    from seedream_cli.core.model import Image, Job, Money
     from seedream_cli.providers.spec import RateLimit
 
 _AHEAD = timedelta(seconds=1)
 """How far ahead of our clock a start may lie: one beyond it was written before a clock went back,
 and would bar all others for as long as that was."""
+_AT_ONCE = 500
+"""Jobs whose pictures are asked for by one question; SQLite before 3.32 takes 999 values."""
 
 
 class Queries(Database):
@@ -55,10 +61,60 @@ class Queries(Database):
 
         Only for show a job comes without its pictures where these cannot be read.
         """
-        where, values = _in_states(states)
-        if since is not None:
-            where, values = f"{where} AND created_at >= ?", [*values, time_text(since)]
-        return self._select(where, values, limit=limit, is_for_show=is_for_show)
+        selection = Selection(states=states, since=since)
+        return self.selected(selection, limit=limit, is_for_show=is_for_show)
+
+    def selected(
+        self, selection: Selection, *, limit: int = -1, is_for_show: bool = False
+    ) -> list[Job]:
+        """Return the jobs that are meant, at most `limit` of them."""
+        return self._select(*selection.where(), limit=limit, is_for_show=is_for_show)
+
+    def count(self, selection: Selection) -> int:
+        """Return how many jobs are meant; of a damaged ledger, of those that can be read."""
+        where, values = selection.where()
+        query = f"SELECT count(*) FROM jobs WHERE {where}"  # noqa: S608 - ours
+        rows = self._totals(query, values)
+        return len(self.selected(selection)) if rows is None else int(str(rows[0][0]))
+
+    def costs(self, selection: Selection) -> Counter[tuple[Charge, Money]]:
+        """Return what the jobs that are meant cost, rehearsals left out: how often which amount.
+
+        Amounts are decimal text, so equal ones are counted: a sum of floats would not be exact.
+        """
+        where, values = selection.where()
+        # Of all jobs an index has it all. With a plus SQLite does not look it up by that one: only
+        # the jobs that are meant are read (https://www.sqlite.org/optoverview.html, 2026-11-30).
+        column = "charge" if selection.is_any else "+charge"
+        query = (
+            "SELECT charge, cost, price, count(*) FROM jobs"  # noqa: S608 - ours
+            f" WHERE {column} IN ('maybe', 'charged') AND sandbox = 0 AND {where}"
+            " GROUP BY charge, cost, price"
+        )
+        costs: Counter[tuple[Charge, Money]] = Counter()
+        rows = self._totals(query, values)
+        if rows is None:
+            costs.update(filter(None, map(cost_of, self.selected(selection))))
+        for charge, cost, price, count in rows or ():
+            with decoding("what a job cost"):
+                if (money := money_of(cost) or money_of(price)) is not None:
+                    costs[Charge(str(charge)), money] += int(str(count))
+        return costs
+
+    def _totals(
+        self, query: str, values: Sequence[str | int | None]
+    ) -> list[tuple[str | None, ...]] | None:
+        """Return the rows of a question about many jobs; None where damage keeps us from them."""
+        if self._found:
+            return None
+        with self._storage("read"):
+            try:
+                return self._connection().execute(query, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                if not is_suspicious(error) or "no such" in str(error):
+                    raise
+                self._doubt(error)
+                return None
 
     def submitting(self) -> list[Job]:
         """Return jobs that some process, alive or dead, planned to send or is sending."""
@@ -89,7 +145,7 @@ class Queries(Database):
 
     def unfinished_with(self, profile: str) -> list[Job]:
         """Return the real jobs that nobody can ask about without a profile."""
-        where, values = _in_states((State.SENDING, State.RUNNING, State.READY, State.UNKNOWN))
+        where, *values = in_states((State.SENDING, State.RUNNING, State.READY, State.UNKNOWN))
         return self._select(f"profile = ? AND NOT sandbox AND {where}", (profile, *values))
 
     def with_task(self, origin: str, task_id: str) -> Job | None:
@@ -117,7 +173,7 @@ class Queries(Database):
 
     def open_with(self, digest: str) -> list[Job]:
         """Return the jobs of one purchase that still move by themselves."""
-        where, values = _in_states(OPEN_STATES)
+        where, *values = in_states(OPEN_STATES)
         return self._select(f"fingerprint = ? AND {where}", (digest, *values))
 
     def unknown_up_to(self, job: Job) -> list[Job]:
@@ -129,12 +185,26 @@ class Queries(Database):
         )
 
     def with_image(
-        self, sha256: str, *, sandbox: bool, states: Collection[State] | None = None
+        self,
+        sha256: str,
+        *,
+        sandbox: bool | None = None,
+        states: Collection[State] | None = None,
     ) -> list[Job]:
         """Return jobs that brought exactly this picture."""
-        where, values = _in_states(states)
-        where += " AND sandbox = ? AND id IN (SELECT job FROM images WHERE sha256 = ?)"
-        return self._select(where, (*values, int(sandbox), sha256))
+        where, *values = in_states(states)
+        where += " AND sandbox = coalesce(?, sandbox)"
+        where += " AND id IN (SELECT job FROM images WHERE sha256 = ?)"
+        return self._select(where, (*values, sandbox, sha256))
+
+    def with_path(self, path: str) -> list[Job]:
+        """Return jobs that saved a picture at this absolute path."""
+        where = "id IN (SELECT job FROM images WHERE path = ? AND saved_at IS NOT NULL)"
+        return self._select(where, (path_text(path),))
+
+    def has_account(self, name: str) -> bool:
+        """Tell whether anything was bought with a profile of this name."""
+        return bool(self._select("profile = ?", (name,), limit=1))
 
     def has_rows(self) -> bool:
         """Tell whether any batch ever bought."""
@@ -150,7 +220,7 @@ class Queries(Database):
         limit: int = -1,
     ) -> list[Job]:
         """Return jobs of a batch's row; with `numbers` those that brought one of these pictures."""
-        where, values = _in_states(states)
+        where, *values = in_states(states)
         where, values = f"row = ? AND {where}", [row, *values]
         if sandbox is not None:
             where, values = f"{where} AND sandbox = ?", [*values, int(sandbox)]
@@ -162,7 +232,7 @@ class Queries(Database):
     def _select(
         self,
         where: str,
-        values: Sequence[str | int] = (),
+        values: Sequence[str | int | None] = (),
         *,
         limit: int = -1,
         is_for_show: bool = False,
@@ -178,9 +248,10 @@ class Queries(Database):
             rows = self._rows_or_none(where, values, limit)
             if rows is None:
                 rows = self._rescue_rows(where, values, limit, lacking)
+            images = self._images_of([str(row["id"]) for row in rows])
             for row in rows:
                 try:
-                    found.append(self._job(row))
+                    found.append(self._job(row, images))
                 except (sqlite3.Error, UnicodeError, UnreadableRow) as error:
                     lacking[f"job {clean(str(row['id']))}"] = words_of(error)
                     if is_for_show:
@@ -192,7 +263,7 @@ class Queries(Database):
         return found
 
     def _rows_or_none(
-        self, where: str, values: Sequence[str | int], limit: int
+        self, where: str, values: Sequence[str | int | None], limit: int
     ) -> list[dict[str, object]] | None:
         """Return rows in one go; None where damage keeps SQLite from that."""
         if self._found:
@@ -206,7 +277,7 @@ class Queries(Database):
             return None
 
     def _rows(
-        self, where: str, values: Sequence[str | int], *, limit: int
+        self, where: str, values: Sequence[str | int | None], *, limit: int
     ) -> list[dict[str, object]]:
         cursor = self._connection().execute(
             f"SELECT * FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - ours
@@ -219,7 +290,7 @@ class Queries(Database):
     def _rescue_rows(
         self,
         where: str,
-        values: Sequence[str | int],
+        values: Sequence[str | int | None],
         limit: int,
         lacking: dict[str, str],
     ) -> list[dict[str, object]]:
@@ -234,12 +305,15 @@ class Queries(Database):
                 break
         return found
 
-    def _job(self, row: Mapping[str, object]) -> Job:
-        """Build a job of its row and its pictures; raise `UnreadableRow`."""
-        images = self._images(str(row["id"]))
-        with decoding(f"job {clean(str(row['id']))}"):
+    def _job(
+        self, row: Mapping[str, object], images: Mapping[str, tuple[Image, ...]] | None = None
+    ) -> Job:
+        """Build a job of its row and its pictures, if these were read; raise `UnreadableRow`."""
+        job_id = str(row["id"])
+        pictures = self._images(job_id) if images is None else images.get(job_id, ())
+        with decoding(f"job {clean(job_id)}"):
             names = [name for name in row if name != "seq"]
-            return job_of([row[name] for name in names], names, images)
+            return job_of([row[name] for name in names], names, pictures)
 
     def _bare_job(self, row: Mapping[str, object]) -> list[Job]:
         """Return a job without its pictures; none where the job itself cannot be read."""
@@ -258,6 +332,27 @@ class Queries(Database):
         names = [column[0] for column in cursor.description]
         with decoding(f"a picture of job {clean(job_id)}"):
             return tuple(image_of(row, names) for row in rows)
+
+    def _images_of(self, job_ids: Sequence[str]) -> dict[str, tuple[Image, ...]] | None:
+        """Return the pictures of many jobs by one question; None where one cannot be read."""
+        found: dict[str, tuple[Image, ...]] = {}
+        if self._found:
+            return None
+        try:
+            for ids in (job_ids[k : k + _AT_ONCE] for k in range(0, len(job_ids), _AT_ONCE)):
+                cursor = self._connection().execute(
+                    "SELECT * FROM images WHERE job IN"  # noqa: S608 - marks
+                    f" ({', '.join('?' * len(ids))}) ORDER BY job, idx",
+                    ids,
+                )
+                rows = cursor.fetchall()
+                names = [column[0] for column in cursor.description]
+                with decoding("a picture"):
+                    for image in (image_of(row, names) for row in rows):
+                        found[image.job] = (*found.get(image.job, ()), image)
+        except (sqlite3.DatabaseError, UnicodeError, UnreadableRow):
+            return None  # then job by job, and it is told of which
+        return found
 
     # -- attempts, answers, runs, uploads -------------------------------------------------------
 
@@ -328,6 +423,44 @@ class Queries(Database):
             )
         return next(((datetime.fromisoformat(at), json.loads(text)) for at, text in rows), None)
 
+    def stored_answers(self, job_id: str) -> list[tuple[datetime, Reply]]:
+        """Return all stored raw answers of a job, and when each came, oldest first."""
+        import json
+
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT received_at, purpose, status, headers, body FROM answers WHERE job = ?"
+                    " ORDER BY id",
+                    (job_id,),
+                )
+                .fetchall()
+            )
+        with decoding(f"an answer to job {clean(job_id)}"):
+            return [
+                (
+                    datetime.fromisoformat(at),
+                    Reply(
+                        purpose=Purpose(purpose),
+                        status=status,
+                        headers=json.loads(headers),
+                        body=body,
+                    ),
+                )
+                for at, purpose, status, headers, body in rows
+            ]
+
+    def adopted(self, job_id: str) -> frozenset[str]:
+        """Return the task ids and URLs that people have named for a job."""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute("SELECT adopted FROM settlements WHERE job = ?", (job_id,))
+                .fetchall()
+            )
+        return frozenset(str(row[0]) for row in rows if row[0])
+
     def last_answer(self, job_id: str) -> Reply | None:
         """Return the answer to a job's newest attempt; None where none was stored.
 
@@ -371,10 +504,3 @@ class Queries(Database):
                 .fetchall()
             )
         return str(rows[0][0]) if rows else None
-
-
-def _in_states(states: Collection[State] | None) -> tuple[str, list[str | int]]:
-    """Return an SQL condition and its values; None: any state."""
-    if states is None:
-        return "1", []
-    return f"state IN ({', '.join('?' * len(states))})", [state.value for state in states]

@@ -20,11 +20,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seedream_cli.core.errors import OutcomeUnknown, Overtaken, StorageError, Throttled
-from seedream_cli.core.model import Charge, Image, Job, Money, Problem, Purpose, Reply, State
+from seedream_cli.core.model import (
+    Charge,
+    Image,
+    Job,
+    Money,
+    Problem,
+    Purpose,
+    Reply,
+    Settlement,
+    State,
+)
 from seedream_cli.providers.spec import RateLimit
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.ledger.database import APPLICATION_ID, IDLE, READERS, SCHEMA
 from seedream_cli.storage.ledger.ledger import Ledger
+from seedream_cli.storage.ledger.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -551,6 +562,59 @@ def test_a_task_id_stays(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
         with pytest.raises(sqlite3.IntegrityError, match="task id"):
             by_hand(path, f"UPDATE jobs SET task_id = {value}")  # noqa: S608 - ours
     assert ledger.move(ledger.job("0000aaaa"), State.READY, task_id="t2").task_id == "t1"
+
+
+def test_a_person_replaces_a_task_that_a_person_named(
+    ledger: Ledger, path: Path, make_job: MakeJob
+) -> None:
+    """The task id that stands for another one is the one that was said; the old one is kept."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    job = ledger.move(ledger.job("0000aaaa"), State.UNKNOWN)
+    for task in ("t1", "t2"):
+        (job,) = ledger.settle([Settlement(job=job, word="adopt", task_id=task)])
+    assert (job.state, job.charge, job.task_id) == (State.RUNNING, Charge.CHARGED, "t2")
+    assert cells(path, "SELECT adopted, state, task_id FROM settlements") == [
+        ("t1", "unknown", None),
+        ("t2", "running", "t1"),
+    ]
+    for value in ("NULL", "'t1'", "'t3'"):
+        with pytest.raises(sqlite3.IntegrityError, match="task id"):
+            by_hand(path, f"UPDATE jobs SET task_id = {value}")  # noqa: S608 - ours
+    with pytest.raises(sqlite3.IntegrityError, match="never deleted"):
+        by_hand(path, "DELETE FROM settlements")
+
+
+def test_what_was_named_wrongly_is_waited_for_no_more(ledger: Ledger, make_job: MakeJob) -> None:
+    """A picture's address stands for another one, which keeps its own; then one job is closed."""
+    ledger.plan([make_job()])
+    ledger.begin("0000aaaa")
+    job = ledger.move(ledger.job("0000aaaa"), State.UNKNOWN)
+    for k in (1, 2):
+        image = Image(job=job.id, index=k, n=k, url=f"https://cdn.example.com/{k}")
+        (job,) = ledger.settle([Settlement(job=job, word="adopt", image=image)])
+    assert job.state is State.READY
+    assert [(image.url, image.problem is None) for image in job.images] == [
+        ("https://cdn.example.com/1", False),
+        ("https://cdn.example.com/2", True),
+    ]
+    assert ledger.adopted(job.id) == {image.url for image in job.images}
+    (job,) = ledger.settle([Settlement(job=job, word="write-off")])
+    assert (job.state, job.charge, job.finished_at) == (State.CLOSED, Charge.MAYBE, NOW)
+
+
+def test_several_are_settled_or_none(ledger: Ledger, make_job: MakeJob) -> None:
+    """Where one of them has moved on meanwhile, nothing is written down of any."""
+    ledger.plan([make_job(id=i, fingerprint=i) for i in ("00000001", "00000002")])
+    for i in ("00000001", "00000002"):
+        ledger.begin(i)
+    first, second = ledger.move(ledger.job("00000001"), State.UNKNOWN), ledger.job("00000002")
+    gone = replace(second, state=State.UNKNOWN)
+    with pytest.raises(Overtaken):
+        ledger.settle([Settlement(job=each, word="not-charged") for each in (first, gone)])
+    assert ledger.job("00000001").state is State.UNKNOWN
+    (job,) = ledger.settle([Settlement(job=first, word="not-charged")])
+    assert (job.state, job.charge) == (State.CLOSED, Charge.NONE)
 
 
 def test_a_url_stays(ledger: Ledger, path: Path, make_job: MakeJob) -> None:
@@ -1362,6 +1426,7 @@ def writes(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "store": lambda: ledger.store(job.id, reply),
         "move": lambda: ledger.move(job, State.CLOSED),
         "put_exhausted": lambda: ledger.put_exhausted(job.id),
+        "settle": lambda: ledger.settle([Settlement(job=job, word="write-off")]),
         "put_output": lambda: ledger.put_output(job, {}),
         "take_on": lambda: ledger.take_on(job, job, [1]),
         "adopt": lambda: ledger.adopt(job, job, [Image(job=job.id, index=1, n=1)]),
@@ -1379,6 +1444,13 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
     return {
         "job": lambda: ledger.job(job.id),
         "jobs": ledger.jobs,
+        "selected": lambda: ledger.selected(Selection(words="x")),
+        "count": lambda: ledger.count(Selection()),
+        "costs": lambda: ledger.costs(Selection()),
+        "stored_answers": lambda: ledger.stored_answers(job.id),
+        "adopted": lambda: ledger.adopted(job.id),
+        "with_path": lambda: ledger.with_path("/a.png"),
+        "has_account": lambda: ledger.has_account("work"),
         "answers": lambda: ledger.answers(job.id, Purpose.SUBMIT),
         "newest_hearing": lambda: ledger.newest_hearing(job.id),
         "last_answer": lambda: ledger.last_answer(job.id),
