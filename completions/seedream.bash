@@ -107,12 +107,13 @@ _seedream_command() {
         positions=('@jobs')
         rows=(
             '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
-            '--all'
-            '--limit=@'
             '--state=@ planned sending running ready saved refused failed unknown expired closed'
             '--unsaved'
             '--expiring=@'
             '--since=@'
+            '--grep=@'
+            '--all'
+            '--limit=@'
             '--offline'
             '--json'
             '--exit-status'

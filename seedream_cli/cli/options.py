@@ -8,7 +8,7 @@ import typer
 
 MORE = "More"
 BATCHES = "Batches"
-SETTLE = "Settle an unknown job"
+SETTLE = "Settle unknown jobs"
 
 Prompt = Annotated[
     str | None,
@@ -302,10 +302,22 @@ BatchYes = Annotated[
 
 Jobs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[JOB]...", help="01k3f9zq, 01k3f9zq.2, last, last.3, last-1."),
+    typer.Argument(metavar="[JOB]...", help="01k3f9zq, last, last.3, last-1; or a picture file."),
 ]
-All = Annotated[bool, typer.Option("--all", help="Also those that ended long ago.")]
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most N jobs.")]
+All = Annotated[bool, typer.Option("--all", help="All of them, not the newest 20.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, help="At most N jobs, before --all.")
+]
+OfAccount = Annotated[
+    str | None,
+    typer.Option("-p", "--profile", metavar="NAME", help="Only jobs of this profile or provider."),
+]
+Grep = Annotated[
+    str | None,
+    typer.Option(
+        "--grep", metavar="TEXT", help="Only prompts with TEXT in them, in upper or lower case."
+    ),
+]
 StateFilter = Annotated[
     str | None, typer.Option("--state", metavar="STATE", help="Only jobs in this state.")
 ]
@@ -314,10 +326,15 @@ Unsaved = Annotated[
 ]
 Expiring = Annotated[
     str | None,
-    typer.Option("--expiring", metavar="SPAN", help="Only URLs that lapse within 2h, 30m, 1d."),
+    typer.Option(
+        "--expiring",
+        metavar="SPAN",
+        help="Only what is not on disk and lapses within 2h, 30m, 1d, or nobody knows when.",
+    ),
 ]
 Since = Annotated[
-    str | None, typer.Option("--since", metavar="SPAN", help="Only jobs of the last 30d, 12h.")
+    str | None,
+    typer.Option("--since", metavar="SPAN", help="Only jobs of the last 30d, 12h, 1w."),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no provider.")]
 ExitStatus = Annotated[
@@ -357,6 +374,15 @@ WriteOff = Annotated[
     bool,
     typer.Option(
         "--write-off", help="Leave it, charged or not; stop asking.", rich_help_panel=SETTLE
+    ),
+]
+SettleYes = Annotated[
+    bool,
+    typer.Option(
+        "-y",
+        "--yes",
+        help="Adopt what cannot be looked at; write off what can still be asked about.",
+        rich_help_panel=SETTLE,
     ),
 ]
 
@@ -413,7 +439,4 @@ AccountName = Annotated[
 ]
 AnyName = Annotated[str, typer.Argument(metavar="NAME", help="A profile or a provider.")]
 OldName = Annotated[str, typer.Argument(metavar="NAME", help="A profile.")]
-WriteOffYes = Annotated[
-    bool, typer.Option("-y", "--yes", help="With --write-off: although it may still come.")
-]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Although its jobs are not finished.")]

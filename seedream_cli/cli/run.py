@@ -291,18 +291,22 @@ def _print_results(report: Report, stdout: Stdout, *, is_json: bool, is_wait: bo
 
 
 def _say_problems(report: Report, observer: Plain) -> None:
-    """Say what went wrong, many alike in one line."""
+    """Say what went wrong, many alike in one line; last how all that is unknown is settled."""
     alike: dict[tuple[str, str], list[tuple[Job, Problem]]] = {}
     for job in report.jobs:
         problem = report.problem(job)
         if problem is not None:
             alike.setdefault((job.state.value, problem.message), []).append((job, problem))
+    together = render.settle_lines(report.jobs)
     for found in alike.values():
         if len(found) > MOST_ALIKE:
             observer.say(render.sentence_for_many(found), is_error=True)
             continue
         for job, problem in found:
-            observer.say(render.sentence(job, problem), is_error=True)
+            with_hint = not (together and job.state is State.UNKNOWN)
+            observer.say(render.sentence(job, problem, with_hint=with_hint), is_error=True)
+    if together:
+        observer.say(together, is_error=True)
 
 
 def shown_path(job: Job, path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ _EMOJI_STYLE: Final = "\ufe0f"
 
 MAX_BODY: Final = 2000
 """Characters that are shown of a request's or an answer's body."""
+
+_MOST_VERBATIM: Final = 1 << 16
 
 _NEXT_UNIT: Final = 999.95
 """From here on a number would print as `1000.0` of its unit."""
@@ -75,6 +78,22 @@ def legible(body: bytes) -> str:
     )
     shown = _QUERY.sub(r"\1?****", text[:MAX_BODY])
     return shown if len(text) <= MAX_BODY else f"{shown}{_ELLIPSIS} ({len(text)} characters)"
+
+
+def verbatim(body: bytes, *, is_pretty: bool = True) -> str:
+    """Return an answer word for word; JSON that is short on many lines, if that `is_pretty`.
+
+    But for the base64 of pictures, and all beyond what anybody would read.
+    """
+    text = body.decode("utf-8", "replace")
+    text = _INLINE.sub(
+        lambda found: f"{found[0][:24]}{_ELLIPSIS} ({len(found[0])} characters)", text
+    )
+    if is_pretty and len(text) <= 2 * MAX_BODY:
+        with suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+    cut = f"{_ELLIPSIS} ({len(text)} characters)" if len(text) > _MOST_VERBATIM else ""
+    return text[:_MOST_VERBATIM] + cut
 
 
 def escape_unseen(json_text: str) -> str:

@@ -7,11 +7,14 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from seedream_cli.core.commands import adopt_command, settle_commands
 from seedream_cli.core.errors import StorageError, UnreadableReply
 from seedream_cli.core.events import JobChanged, Note
 from seedream_cli.core.model import Busy, Done, Failed, Image, Problem, Refused, Running, State
+from seedream_cli.core.text import clean, legible
 from seedream_cli.engine.lifetime import lapse_of
 from seedream_cli.engine.save import answers_folder
+from seedream_cli.providers.reading import picture_urls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Charge, Job, Money, Outcome, Reply
     from seedream_cli.engine.context import Context
     from seedream_cli.providers.spec import Capabilities, Provider
+
+MOST_QUOTED = 300
+"""Characters of an answer that nobody could read; `status JOB -v` shows all of it."""
+MOST_OFFERED = 4
+"""Addresses in it; `status JOB -v` shows all of them."""
 
 
 def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome | None]:
@@ -34,7 +42,7 @@ def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome 
     except UnreadableReply as error:
         if is_given_up:
             return job, None
-        return mark_unknown(context, job, error.message, request_id), None
+        return mark_unknown(context, job, error.message, request_id, reply), None
 
 
 def _take(context: Context, job: Job, outcome: Outcome, reply: Reply) -> Job:
@@ -110,13 +118,24 @@ def mark_failed(
     )
 
 
-def mark_unknown(context: Context, job: Job, reason: str, request_id: str | None = None) -> Job:
-    """Write down that nobody knows what became of a submit; it is never sent again."""
-    where = "" if job.sandbox else f"look at {context.provider(job).charges_page}, then: "
+def mark_unknown(
+    context: Context,
+    job: Job,
+    reason: str,
+    request_id: str | None = None,
+    reply: Reply | None = None,
+) -> Job:
+    """Write down that nobody knows what became of a submit; it is never sent again.
+
+    `reply` is the answer that could not be read, if one came.
+    """
+    provider = context.provider(job)
+    said = clean(legible(reply.body), one_line=True)[:MOST_QUOTED] if reply is not None else ""
+    look = "" if job.sandbox else f": look at {provider.charges_page}"
     problem = Problem(
         "outcome_unknown",
-        f"{reason}; it may have been charged",
-        f"{where}seedream status {job.id} --adopt TASK_ID|URL, --not-charged or --write-off",
+        f"{reason}{f' (“{said}”)' if said else ''}; it may have been charged{look}",
+        _ways_on(job, provider, reply),
     )
     job = context.ledger.move(job, State.UNKNOWN, problem=problem, request_id=request_id)
     context.notify(JobChanged(job=job))
@@ -129,6 +148,14 @@ def report_loss(context: Context, job: Job, reply: Reply, error: StorageError) -
     if words:
         context.notify(Note(message=f"{job.id}: {words}", is_warning=True))
     return StorageError(error.message, hint=words or error.hint)
+
+
+def _ways_on(job: Job, provider: Provider, reply: Reply | None) -> str:
+    """Return the commands that settle a job: also those that adopt what its answer names."""
+    urls = picture_urls(reply.body, but=job.recipe)[:MOST_OFFERED] if reply is not None else []
+    offers = [adopt_command(job.id, url) for url in urls if clean(url) == url]
+    ways = settle_commands([job], has_tasks=provider.dialect.poll is not None)
+    return "\n".join([*offers, ways])
 
 
 def describe_loss(context: Context, job: Job, reply: Reply) -> str:

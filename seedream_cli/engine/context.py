@@ -130,6 +130,10 @@ class Context:
     """What was planned in place of a job that was waited for and that nobody sent, by its id."""
     recalled: set[str] = field(default_factory=set)
     """Failed jobs that a person wants to be asked about once more."""
+    heard: set[str] = field(default_factory=set)
+    """Jobs of which the provider said how they go, in an answer that could be read."""
+    silent: set[str] = field(default_factory=set)
+    """Origins that did not answer when they were asked how a job goes."""
     strange: set[str] = field(default_factory=set)
     """Jobs of which an unknown status word was told once."""
 

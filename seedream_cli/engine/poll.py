@@ -44,7 +44,8 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
             context.files.spill(job.id, answers_folder(job)) as answer.spill,
         ):
             reply = answer.whole()
-    except (Unsent, OutcomeUnknown, UnreadableReply) as error:
+    except (Unsent, OutcomeUnknown) as error:
+        context.silent.add(job.origin)
         return _ask_again(context, job, step, error.message)
     try:
         return _read(context, job, step, reply)
@@ -61,6 +62,8 @@ def _read(context: Context, job: Job, step: Step, reply: Reply) -> Step | None:
         outcome = context.provider(job).dialect.decode(reply)
     except UnreadableReply as error:
         return _ask_again(context, job, step, error.message)
+    if isinstance(outcome, Running | Done | Failed):
+        context.heard.add(job.id)
     if getattr(outcome, "task_id", None) not in {None, "", job.task_id}:
         return _ask_again(context, job, step, "the answer is about another task")
     return _take(context, job, step, outcome, reply)

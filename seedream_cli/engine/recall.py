@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Charge, Problem, State
 from seedream_cli.engine.context import Deed, Step, can_be_asked
 from seedream_cli.engine.lifetime import is_disputable, may_live, record_lifetime
-from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
+from seedream_cli.engine.workers import Inbox, Signalled, WorkerPool, take_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,32 +21,58 @@ if TYPE_CHECKING:
 ASKING_SECONDS: Final = 30.0
 """For all questions of one look together."""
 _AT_ONCE: Final = 8
+_URGENT: Final = timedelta(hours=1)
+"""What a provider keeps no longer than this is asked about before all else."""
 
 
 def ask_once(context: Context, jobs: Iterable[Job]) -> dict[str, Problem]:
     """Ask once about each of these jobs, which run or failed; return what kept us from it, by job.
 
-    What the answers mean is in the ledger then.
+    In the order in which they are given, but for those whose URLs live shortest; within
+    `ASKING_SECONDS` in all, and no origin again that did not answer. What the answers mean is in
+    the ledger then.
     """
     now = context.clock.monotonic()
+    until = now + ASKING_SECONDS
     timing = replace(context.timing, deadline=now, timeout=0.0, per_job=False)
-    context = replace(context, timing=timing, problems={}, deadlines={})
-    take = partial(_take_once, context, until=now + ASKING_SECONDS)
-    steps = [Step(now, job.id, Deed.POLL) for job in jobs if can_be_asked(context, job)]
-    WorkerPool(take, context.clock, Inbox(), workers=_AT_ONCE, on_signal=lambda _: 0.0).run(steps)
-    return context.problems
+    fresh: dict[str, Problem] = {}
+    context = replace(
+        context, timing=timing, problems=fresh, deadlines={}, heard=set(), silent=set()
+    )
+    asked = {job.id: job for job in _by_urgency(context, jobs) if can_be_asked(context, job)}
+
+    def take(step: Step) -> Step | None:
+        """Ask once; a poll keeps its turn until it goes, a failure is read twice."""
+        origin = asked[step.job_id].origin
+        if origin in context.silent:
+            fresh.setdefault(step.job_id, Problem("unreachable", f"{origin} did not answer"))
+            return None
+        following = take_step(context, step)
+        if following is None or following.deed is not Deed.POLL:
+            return None
+        return following if following.tries == step.tries else None
+
+    def stop_in_time() -> None:
+        if context.clock.monotonic() >= until:
+            inbox.put(Signalled(0))
+
+    inbox: Inbox = Inbox()
+    pool = WorkerPool(take, context.clock, inbox, workers=_AT_ONCE, on_signal=lambda _: 0.0)
+    # Of steps that are due at once the heap takes the first in the order of their times.
+    steps = [Step(now + k * 1e-6, job_id, Deed.POLL) for k, job_id in enumerate(asked)]
+    pool.run(steps, tick=stop_in_time)
+    late = Problem("timeout", f"there was no time to ask within {ASKING_SECONDS:g} s")
+    for job_id in asked.keys() - context.heard:
+        fresh.setdefault(job_id, late)
+    return {job_id: fresh[job_id] for job_id in asked if job_id not in context.heard}
 
 
-def _take_once(context: Context, step: Step, *, until: float) -> Step | None:
-    """Ask once; a poll keeps its turn until it goes, a failure is read twice."""
-    if context.clock.monotonic() > until:
-        words = "there was no time left to ask about it"
-        context.problems.setdefault(step.job_id, Problem("timeout", words))
-        return None
-    following = take_step(context, step)
-    if following is None or following.deed is not Deed.POLL:
-        return None
-    return following if following.tries == step.tries else None
+def _by_urgency(context: Context, jobs: Iterable[Job]) -> list[Job]:
+    def is_patient(job: Job) -> bool:
+        lifetime = context.provider(job).url_lifetime
+        return lifetime is None or lifetime > _URGENT
+
+    return sorted(jobs, key=is_patient)
 
 
 def recall(context: Context, jobs: Iterable[Job]) -> frozenset[str]:

@@ -170,7 +170,7 @@ def _fetch(context: Context, job: Job, image: Image, *, url: str | None = None) 
         text = blocks(paths, data) if is_spilled(data) else blocks_of(data)
         _keep(context, job, image, decoded(text), None, is_measured=True)
         return
-    with context.transport.fetch(url, IMAGE_LIMITS, allowed=_hosts_of(context, job)) as download:
+    with context.transport.fetch(url, IMAGE_LIMITS, allowed=hosts_of(context, job)) as download:
         is_measured = download.is_measured
         _keep(context, job, image, download.chunks, download.length, is_measured=is_measured)
 
@@ -375,7 +375,7 @@ def write_sidecar(context: Context, job: Job, image: Image, replaced: str | None
     context.files.write_atomically(path, text.encode())
 
 
-def _hosts_of(context: Context, job: Job) -> frozenset[AddressKind]:
+def hosts_of(context: Context, job: Job) -> frozenset[AddressKind]:
     """Return of which kinds an address may be that a job's pictures come from.
 
     Public, or of the kind that the API itself has here, or what the profile lets in; loopback only

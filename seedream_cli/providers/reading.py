@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Never
 from urllib.parse import urlsplit
 
+from seedream_cli.core.addresses import is_loopback
 from seedream_cli.core.errors import UnreadableReply
+from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Busy, Problem, RemoteImage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from seedream_cli.core.model import Reply
 
@@ -38,6 +42,17 @@ _INLINE: Final = re.compile(r"\s*data:[^,]{0,256},|spill:[0-9]{1,12}:[0-9]{1,12}
 """Base64 with the prefix of a URL, or what stands for a string too long for memory."""
 _WEB_URL: Final = re.compile("https?://[^\x00-\x20\x7f-\xa0\ud800-\udfff]+", re.IGNORECASE)
 
+_LOOSE_URL: Final = re.compile(
+    r"""(?P<before>["']?)(?P<url>https?://[^\x00-\x20"'<>\\^`{|}\x7f-\xa0\ud800-\udfff]+)(?P<after>["']?)"""
+    r"""(?<![.,;:!)\]])""",
+    re.IGNORECASE,
+)
+_ESCAPED: Final = re.compile(r"\\u00([2-7][0-9a-fA-F])")
+_NO_PICTURE: Final = re.compile("call_?back|docs?(?:_|$|[A-Z])|help|support", re.IGNORECASE)
+"""Keys of addresses that no picture lies at."""
+_MAX_NESTED: Final = 4
+"""JSON within strings of JSON: KIE's `resultJson` is one deep."""
+
 
 def parse(body: bytes | str) -> object:
     """Return the JSON value of `body`; raises `UnreadableReply` for anything else.
@@ -51,6 +66,66 @@ def parse(body: bytes | str) -> object:
     except ValueError as error:
         raise UnreadableReply(f"the answer is no JSON that can be read ({error})") from error
     return value
+
+
+def picture_urls(body: bytes, *, but: Mapping[str, object] | None = None) -> list[str]:
+    """Return the addresses in an answer that may be a picture's, the likeliest first.
+
+    For answers that no dialect can read: an address that stands alone in a string, or ends as a
+    picture's does. Never one that was sent ourselves (`but`: that body), and no `data:` URL.
+    """
+    sent = set(_urls(json.dumps(but))) if but else set()
+    found = dict.fromkeys(url for url in _urls(body.decode("utf-8", "replace")) if url not in sent)
+    urls = filter(None, map(_as_https, found))
+    return sorted(dict.fromkeys(urls), key=lambda url: not _is_picture(url))
+
+
+def _urls(text: str, depth: int = 0) -> Iterator[str]:
+    """Yield the addresses in a text: of JSON, also within strings of it, or of anything else."""
+    try:
+        values = deque([parse(text)])
+    except UnreadableReply:
+        # Half an answer, a web page, events: its quotes tell what stands alone.
+        bare = html.unescape(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text))
+        for found in _LOOSE_URL.finditer(bare.replace("\\/", "/")):
+            is_alone = found["before"] != "" and found["before"] == found["after"]
+            if is_alone or _is_picture(found["url"]):
+                yield found["url"]
+        return
+    while values:
+        match values.popleft():
+            case str() as string if depth < _MAX_NESTED and string.lstrip()[:1] in {"{", "["}:
+                yield from _urls(string, depth + 1)
+            case str() as string if _WEB_URL.fullmatch(string.strip()):
+                yield string.strip()
+            case str() as string:
+                yield from filter(_is_picture, (m["url"] for m in _LOOSE_URL.finditer(string)))
+            case dict() as fields:
+                values += [each for key, each in fields.items() if not _NO_PICTURE.search(str(key))]
+            case list() as items:
+                values += items
+            case _:
+                pass
+
+
+def _is_picture(url: str) -> bool:
+    """Tell whether an address ends as a picture's does, whatever its query."""
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return False
+    return format_of_extension(path.rpartition(".")[2]) is not None
+
+
+def _as_https(url: str) -> str:
+    """Return a plain `http:` address as it will be asked; empty for what is none."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+    if not host or is_loopback(host):
+        return url if host else ""
+    return re.sub(r"\Ahttps?:", "https:", url, flags=re.IGNORECASE)
 
 
 def opened(reply: Reply) -> Mapping[str, object]:

@@ -194,10 +194,10 @@ def test_what_may_still_come_is_written_off_by_who_is_sure(house: House) -> None
     house.transport.pictures = {URL: [ImageGone("404")]}
     (job,) = house.run(house.buy())
     with pytest.raises(UsageError, match="may still bring"):
-        close(house.ledger, job, charge=Charge.MAYBE)
-    with pytest.raises(UsageError, match="nothing to settle"):
-        close(house.ledger, job, charge=Charge.NONE, is_sure=True)
-    job = close(house.ledger, job, charge=Charge.MAYBE, is_sure=True)
+        close(house.engine, [job], "write-off")
+    with pytest.raises(UsageError, match="accepted"):
+        close(house.engine, [job], "not-charged", is_sure=True)
+    (job,) = close(house.engine, [job], "write-off", is_sure=True)
     assert (job.state, job.charge, job.images[0].url) == (State.CLOSED, Charge.MAYBE, URL)
 
 

@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING
 from seedream_cli.cli import options as o
 from seedream_cli.cli import run as work
 from seedream_cli.cli.arguments import DEFAULT_TIMEOUT, parse_span, plan_of
+from seedream_cli.cli.commands.status import check_account
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
+from seedream_cli.core.commands import is_made
 from seedream_cli.core.errors import StorageError, UsageError, gravest
 from seedream_cli.core.model import Charge, Job, Problem, State
 from seedream_cli.storage.files import naming
+from seedream_cli.storage.ledger.names import find_any, is_file
+from seedream_cli.storage.ledger.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from seedream_cli.cli.output.progress import Observer
 
 
 def download(
@@ -41,6 +47,8 @@ def download(
         world, stdout = CommandContext.of_process(exits), Stdout()
         show = observer(world.environ, quiet=quiet, verbose=verbose)
         _check_words(jobs or [], task_id, expiring)
+        if profile is not None:
+            check_account(world, profile)
         seconds = 0.0 if no_wait else timeout if timeout is not None else DEFAULT_TIMEOUT
         engine = world.engine(world.timing(seconds), show, profile=profile, with_bodies=verbose > 1)
         world.ledger.check()
@@ -54,7 +62,8 @@ def download(
         if task_id is not None:
             found = [_adopted(world, task_id, profile, sandbox=sandbox)]
         else:
-            found = _found(world, jobs or [], expiring)
+            found = _found(world, jobs or [], expiring, show)
+        written_off = [job for job in found if job.state is State.CLOSED]
         if output is not None:
             found = [_moved(world, job, output, len(found)) for job in found]
         elif jobs:
@@ -63,7 +72,10 @@ def download(
         if not found:
             show.say("nothing to download")
         engine.problems.update(_strangers_sends(found))
-        report = work.run(world, engine, _by_urgency(found), show)
+        try:
+            report = work.run(world, engine, _by_urgency(found), show)
+        finally:
+            _leave_closed(world, written_off)
         codes.append(work.show(report, stdout, show, is_json=json, is_wait=True))
         return gravest([*codes, work.say_damage(world.ledger, show)])
 
@@ -73,7 +85,7 @@ def _check_words(names: Sequence[str], task_id: str | None, expiring: str | None
         raise UsageError("--task-id and JOB exclude each other")
     if (task_id is not None or names) and expiring is not None:
         raise UsageError("--expiring chooses jobs by itself; leave the names out")
-    pictures = [name for name in names if "." in name]
+    pictures = [name for name in names if "." in name and not is_file(name)]
     if pictures:
         raise UsageError(
             f"{pictures[0]} is one picture; download takes whole jobs",
@@ -89,7 +101,19 @@ def _reopened(world: CommandContext, job: Job) -> Job:
     lost = [i for i in job.images if i.saved_at and not (i.path and Path(i.path).exists())]
     if job.state is State.EXPIRED or (job.state is State.SAVED and lost and not _is_held(job)):
         return world.ledger.reopen(job, [image.index for image in lost])
+    if job.state is State.CLOSED and job.charge is Charge.MAYBE and is_made(job):
+        # What was written off is fetched all the same: that is free.
+        is_there = any(image.url and not image.saved_at for image in job.images)
+        job = world.ledger.move(job, State.READY if is_there else State.RUNNING)
+        return world.ledger.reopen(job, [])
     return job
+
+
+def _leave_closed(world: CommandContext, written_off: Sequence[Job]) -> None:
+    """Leave written off what was and did not come."""
+    for job in (world.ledger.job(job.id) for job in written_off):
+        if job.state in {State.RUNNING, State.READY, State.FAILED}:
+            world.ledger.move(job, State.CLOSED, charge=Charge.MAYBE)
 
 
 def _is_held(job: Job) -> bool:
@@ -102,17 +126,24 @@ def _strangers_sends(jobs: Sequence[Job]) -> dict[str, Problem]:
     return {job.id: words for job in jobs if job.state in {State.PLANNED, State.SENDING}}
 
 
-def _found(world: CommandContext, names: Sequence[str], expiring: str | None) -> list[Job]:
+def _found(
+    world: CommandContext,
+    names: Sequence[str],
+    expiring: str | None,
+    show: Observer,
+) -> list[Job]:
     if names:
-        from seedream_cli.storage.ledger.names import find
-
-        found = {job.id: job for name in names for job in find(world.ledger, name).jobs}
-        return list(found.values())
+        named = [find_any(world.ledger, name) for name in names]
+        for note in filter(None, (each.note for each in named)):
+            show.say(note)
+        return list({job.id: job for each in named for job in each.jobs}.values())
     waiting = world.ledger.unsaved()
     if expiring is None:
         return waiting
     before = world.clock.now() + parse_span(expiring, "--expiring")
-    return [job for job in waiting if (lapse := _lapses(job)) and lapse <= before]
+    meant = Selection(states={job.state for job in waiting}, lapses_before=before)
+    ids = {job.id for job in world.ledger.selected(meant)}
+    return [job for job in waiting if job.id in ids]
 
 
 def _by_urgency(jobs: Sequence[Job]) -> list[Job]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli import options as o
@@ -15,14 +16,16 @@ from seedream_cli.cli.output import table as listing
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
-from seedream_cli.core.model import Charge, State
+from seedream_cli.core.model import State
+from seedream_cli.storage.ledger.selection import Selection, cost_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from seedream_cli.core.events import Event
-    from seedream_cli.core.model import Job, Problem
+    from seedream_cli.core.model import Charge, Job, Money, Problem
+    from seedream_cli.engine.context import Context
 
 DEFAULT_LIMIT = 20
 MOST_DETAILS = 8
@@ -31,20 +34,21 @@ MOST_DETAILS = 8
 
 def status(
     jobs: o.Jobs = None,
-    profile: o.ProfileName = None,
-    all: o.All = False,  # noqa: A002 - the option's name
-    limit: o.Limit = DEFAULT_LIMIT,
+    profile: o.OfAccount = None,
     state: o.StateFilter = None,
     unsaved: o.Unsaved = False,
     expiring: o.Expiring = None,
     since: o.Since = None,
+    grep: o.Grep = None,
+    all: o.All = False,  # noqa: A002 - the option's name
+    limit: o.Limit = None,
     offline: o.Offline = False,
     json: o.Json = False,
     exit_status: o.ExitStatus = False,
     adopt: o.Adopt = None,
     not_charged: o.NotCharged = False,
     write_off: o.WriteOff = False,
-    yes: o.WriteOffYes = False,
+    yes: o.SettleYes = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = 0,
 ) -> int:
@@ -52,108 +56,165 @@ def status(
     with ExitStack() as exits:
         world = CommandContext.of_process(exits)
         say = Plain(quiet=quiet, verbose=verbose)
-        now = world.clock.now()
-        wanted = _Filter(state=state, unsaved=unsaved, expiring=expiring, since=since, now=now)
-        if jobs and (state or unsaved or expiring or since):
-            raise UsageError("--state, --unsaved, --expiring and --since choose jobs by themselves")
-        if adopt is not None or not_charged or write_off:
-            offline = True
-            if not jobs:
-                raise UsageError("settling takes a JOB", hint="seedream status --state unknown")
+        selection = _selection(
+            world,
+            state=state,
+            unsaved=unsaved,
+            expiring=expiring,
+            since=since,
+            words=grep,
+            account=profile,
+        )
+        if jobs and replace(selection, account=None) != Selection():
+            names = "--state, --unsaved, --expiring, --since and --grep"
+            raise UsageError(f"{names} choose jobs by themselves; leave the names out")
+        word = _Word.of(adopt=adopt, not_charged=not_charged, write_off=write_off, is_sure=yes)
+        if word is not None and not jobs:
+            raise UsageError("settling takes a JOB", hint="seedream status --state unknown")
         is_damaged = bool(world.ledger.check())
-        offline = offline or is_damaged
         unsettled = 0 if is_damaged else conclude_quietly(world, profile, say)
-        is_settling = adopt is not None or not_charged or write_off
-        found = _found(world, jobs or [], wanted, -1 if all else limit, is_for_show=not is_settling)
-        if adopt is not None or not_charged or write_off:
-            way = _Way(adopt=adopt, not_charged=not_charged, write_off=write_off, is_sure=yes)
-            found = [_settled(world, found, way)]
-        problems: Mapping[str, Problem] = {}
-        if not offline:
-            found, problems = refresh(world, found, say, profile, is_named=bool(jobs))
-        _print(found, now, is_json=json, is_single=bool(jobs), problems=problems)
-        # What was settled, or never sent, is no bad end of a purchase.
-        ended = [job for job in found if job.state is not State.CLOSED]
+        asking = _Asking(world, say, profile, is_off=offline or is_damaged or word is not None)
+        asking.is_named = bool(jobs)
+        if word is not None:
+            found = _Report(jobs=_settled(world, jobs or [], word, asking), is_named=True)
+        elif jobs:
+            found = _named(world, jobs, asking)
+        else:
+            is_short = not json and selection.is_any and not all
+            most = limit if limit is not None else DEFAULT_LIMIT if is_short else -1
+            found = _selected(world, selection, most, asking, with_sums=not json)
+        found = replace(found, unasked=asking.unasked, is_cut_by_default=limit is None)
+        _print(world, found, is_json=json, verbose=verbose, is_off=offline)
         if code := work.say_damage(world.ledger, say) or unsettled:
             return code
+        # What was settled, or never sent, is no bad end of a purchase.
+        ended = [job for job in found.jobs if job.state is not State.CLOSED]
         if exit_status and any(render.job_exit(job, None) for job in ended):
             return 1
         return 0
 
 
-class _Filter:
-    """Which jobs are meant."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    """What is to be told."""
 
-    def __init__(
-        self,
-        *,
-        state: str | None,
-        unsaved: bool,
-        expiring: str | None,
-        since: str | None,
-        now: datetime,
-    ) -> None:
-        from seedream_cli.cli.arguments import parse_span
+    jobs: Sequence[Job]
+    is_named: bool = False
+    """They were named, one by one."""
+    count: int = 0
+    """How many match, shown or not."""
+    is_cut_by_default: bool = False
+    costs: Mapping[tuple[Charge, Money], int] = field(default_factory=dict)
+    """Of all that match: how often which amount."""
+    unasked: Mapping[str, Problem | None] = field(default_factory=dict)
+    """Jobs that run of which nobody was asked now, and why."""
 
-        self.states: Collection[State] | None = None
-        self.since = now - parse_span(since, "--since") if since is not None else None
-        self._before = now + parse_span(expiring, "--expiring") if expiring else None
-        if state is not None:
-            if state not in set(State):
-                known = ", ".join(State)
-                raise UsageError(f"--state {state}: there is no such state", hint=f"one of {known}")
-            self.states = {State(state)}
-        if unsaved or expiring is not None:
-            live = {State.SENDING, State.RUNNING, State.READY, State.UNKNOWN}
-            self.states = live.intersection(self.states) if self.states is not None else live
 
-    def takes(self, job: Job) -> bool:
-        """Tell whether a job's URLs lapse soon enough."""
-        if self._before is None:
-            return True
-        return any(
-            image.expires_at and image.expires_at <= self._before
-            for image in job.images
-            if not image.saved_at
-        )
+def _selection(
+    world: CommandContext,
+    *,
+    state: str | None,
+    unsaved: bool,
+    expiring: str | None,
+    since: str | None,
+    words: str | None,
+    account: str | None,
+) -> Selection:
+    """Return the jobs that the options mean; raise `UsageError`."""
+    from seedream_cli.cli.arguments import parse_span
+
+    if state is not None and state not in set(State):
+        known = ", ".join(State)
+        raise UsageError(f"--state {state}: there is no such state", hint=f"one of {known}")
+    if account is not None:
+        check_account(world, account)
+    now = world.clock.now()
+    return Selection(
+        states={State(state)} if state is not None else None,
+        account=account,
+        since=now - parse_span(since, "--since") if since is not None else None,
+        words=words,
+        is_unsaved=unsaved,
+        lapses_before=now + parse_span(expiring, "--expiring") if expiring is not None else None,
+    )
+
+
+def check_account(world: CommandContext, name: str) -> None:
+    """Raise `UsageError` for what is no profile, no provider, and never was one in the ledger."""
+    from seedream_cli.providers import PROVIDERS
+
+    if name in PROVIDERS or name in world.config.profiles:
+        return
+    if not world.has_ledger or not world.ledger.has_account(name):
+        hint = "seedream providers"
+        raise UsageError(f"-p {name}: there is no such profile or provider", hint=hint)
+
+
+def _selected(
+    world: CommandContext, selection: Selection, most: int, asking: _Asking, *, with_sums: bool
+) -> _Report:
+    """Return the newest jobs that match, each that runs asked about, and the sums of all."""
+    ledger = world.ledger
+    if selection.lapses_before is not None:
+        # What runs may have its pictures by now, and then it is known when they lapse.
+        asking(ledger.selected(selection, is_for_show=True))
+    jobs = ledger.selected(selection, limit=most, is_for_show=True)
+    count = ledger.count(selection) if 0 <= most == len(jobs) else len(jobs)
+    costs = Counter(ledger.costs(selection)) if with_sums else Counter()
+    now = asking(jobs)
+    # The answers may have changed what the shown ones cost; they match all the same.
+    costs.subtract(_costs(jobs))
+    costs.update(_costs(now))
+    return _Report(jobs=now, count=count, costs=costs)
+
+
+def _costs(jobs: Iterable[Job]) -> Counter[tuple[Charge, Money]]:
+    return Counter(cost for cost in map(cost_of, jobs) if cost is not None)
+
+
+def _named(world: CommandContext, names: Sequence[str], asking: _Asking) -> _Report:
+    from seedream_cli.storage.ledger.names import find_any
+
+    found = [find_any(world.ledger, name) for name in names]
+    for note in filter(None, (each.note for each in found)):
+        asking.say.say(note)
+    jobs = asking(list({job.id: job for each in found for job in each.jobs}.values()))
+    return _Report(jobs=jobs, is_named=True, count=len(jobs), costs=_costs(jobs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Way:
-    """How an unknown job is settled."""
+class _Word:
+    """What a person says became of jobs."""
 
     adopt: str | None
-    not_charged: bool
-    write_off: bool
+    word: str
     is_sure: bool
 
-
-def _settled(world: CommandContext, found: Sequence[Job], way: _Way) -> Job:
-    from seedream_cli.engine import settle as settling
-    from seedream_cli.providers import PROVIDERS
-
-    if (way.adopt is not None) + way.not_charged + way.write_off != 1:
-        raise UsageError("--adopt, --not-charged and --write-off exclude each other")
-    if len(found) != 1:
-        raise UsageError("settling takes one JOB", hint="seedream status --state unknown")
-    if way.adopt is not None:
-        provider = PROVIDERS[found[0].provider]
-        return settling.adopt(world.ledger, found[0], provider, way.adopt)
-    charge = Charge.NONE if way.not_charged else Charge.MAYBE
-    return settling.close(world.ledger, found[0], charge=charge, is_sure=way.is_sure)
+    @staticmethod
+    def of(*, adopt: str | None, not_charged: bool, write_off: bool, is_sure: bool) -> _Word | None:
+        """Return what was said, if anything; raise `UsageError` for two things at once."""
+        words = ["adopt"] if adopt is not None else []
+        words += ["not-charged"] if not_charged else []
+        words += ["write-off"] if write_off else []
+        if len(words) > 1:
+            raise UsageError("--adopt, --not-charged and --write-off exclude each other")
+        if not words and is_sure:
+            raise UsageError("-y goes with --adopt or --write-off")
+        return _Word(adopt=adopt, word=words[0], is_sure=is_sure) if words else None
 
 
-def _found(
-    world: CommandContext, names: Sequence[str], wanted: _Filter, limit: int, *, is_for_show: bool
+def _settled(
+    world: CommandContext, names: Sequence[str], word: _Word, asking: _Asking
 ) -> list[Job]:
-    if names:
-        from seedream_cli.storage.ledger.names import find
+    from seedream_cli.engine import settle as settling
+    from seedream_cli.storage.ledger.names import find
 
-        found = {job.id: job for name in names for job in find(world.ledger, name).jobs}
-        return list(found.values())
-    jobs = world.ledger.jobs(states=wanted.states, since=wanted.since, is_for_show=is_for_show)
-    taken = [job for job in jobs if wanted.takes(job)]
-    return taken if limit < 0 else taken[:limit]
+    jobs = list({job.id: job for name in names for job in find(world.ledger, name).jobs}.values())
+    if word.adopt is None:
+        return settling.close(asking.engine, jobs, word.word, is_sure=word.is_sure)
+    if len(jobs) != 1:
+        raise UsageError("--adopt takes one JOB", hint="seedream status --state unknown")
+    return [settling.adopt(asking.engine, jobs[0], word.adopt, is_unseen=word.is_sure)]
 
 
 def conclude_quietly(world: CommandContext, profile: str | None, say: Plain) -> int:
@@ -187,59 +248,82 @@ class _OnlyExchanges:
             self._say(event)
 
 
-def refresh(
-    world: CommandContext,
-    jobs: Sequence[Job],
-    say: Plain,
-    profile: str | None,
-    *,
-    is_named: bool,
-) -> tuple[list[Job], Mapping[str, Problem]]:
-    """Ask once about each job that runs; without key or network say so and show what is stored.
+@dataclass(slots=True)
+class _Asking:
+    """Asks once about each job that runs; without key or network it says so."""
 
-    A person may ask again about what failed: `is_named`.
-    """
-    asked = {State.RUNNING, State.FAILED} if is_named else {State.RUNNING}
-    open_ones = [job for job in jobs if job.state in asked]
-    if not open_ones:
-        return list(jobs), {}
-    from seedream_cli.engine.recall import ask_once
+    world: CommandContext
+    say: Plain
+    profile: str | None
+    is_off: bool
+    is_named: bool = False
+    unasked: dict[str, Problem | None] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
+    _engine: Context | None = None
 
-    engine = world.engine(world.timing(0.0), _OnlyExchanges(say), profile=profile)
-    engine.problems.update(ask_once(engine, open_ones))
-    problems = {
-        job_id: problem
-        for job_id, problem in engine.problems.items()
-        if problem.code != "timeout" or "(" in problem.message
-    }
-    for problem in {problem.message: problem for problem in problems.values()}.values():
-        say.say(f"not asked: {problem.message}")
-    return [work.latest(world.ledger, job) for job in jobs], problems
+    @property
+    def engine(self) -> Context:
+        """The engine, built on first use."""
+        if self._engine is None:
+            timing, hears = self.world.timing(0.0), _OnlyExchanges(self.say)
+            self._engine = self.world.engine(timing, hears, profile=self.profile)
+        return self._engine
+
+    def __call__(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return jobs as they are now; a person may ask again about what failed, by its name."""
+        states = {State.RUNNING, *((State.FAILED,) if self.is_named else ())}
+        waiting = [job for job in jobs if job.state in states and job.id not in self._asked]
+        if self.is_off or not waiting:
+            running = (job.id for job in waiting if job.state is State.RUNNING)
+            self.unasked.update(dict.fromkeys(running))
+            return list(jobs)
+        from seedream_cli.engine.recall import ask_once
+
+        problems = ask_once(self.engine, waiting)
+        self._asked.update(job.id for job in waiting)
+        self.unasked.update(problems)
+        for message, count in Counter(each.message for each in problems.values()).items():
+            self.say.say(f"not asked{f' ({count} jobs)' if count > 1 else ''}: {message}")
+        return [work.latest(self.world.ledger, job) for job in jobs]
 
 
 def _print(
-    jobs: Sequence[Job],
-    now: datetime,
-    *,
-    is_json: bool,
-    is_single: bool,
-    problems: Mapping[str, Problem],
+    world: CommandContext, found: _Report, *, is_json: bool, verbose: int, is_off: bool
 ) -> None:
-    stdout = Stdout()
+    stdout, now = Stdout(), world.clock.now()
     if is_json:
-        for job in jobs:
-            stdout.json(render.job_json(job, problems.get(job.id)))
+        for job in found.jobs:
+            stdout.json(_object(world, found, job))
         return
-    if is_single and len(jobs) <= MOST_DETAILS:
-        for number, job in enumerate(jobs):
-            for line in ([""] if number else []) + listing.details(job, now):
+    if found.is_named and len(found.jobs) <= MOST_DETAILS:
+        for number, job in enumerate(found.jobs):
+            lines = listing.details(job, now)
+            if verbose:
+                lines += listing.answers(job, world.ledger.stored_answers(job.id))
+            for line in ([""] if number else []) + lines:
                 stdout.line(line)
-        return
-    if not jobs:
-        Plain().say("no jobs" if not is_single else "nothing found")
-        return
-    for line in listing.table(jobs, now, shutil.get_terminal_size((120, 24)).columns):
-        stdout.line(line)
-    total = listing.sums(jobs)
-    if total:
-        stdout.line(f"cost together: about {total}")
+    elif found.jobs:
+        for line in _table(found, now, () if is_off else found.unasked):
+            stdout.line(line)
+    else:
+        Plain().say("no jobs" if not found.is_named else "nothing found")
+
+
+def _table(found: _Report, now: datetime, unasked: Collection[str]) -> Iterator[str]:
+    yield from listing.table(found.jobs, now, shutil.get_terminal_size((120, 24)).columns, unasked)
+    if len(found.jobs) < found.count:
+        rest = " (--all)" if found.is_cut_by_default else ""
+        yield f"{len(found.jobs)} of {found.count}{rest}"
+    yield from listing.sums(found.costs)
+
+
+def _object(world: CommandContext, found: _Report, job: Job) -> dict[str, object]:
+    """Return the object of a job: of one that runs also whether it was asked about."""
+    problem = found.unasked.get(job.id)
+    told = render.job_json(job, problem)
+    if job.id in found.unasked or job.state is State.RUNNING:
+        told["asked"] = job.id not in found.unasked
+    if found.is_named:
+        stored = world.ledger.stored_answers(job.id)
+        told["answers"] = [render.answer_json(job, at, reply) for at, reply in stored]
+    return told

@@ -6,15 +6,16 @@ import json
 from typing import TYPE_CHECKING
 
 from seedream_cli.core import money as price
+from seedream_cli.core.commands import adopt_command, settle_commands, unknown_of
 from seedream_cli.core.model import Charge, State
-from seedream_cli.core.text import clean
+from seedream_cli.core.text import clean, verbatim
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from seedream_cli.core.errors import SeedreamError
-    from seedream_cli.core.model import Image, Job, Money, Problem
+    from seedream_cli.core.model import Image, Job, Money, Problem, Reply
 
 _CHARGED = {
     Charge.NONE: "nothing was charged",
@@ -68,7 +69,7 @@ def job_json(job: Job, problem: Problem | None = None) -> dict[str, object]:
         "images": [image_json(image) for image in job.images],
         "price": {**price.as_json(job.price), "estimated": True} if job.price else None,
         "cost": _money(job.cost or job.price) if job.charge is not Charge.NONE else None,
-        "error": problem_json(problem, problem.hint or _hint(job, problem)) if problem else None,
+        "error": problem_json(problem, hint_of(job, problem)) if problem else None,
     }
 
 
@@ -137,7 +138,7 @@ def _is_lost(job: Job) -> bool:
     return not is_held and any(not i.saved_at and not i.problem for i in job.images)
 
 
-def sentence(job: Job, problem: Problem) -> str:
+def sentence(job: Job, problem: Problem, *, with_hint: bool = True) -> str:
     """Say what happened, to which job, what it cost, and what to type next."""
     words, paid = _WORDS[job.state], _CHARGED[job.charge]
     if problem.code in {"busy", "rate_limit"}:
@@ -145,8 +146,7 @@ def sentence(job: Job, problem: Problem) -> str:
     if job.sandbox or "charged" in problem.message or "paid" in problem.message:
         paid = ""
     text = f"job {job.id} {words}: {problem.message}" + (f"; {paid}" if paid else "")
-    hint = problem.hint or _hint(job, problem)
-    return clean(text) + (f"\n  {clean(hint)}" if hint else "")
+    return clean(text) + indented(hint_of(job, problem) if with_hint else "")
 
 
 def sentence_for_many(found: Sequence[tuple[Job, Problem]]) -> str:
@@ -156,12 +156,62 @@ def sentence_for_many(found: Sequence[tuple[Job, Problem]]) -> str:
     paid = "" if job.sandbox else f"; {_CHARGED[job.charge]}"
     hints = {
         "download": "seedream download",
-        "settle": f"seedream status --state {job.state}",
         "retry": "run the same again: nothing was bought",
     }
     hint = hints.get(next_step(job, problem) or "", problem.hint)
     words = f"{len(found)} jobs ({ids}…): {job.state}: {problem.message}{paid}"
     return clean(words) + (f"\n  {clean(hint)}" if hint else "")
+
+
+def indented(hint: str) -> str:
+    """Return a hint as it stands below a sentence: each of its lines is a command."""
+    return "".join(f"\n  {line}" for line in clean(hint).splitlines())
+
+
+def settle_lines(jobs: Sequence[Job]) -> str:
+    """Say how several jobs of unknown outcome are settled in one go; empty where it is but one."""
+    unknown = unknown_of(jobs)
+    if not unknown:
+        return ""
+    from seedream_cli.providers import PROVIDERS
+
+    names = dict.fromkeys(job.provider for job in unknown if not job.sandbox)
+    pages = " and ".join(PROVIDERS[name].charges_page for name in names if name in PROVIDERS)
+    look = f" after a look at {pages}" if pages else ""
+    text = f"{len(unknown)} jobs have an unknown outcome; one line settles them{look}:"
+    return text + indented(settle_commands(unknown))
+
+
+def hint_of(job: Job, problem: Problem) -> str:
+    """Return what to type next, a command a line; ledgers of old hold other words."""
+    if job.state is State.UNKNOWN and "TASK_ID|URL" in problem.hint:
+        return _hint(job, problem)
+    return problem.hint or _hint(job, problem)
+
+
+def offers(job: Job, reply: Reply) -> list[str]:
+    """Return the commands that adopt the pictures that a stored answer names.
+
+    Of a job that a person can settle, and of addresses that a terminal shows as they are.
+    """
+    if job.state not in {State.UNKNOWN, State.FAILED, State.CLOSED} or job.sent_at is None:
+        return []
+    from seedream_cli.providers.reading import picture_urls
+
+    known = {image.url for image in job.images}
+    urls = [url for url in picture_urls(reply.body, but=job.recipe) if url not in known]
+    return [adopt_command(job.id, url) for url in urls if clean(url) == url]
+
+
+def answer_json(job: Job, at: datetime, reply: Reply) -> dict[str, object]:
+    """Return one entry of `answers`."""
+    return {
+        "purpose": reply.purpose.value,
+        "received_at": _time(at),
+        "status": reply.status,
+        "body": verbatim(reply.body, is_pretty=False),
+        "adopt": offers(job, reply),
+    }
 
 
 def _hint(job: Job, problem: Problem) -> str:
@@ -171,7 +221,11 @@ def _hint(job: Job, problem: Problem) -> str:
         case "retry":
             return "run the same again: nothing was bought"
         case "settle":
-            return f"seedream status {job.id}"
+            from seedream_cli.providers import PROVIDERS
+
+            provider = PROVIDERS.get(job.provider)
+            has_tasks = provider is None or provider.dialect.poll is not None
+            return settle_commands([job], has_tasks=has_tasks)
         case "fix" if problem.code == "auth":
             return "seedream providers check"
         case _:

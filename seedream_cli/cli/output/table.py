@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from seedream_cli.cli.output.job import hint_of, offers
 from seedream_cli.core import money as price
-from seedream_cli.core.model import Charge, State
+from seedream_cli.core.model import Charge, Money, State
 from seedream_cli.core.text import clean as cleaned
-from seedream_cli.core.text import columns, human_span, shorten
+from seedream_cli.core.text import columns, human_span, shorten, verbatim
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from seedream_cli.core.model import Image, Job
+    from seedream_cli.core.model import Image, Job, Reply
 
-HEADS = ("JOB", "STATE", "LAPSES", "COST", "AGE", "PROMPT")
+HEADS = ("JOB", "STATE", "LAPSES", "COST", "MADE", "PROMPT")
+_UNKNOWN_LAPSE = "?"
 _LEAST_NEEDED = (4, 3, 2)
 """Columns to leave out on a narrow terminal, first to last."""
 _PROMPT_ROOM = 12
 
 
-def table(jobs: Sequence[Job], now: datetime, width: int) -> list[str]:
-    """Return the lines of the table, cut to `width` columns; a narrow one has fewer of them."""
-    rows = [HEADS, *(_row(job, now) for job in jobs)]
+def table(
+    jobs: Sequence[Job], now: datetime, width: int, unasked: Collection[str] = ()
+) -> list[str]:
+    """Return the lines of the table, cut to `width` columns; a narrow one has fewer of them.
+
+    Times are local. Of the jobs `unasked` the state is the one that was last known.
+    """
+    rows = [HEADS, *(_row(job, now, is_asked=job.id not in unasked) for job in jobs)]
     widths = [max(columns(row[k]) for row in rows) for k in range(len(HEADS) - 1)]
     kept = list(range(len(widths)))
     for least in _LEAST_NEEDED:
@@ -37,14 +45,19 @@ def table(jobs: Sequence[Job], now: datetime, width: int) -> list[str]:
     ]
 
 
-def sums(jobs: Sequence[Job]) -> str:
-    """Return what the jobs cost together, a sum a currency; empty when nothing did."""
-    costs = [
-        cost
-        for job in jobs
-        if job.charge is Charge.CHARGED and not job.sandbox and (cost := job.cost or job.price)
-    ]
-    return " and ".join(price.show(money) for money in price.total(costs))
+def sums(costs: Mapping[tuple[Charge, Money], int]) -> list[str]:
+    """Return what jobs cost together, a line a currency: what is certain and what is perhaps."""
+    sums: dict[str, dict[Charge, Decimal]] = {}
+    for (charge, money), count in costs.items():
+        own = sums.setdefault(money.currency, {})
+        own[charge] = own.get(charge, Decimal(0)) + money.amount * count
+    lines = []
+    for currency, own in sorted(sums.items()):
+        sure, perhaps = own.get(Charge.CHARGED), own.get(Charge.MAYBE)
+        words = [f"about {price.show(Money(sure, currency))}"] if sure else []
+        words += [f"perhaps {price.show(Money(perhaps, currency))} more"] if perhaps else []
+        lines += [f"cost together: {', '.join(words)}"] if words else []
+    return lines
 
 
 def details(job: Job, now: datetime) -> list[str]:
@@ -54,7 +67,7 @@ def details(job: Job, now: datetime) -> list[str]:
         f"state    {job.state.value}, charge {job.charge.value}",
         f"provider {job.provider} ({_clean(job.profile)}), model {_clean(job.model or '-')}",
         f"prompt   {_clean(job.prompt)}",
-        f"made     {job.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        f"made     {local(job.created_at)}",
     ]
     if job.row:
         lines.append(f"row      {_clean(job.row)}, its picture {job.first_n}")
@@ -71,30 +84,51 @@ def details(job: Job, now: datetime) -> list[str]:
     lines += [_image_line(image, now) for image in job.images]
     if job.problem:
         lines.append(f"problem  {_clean(job.problem.message)}")
-        hint = cleaned(job.problem.hint, ci=True)
+        hint = cleaned(hint_of(job, job.problem), ci=True)
         lines += [f"         {line}" for line in hint.splitlines()]
     return lines
 
 
-def _row(job: Job, now: datetime) -> tuple[str, ...]:
+def local(at: datetime) -> str:
+    """Write a moment in local time, with its distance from UTC."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S %z}"
+
+
+def answers(job: Job, stored: Sequence[tuple[datetime, Reply]]) -> list[str]:
+    """Return the provider's answers word for word, and the commands that adopt what they name."""
+    lines = []
+    for at, reply in stored:
+        lines += ["", f"answer   to {reply.purpose.value}, HTTP {reply.status}, {local(at)}"]
+        body = cleaned(verbatim(reply.body), ci=True)
+        lines += [f"  {line}" for line in body.splitlines()] or ["  (empty)"]
+        commands = offers(job, reply)
+        lines += ["if that is its picture:"] if commands else []
+        lines += [f"  {command}" for command in commands]
+    return lines
+
+
+def _row(job: Job, now: datetime, *, is_asked: bool) -> tuple[str, ...]:
     money = (job.cost or job.price) if job.charge is not Charge.NONE else None
     cost = price.show(money) if money else "-"
-    state = job.state.value + (" (sandbox)" if job.sandbox else "")
+    state = job.state.value + ("" if is_asked else ", not asked")
+    state += " (sandbox)" if job.sandbox else ""
+    paths = (image.path for image in job.images if image.path)
     return (
         job.id,
         state,
         _lapses(job, now),
         f"{cost}?" if job.charge is Charge.MAYBE and money else cost,
-        human_span(now - job.created_at),
-        _clean(job.prompt),
+        f"{job.created_at.astimezone():%Y-%m-%d %H:%M}",
+        _clean(job.prompt or next(paths, "")),
     )
 
 
 def _lapses(job: Job, now: datetime) -> str:
-    waiting = [i.expires_at for i in job.images if not i.saved_at and i.expires_at]
+    waiting = [i for i in job.images if not i.saved_at and not i.problem]
     if not waiting or job.state not in {State.READY, State.UNKNOWN}:
         return "-"
-    return human_span(min(waiting) - now)
+    known = [image.expires_at for image in waiting if image.expires_at]
+    return human_span(min(known) - now) if known else _UNKNOWN_LAPSE
 
 
 def _image_line(image: Image, now: datetime) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import UsageError
+from seedream_cli.storage.files.digest import look
 
 if TYPE_CHECKING:
     from seedream_cli.core.model import Image, Job
@@ -25,6 +28,39 @@ class Found:
 
     jobs: tuple[Job, ...]
     image: Image | None = None
+    note: str = ""
+    """What is to be said of a file that names them."""
+
+
+def is_file(name: str) -> bool:
+    """Tell whether a name is that of a file: it has a slash or an extension, and exists."""
+    try:
+        return ("/" in name or PurePath(name).suffix != "") and Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def find_any(ledger: Ledger, name: str) -> Found:
+    """Return what a name or a picture's path means; raise `UsageError` or `StorageError`."""
+    return _by_file(ledger, name) if is_file(name) else find(ledger, name)
+
+
+def _by_file(ledger: Ledger, name: str) -> Found:
+    """Return the jobs that made a file: by its bytes, else by where it lies."""
+    found = look(name)
+    here = {os.path.abspath(name), os.path.realpath(name)}  # noqa: PTH100 - without resolving links
+    jobs = ledger.with_image(found.sha256) if found is not None and found.sha256 else []
+    # The same bytes may lie in several places; the one that is meant comes first.
+    jobs = [job for job in jobs if here.intersection(i.path for i in job.images)] or jobs
+    if jobs:
+        return Found(jobs=tuple(reversed(jobs)))
+    placed = [job for path in sorted(here) for job in ledger.with_path(path)]
+    if not placed:
+        raise UsageError(f"no job made {name}", hint="seedream status --all")
+    job = placed[0]
+    image = next(image for image in job.images if image.path in here)
+    note = f"{name} has changed since job {job.id} saved it" if image.sha256 else ""
+    return Found(jobs=(job,), image=image, note=note)
 
 
 def find(ledger: Ledger, name: str, *, sandbox: bool | None = None) -> Found:
