@@ -141,7 +141,7 @@ def test_a_paid_request_that_takes_long_is_left_unknown_in_time(
     code = running.end()
     assert time.monotonic() - at < LONGEST
     assert code == (130 if number == signal.SIGINT else 143)
-    assert "--adopt TASK_ID|URL" in running.text
+    assert "--adopt 'URL of the picture'" in running.text
     scene.recover()
     (job,) = scene.jobs()
     assert (job["state"], job["charge"], job["next"]) == ("unknown", "maybe", "settle")

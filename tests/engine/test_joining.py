@@ -285,9 +285,8 @@ def test_what_a_person_wrote_off_is_not_bought_by_itself(pair: Pair) -> None:
     """Written off while we waited: it may have been charged, exit 5."""
     ledger = pair.house.ledger
     ledger.begin(pair.job.id)
-    close(
-        ledger, mark_unknown(pair.house.engine, ledger.job(pair.job.id), "cut"), charge=Charge.MAYBE
-    )
+    job = mark_unknown(pair.house.engine, ledger.job(pair.job.id), "cut")
+    close(pair.house.engine, [job], "write-off")
     assert pair.finish().state is State.CLOSED
     assert pair.problem is not None
     assert pair.problem.exit == 5

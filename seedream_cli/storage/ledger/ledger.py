@@ -11,6 +11,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seedream_cli.core.commands import settle_commands
 from seedream_cli.core.errors import (
     OutcomeUnknown,
     Overtaken,
@@ -99,15 +100,20 @@ class Ledger(Queries):
             " AND state IN ('unknown', 'sending') ORDER BY seq DESC",
             (job.fingerprint,),
         ).fetchall()
-        for held, sent_at, state, owner in rows:
-            # What a process was sending when it died is unknown, though nobody said so yet.
-            if held not in despite and (state == State.UNKNOWN or is_dead(owner)):
-                raise OutcomeUnknown(
-                    f"job {held} may have been the same purchase: it was sent at {sent_at!s:.19}Z"
-                    " and nobody knows what became of it; nothing was sent now",
-                    hint=f"look: seedream status {held}; settle it with --adopt TASK_ID|URL,"
-                    f" --not-charged or --write-off; or buy all the same: --despite {held}",
-                )
+        # What a process was sending when it died is unknown, though nobody said so yet.
+        held = [
+            (job_id, sent_at)
+            for job_id, sent_at, state, owner in rows
+            if job_id not in despite and (state == State.UNKNOWN or is_dead(owner))
+        ]
+        if held:
+            newest, sent_at = held[0]
+            ways = settle_commands([self.job(job_id) for job_id, _ in held])
+            raise OutcomeUnknown(
+                f"job {newest} may have been the same purchase: it was sent at {sent_at!s:.19}Z"
+                " and nobody knows what became of it; nothing was sent now",
+                hint=f"seedream status {newest}\n{ways}\nor buy all the same: --despite {newest}",
+            )
 
     def _find_same(
         self,
