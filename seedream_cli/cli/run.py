@@ -297,16 +297,17 @@ def _say_problems(report: Report, observer: Plain) -> None:
         problem = report.problem(job)
         if problem is not None:
             alike.setdefault((job.state.value, problem.message), []).append((job, problem))
-    together = render.settle_lines(report.jobs)
+    unknown = [job for job in report.jobs if job.state is State.UNKNOWN]
+    is_together = len(unknown) > 1
     for found in alike.values():
         if len(found) > MOST_ALIKE:
             observer.say(render.sentence_for_many(found), is_error=True)
             continue
         for job, problem in found:
-            with_hint = not (together and job.state is State.UNKNOWN)
+            with_hint = not (is_together and job.state is State.UNKNOWN)
             observer.say(render.sentence(job, problem, with_hint=with_hint), is_error=True)
-    if together:
-        observer.say(together, is_error=True)
+    if is_together:
+        observer.say(render.settle_lines(unknown), is_error=True)
 
 
 def shown_path(job: Job, path: str) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from seedream_cli.core.model import State
-
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from seedream_cli.core.model import Job
 
@@ -39,9 +37,3 @@ def settle_commands(jobs: Sequence[Job], *, has_tasks: bool = True) -> str:
 def is_made(job: Job) -> bool:
     """Tell whether a task or a picture of a job is known, so that it was accepted."""
     return job.task_id is not None or any(image.url or image.saved_at for image in job.images)
-
-
-def unknown_of(jobs: Collection[Job]) -> list[Job]:
-    """Return those of several jobs that are settled together; none where it is but one."""
-    unknown = [job for job in jobs if job.state is State.UNKNOWN]
-    return unknown if len(unknown) > 1 else []

@@ -43,13 +43,16 @@ _INLINE: Final = re.compile(r"\s*data:[^,]{0,256},|spill:[0-9]{1,12}:[0-9]{1,12}
 _WEB_URL: Final = re.compile("https?://[^\x00-\x20\x7f-\xa0\ud800-\udfff]+", re.IGNORECASE)
 
 _LOOSE_URL: Final = re.compile(
-    r"""(?P<before>["']?)(?P<url>https?://[^\x00-\x20"'<>\\^`{|}\x7f-\xa0\ud800-\udfff]+)(?P<after>["']?)"""
+    r"""(?P<before>["']?)(?P<url>https?://[^\x00-\x20"'<>\\^`{|}\x7f-\xa0\ud800-\udfff\ufffd]+)(?P<after>["']?)"""
     r"""(?<![.,;:!)\]])""",
     re.IGNORECASE,
 )
 _ESCAPED: Final = re.compile(r"\\u00([2-7][0-9a-fA-F])")
-_NO_PICTURE: Final = re.compile("call_?back|docs?(?:_|$|[A-Z])|help|support", re.IGNORECASE)
-"""Keys of addresses that no picture lies at."""
+_NO_PICTURE: Final = re.compile(
+    r"call_?back|docs?(?:_|$|[A-Z])|help|support|^(?:params?|parameters|inputs?|references?)$",
+    re.IGNORECASE,
+)
+"""Keys of addresses that no picture of ours lies at, and of what repeats the request."""
 _MAX_NESTED: Final = 4
 """JSON within strings of JSON: KIE's `resultJson` is one deep."""
 

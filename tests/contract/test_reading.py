@@ -106,3 +106,40 @@ def test_merge_goes_level_by_level() -> None:
 def test_a_url_without_a_readable_expiry_has_none(query: str) -> None:
     """Only a complete and possible signature says when a URL lapses."""
     assert expiry(f"https://example.com/a.jpeg?{query}") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "urls"),
+    [
+        (b'{"made": {"image": "https://cdn.example/1?sig=a%2Fb&x=1"}}', ["1?sig=a%2Fb&x=1"]),
+        (b'{"result": "{\\"urls\\": [\\"https://cdn.example/1.png\\"]}"}', ["1.png"]),
+        (
+            b'<img src="https://cdn.example/1.png?x=1&amp;y=2"> or https://cdn.example/help.',
+            ["1.png?x=1&y=2"],
+        ),
+        (b'{"url": "https:\\/\\/cdn.example\\/1?a=1\\u0026b=2", "half', ["1?a=1&b=2"]),
+        (b'data: {"url": "http://cdn.example/1.jpeg"}\n\ndata: [DONE]\n', ["1.jpeg"]),
+        (b'{"a": "see https://cdn.example/page, it is https://cdn.example/1.webp."}', ["1.webp"]),
+        (
+            b'{"later": "https://cdn.example/x", "first": "https://cdn.example/1.png"}',
+            ["1.png", "x"],
+        ),
+        (b'{"docs_url": "https://cdn.example/a", "callBackUrl": "https://cdn.example/b"}', []),
+        (b'{"param": "{\\"image_urls\\": [\\"https://cdn.example/mine.png\\"]}"}', []),
+        (b'{"b64": "data:image/png;base64,https://cdn.example/1"}', []),
+        (b'{"url": "https://[half", "x": "https://cdn.example/1.png"}', ["1.png"]),
+        (b"\xff\x00 https://cdn.example/1.png\xff", ["1.png"]),
+        (b"", []),
+    ],
+    ids=range(13),
+)
+def test_what_an_answer_names_is_found(body: bytes, urls: list[str]) -> None:
+    """The addresses that may be a picture's, in any form of answer; never those of other things."""
+    assert reading.picture_urls(body) == [f"https://cdn.example/{url}" for url in urls]
+
+
+def test_what_was_sent_is_not_what_was_made() -> None:
+    """An answer that repeats the request offers nothing of it."""
+    sent = {"image": ["https://cdn.example/mine.png"], "prompt": "x"}
+    body = b'{"echo": "https://cdn.example/mine.png", "out": "https://cdn.example/1.png"}'
+    assert reading.picture_urls(body, but=sent) == ["https://cdn.example/1.png"]

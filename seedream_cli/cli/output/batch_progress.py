@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.cli.output.counts import Flight, Tally, is_good, is_left
+from seedream_cli.cli.output.job import indented
 from seedream_cli.cli.output.progress import Plain, Screen, is_live, is_warning, line_of, terminal
 from seedream_cli.core import money as price
 from seedream_cli.core.events import (
@@ -85,8 +86,7 @@ def sentence(ended: RowEnded) -> str:
         text += f": {clean(problem.message, one_line=True)}"
         paid = "" if "charged" in problem.message or "paid" in problem.message else paid
     text += f"; {paid}" if paid else ""
-    hint = clean(problem.hint, one_line=True) if problem else ""
-    return f"{text}\n  {hint}" if hint else text
+    return text + indented(problem.hint if problem else "")
 
 
 def span(seconds: float) -> str:

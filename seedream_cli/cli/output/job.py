@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from seedream_cli.core import money as price
-from seedream_cli.core.commands import adopt_command, settle_commands, unknown_of
+from seedream_cli.core.commands import adopt_command, settle_commands
 from seedream_cli.core.model import Charge, State
 from seedream_cli.core.text import clean, verbatim
 
@@ -168,18 +168,19 @@ def indented(hint: str) -> str:
     return "".join(f"\n  {line}" for line in clean(hint).splitlines())
 
 
-def settle_lines(jobs: Sequence[Job]) -> str:
-    """Say how several jobs of unknown outcome are settled in one go; empty where it is but one."""
-    unknown = unknown_of(jobs)
-    if not unknown:
-        return ""
+def settle_lines(unknown: Sequence[Job]) -> str:
+    """Say how jobs of unknown outcome are settled, all of them by one line."""
     from seedream_cli.providers import PROVIDERS
 
-    names = dict.fromkeys(job.provider for job in unknown if not job.sandbox)
-    pages = " and ".join(PROVIDERS[name].charges_page for name in names if name in PROVIDERS)
-    look = f" after a look at {pages}" if pages else ""
-    text = f"{len(unknown)} jobs have an unknown outcome; one line settles them{look}:"
-    return text + indented(settle_commands(unknown))
+    known = [PROVIDERS[job.provider] for job in unknown if job.provider in PROVIDERS]
+    real = {job.provider for job in unknown if not job.sandbox}
+    pages = dict.fromkeys(each.charges_page for each in known if each.name in real)
+    look = f", after a look at {' and '.join(pages)}" if pages else ""
+    is_one = len(unknown) == 1
+    count, what = ("1 job has", "it") if is_one else (f"{len(unknown)} jobs have", "them")
+    has_tasks = any(each.dialect.poll is not None for each in known)
+    ways = settle_commands(unknown, has_tasks=has_tasks)
+    return f"{count} an unknown outcome; one line settles {what}{look}:{indented(ways)}"
 
 
 def hint_of(job: Job, problem: Problem) -> str:

@@ -54,6 +54,8 @@ class Results:
     failed: int = 0
     """Of these some are of unknown outcome, and some not finished."""
     unknown: int = 0
+    undecided: list[Job] = field(default_factory=list)
+    """Jobs that people have to settle: how is said once, at the end."""
     unfinished: int = 0
     left: int = 0
     codes: set[int] = field(default_factory=set)
@@ -113,6 +115,7 @@ class Results:
         with self.mutex, self.show.aside():
             self.codes.add(_exit_of(end))
             if job is not None:
+                self.undecided += [job] if job.state is State.UNKNOWN else []
                 self._count_money(job)
                 self._print_job(end, job, saved)
             else:
@@ -200,6 +203,9 @@ class Results:
         if job is not None and job.sent_at is not None:
             seconds = ((job.finished_at or self.now()) - job.sent_at).total_seconds()
         is_known = job is not None and job.cost is not None and job.cost != job.price
+        problem = None if _is_left(end) else end.problem
+        if problem is not None and job is not None and job.state is State.UNKNOWN:
+            problem = replace(problem, hint="")
         return RowEnded(
             row=end.task.name,
             line=end.task.row.line,
@@ -209,7 +215,7 @@ class Results:
             money=_money(job) if job is not None and job.run == self.run else None,
             is_estimate=not is_known,
             seconds=seconds,
-            problem=None if _is_left(end) else end.problem,
+            problem=problem,
             job=job.id if job else None,
             charge=job.charge if job else Charge.NONE,
         )
@@ -239,6 +245,8 @@ class Results:
         self.show.say(f"{', '.join(words)}{self._cost_words()}")
         if (self.left or signal_exit) and why_left:
             self.show.say(why_left)
+        if self.undecided:
+            self.show.say(render.settle_lines(self.undecided), is_error=True)
         self.actions.annotate(file)
         self.actions.write(
             made=self.made,
