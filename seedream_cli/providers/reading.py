@@ -43,8 +43,9 @@ _INLINE: Final = re.compile(r"\s*data:[^,]{0,256},|spill:[0-9]{1,12}:[0-9]{1,12}
 _WEB_URL: Final = re.compile("https?://[^\x00-\x20\x7f-\xa0\ud800-\udfff]+", re.IGNORECASE)
 
 _LOOSE_URL: Final = re.compile(
-    r"""(?P<before>["']?)(?P<url>https?://[^\x00-\x20"'<>\\^`{|}\x7f-\xa0\ud800-\udfff\ufffd]+)(?P<after>["']?)"""
-    r"""(?<![.,;:!)\]])""",
+    r"""(?P<before>["']?)(?P<url>https?://"""
+    r"""[^\x00-\x20"'<>\\^`{|}\x7f-\xa0\ud800-\udfff\ufffd]+)"""
+    r"""(?P<after>["']?)(?<![.,;:!)\]])""",
     re.IGNORECASE,
 )
 _ESCAPED: Final = re.compile(r"\\u00([2-7][0-9a-fA-F])")

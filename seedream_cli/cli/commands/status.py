@@ -83,7 +83,9 @@ def status(
             is_short = not json and selection.is_any and not all
             most = limit if limit is not None else DEFAULT_LIMIT if is_short else -1
             found = _selected(world, selection, most, asking, with_sums=not json)
-        found = replace(found, unasked=asking.unasked, is_cut_by_default=limit is None)
+        found = replace(
+            found, unasked=asking.unasked, asked=asking.asked, is_cut_by_default=limit is None
+        )
         _print(world, found, is_json=json, verbose=verbose, is_off=offline)
         if code := work.say_damage(world.ledger, say) or unsettled:
             return code
@@ -108,6 +110,8 @@ class _Report:
     """Of all that match: how often which amount."""
     unasked: Mapping[str, Problem | None] = field(default_factory=dict)
     """Jobs that run of which nobody was asked now, and why."""
+    asked: Collection[str] = ()
+    """Jobs that ran and of which the provider was asked."""
 
 
 def _selection(
@@ -258,7 +262,7 @@ class _Asking:
     is_off: bool
     is_named: bool = False
     unasked: dict[str, Problem | None] = field(default_factory=dict)
-    _asked: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
     _engine: Context | None = None
 
     @property
@@ -272,7 +276,8 @@ class _Asking:
     def __call__(self, jobs: Sequence[Job]) -> list[Job]:
         """Return jobs as they are now; a person may ask again about what failed, by its name."""
         states = {State.RUNNING, *((State.FAILED,) if self.is_named else ())}
-        waiting = [job for job in jobs if job.state in states and job.id not in self._asked]
+        meant = (job for job in jobs if job.state in states and job.task_id is not None)
+        waiting = [job for job in meant if job.id not in self.asked]
         if self.is_off or not waiting:
             running = (job.id for job in waiting if job.state is State.RUNNING)
             self.unasked.update(dict.fromkeys(running))
@@ -280,7 +285,7 @@ class _Asking:
         from seedream_cli.engine.recall import ask_once
 
         problems = ask_once(self.engine, waiting)
-        self._asked.update(job.id for job in waiting)
+        self.asked.update(job.id for job in waiting)
         self.unasked.update(problems)
         for message, count in Counter(each.message for each in problems.values()).items():
             self.say.say(f"not asked{f' ({count} jobs)' if count > 1 else ''}: {message}")
@@ -321,7 +326,7 @@ def _object(world: CommandContext, found: _Report, job: Job) -> dict[str, object
     """Return the object of a job: of one that runs also whether it was asked about."""
     problem = found.unasked.get(job.id)
     told = render.job_json(job, problem)
-    if job.id in found.unasked or job.state is State.RUNNING:
+    if job.id in found.unasked or job.id in found.asked:
         told["asked"] = job.id not in found.unasked
     if found.is_named:
         stored = world.ledger.stored_answers(job.id)
