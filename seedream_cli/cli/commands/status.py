@@ -163,8 +163,7 @@ def _selected(
         # What runs may have its pictures by now, and then it is known when they lapse.
         asking(ledger.selected(selection, is_for_show=True))
     jobs = ledger.selected(selection, limit=most, is_for_show=True)
-    count = ledger.count(selection) if 0 <= most == len(jobs) else len(jobs)
-    costs = Counter(ledger.costs(selection)) if with_sums else Counter()
+    count, costs = ledger.totals(selection) if with_sums else (len(jobs), Counter())
     now = asking(jobs)
     # The answers may have changed what the shown ones cost; they match all the same.
     costs.subtract(_costs(jobs))

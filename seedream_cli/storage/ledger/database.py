@@ -192,7 +192,7 @@ WHEN OLD.task_id IS NOT NULL AND NEW.task_id IS NOT OLD.task_id
                     AND (adopted = NEW.task_id OR (NEW.task_id IS NULL AND adopted LIKE '%://%')))
 BEGIN SELECT RAISE(ABORT, 'a task id is never changed'); END;
 CREATE INDEX jobs_by_cost ON jobs (charge, sandbox, cost, price);
-CREATE INDEX jobs_by_time ON jobs (created_at);
+CREATE INDEX jobs_by_time ON jobs (created_at, charge, sandbox, cost, price);
 CREATE INDEX images_by_path ON images (path) WHERE path IS NOT NULL;
 """
 

@@ -70,36 +70,32 @@ class Queries(Database):
         """Return the jobs that are meant, at most `limit` of them."""
         return self._select(*selection.where(), limit=limit, is_for_show=is_for_show)
 
-    def count(self, selection: Selection) -> int:
-        """Return how many jobs are meant; of a damaged ledger, of those that can be read."""
-        where, values = selection.where()
-        query = f"SELECT count(*) FROM jobs WHERE {where}"  # noqa: S608 - ours
-        rows = self._totals(query, values)
-        return len(self.selected(selection)) if rows is None else int(str(rows[0][0]))
+    def totals(self, selection: Selection) -> tuple[int, Counter[tuple[Charge, Money]]]:
+        """Return how many jobs are meant, and what they cost: how often which amount.
 
-    def costs(self, selection: Selection) -> Counter[tuple[Charge, Money]]:
-        """Return what the jobs that are meant cost, rehearsals left out: how often which amount.
-
-        Amounts are decimal text, so equal ones are counted: a sum of floats would not be exact.
+        Rehearsals cost nothing. Amounts are decimal text, so equal ones are counted: a sum of
+        floats would not be exact. Of a damaged ledger, of those jobs that can be read.
         """
         where, values = selection.where()
-        # Of all jobs an index has it all. With a plus SQLite does not look it up by that one: only
-        # the jobs that are meant are read (https://www.sqlite.org/optoverview.html, 2026-11-30).
-        column = "charge" if selection.is_any else "+charge"
-        query = (
-            "SELECT charge, cost, price, count(*) FROM jobs"  # noqa: S608 - ours
-            f" WHERE {column} IN ('maybe', 'charged') AND sandbox = 0 AND {where}"
-            " GROUP BY charge, cost, price"
+        columns = ["charge", "sandbox", "cost", "price"]
+        # Of all jobs an index has it all, in this order. With a plus SQLite does not go through
+        # them by it, but by what is meant (https://www.sqlite.org/optoverview.html, 2026-11-30).
+        order = columns if selection.is_any else [f"+{column}" for column in columns]
+        rows = self._totals(
+            f"SELECT {', '.join(columns)}, count(*) FROM jobs"  # noqa: S608 - ours
+            f" WHERE {where} GROUP BY {', '.join(order)}",
+            values,
         )
-        costs: Counter[tuple[Charge, Money]] = Counter()
-        rows = self._totals(query, values)
         if rows is None:
-            costs.update(filter(None, map(cost_of, self.selected(selection))))
-        for charge, cost, price, count in rows or ():
+            jobs = self.selected(selection)
+            return len(jobs), Counter(each for job in jobs if (each := cost_of(job)) is not None)
+        costs: Counter[tuple[Charge, Money]] = Counter()
+        for charge, sandbox, cost, price, count in rows:
             with decoding("what a job cost"):
-                if (money := money_of(cost) or money_of(price)) is not None:
+                money = money_of(cost) or money_of(price)
+                if money is not None and charge != Charge.NONE and not sandbox:
                     costs[Charge(str(charge)), money] += int(str(count))
-        return costs
+        return sum(int(str(row[-1])) for row in rows), costs
 
     def _totals(
         self, query: str, values: Sequence[str | int | None]

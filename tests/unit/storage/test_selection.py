@@ -133,8 +133,8 @@ def test_filters_and_sums_are_those_of_a_plain_reading(
         for selection in [Selection(), *selections]:
             meant = [job for job in reversed(jobs) if is_meant(selection, job)]
             assert [job.id for job in ledger.selected(selection)] == [job.id for job in meant]
-            assert ledger.count(selection) == len(meant)
-            assert ledger.costs(selection) == Counter(filter(None, map(cost_of, meant)))
+            costs = Counter(filter(None, map(cost_of, meant)))
+            assert ledger.totals(selection) == (len(meant), costs)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_words_are_found_in_any_case(
     ledger.plan(
         [make_job(id=i, fingerprint=i, prompt=p) for i, p in zip(ids, PROMPTS, strict=True)]
     )
-    assert ledger.count(Selection(words=words)) == found
+    assert ledger.totals(Selection(words=words))[0] == found
 
 
 def fill(ledger: Ledger, count: int) -> None:
@@ -210,13 +210,14 @@ def test_a_page_of_a_large_ledger_costs_what_one_of_a_small_does(
         (Selection(), "COVERING INDEX jobs_by_cost"),
         (Selection(states={State.READY}), "INDEX jobs_by_state"),
         (Selection(is_unsaved=True), "INDEX jobs_by_state"),
+        (Selection(since=NOW), "COVERING INDEX jobs_by_time"),
     ],
 )
 def test_sums_read_only_what_is_meant(ledger: Ledger, selection: Selection, uses: str) -> None:
     """Of all jobs an index alone has the sums; of those in a state only they are read."""
     fill(ledger, 5000)
     where, values = selection.where()
-    _, statements = steps(ledger, lambda: ledger.costs(selection))
+    _, statements = steps(ledger, lambda: ledger.totals(selection))
     with ledger._pool.lent(is_bounded=False):
         rows = ledger._connection().execute(f"EXPLAIN QUERY PLAN {statements[0]}").fetchall()
     assert where
