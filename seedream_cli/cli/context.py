@@ -130,7 +130,7 @@ class CommandContext:
             raise lacking
         raise AccountError(
             f"no profile speaks to {job.origin}, where job {job.id} was bought",
-            hint=f"add the profile “{job.profile}” again, or choose one with -p NAME",
+            hint=f"add the profile “{job.profile}” again: seedream providers add",
         )
 
     def is_open_to_any(self, preferred: str | None) -> Callable[[Job], bool]:

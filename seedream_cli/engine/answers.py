@@ -153,7 +153,7 @@ def report_loss(context: Context, job: Job, reply: Reply, error: StorageError) -
 def _ways_on(job: Job, provider: Provider, reply: Reply | None) -> str:
     """Return the commands that settle a job: also those that adopt what its answer names."""
     urls = picture_urls(reply.body, but=job.recipe)[:MOST_OFFERED] if reply is not None else []
-    offers = [adopt_command(job.id, url) for url in urls if clean(url) == url]
+    offers = [adopt_command(job.id, url) for url in urls if clean(url, ci=True) == url]
     ways = settle_commands([job], has_tasks=provider.dialect.poll is not None)
     return "\n".join([*offers, ways])
 

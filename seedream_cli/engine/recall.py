@@ -47,6 +47,8 @@ def ask_once(context: Context, jobs: Iterable[Job]) -> dict[str, Problem]:
         if origin in context.silent:
             fresh.setdefault(step.job_id, Problem("unreachable", f"{origin} did not answer"))
             return None
+        if context.clock.monotonic() >= until:
+            return None
         following = take_step(context, step)
         if following is None or following.deed is not Deed.POLL:
             return None

@@ -188,6 +188,18 @@ def test_a_picture_names_its_job(cli: Cli, polled: Server) -> None:
     assert len(polled.submits()) == 1
 
 
+def test_a_job_names_what_it_was_made_from(cli: Cli, polled: Server) -> None:
+    """A reference that an earlier job made is told with that job, whatever it is called now."""
+    first = str(cli("generate", "a fox", "-p", "ark", "-o", "a", "--json").object["job"])
+    (made,) = cli.pictures()
+    made.rename(cli.work / "b.png")
+    ran = cli("edit", "at night", "-i", "b.png", "-p", "ark", "--json")
+    assert ran.code == 0, ran.err
+    lines = cli("status", str(ran.object["job"])).lines
+    assert [line.split()[1] for line in lines if line.startswith("from ")] == [f"{first}.1"]
+    assert len(polled.submits()) == 2
+
+
 # -- what was said, and how it is settled ----------------------------------------------------------
 
 

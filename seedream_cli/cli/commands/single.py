@@ -313,8 +313,9 @@ class Making:
 def _refuse_doubtful(job_id: str) -> Never:
     raise OutcomeUnknown(
         f"job {job_id} had failed, may have been charged, and its provider does not say now whether"
-        " it brings its picture after all; nothing was sent now",
-        hint=f"run the same again later, or give it up: seedream status {job_id} --write-off -y",
+        " it brings its picture after all; nothing was sent now: run the same again later, or give"
+        " it up",
+        hint=f"seedream status {job_id} --write-off -y",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import State
+from seedream_cli.core.text import json_text
 from seedream_cli.storage.ledger.selection import Selection, cost_of
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from seedream_cli.core.events import Event
-    from seedream_cli.core.model import Charge, Job, Money, Problem
+    from seedream_cli.core.model import Charge, Image, Job, Money, Problem
     from seedream_cli.engine.context import Context
 
 DEFAULT_LIMIT = 20
@@ -301,7 +303,7 @@ def _print(
         return
     if found.is_named and len(found.jobs) <= MOST_DETAILS:
         for number, job in enumerate(found.jobs):
-            lines = listing.details(job, now)
+            lines = listing.details(job, now, _sources(world, job))
             if verbose:
                 lines += listing.answers(job, world.ledger.stored_answers(job.id))
             for line in ([""] if number else []) + lines:
@@ -311,6 +313,17 @@ def _print(
             stdout.line(line)
     else:
         Plain().say("no jobs" if not found.is_named else "nothing found")
+
+
+def _sources(world: CommandContext, job: Job) -> list[Image]:
+    """Return the pictures of earlier jobs that a job was made from."""
+    digests = dict.fromkeys(re.findall("sha256:([0-9a-f]{64})", json_text(dict(job.recipe))))
+    makers = {digest: world.ledger.with_image(digest)[:1] for digest in digests}
+    return [
+        next(image for image in maker.images if image.sha256 == digest)
+        for digest, jobs in makers.items()
+        for maker in jobs
+    ]
 
 
 def _table(found: _Report, now: datetime, unasked: Collection[str]) -> Iterator[str]:

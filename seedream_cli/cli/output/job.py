@@ -201,7 +201,7 @@ def offers(job: Job, reply: Reply) -> list[str]:
 
     known = {image.url for image in job.images}
     urls = [url for url in picture_urls(reply.body, but=job.recipe) if url not in known]
-    return [adopt_command(job.id, url) for url in urls if clean(url) == url]
+    return [adopt_command(job.id, url) for url in urls if clean(url, ci=True) == url]
 
 
 def answer_json(job: Job, at: datetime, reply: Reply) -> dict[str, object]:

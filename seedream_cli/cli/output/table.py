@@ -60,8 +60,8 @@ def sums(costs: Mapping[tuple[Charge, Money], int]) -> list[str]:
     return lines
 
 
-def details(job: Job, now: datetime) -> list[str]:
-    """Return everything worth knowing of one job, a line each."""
+def details(job: Job, now: datetime, sources: Sequence[Image] = ()) -> list[str]:
+    """Return everything worth knowing of one job, a line each; it was made from `sources`."""
     lines = [
         f"job      {job.id} (run {job.run}{', sandbox' if job.sandbox else ''})",
         f"state    {job.state.value}, charge {job.charge.value}",
@@ -73,6 +73,7 @@ def details(job: Job, now: datetime) -> list[str]:
         lines.append(f"row      {_clean(job.row)}, its picture {job.first_n}")
     asked = {key: value for key, value in job.request.items() if value}
     lines.append("request  " + ", ".join(f"{key} {_word(value)}" for key, value in asked.items()))
+    lines += [f"from     {each.job}.{each.index} {_clean(each.path or '')}" for each in sources]
     if job.task_id:
         lines.append(f"task     {_clean(job.task_id)}")
     if job.request_id:
