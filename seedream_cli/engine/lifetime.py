@@ -22,13 +22,15 @@ _LATENESS: Final = timedelta(hours=1)
 """What should have lapsed is still tried for so long."""
 
 
-def lapse_of(context: Context, job: Job, done: Done, reply: Reply) -> datetime | None:
+def lapse_of(
+    context: Context, job: Job, done: Done, reply: Reply, else_after: timedelta | None = None
+) -> datetime | None:
     """Return when the URLs of an answer lapse that do not say it themselves; None: not documented.
 
     They live from when the provider was done, else from when it said so, by its own clock where it
-    tells that: ours may be wrong by years.
+    tells that: ours may be wrong by years. `else_after` stands for a lifetime that nobody names.
     """
-    lifetime = context.provider(job).url_lifetime
+    lifetime = context.provider(job).url_lifetime or else_after
     began = done.ended_at or _said_at(reply.headers) or context.clock.now()
     return began + lifetime if lifetime else None
 

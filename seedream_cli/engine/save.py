@@ -28,7 +28,7 @@ from seedream_cli.core.formats import extension_of_format, format_of_extension
 from seedream_cli.core.model import Busy, Done, Image, Problem, Purpose, Refused, State
 from seedream_cli.core.text import escape_unseen
 from seedream_cli.engine.context import is_odd, is_wanted
-from seedream_cli.engine.lifetime import LAPSED, has_lapsed
+from seedream_cli.engine.lifetime import LAPSED, UNDOCUMENTED, has_lapsed, lapse_of
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.files.inline import blocks, blocks_of, decoded, is_spilled
 from seedream_cli.storage.ledger.columns import money_text, time_text
@@ -148,15 +148,16 @@ def save_image(context: Context, job: Job, image: Image) -> None:
 
 def _fetch_anew(context: Context, job: Job, image: Image, gone: ImageGone) -> None:
     """Fetch an image that its host said it has not from another URL, where one can be had."""
-    fresh, is_answered = _fresh_url(context, job, image)
+    fresh, is_answered = _fresh_image(context, job, image)
+    is_over = image.url is None or has_lapsed(context, job, image, gone.date)
     if fresh is not None:
         try:
-            _fetch(context, job, image, url=fresh)
+            _fetch(context, job, image, url=fresh.url)
         except ImageGone as error:
-            gone = error
+            gone = error  # of a URL that lives: its host may only be late
+            is_over = is_over and has_lapsed(context, job, fresh, gone.date)
         else:
             return
-    is_over = image.url is None or has_lapsed(context, job, image, gone.date)
     if is_over and is_answered:
         raise gone
     raise OutcomeUnknown(gone.message) from gone
@@ -292,10 +293,11 @@ def _inline_data(context: Context, job: Job, image: Image) -> str:
     raise ImageGone("the provider's answer holds neither the image nor its address")
 
 
-def _fresh_url(context: Context, job: Job, image: Image) -> tuple[str | None, bool]:
+def _fresh_image(context: Context, job: Job, image: Image) -> tuple[Image | None, bool]:
     """Ask for another URL of an image, where the provider can give one; tell if all answered.
 
-    It is used once and not written down: it may live shorter than the one that it stands for.
+    It does not take the first one's place in the ledger, as it may live shorter; the answer that
+    brought it is kept.
     """
     dialect, is_answered = context.provider(job).dialect, True
     calls = []
@@ -309,20 +311,29 @@ def _fresh_url(context: Context, job: Job, image: Image) -> tuple[str | None, bo
         for remote in remotes or ():
             is_its = call.purpose is Purpose.REFRESH or remote.index == image.index
             if is_its and remote.url not in {None, image.url}:
-                return remote.url, is_answered
+                fresh = replace(image, url=remote.url, expires_at=remote.expires_at)
+                return fresh, is_answered
     return None, is_answered
 
 
 def _ask(context: Context, job: Job, call: Call) -> tuple[RemoteImage, ...] | None:
-    """Return the images that an answer brings; None where it says nothing about the job."""
+    """Return the images that an answer brings, each with when its URL lapses.
+
+    None where it says nothing about the job.
+    """
     try:
         reply = context.transport.send(context.account(job), call, Limits())
+        # Not as the poll that it may be: the first URL does not live longer for it.
+        context.ledger.store(job.id, replace(reply, purpose=Purpose.REFRESH))
         said = context.provider(job).dialect.decode(reply)
     except (Unsent, OutcomeUnknown, UnreadableReply, AccountError):
         return None
     match said:
         case Done(images=images, task_id=task_id):
-            return images if task_id in {None, "", job.task_id} else None
+            if task_id not in {None, "", job.task_id}:
+                return None
+            lapses = lapse_of(context, job, said, reply, UNDOCUMENTED)
+            return tuple(replace(each, expires_at=each.expires_at or lapses) for each in images)
         case Busy():
             return None
         case Refused(problem=problem):

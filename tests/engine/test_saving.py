@@ -236,6 +236,43 @@ def test_a_fresh_url_is_used_and_not_written_down(house: House) -> None:
     assert job.images[0].url == url_of(1)
 
 
+@pytest.mark.parametrize("plays", [[GONE], [GONE, "whole"]], ids=["missing", "late"])
+def test_a_living_fresh_url_that_is_not_there_yet_is_trouble(
+    house: House, plays: list[object]
+) -> None:
+    """The first URL has lapsed, a fresh one is no sooner given up, and its answer is kept."""
+    fresh = "https://images.example/fresh.png"
+    lapsed = house.clock.now() - timedelta(days=15)
+    house.transport.answers = [
+        accepted(),
+        success(url_of(1), ended=lapsed),
+        *[success(fresh, ended=house.clock.now())] * 400,
+    ]
+    (png,) = house.transport.whole
+    house.transport.pictures = {
+        url_of(1): [GONE],
+        fresh: [png if each == "whole" else GONE for each in plays],
+    }
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is (State.SAVED if "whole" in plays else State.READY)
+    kept = house.ledger.answers(job.id, Purpose.REFRESH)
+    assert any(fresh.encode() in each.body for each in kept)
+
+
+def test_a_fresh_url_that_has_lapsed_too_is_the_end(house: House) -> None:
+    """Where both URLs are over by the clock the picture is gone."""
+    lapsed = house.clock.now() - timedelta(days=15)
+    fresh = "https://images.example/fresh.png"
+    house.transport.answers = [
+        accepted(),
+        success(url_of(1), ended=lapsed),
+        success(fresh, ended=lapsed),
+    ]
+    house.transport.pictures = {url_of(1): [GONE], fresh: [GONE]}
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is State.EXPIRED
+
+
 def test_a_polls_answer_is_matched_by_index(house: House) -> None:
     """The second image is gone: the second URL of the new answer stands for it, not the first."""
     first, second = "https://images.example/new1.png", "https://images.example/new2.png"

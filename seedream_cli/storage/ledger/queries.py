@@ -404,15 +404,18 @@ class Queries(Database):
             ]
 
     def newest_hearing(self, job_id: str) -> tuple[datetime, Mapping[str, str]] | None:
-        """Return when a job's newest answer came, by our clock, and its headers."""
+        """Return when a job's newest answer came, by our clock, and its headers.
+
+        Those to questions for another URL of a picture do not count.
+        """
         import json
 
         with self._storage("read"):
             rows = (
                 self._connection()
                 .execute(
-                    "SELECT received_at, headers FROM answers WHERE job = ?"
-                    " ORDER BY received_at DESC LIMIT 1",
+                    "SELECT received_at, headers FROM answers"
+                    " WHERE job = ? AND purpose != 'refresh' ORDER BY received_at DESC LIMIT 1",
                     (job_id,),
                 )
                 .fetchall()
