@@ -76,7 +76,7 @@ def _take(context: Context, job: Job, step: Step, outcome: Outcome, reply: Reply
             charge = None if isinstance(outcome, Failed) else Charge.MAYBE
             return _doubt(context, job, step, failure, charge)
         case Done():
-            return _tell(context, mark_ready(context, job, outcome, reply))
+            return _tell(context, _mark_ready(context, job, outcome, reply))
         case Running(word=word) if job.state is State.FAILED:
             return _tell(context, context.ledger.move(job, State.RUNNING), word)
         case Running(word=word, is_strange=is_strange):
@@ -90,6 +90,17 @@ def _take(context: Context, job: Job, step: Step, outcome: Outcome, reply: Reply
         case Refused(problem=problem) | Failed(problem=problem):
             context.problems[job.id] = problem
     return None
+
+
+def _mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:
+    """Write down where the images are, also where another process has read `failed` meanwhile."""
+    try:
+        return mark_ready(context, job, done, reply)
+    except Overtaken:
+        job = context.ledger.job(job.id)
+        if job.state not in {State.RUNNING, State.FAILED}:
+            raise
+        return mark_ready(context, job, done, reply)
 
 
 def _tell(context: Context, job: Job, word: str = "") -> Step | None:

@@ -14,6 +14,7 @@ from seedream_cli.core.errors import HostBarred, ImageGone, OutcomeUnknown, Usag
 from seedream_cli.core.model import Charge, Problem, Purpose, Reference, State
 from seedream_cli.engine.recall import is_doubtful, recall, still_offers
 from seedream_cli.engine.settle import close
+from seedream_cli.storage.ledger.owner import Owner
 
 if TYPE_CHECKING:
     from engine.conftest import House
@@ -89,6 +90,35 @@ def test_a_failed_job_can_be_asked_about_again(
     house.adjust(timing=replace(house.engine.timing, deadline=house.clock.monotonic() + 60))
     (job,) = house.run([job])
     assert (job.state, submits(house), house.transport.answers) == (becomes, 1, [])
+
+
+@pytest.mark.parametrize("is_failed", [True, False], ids=["failed", "asked about again"])
+def test_a_success_that_is_heard_beats_anothers_failed(house: House, *, is_failed: bool) -> None:
+    """Another process believes `failed` while ours hears that it is done: the picture counts."""
+    house.transport.answers = [accepted()]
+    (job,) = house.buy("kie")
+    first = house.engine.first_step(job)
+    assert first is not None
+    step = house.take(first)
+    assert step is not None
+    house.clock.sleep(step.due - house.clock.monotonic())
+    with Owner(house.folder / "owners", "otherone") as owner:
+        other = house.another(owner, BROKEN, BROKEN, polled("generating"))
+
+        def fail(_: object) -> None:
+            house.transport.at_send = lambda _: None
+            (now,) = other.run([house.ledger.job(job.id)])
+            assert now.state is State.FAILED
+            if not is_failed:
+                other.ledger.move(now, State.RUNNING)
+
+        house.transport.at_send = fail
+        house.transport.answers = [success()]
+        following = house.take(step)
+    assert following is not None
+    house.take(following)
+    job = house.ledger.job(job.id)
+    assert (job.state, job.charge, job.problem) == (State.SAVED, Charge.CHARGED, None)
 
 
 def test_nobody_asks_about_a_failed_job_unbidden(house: House) -> None:
