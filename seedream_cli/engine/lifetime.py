@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Problem
+from seedream_cli.providers.ark.answers import expiry
 from seedream_cli.transport.backoff import http_date
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.core.model import Done, Image, Job, Reply, Running
     from seedream_cli.engine.context import Context
+    from seedream_cli.providers.spec import Provider
 
 UNDOCUMENTED: Final = timedelta(days=14)
 """How long a URL is tried whose lifetime its provider does not name: the longest that one does."""
@@ -33,6 +35,11 @@ def lapse_of(
     lifetime = context.provider(job).url_lifetime or else_after
     began = done.ended_at or _said_at(reply.headers) or context.clock.now()
     return began + lifetime if lifetime else None
+
+
+def lapse_of_url(url: str, provider: Provider, now: datetime) -> datetime:
+    """Return when a URL lapses that a person named: by its own words, else counted from `now`."""
+    return expiry(url) or now + (provider.url_lifetime or UNDOCUMENTED)
 
 
 def has_lapsed(context: Context, job: Job, image: Image, date: datetime | None) -> bool:

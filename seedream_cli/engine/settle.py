@@ -18,6 +18,7 @@ from seedream_cli.core.errors import (
     UsageError,
 )
 from seedream_cli.core.model import Busy, Image, Job, Refused, Running, Settlement, State
+from seedream_cli.engine.lifetime import lapse_of_url
 from seedream_cli.engine.save import hosts_of
 from seedream_cli.storage.files.image_format import HEAD, sniff
 from seedream_cli.transport.exchange import Limits
@@ -51,7 +52,7 @@ def adopt(context: Context, job: Job, what: str, *, is_unseen: bool = False) -> 
         if not is_unseen:
             _look_at(context, job, url)
         settlement = Settlement(
-            job=job, word="adopt", task_id=task_id, image=_image(job, url, named)
+            job=job, word="adopt", task_id=task_id, image=_image(context, job, url, named)
         )
     else:
         _check_task(context, job, task_id, what)
@@ -206,8 +207,10 @@ def _check_url(url: str) -> str:
     return url
 
 
-def _image(job: Job, url: str, named: frozenset[str]) -> Image:
+def _image(context: Context, job: Job, url: str, named: frozenset[str]) -> Image:
     """Return the picture at an address, in the place of one that was named wrongly, if any."""
+    lapses = lapse_of_url(url, context.provider(job), context.clock.now())
     wrong = (image.index for image in job.images if image.url in named and not image.saved_at)
     index = next(wrong, max((image.index for image in job.images), default=0) + 1)
-    return Image(job=job.id, index=index, n=job.first_n + index - 1, url=url)
+    number = job.first_n + index - 1
+    return Image(job=job.id, index=index, n=number, url=url, expires_at=lapses)

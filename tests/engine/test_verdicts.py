@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from support.pictures import PNG
 from support.replies import URL, accepted, made, polled, reply, success
 
 from seedream_cli.core.addresses import AddressKind
 from seedream_cli.core.errors import HostBarred, ImageGone, OutcomeUnknown, UsageError
 from seedream_cli.core.model import Charge, Problem, Purpose, Reference, State
 from seedream_cli.engine.recall import is_doubtful, recall, still_offers
-from seedream_cli.engine.settle import close
+from seedream_cli.engine.settle import adopt, close
 from seedream_cli.storage.ledger.owner import Owner
 
 if TYPE_CHECKING:
@@ -183,6 +184,26 @@ def test_a_deleted_file_is_offered_to_those_who_want_it(house: House) -> None:
     assert still_offers(house.engine, job, is_anew=False) is None
     house.clock.at += timedelta(days=30)
     assert still_offers(house.engine, job, is_anew=True) is None
+
+
+@pytest.mark.parametrize("provider", ["ark", "uniall"])
+@pytest.mark.parametrize("query", ["", "?X-Tos-Date=20361201T000000Z&X-Tos-Expires=86400"])
+def test_an_adopted_url_is_as_young_as_its_adoption(
+    house: House, provider: str, query: str
+) -> None:
+    """Two weeks after its job was lost a person names the picture: one 403 gives nothing up."""
+    house.transport.answers = [OutcomeUnknown("cut")]
+    (job,) = house.run(house.buy(provider))
+    house.clock.at += timedelta(days=15)
+    url, now = f"{URL}{query}", house.clock.now()
+    job = adopt(house.engine, job, url, is_unseen=True)
+    lapses = job.images[0].expires_at
+    assert lapses is not None
+    assert lapses > now
+    house.transport.pictures = {url: [ImageGone("403"), PNG]}
+    house.adjust(timing=replace(house.engine.timing, deadline=house.clock.monotonic() + 1200))
+    (job,) = house.run([job])
+    assert (job.state, submits(house)) == (State.SAVED, 1)
 
 
 # -- what was tried for a whole timeout --------------------------------------------------------
