@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -170,9 +169,8 @@ def describe_loss(context: Context, job: Job, reply: Reply) -> str:
             return f"write this down: seedream download --task-id {task} -p {job.profile}"
         case Done(images=images):
             urls = " ".join(image.url for image in images if image.url)
-            paths = context.files.spill_paths(job.id, answers_folder(job))
-            kept = next((path for path in paths if Path(path).exists()), None)
-            inline = f"the pictures lie in {kept}, as base64" if kept else ""
+            kept = context.files.spills(job.id, answers_folder(job))
+            inline = f"the pictures lie in {', '.join(kept)}, as base64" if kept else ""
             return f"write this down: {urls}" if urls else inline
         case _:
             return ""

@@ -45,7 +45,7 @@ def _sweep_answers(context: Context) -> None:
         with suppress(KeyError):
             job = context.ledger.job(name)
             if job.state in _OVER and not any(map(is_wanted, job.images)):
-                context.files.drop_spill(job.id, answers_folder(job))
+                context.files.drop_spills(job.id, answers_folder(job))
 
 
 def list_waiting(context: Context, owner: Owner) -> list[Job]:

@@ -30,7 +30,7 @@ from seedream_cli.core.text import escape_unseen
 from seedream_cli.engine.context import is_odd, is_wanted
 from seedream_cli.engine.lifetime import LAPSED, UNDOCUMENTED, has_lapsed, lapse_of
 from seedream_cli.storage.files import naming
-from seedream_cli.storage.files.inline import blocks, blocks_of, decoded, is_spilled
+from seedream_cli.storage.files.inline import blocks_of, decoded, is_spilled
 from seedream_cli.storage.ledger.columns import money_text, time_text
 from seedream_cli.transport.exchange import OPENED_BY_ANY, Limits
 
@@ -129,7 +129,7 @@ def _finish(context: Context, job: Job) -> None:
     if job.state is State.READY or (job.state is State.SAVED and is_gone):
         becomes = State.EXPIRED if is_gone else State.SAVED
         job = context.ledger.move(job, becomes, problem=problems[0] if problems else None)
-        context.files.drop_spill(job.id, answers_folder(job))
+        context.files.drop_spills(job.id, answers_folder(job))
         context.notify(JobChanged(job=job))
 
 
@@ -148,14 +148,15 @@ def save_image(context: Context, job: Job, image: Image) -> None:
 
 def _fetch_anew(context: Context, job: Job, image: Image, gone: ImageGone) -> None:
     """Fetch an image that its host said it has not from another URL, where one can be had."""
-    fresh, is_answered = _fresh_image(context, job, image)
+    fresh, is_answered = _ask_anew(context, job, image)
     is_over = image.url is None or has_lapsed(context, job, image, gone.date)
     if fresh is not None:
         try:
-            _fetch(context, job, image, url=fresh.url)
+            _fetch(context, job, image, fresh)
         except ImageGone as error:
             gone = error  # of a URL that lives: its host may only be late
-            is_over = is_over and has_lapsed(context, job, fresh, gone.date)
+            later = replace(image, url=fresh.url, expires_at=fresh.expires_at)
+            is_over = is_over and has_lapsed(context, job, later, gone.date)
         else:
             return
     if is_over and is_answered:
@@ -163,12 +164,14 @@ def _fetch_anew(context: Context, job: Job, image: Image, gone: ImageGone) -> No
     raise OutcomeUnknown(gone.message) from gone
 
 
-def _fetch(context: Context, job: Job, image: Image, *, url: str | None = None) -> None:
-    url = url or image.url
+def _fetch(context: Context, job: Job, image: Image, fresh: RemoteImage | None = None) -> None:
+    url = fresh.url if fresh is not None else image.url
     if url is None:
-        data = _inline_data(context, job, image)
-        paths = context.files.spill_paths(job.id, answers_folder(job))
-        text = blocks(paths, data) if is_spilled(data) else blocks_of(data)
+        data = fresh.data if fresh is not None else None
+        data = data or _inline_data(context, job, image)
+        folder = answers_folder(job)
+        is_there = is_spilled(data)
+        text = context.files.spilled_blocks(job.id, folder, data) if is_there else blocks_of(data)
         _keep(context, job, image, decoded(text), None, is_measured=True)
         return
     with context.transport.fetch(url, IMAGE_LIMITS, allowed=hosts_of(context, job)) as download:
@@ -293,8 +296,8 @@ def _inline_data(context: Context, job: Job, image: Image) -> str:
     raise ImageGone("the provider's answer holds neither the image nor its address")
 
 
-def _fresh_image(context: Context, job: Job, image: Image) -> tuple[Image | None, bool]:
-    """Ask for another URL of an image, where the provider can give one; tell if all answered.
+def _ask_anew(context: Context, job: Job, image: Image) -> tuple[RemoteImage | None, bool]:
+    """Ask for an image once more, at another URL or inline; tell too if all answered.
 
     It does not take the first one's place in the ledger, as it may live shorter; the answer that
     brought it is kept.
@@ -310,9 +313,9 @@ def _fresh_image(context: Context, job: Job, image: Image) -> tuple[Image | None
         is_answered = is_answered and remotes is not None
         for remote in remotes or ():
             is_its = call.purpose is Purpose.REFRESH or remote.index == image.index
-            if is_its and remote.url not in {None, image.url}:
-                fresh = replace(image, url=remote.url, expires_at=remote.expires_at)
-                return fresh, is_answered
+            is_new = remote.data if remote.url is None else remote.url != image.url
+            if is_its and is_new:
+                return remote, is_answered
     return None, is_answered
 
 
@@ -322,7 +325,11 @@ def _ask(context: Context, job: Job, call: Call) -> tuple[RemoteImage, ...] | No
     None where it says nothing about the job.
     """
     try:
-        reply = context.transport.send(context.account(job), call, Limits())
+        with (
+            context.transport.listen(context.account(job), call, Limits()) as answer,
+            context.files.spill(job.id, answers_folder(job)) as answer.spill,
+        ):
+            reply = answer.whole()
         # Not as the poll that it may be: the first URL does not live longer for it.
         context.ledger.store(job.id, replace(reply, purpose=Purpose.REFRESH))
         said = context.provider(job).dialect.decode(reply)

@@ -38,7 +38,9 @@ _MAX_DEPTH: Final = 64
 _MAX_MESSAGE: Final = 1000
 _BRACKETS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])', re.DOTALL)
 """Strings are leapt over; an unfinished one ends the text, so this stays linear."""
-_INLINE: Final = re.compile(r"\s*data:[^,]{0,256},|spill:[0-9]{1,12}:[0-9]{1,12}\Z", re.IGNORECASE)
+_INLINE: Final = re.compile(
+    r"\s*data:[^,]{0,256},|spill:[0-9]{1,12}:[0-9]{1,12}(?::[0-9a-z]{1,32})?\Z", re.IGNORECASE
+)
 """Base64 with the prefix of a URL, or what stands for a string too long for memory."""
 _WEB_URL: Final = re.compile("https?://[^\x00-\x20\x7f-\xa0\ud800-\udfff]+", re.IGNORECASE)
 

@@ -17,9 +17,10 @@ from support.replies import accepted, reply, success
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, Unsent
 from seedream_cli.core.events import Note
 from seedream_cli.core.model import Charge, Image, Problem, Purpose, Reply, State
-from seedream_cli.engine.context import Timing
+from seedream_cli.engine.context import Deed, Step, Timing
 from seedream_cli.engine.save import save_image
 from seedream_cli.storage.files.store import Files
+from seedream_cli.storage.ledger.owner import Owner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -313,6 +314,49 @@ def test_an_inline_image_is_read_from_the_stored_answer(house: House) -> None:
     assert (now.state, saved(now)) == (State.SAVED, [1, 2])
     assert house.transport.fetched == [url_of(2)]
     assert sorted(path.read_bytes() for path in house.pictures()) == sorted([png, other])
+
+
+def polled_inline(house: House) -> Reply:
+    """Return KIE's success that holds its picture itself."""
+    (png,) = house.transport.whole
+    data = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return success(data)
+
+
+def test_anothers_later_poll_deletes_no_inline_picture(house: House) -> None:
+    """A second process hears a 502 after ours heard the picture: it is saved all the same."""
+    house.transport.answers = [accepted()]
+    (job,) = house.buy("kie")
+    first = house.engine.first_step(job)
+    assert first is not None
+    house.take(first)
+    with Owner(house.folder / "owners", "otherone") as owner:
+        other = house.another(owner, reply("<html>502</html>", 502))
+
+        def hear(_: object) -> None:
+            house.transport.answers = [polled_inline(house)]
+            house.take(Step(0.0, job.id, Deed.POLL))
+
+        other.transport.at_send = hear
+        other.take(Step(0.0, job.id, Deed.POLL))
+    (job,) = house.run([house.ledger.job(job.id)])
+    assert (job.state, saved(job)) == (State.SAVED, [1])
+
+
+def test_an_inline_picture_that_was_lost_is_asked_for_again(house: House) -> None:
+    """The stored answer is gone, and the API still has the picture: it is not given up."""
+    house.transport.answers = [accepted()]
+    (job,) = house.buy("kie")
+    first = house.engine.first_step(job)
+    assert first is not None
+    house.take(first)
+    image = Image(job=job.id, index=1, n=1)
+    house.ledger.move(house.ledger.job(job.id), State.READY, images=[image])
+    house.transport.answers = [OutcomeUnknown("cut"), polled_inline(house)]
+    (job,) = house.run([house.ledger.job(job.id)])
+    assert (job.state, saved(job)) == (State.READY, [])
+    (job,) = house.run([job])
+    assert (job.state, saved(job)) == (State.SAVED, [1])
 
 
 def test_an_unreadable_event_does_not_hide_inline_images(house: House) -> None:

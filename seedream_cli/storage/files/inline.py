@@ -22,7 +22,8 @@ _SPECIAL: Final = re.compile(rb'["\\\n]')
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _HALF_ESCAPE: Final = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 _BLANKS: Final = frozenset(b"nrtbf")
-_REFERENCE: Final = re.compile(r"spill:([0-9]{1,12}):([0-9]{1,12})")
+_REFERENCE: Final = re.compile(r"spill:([0-9]{1,12}):([0-9]{1,12})(?::([0-9a-z]{1,32}))?")
+"""Start, length, and the tag of the file; old versions had one file a job, without a tag."""
 _BLOCK: Final = 1 << 18
 """Bytes read or decoded at a time."""
 
@@ -35,15 +36,17 @@ _WHITE: Final = b" \t\r\n\f\v"
 
 
 class Spill:
-    """The file that takes the long strings of one job's answer."""
+    """The file that takes the long strings of one answer."""
 
-    def __init__(self, *paths: str, disk: Disk) -> None:
+    def __init__(self, *paths: str, disk: Disk, tag: str = "") -> None:
         """Name the places for the file; it is made when the first long string comes.
 
-        Where one of them refuses, at any moment, what came goes on in the next.
+        What stands for a string names the file too: its `tag`, of lower-case letters and digits.
+        Where one of the places refuses, at any moment, what came goes on in the next.
         """
         self._paths = list(paths)
         self._disk = disk
+        self._tag = tag
         self._file: int | None = None
         self._size = 0
 
@@ -53,12 +56,12 @@ class Spill:
         return self._paths[0]
 
     def thin(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield JSON text, or events that hold it, with each long string as `spill:START:LENGTH`.
+        """Yield JSON text, or events that hold it, each long string as `spill:START:LENGTH:TAG`.
 
         Escapes are undone on the way to disk. A string that holds JSON itself is left alone.
         Raises `StorageError` where no disk takes more, and what `chunks` raises.
         """
-        strings = _Strings(self._write)
+        strings = _Strings(self._write, self._tag)
         for chunk in chunks:
             yield strings.feed(chunk)
 
@@ -123,8 +126,9 @@ class Spill:
 class _Strings:
     """Finds the strings in JSON text that comes in pieces."""
 
-    def __init__(self, write: Callable[[bytes], int]) -> None:
+    def __init__(self, write: Callable[[bytes], int], tag: str) -> None:
         self._write = write
+        self._suffix = f":{tag}".encode() if tag else b""
         self._is_inside = self._is_escaped = self._is_spilling = False
         self._short = bytearray()
         self._length = 0
@@ -178,7 +182,8 @@ class _Strings:
         if mark == b"\\":
             self._is_escaped = True
             return self._take(mark)
-        out = b"%d" % self._length if self._is_spilling else bytes(self._short)
+        told = b"%d%s" % (self._length, self._suffix)
+        out = told if self._is_spilling else bytes(self._short)
         self._short.clear()
         # No JSON string goes on over the end of a line: it was none.
         self._is_inside = self._is_spilling = False
@@ -212,6 +217,12 @@ def blocks(paths: Iterable[str], reference: str) -> Iterator[bytes]:
         raise StorageError(f"{path} cannot be read: {error}") from error
     if left:
         raise StorageError(f"{path} does not hold all of the picture")
+
+
+def tag_of(reference: str) -> str:
+    """Return the tag of the file that holds a spilled string; empty where it has none."""
+    match = _REFERENCE.fullmatch(reference)
+    return (match[3] if match else None) or ""
 
 
 def is_spilled(data: str) -> bool:

@@ -20,7 +20,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.formats import extension_of_format
 from seedream_cli.storage.files.digest import is_one_of
-from seedream_cli.storage.files.inline import Spill
+from seedream_cli.storage.files.inline import Spill, blocks, tag_of
 from seedream_cli.storage.files.naming import aside
 from seedream_cli.storage.files.partial import (
     Disk,
@@ -35,7 +35,7 @@ from seedream_cli.storage.files.partial import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from seedream_cli.storage.files.image_format import Facts
 
@@ -315,26 +315,41 @@ class Files:
     # -- everything else that is written -------------------------------------------------------
 
     def spill(self, job: str, folder: str) -> Spill:
-        """Return what takes the long strings of a job's answer: inline pictures.
+        """Return what takes the long strings of one answer to a job: inline pictures.
 
-        `folder` takes them where the state folder does not.
+        `folder` takes them where the state folder does not. Each answer has a file of its own:
+        two processes may hear one at a time.
         """
-        return Spill(*self.spill_paths(job, folder), disk=self._disk)
+        tag = os.urandom(6).hex()
+        return Spill(*self._spill_paths(job, folder, tag), disk=self._disk, tag=tag)
 
-    def spill_paths(self, job: str, folder: str) -> tuple[str, str]:
-        """Return where the inline pictures of a job may lie until they are saved."""
-        return str(self._answers / job), str(Path(folder) / f".seedream-{job}.answer")
+    def _spill_paths(self, job: str, folder: str, tag: str) -> tuple[str, str]:
+        name = f"{job}.{tag}" if tag else job
+        return str(self._answers / name), str(Path(folder) / f".seedream-{name}.answer")
 
-    def drop_spill(self, job: str, folder: str) -> None:
+    def spilled_blocks(self, job: str, folder: str, reference: str) -> Iterator[bytes]:
+        """Read one long string of a job's answers block by block; raises `StorageError`."""
+        return blocks(self._spill_paths(job, folder, tag_of(reference)), reference)
+
+    def spills(self, job: str, folder: str) -> list[str]:
+        """Return the files that hold a job's inline pictures until they are saved."""
+        found = [Path(path) for path in self._spill_paths(job, folder, "")]
+        with suppress(OSError):
+            found += sorted(self._answers.glob(f"{job}.*"))
+        with suppress(OSError):
+            found += sorted(Path(folder).glob(f".seedream-{job}.*.answer"))
+        return [str(path) for path in found if path.is_file()]
+
+    def drop_spills(self, job: str, folder: str) -> None:
         """Let the inline pictures of a job go: it is over."""
-        for path in self.spill_paths(job, folder):
+        for path in self.spills(job, folder):
             with suppress(OSError):
                 os.unlink(path)  # noqa: PTH108 - the path is text
 
     def spilled(self) -> list[str]:
         """Return the jobs whose inline pictures lie in the state folder."""
         try:
-            return sorted(path.name for path in self._answers.iterdir())
+            return sorted({path.name.partition(".")[0] for path in self._answers.iterdir()})
         except OSError:
             return []
 

@@ -56,6 +56,8 @@ _CHARGES = {
 }
 _DOUBTING = frozenset({State.REFUSED, State.FAILED, State.UNKNOWN})
 """What a job became whose uploaded references may be why."""
+_LONG_ANSWER = 4096
+"""Bytes; what is longer may hold a picture, however it is written."""
 _ENDED = frozenset({State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED})
 
 
@@ -197,11 +199,18 @@ class Ledger(Queries):
         return weight
 
     def store(self, job_id: str, reply: Reply) -> None:
-        """Keep an answer raw, before anybody reads it; of polls only the newest."""
+        """Keep an answer raw, before anybody reads it.
+
+        Of polls and the like the newest, and all older ones that may hold a picture or its address.
+        """
         with self._write() as connection:
             if reply.purpose not in {Purpose.SUBMIT, Purpose.EVENT}:
                 connection.execute(
-                    "DELETE FROM answers WHERE job = ? AND purpose = ?", (job_id, reply.purpose)
+                    "DELETE FROM answers WHERE job = ? AND purpose = ? AND (body = ?"
+                    " OR (length(body) < ? AND instr(lower(CAST(body AS TEXT)), 'http') = 0"
+                    " AND instr(lower(CAST(body AS TEXT)), 'data:') = 0"
+                    " AND instr(body, CAST('spill:' AS BLOB)) = 0))",
+                    (job_id, reply.purpose, reply.body, _LONG_ANSWER),
                 )
             connection.execute(
                 "INSERT INTO answers (job, purpose, received_at, status, headers, body)"

@@ -15,6 +15,7 @@ import pytest
 from seedream_cli.core.errors import ImageBroken, StorageError
 from seedream_cli.storage.files.inline import LONG, Spill, blocks, blocks_of, decoded, is_spilled
 from seedream_cli.storage.files.partial import Disk
+from seedream_cli.storage.files.store import Files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,3 +186,30 @@ def test_a_flush_reaches_the_disk(tmp_path: Path) -> None:
         list(spill.thin([b'{"a":"', PICTURE.encode(), b'"}']))
         spill.flush()
     assert len(flushed) == 1
+
+
+def test_two_answers_to_one_job_have_files_of_their_own(tmp_path: Path) -> None:
+    """Two processes that hear at once, or one that hears twice, write over nothing."""
+    folder = str(tmp_path / "out")
+    one, other = Files(tmp_path, "ownerone"), Files(tmp_path, "ownertwo")
+    texts, references = [PICTURE, "B" * (LONG + 5), "C" * (LONG + 7)], []
+    for files, text in zip((one, other, one), texts, strict=True):
+        with files.spill("job", folder) as spill:
+            thin = json.loads(b"".join(spill.thin([json.dumps({"x": text}).encode()])))
+            spill.flush()
+        references.append(thin["x"])
+    for text, reference in zip(texts, references, strict=True):
+        assert b"".join(other.spilled_blocks("job", folder, reference)).decode() == text
+    assert (one.spilled(), len(one.spills("job", folder))) == (["job"], 3)
+    one.drop_spills("job", folder)
+    assert one.spilled() == []
+
+
+def test_a_file_of_old_versions_is_read(tmp_path: Path) -> None:
+    """They had one a job, and named no file with the string."""
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "job").write_text("QUJDREVG")
+    files, folder = Files(tmp_path, "ownerone"), str(tmp_path / "out")
+    assert b"".join(files.spilled_blocks("job", folder, "spill:4:4")) == b"REVG"
+    files.drop_spills("job", folder)
+    assert files.spilled() == []

@@ -873,6 +873,25 @@ def test_of_polls_the_newest_is_kept(ledger: Ledger, make_job: MakeJob) -> None:
     assert [found.body for found in ledger.answers("0000bbbb", Purpose.POLL)] == [b"other"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"odd": {"pic": "https://cdn.example/1.png"}}',
+        b'{"pic": "HTTPS:\\/\\/cdn.example\\/1.png"}',
+        b'{"pic": "Data:image/png;base64,QUJD"}',
+        b'{"pic": "spill:0:90000:abc"}',
+        b'{"pic": "' + b"QUJD" * 2000 + b'"}',
+    ],
+)
+def test_a_later_poll_deletes_no_picture(ledger: Ledger, make_job: MakeJob, body: bytes) -> None:
+    """What may hold a picture or its address stays, once, whatever is heard after it."""
+    ledger.plan([make_job()])
+    for each in (body, b"<html>502</html>", body, b'{"state": "generating"}', b"{}"):
+        reply = Reply(purpose=Purpose.POLL, status=200, headers={}, body=each)
+        ledger.store("0000aaaa", reply)
+    assert [found.body for found in ledger.answers("0000aaaa", Purpose.POLL)] == [body, b"{}"]
+
+
 def test_the_last_answer_is_that_of_the_newest_attempt(ledger: Ledger, make_job: MakeJob) -> None:
     """What a busy provider said to an earlier attempt is never taken for the answer to a later."""
     ledger.plan([make_job()])
