@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import AccountError
 from seedream_cli.core.model import Charge, Problem, State
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from seedream_cli.storage.files.store import Files
     from seedream_cli.storage.ledger.ledger import Ledger
     from seedream_cli.transport.client import Transport
+
+
+_WHOLE: Final = 0.9
+"""Of a `timeout`: the rest may go by before a job is accepted."""
 
 
 class Deed(StrEnum):
@@ -122,6 +126,8 @@ class Context:
     """What this command planned to send, until it is sent; nobody else's jobs are submitted."""
     deadlines: dict[str, float] = field(default_factory=dict)
     """Monotonic: stands for `timing.deadline` at these jobs, until they end."""
+    begun: dict[str, float] = field(default_factory=dict)
+    """Monotonic: when these jobs were first asked about or fetched, until they end."""
     problems: dict[str, Problem] = field(default_factory=dict)
     """What stopped us at jobs that have not ended."""
     joined: dict[str, Substitute] = field(default_factory=dict)
@@ -200,9 +206,14 @@ class Context:
             words += (
                 f"; in vain since {since}, to end that: seedream status {job.id} --write-off -y"
             )
-        elif self.timing.timeout:
+        elif self.timing.timeout and self._tried(job) >= _WHOLE * self.timing.timeout:
             self.ledger.put_exhausted(job.id)
         self.problems[job.id] = Problem("timeout", words, hint or f"seedream download {job.id}")
+
+    def _tried(self, job: Job) -> float:
+        """Return for how many seconds a job has been asked about or fetched."""
+        now = self.clock.monotonic()
+        return now - self.begun.get(job.id, now)
 
     def stop(self, job_id: str, error: SeedreamError) -> None:
         """Remember what stopped us; close a job of which nothing was sent."""

@@ -54,9 +54,12 @@ Take = Callable[[Step], "Step | None"]
 
 def take_step(context: Context, step: Step) -> Step | None:
     """Do one step and return the next one of the same job, if any."""
+    if step.deed in {Deed.POLL, Deed.SAVE}:
+        context.begun.setdefault(step.job_id, context.clock.monotonic())
     following = _do(context, step)
     if following is None:
         context.deadlines.pop(step.job_id, None)
+        context.begun.pop(step.job_id, None)
         context.strange.discard(step.job_id)
     if step.deed is Deed.SUBMIT and (following is None or following.deed is not Deed.SUBMIT):
         context.calls.pop(step.job_id, None)

@@ -239,6 +239,22 @@ def test_a_look_without_waiting_exhausts_nothing(house: House) -> None:
     assert (job.state, job.exhausted_at) == (State.READY, None)
 
 
+def test_what_was_let_in_late_is_not_exhausted(house: House) -> None:
+    """Its provider was busy for nearly all of the timeout: the next command gives it all of one."""
+    busy = reply({"code": 429, "msg": "slow"}, 200, **{"retry-after": "399"})
+    slow = [polled("generating")] * 999
+    house.transport.answers = [busy, busy, busy, accepted(), *slow]
+    (job,) = house.run(house.buy("kie"))
+    assert (job.state, job.exhausted_at) == (State.RUNNING, None)
+    assert house.engine.problems[job.id].exit == 75
+    house.clock.slept.clear()
+    house.adjust(timing=replace(house.engine.timing, deadline=house.clock.monotonic() + 1200))
+    house.transport.answers = slow
+    (job,) = house.run([job])
+    assert sum(house.clock.slept) >= 1199
+    assert job.exhausted_at is not None
+
+
 def test_what_may_still_come_is_written_off_by_who_is_sure(house: House) -> None:
     """A ready job is closed with `-y` alone; it may have been charged."""
     house.transport.answers = [made()]
