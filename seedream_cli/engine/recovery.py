@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from seedream_cli.storage.ledger.owner import Owner
 
 
-_OVER = {State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED}
+_OVER = {State.SAVED, State.REFUSED, State.EXPIRED}
+"""What brings no picture any more; one that failed or was written off may, also by hand."""
 
 
 def conclude_leftovers(context: Context, owner: Owner) -> None:
@@ -44,7 +45,9 @@ def _sweep_answers(context: Context) -> None:
     for name in context.files.spilled():
         with suppress(KeyError):
             job = context.ledger.job(name)
-            if job.state in _OVER and not any(map(is_wanted, job.images)):
+            is_whole = bool(job.images) and all(image.saved_at for image in job.images)
+            is_over = job.state in _OVER and not any(map(is_wanted, job.images))
+            if is_over or (is_whole and job.state in {State.FAILED, State.CLOSED}):
                 context.files.drop_spills(job.id, answers_folder(job))
 
 

@@ -191,6 +191,23 @@ def test_a_task_of_another_job_blocks_nothing(house: House) -> None:
     assert house.ledger.job(other.id).state is State.RUNNING
 
 
+@pytest.mark.parametrize("is_charged", [True, False])
+def test_an_unread_picture_outlives_a_write_off(house: House, *, is_charged: bool) -> None:
+    """Nobody could read the answer that holds it; a person closes the job, the bytes stay."""
+    job = house.left(DEAD)
+    with house.engine.files.spill(job.id, str(house.folder)) as spill:
+        long = json.dumps({"weird": {"picture": "QUJD" * 30_000}})
+        body = b"".join(spill.thin([long.encode()]))
+        spill.flush()
+    house.ledger.store(job.id, reply(body.decode()))
+    house.settle()
+    job = house.ledger.job(job.id)
+    assert job.state is State.UNKNOWN
+    house.ledger.move(job, State.CLOSED, charge=Charge.MAYBE if is_charged else Charge.NONE)
+    house.settle()
+    assert house.engine.files.spilled() == [job.id]
+
+
 def test_a_living_process_keeps_its_jobs(house: House) -> None:
     """Neither its planned nor its sending jobs are touched, with or without an answer."""
     with Owner(house.folder / "owners", "alivealv"):
