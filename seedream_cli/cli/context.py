@@ -166,15 +166,11 @@ class CommandContext:
         """Return what speaks HTTP, with the environment's proxies and certificates."""
         from seedream_cli.core.addresses import SANDBOX_ORIGIN
         from seedream_cli.transport.client import Transport
-        from seedream_cli.transport.proxies import ca_file, proxy_for
-
-        def proxy_of(url: str) -> str | None:
-            proxy = proxy_for(url, self.environ)
-            return proxy.url.reveal() if proxy else None
+        from seedream_cli.transport.proxies import certificates, proxy_for
 
         return Transport(
-            proxy_of=proxy_of,
-            ca_file=ca_file(self.environ),
+            proxy_of=lambda url: proxy_for(url, self.environ),
+            certificates=certificates(self.environ),
             aliases={SANDBOX_ORIGIN: self._stand_in},
             observe=observe,
             with_bodies=with_bodies,

@@ -3,7 +3,7 @@
     SeedreamError
     ├── UsageError          usage            2   nothing was sent
     ├── ConfigError         config           2   nothing was sent
-    ├── AccountError        auth, credit     4
+    ├── AccountError        auth, credit     4   also access: the model is not opened
     ├── Unsent              unreachable     69   provably not one byte of the request had left
     ├── Throttled           rate_limit      69   no room in the provider's rate limit; nothing sent
     ├── OutcomeUnknown      outcome_unknown  5   bytes had left and no readable answer came
@@ -33,6 +33,7 @@ EXITS: Final = {
     "config": 2,
     "auth": 4,
     "credit": 4,
+    "access": 4,
     "rate_limit": 69,
     "invalid_request": 3,
     "content_policy": 3,
@@ -98,6 +99,11 @@ class Unsent(SeedreamError):
     """Not one byte of the request had left, so sending it again cannot pay twice."""
 
     code = "unreachable"
+
+    def __init__(self, message: str, *, hint: str = "", is_final: bool = False) -> None:
+        """Say with `is_final` that trying again does not help: somebody has to mend something."""
+        super().__init__(message, hint=hint)
+        self.is_final = is_final
 
 
 class Throttled(SeedreamError):

@@ -77,7 +77,8 @@ def _send(context: Context, job: Job, step: Step) -> Step | None:
         ):
             return _hear(context, _read_sent(context, job), answer, step)
     except Unsent as error:
-        return _put_off(context, job, step, Problem("unreachable", error.message))
+        problem = Problem("unreachable", error.message, error.hint)
+        return _put_off(context, job, step, problem, is_final=error.is_final)
     except OutcomeUnknown as error:
         return context.next_step(mark_unknown(context, context.ledger.job(job.id), error.message))
 
@@ -147,7 +148,13 @@ def _take(context: Context, job: Job, reply: Reply, step: Step) -> Step | None:
 
 
 def _put_off(
-    context: Context, job: Job, step: Step, problem: Problem, asked: float | None = None
+    context: Context,
+    job: Job,
+    step: Step,
+    problem: Problem,
+    asked: float | None = None,
+    *,
+    is_final: bool = False,
 ) -> Step | None:
     """Put a submit off of which provably nothing was started, or give it up."""
     # Whoever is told "1 s" again and again asks less and less often.
@@ -159,7 +166,8 @@ def _put_off(
         said = f"{problem.message} (it asks to wait {wait:.0f} s)"
         problem = replace(problem, message=said)
     if (
-        is_too_long
+        is_final
+        or is_too_long
         or step.tries + 1 >= tries
         or context.clock.monotonic() + wait > context.deadline(job.id)
     ):

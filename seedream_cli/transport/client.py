@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from seedream_cli import __version__
+<<<<<<< HEAD
 from seedream_cli.core.addresses import AddressKind
 from seedream_cli.core.errors import HostBarred, ImageBroken, ImageGone, OutcomeUnknown
+=======
+from seedream_cli.core.addresses import DEFAULT_PORTS, AddressKind
+from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
+>>>>>>> b27aba3 (Name what failed on the way to a host)
 from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Purpose, Reply
 from seedream_cli.core.text import legible
@@ -32,12 +37,13 @@ from seedream_cli.transport.sse import begins_stream
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import httpx
 
     from seedream_cli.core.model import Call, LocalImage, Profile
     from seedream_cli.storage.files.inline import Spill
+    from seedream_cli.transport.proxies import Proxy
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that may hold images inline."""
@@ -152,8 +158,8 @@ class Transport:
     def __init__(
         self,
         *,
-        proxy_of: Callable[[str], str | None],
-        ca_file: str | None = None,
+        proxy_of: Callable[[str], Proxy | None],
+        certificates: Sequence[str] = (),
         aliases: Mapping[str, Callable[[], str]] | None = None,
         observe: Callable[[Exchange], None] | None = None,
         with_bodies: bool = False,
@@ -163,7 +169,7 @@ class Transport:
         `aliases` maps a pseudo-origin (the sandbox's) to whoever answers for it at the moment.
         """
         self._proxy_of = proxy_of
-        self._ca_file = ca_file
+        self._certificates = certificates
         self._aliases = dict(aliases or {})
         self._observe = observe
         self._with_bodies = with_bodies
@@ -271,7 +277,7 @@ class Transport:
         try:
             with wire.translate():
                 target, extra = self._target(url)
-                wire.is_proxied = self._proxy_of(target) is not None
+                wire.proxy, wire.port = self._proxy_of(target), _port(target)
                 client = self._client(target)
                 request = client.build_request(
                     method,
@@ -313,7 +319,8 @@ class Transport:
 
         import httpx
 
-        proxy = self._proxy_of(target)
+        named = self._proxy_of(target)
+        proxy = named.url.reveal() if named else None
         is_tls = target.startswith("https:") or (proxy or "").startswith("https:")
         key = (proxy, is_tls)
         with self._lock:
@@ -334,7 +341,7 @@ class Transport:
 
         if url is None:
             return None
-        # Without it httpcore trusts its own certificates at a proxy, and no `ca_file`.
+        # Without it httpcore trusts its own certificates at a proxy, and none of ours.
         return httpx.Proxy(url, ssl_context=self._context() if url.startswith("https:") else None)
 
     def _context(self) -> ssl.SSLContext:
@@ -344,11 +351,13 @@ class Transport:
         if self._tls is None:
             import ssl
 
-            self._tls = (
-                ssl.create_default_context(cafile=self._ca_file)
-                if self._ca_file
-                else httpx.create_ssl_context(trust_env=False)
-            )
+            if not self._certificates:
+                self._tls = httpx.create_ssl_context(trust_env=False)
+                return self._tls
+            context = ssl.create_default_context(cafile=self._certificates[0])
+            for file in self._certificates[1:]:
+                context.load_verify_locations(cafile=file)
+            self._tls = context
         return self._tls
 
 
@@ -423,3 +432,8 @@ def _detail(body: bytes | None, answer: bytes | None) -> str:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
+
+
+def _port(url: str) -> int | None:
+    parts = urlsplit(url)
+    return parts.port or DEFAULT_PORTS.get(parts.scheme)

@@ -10,11 +10,13 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from seedream_cli.core.addresses import DEFAULT_PORTS, AddressKind, is_loopback, kind_of
 from seedream_cli.core.errors import HostBarred, ImageBroken, OutcomeUnknown, SeedreamError, Unsent
 from seedream_cli.transport.deadline import Deadline
+from seedream_cli.transport.failures import unsent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from seedream_cli.core.model import Secret
+    from seedream_cli.transport.proxies import Proxy
 
 SHORTEST_KEY = 16
 """Characters: what is shorter may stand in a URL by chance."""
@@ -30,6 +32,8 @@ class Limits:
 
 
 _CONNECTED = frozenset({"connection.connect_tcp.complete", "socks.connect_tcp.complete"})
+_BEYOND_PROXY = frozenset({"proxy.start_tls.started", "socks.start_tls.started"})
+"""From here on it is the host that answers, not the proxy."""
 
 
 class Wire:
@@ -59,7 +63,9 @@ class Wire:
         self._breakages = breakages
         self._refusal: Exception | None = None
         self._stream: object = None
-        self.is_proxied = False
+        self.proxy: Proxy | None = None
+        self.port: int | None = None
+        self._is_beyond_proxy = False
         self.peer: AddressKind | None = None
         """Of which kind the address is that was connected to; None where a proxy stands between."""
         self.body: bytes | None = None
@@ -72,9 +78,11 @@ class Wire:
             self._stream = stream = info["return_value"]
             self.deadline.attach(stream.get_extra_info("socket"))  # type: ignore[attr-defined]
             address = str(stream.get_extra_info("server_addr")[0])  # type: ignore[attr-defined]
-            self.peer = None if self.is_proxied else kind_of(address)
+            self.peer = None if self.proxy else kind_of(address)
             if self._allowed is not None:
                 check_peer(address, self._allowed)
+        elif event in _BEYOND_PROXY:
+            self._is_beyond_proxy = True
         elif event == "http11.send_request_headers.started" and not self.had_left:
             # A proxy's CONNECT carries nothing of ours yet.
             if info["request"].method == b"CONNECT":  # type: ignore[attr-defined]
@@ -114,7 +122,8 @@ class Wire:
             if self.had_left:
                 message = f"the exchange with {self._host} broke off: {reason}"
                 raise OutcomeUnknown(message) from error
-            raise Unsent(f"{self._host} cannot be reached: {reason}") from error
+            via = None if self._is_beyond_proxy else self.proxy
+            raise unsent(error, reason, host=self._host, port=self.port, via=via) from error
 
     def read(self, chunks: Iterator[bytes], cap: int) -> Iterator[bytes]:
         """Yield a body as it comes; raise `OutcomeUnknown` when it breaks off or is too large."""

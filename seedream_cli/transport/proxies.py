@@ -6,6 +6,7 @@ anything is paid for, and no message shows a password.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from ipaddress import IPv4Address, IPv6Address
 
-CA_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SCHEMES: Final = ("http", "https", "socks5", "socks5h")
 _HINT: Final = (
     "write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT (https, socks5 and socks5h"
@@ -36,6 +36,11 @@ class Proxy:
     variable: str
     shown: str
     """The address without user and password, for people."""
+
+    @property
+    def host(self) -> str:
+        """Its name or address."""
+        return urlsplit(self.url.reveal()).hostname or ""
 
 
 def has_package(name: str) -> bool:
@@ -91,29 +96,42 @@ def redacted(proxy_url: str) -> str:
     return f"{scheme}{mark}{'****@' if user or at else ''}{address[0]}"
 
 
-def ca_file(environ: Mapping[str, str]) -> str | None:
-    """Return the file of certificates to trust instead of the bundled ones; None: none is named.
+def certificates(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the files of certificates to trust instead of the bundled ones; none: those.
 
-    Raises ConfigError naming the variable where the file is missing or holds no certificate.
+    Each variable may name a file or a folder; SSL_CERT_DIR may name several, with `:` between.
+    Raises ConfigError naming the variable where there is no certificate.
     """
-    variable = next((name for name in CA_VARIABLES if environ.get(name)), None)
-    if variable is None:
-        return None
-    path = environ[variable]
+    found: list[str] = []
+    if environ.get("SSL_CERT_FILE"):
+        found += _named_by("SSL_CERT_FILE", environ["SSL_CERT_FILE"])
+    if environ.get("SSL_CERT_DIR"):
+        # OpenSSL reads both of its own variables.
+        places = [each for each in environ["SSL_CERT_DIR"].split(os.pathsep) if each]
+        there = [each for each in places if Path(each).exists()]
+        found += [file for each in there or places for file in _named_by("SSL_CERT_DIR", each)]
+    for variable in () if found else ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if environ.get(variable):
+            return tuple(_named_by(variable, environ[variable]))
+    return tuple(dict.fromkeys(found))
+
+
+def _named_by(variable: str, path: str) -> list[str]:
+    """Return the files with certificates that a variable names."""
+    hint = f"let it name certificates in PEM form, or:\nunset {variable}"
     try:
-        content = Path(path).read_bytes()
+        place = Path(path)
+        files = sorted(place.iterdir()) if place.is_dir() else [place]
+        # A folder holds the same certificate under two names, and perhaps what is none.
+        real = dict.fromkeys(file.resolve() for file in files if file.is_file() or len(files) == 1)
+        found = [str(file) for file in real if b"-----BEGIN" in file.read_bytes()]
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not a path"
-        raise ConfigError(
-            f"{variable} names {path}, which cannot be read: {why}",
-            hint=f"unset {variable}, or let it name a file of certificates in PEM form",
-        ) from error
-    if b"-----BEGIN" not in content:
-        raise ConfigError(
-            f"{variable} names {path}, which holds no certificate",
-            hint=f"unset {variable}, or let it name a file of certificates in PEM form",
-        )
-    return path
+        message = f"{variable} names {path}, which cannot be read: {why}"
+        raise ConfigError(message, hint=hint) from error
+    if not found:
+        raise ConfigError(f"{variable} names {path}, which holds no certificate", hint=hint)
+    return found
 
 
 def _first_set(environ: Mapping[str, str], *names: str) -> tuple[str, str] | None:

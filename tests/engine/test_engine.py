@@ -83,6 +83,16 @@ def test_what_never_left_is_tried_again(house: House) -> None:
     assert len(house.transport.answers) == 5
 
 
+def test_what_somebody_has_to_mend_is_not_tried_again(house: House) -> None:
+    """A certificate that is not trusted is final: one try, closed, no charge, with the way on."""
+    house.transport.answers = [Unsent("distrusted", hint="export A=b", is_final=True)] * 2
+    (job,) = house.run(house.buy())
+    assert (job.state, job.charge) == (State.CLOSED, Charge.NONE)
+    assert job.problem is not None
+    assert (job.problem.code, job.problem.hint) == ("unreachable", "export A=b")
+    assert len(house.transport.answers) == 1
+
+
 def test_a_busy_provider_is_asked_again(house: House) -> None:
     """429 in the provider's words: wait as long as it says, then send; charged once."""
     busy = reply(

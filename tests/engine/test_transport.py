@@ -31,6 +31,7 @@ from seedream_cli.core.model import Call, Profile, Purpose, Secret
 from seedream_cli.transport.client import Transport
 from seedream_cli.transport.encoding import decoded
 from seedream_cli.transport.exchange import OPENED_BY_ANY, Limits, check_peer, image_url
+from seedream_cli.transport.proxies import Proxy, redacted
 from seedream_cli.transport.sse import events
 
 if TYPE_CHECKING:
@@ -225,10 +226,15 @@ def transport(
 ) -> Transport:
     """Return a transport; a proxy is used for everything but 127.0.0.1."""
     return Transport(
-        proxy_of=lambda url: None if "//127.0.0.1" in url else proxy,
-        ca_file=str(ca_file) if ca_file else None,
+        proxy_of=lambda url: None if "//127.0.0.1" in url or proxy is None else named_proxy(proxy),
+        certificates=[str(ca_file)] if ca_file else (),
         **options,  # type: ignore[arg-type] # each test names real options
     )
+
+
+def named_proxy(url: str) -> Proxy:
+    """Return a proxy as the environment names it."""
+    return Proxy(url=Secret(url), variable="HTTPS_PROXY", shown=redacted(url))
 
 
 def profile(base_url: str) -> Profile:
@@ -799,6 +805,8 @@ def test_a_proxy_that_refuses_the_tunnel_leaves_it_unsent(serve: Serve, status: 
     sender = transport(f"http://me:hunter2@127.0.0.1:{proxy.port}")
     error = assert_unsent("https://api.example", sender)
     assert "hunter2" not in str(error)
+    assert f"the proxy http://****@127.0.0.1:{proxy.port} (HTTPS_PROXY) does not" in error.message
+    assert "HTTPS_PROXY" in error.hint
     first, headers, _ = parts(proxy.received[0])
     assert first == "CONNECT api.example:443 HTTP/1.1"
     assert "authorization" not in headers
@@ -806,20 +814,28 @@ def test_a_proxy_that_refuses_the_tunnel_leaves_it_unsent(serve: Serve, status: 
     assert KEY.encode() not in b"".join(proxy.received)
 
 
+OPENS = saying(b"HTTP/1.1 200 OK\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     "talk",
-    [saying(b""), resetting, saying(b"HTTP/1.1 200 OK\r\n\r\n"), saying(b"HTTP/1.1 200 OK\r\n")],
+    [saying(b""), resetting, OPENS, saying(b"HTTP/1.1 200 OK\r\n")],
     ids=["closes", "resets", "opens and closes", "cuts"],
 )
 def test_a_proxy_that_breaks_off_leaves_it_unsent(serve: Serve, talk: Talk) -> None:
     """Until the tunnel stands and TLS is through, nothing had left."""
     proxy = serve(talk)
-    assert_unsent("https://api.example", transport(f"http://127.0.0.1:{proxy.port}"))
+    error = assert_unsent("https://api.example", transport(f"http://127.0.0.1:{proxy.port}"))
+    is_beyond = talk is OPENS
+    assert ("HTTPS_PROXY" in error.message) is not is_beyond
 
 
 def test_a_proxy_that_is_not_there_leaves_it_unsent() -> None:
     """A proxy that refuses the connection is like a host that does."""
-    assert_unsent("https://api.example", transport(f"http://127.0.0.1:{unused_port()}"))
+    port = unused_port()
+    error = assert_unsent("https://api.example", transport(f"http://127.0.0.1:{port}"))
+    assert f"the proxy http://127.0.0.1:{port} (HTTPS_PROXY) cannot be reached" in error.message
+    assert error.hint.endswith("\nunset HTTPS_PROXY")
 
 
 def test_the_hook_waits_for_the_tunnel(serve: Serve, pem: Path) -> None:
@@ -859,7 +875,9 @@ def test_a_proxy_over_tls_is_held_to_the_given_certificates(serve: Serve, pem: P
     url = f"https://127.0.0.1:{proxy.port}"
     assert "403" in assert_unsent("https://api.example", transport(url, pem)).message
     assert parts(proxy.received[0])[0] == "CONNECT api.example:443 HTTP/1.1"
-    assert "certificate" in assert_unsent("https://api.example", transport(url)).message
+    assert (
+        "certificate of the proxy" in assert_unsent("https://api.example", transport(url)).message
+    )
 
 
 @pytest.mark.skipif(importlib.util.find_spec("socksio") is None, reason="needs seedream[socks]")

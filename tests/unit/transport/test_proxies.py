@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from seedream_cli.core.addresses import SANDBOX_ORIGIN, checked_base_url, is_loopback, origin
 from seedream_cli.core.errors import ConfigError
-from seedream_cli.transport.proxies import ca_file, check_proxies, has_package, proxy_for, redacted
+from seedream_cli.transport.proxies import (
+    certificates,
+    check_proxies,
+    has_package,
+    proxy_for,
+    redacted,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -345,17 +351,40 @@ def test_certificates_are_named_by_the_usual_variables(tmp_path: Path) -> None:
         "REQUESTS_CA_BUNDLE": str(tmp_path / "b"),
         "SSL_CERT_FILE": str(tmp_path / "a"),
     }
-    assert ca_file(environ) == str(tmp_path / "a")
-    assert ca_file({**environ, "SSL_CERT_FILE": ""}) == str(tmp_path / "b")
+    assert certificates(environ) == (str(tmp_path / "a"),)
+    assert certificates({**environ, "SSL_CERT_FILE": ""}) == (str(tmp_path / "b"),)
     del environ["SSL_CERT_FILE"], environ["REQUESTS_CA_BUNDLE"]
-    assert ca_file(environ) == str(tmp_path / "c")
-    assert ca_file({}) is None
+    assert certificates(environ) == (str(tmp_path / "c"),)
+    assert certificates({}) == ()
+
+
+@pytest.mark.parametrize(
+    "variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
+)
+def test_certificates_may_lie_in_a_folder(tmp_path: Path, variable: str) -> None:
+    """Each variable may name a file or a folder; a link to what lies there is not read twice."""
+    pem = tmp_path / "ours.pem"
+    pem.write_text("-----BEGIN CERTIFICATE-----\n")
+    (tmp_path / "README").write_text("no certificate")
+    (tmp_path / "4f3a.0").symlink_to(pem)
+    assert certificates({variable: str(tmp_path)}) == (str(pem),)
+    assert certificates({variable: str(pem)}) == (str(pem),)
+
+
+def test_both_variables_of_openssl_count(tmp_path: Path) -> None:
+    """SSL_CERT_DIR lists folders, of which some may be missing, and adds to SSL_CERT_FILE."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    folders = f"{tmp_path}/missing:{tmp_path}/two"
+    environ = {"SSL_CERT_FILE": f"{tmp_path}/one/a.pem", "SSL_CERT_DIR": folders}
+    assert certificates(environ) == (f"{tmp_path}/one/a.pem", f"{tmp_path}/two/a.pem")
 
 
 def test_bad_certificate_files_are_named(tmp_path: Path) -> None:
-    """A file that is missing, a folder, or no certificate is an error naming its variable."""
+    """A file that is missing, or a file or folder without a certificate, names its variable."""
     (tmp_path / "empty").write_text("")
     for path in ("missing", ".", "empty", "nul\0"):
         with pytest.raises(ConfigError, match=r"^REQUESTS_CA_BUNDLE names ") as caught:
-            ca_file({"REQUESTS_CA_BUNDLE": f"{tmp_path}/{path}"})
-        assert "unset REQUESTS_CA_BUNDLE" in caught.value.hint
+            certificates({"REQUESTS_CA_BUNDLE": f"{tmp_path}/{path}"})
+        assert caught.value.hint.endswith("\nunset REQUESTS_CA_BUNDLE")
