@@ -83,6 +83,8 @@ class Batch:
     """How many pictures a task still waits for, by its key."""
     _behind: dict[str, list[Task]] = field(default_factory=dict)
     """Tasks whose job is under way for another one, by its id."""
+    _closed: set[tuple[str, str]] = field(default_factory=set)
+    """Origins and models that are not open to the account."""
     _kinds: Counter[str] = field(default_factory=Counter)
     _images: int = 0
     """Bought, or maybe."""
@@ -147,7 +149,8 @@ class Batch:
         """Write a task down as a job, or take on the one that bought it before."""
         try:
             order = self.order(task, self.origins)
-            if order.past is Past.NEW and not is_allowed:
+            is_closed = (order.job.origin, order.job.model) in self._closed
+            if order.past is Past.NEW and (is_closed or not is_allowed):
                 self._leave(task)
                 return None
             if order.job.id in self.under_way:
@@ -313,6 +316,8 @@ class Batch:
         is_away = code in {"unreachable", "busy", "rate_limit"}
         self._kinds["away"] = self._kinds["away"] + 1 if is_away else 0
         self._kinds["unknown"] += job is not None and job.state is State.UNKNOWN
+        if code == "access" and job is not None:
+            self._closed.add((job.origin, job.model))
         if code in {"auth", "credit"}:
             self._stop("the account was refused")
         elif self._kinds["unknown"] >= MOST_UNKNOWN:

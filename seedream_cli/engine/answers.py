@@ -7,7 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.commands import adopt_command, settle_commands
-from seedream_cli.core.errors import StorageError, UnreadableReply
+from seedream_cli.core.errors import AccountError, StorageError, UnreadableReply
 from seedream_cli.core.events import JobChanged, Note
 from seedream_cli.core.model import Busy, Done, Failed, Image, Problem, Refused, Running, State
 from seedream_cli.core.text import clean, legible
@@ -41,7 +41,8 @@ def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome 
     except UnreadableReply as error:
         if is_given_up:
             return job, None
-        return mark_unknown(context, job, error.message, request_id, reply), None
+        reason = error.message + doubt(context, job, reply)
+        return mark_unknown(context, job, reason, request_id, reply), None
 
 
 def _take(context: Context, job: Job, outcome: Outcome, reply: Reply) -> Job:
@@ -55,12 +56,21 @@ def _take(context: Context, job: Job, outcome: Outcome, reply: Reply) -> Job:
         case Failed(problem=problem):
             return mark_failed(context, job, problem, request_id)
         case Refused(problem=problem):
-            if outcome.is_model:
-                provider, now = context.provider(job), context.clock.now()
-                problem = with_successor(problem, job, provider, now)
+            problem = _with_way_on(context, job, problem, is_model=outcome.is_model)
             return move(job, State.REFUSED, problem=problem, request_id=request_id)
         case Busy():
             return move(job, State.PLANNED)
+
+
+def _with_way_on(context: Context, job: Job, problem: Problem, *, is_model: bool) -> Problem:
+    """Add to a refusal what its provider does not say: what else there is, or where to mend it."""
+    provider, now = context.provider(job), context.clock.now()
+    if is_model and provider.successors(job.model, now):
+        return with_successor(problem, job, provider, now)
+    if is_model and problem.code == "invalid_request" and job.model in provider.on_offer(now):
+        # Ark has one word for ids that are wrong and for those that are not opened (82379/1299023).
+        problem = replace(problem, code="access")
+    return with_page(problem, job, provider)
 
 
 def with_successor(problem: Problem, job: Job, provider: Provider, now: datetime) -> Problem:
@@ -73,6 +83,27 @@ def with_successor(problem: Problem, job: Job, provider: Provider, now: datetime
     message = f"{problem.message}; {job.model} was retired on {ended:%Y-%m-%d}"
     place = f'model = "{way}" in the manifest, or ' if job.row else ""
     return replace(problem, message=message, hint=f"{place}the same with -m {way}")
+
+
+def doubt(context: Context, job: Job, reply: Reply) -> str:
+    """Return what to add where an answer looks as if it came from the wrong place, or nothing."""
+    try:
+        words = context.provider(job).doubt(context.account(job).base_url, reply)
+    except AccountError:
+        return ""
+    return f"; {words}" if words else ""
+
+
+def with_page(problem: Problem, job: Job, provider: Provider) -> Problem:
+    """Say how the account of a job is mended, and where."""
+    check = check_line(job) if problem.code == "auth" else ""
+    lines = [problem.hint, check, provider.page(problem.code, job.origin)]
+    return replace(problem, hint="\n".join(filter(None, lines)))
+
+
+def check_line(job: Job) -> str:
+    """Return the command that checks the key of a job's account."""
+    return f"seedream providers check {quote(job.profile)}{' --sandbox' if job.sandbox else ''}"
 
 
 def _makes(model: Capabilities, job: Job) -> bool:

@@ -14,7 +14,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import JobChanged, Note, Waiting
 from seedream_cli.core.model import Busy, Charge, Done, Failed, Problem, Refused, Running, State
-from seedream_cli.engine.answers import mark_failed, mark_ready, report_loss
+from seedream_cli.engine.answers import doubt, mark_failed, mark_ready, report_loss, with_page
 from seedream_cli.engine.lifetime import is_record_over
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.transport import backoff
@@ -61,7 +61,7 @@ def _read(context: Context, job: Job, step: Step, reply: Reply) -> Step | None:
     try:
         outcome = context.provider(job).dialect.decode(reply)
     except UnreadableReply as error:
-        return _ask_again(context, job, step, error.message)
+        return _ask_again(context, job, step, error.message + doubt(context, job, reply))
     if isinstance(outcome, Running | Done | Failed):
         context.heard.add(job.id)
     if getattr(outcome, "task_id", None) not in {None, "", job.task_id}:
@@ -88,7 +88,7 @@ def _take(context: Context, job: Job, step: Step, outcome: Outcome, reply: Reply
         case Busy(problem=problem):
             return _ask_again(context, job, step, problem.message)
         case Refused(problem=problem) | Failed(problem=problem):
-            context.problems[job.id] = problem
+            context.problems[job.id] = with_page(problem, job, context.provider(job))
     return None
 
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -194,7 +195,13 @@ def _upload(image: LocalImage, provider: Provider, profile: Profile, transport: 
     if isinstance(outcome, Done) and outcome.images and outcome.images[0].url:
         return outcome.images[0].url
     if isinstance(outcome, Refused) and outcome.problem.code in {"auth", "credit"}:
-        raise AccountError(outcome.problem.message, code=outcome.problem.code)
+        page = provider.page(outcome.problem.code, profile.upload_base_url or profile.base_url)
+        hint = f"seedream providers check {quote(profile.name)}"
+        raise AccountError(
+            outcome.problem.message,
+            hint="\n".join(filter(None, [hint, page])),
+            code=outcome.problem.code,
+        )
     words = outcome.problem.message if isinstance(outcome, Refused) else "no address came back"
     raise _upload_error(provider, image, words)
 

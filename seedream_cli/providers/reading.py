@@ -26,7 +26,6 @@ REFUSALS: Final = frozenset({400, 401, 402, 403, 404, 413, 415, 422, 451})
 
 OK: Final = 200
 TOO_MANY_REQUESTS: Final = 429
-_NOT_FOUND: Final = 404
 
 _ACCOUNT: Final = {401: "auth", 402: "credit", 403: "auth"}
 _CONTENT: Final = re.compile(
@@ -263,8 +262,7 @@ def unread(reply: Reply) -> Busy:
     """
     if reply.status == TOO_MANY_REQUESTS:
         return Busy(problem=Problem("rate_limit", "too many requests (HTTP 429)"))
-    doubt = "; is the profile's base_url right?" if reply.status == _NOT_FOUND else ""
-    raise UnreadableReply(f"the provider's answer (HTTP {reply.status}) cannot be read{doubt}")
+    raise UnreadableReply(f"the provider's answer (HTTP {reply.status}) cannot be read")
 
 
 def merge(body: Mapping[str, object], extra: Mapping[str, object]) -> dict[str, object]:

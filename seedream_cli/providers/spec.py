@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 
+from seedream_cli.core.addresses import SANDBOX_ORIGIN, origin
 from seedream_cli.core.model import Charge, Size
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _MARGIN: Final = 1.05
 """Of a limit's span: what left later may arrive earlier."""
 ON_ITS_WAY: Final = 30.0
 """Seconds after which a submit without an answer has arrived, if it ever does."""
+_NOT_THERE: Final = frozenset({404, 405})
+"""HTTP's words for a path that nobody serves."""
 _HAIR: Final = 1e-3
 """Seconds: times are written in microseconds, and who waited until a moment has to find it come."""
 
@@ -228,11 +231,19 @@ class Provider:
     title: str
     """For people: `Volcengine Ark`."""
     base_url: str
+    path: str
+    """What follows `base_url` in a submit, for people."""
     key_env: tuple[str, ...]
     """Environment variables that hold a key and choose this provider."""
     docs: str
     charges_page: str
     """Where a person sees what was charged."""
+    keys_page: str
+    """Where a person makes a key."""
+    credit_page: str
+    """Where a person buys credit."""
+    access_page: str = ""
+    """Where a person opens a model for an account; empty: there is nothing to open."""
     dialect: Dialect
     models: Mapping[str, Capabilities]
     default_model: str | None
@@ -262,6 +273,33 @@ class Provider:
     """Body fields that say no more than how many pictures a request brings."""
     reference_kinds: frozenset[str] = frozenset({"url"})
     """How local references travel: `url` (only foreign URLs), `inline`, `upload`."""
+
+    def doubt(self, base_url: str, reply: Reply) -> str:
+        """Say what `base_url` has to be, where an answer looks as if that was not it."""
+        is_page = reply.body.lstrip()[:1] == b"<"
+        is_elsewhere = base_url.rstrip("/") != self.base_url and not base_url.startswith(
+            SANDBOX_ORIGIN
+        )
+        if not is_elsewhere or not (is_page or reply.status in _NOT_THERE):
+            return ""
+        return (
+            f"is the profile's base_url right? {base_url} has to be what stands before {self.path},"
+            f" like {self.base_url}"
+        )
+
+    def page(self, code: str, base_url: str) -> str:
+        """Say where a person mends what an account lacks; empty for other errors, and elsewhere."""
+        if origin(base_url) != origin(self.base_url):
+            return ""
+        match code:
+            case "auth":
+                return f"keys are made at {self.keys_page}"
+            case "credit":
+                return f"credit is bought at {self.credit_page}"
+            case "access" if self.access_page:
+                return f"models are opened at {self.access_page}"
+            case _:
+                return ""
 
     @property
     def guide(self) -> Capabilities | None:

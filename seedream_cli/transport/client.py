@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from seedream_cli import __version__
-<<<<<<< HEAD
-from seedream_cli.core.addresses import AddressKind
-from seedream_cli.core.errors import HostBarred, ImageBroken, ImageGone, OutcomeUnknown
-=======
 from seedream_cli.core.addresses import DEFAULT_PORTS, AddressKind
-from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
->>>>>>> b27aba3 (Name what failed on the way to a host)
+from seedream_cli.core.errors import HostBarred, ImageBroken, ImageGone, OutcomeUnknown
 from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Purpose, Reply
 from seedream_cli.core.text import legible

@@ -9,7 +9,7 @@ import pytest
 from support.replies import URL, accepted, made, polled, reply, success
 
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, StorageError, Unsent
-from seedream_cli.core.model import Charge, Purpose, State
+from seedream_cli.core.model import Charge, Profile, Purpose, State
 
 if TYPE_CHECKING:
     from engine.conftest import House
@@ -91,6 +91,49 @@ def test_what_somebody_has_to_mend_is_not_tried_again(house: House) -> None:
     assert job.problem is not None
     assert (job.problem.code, job.problem.hint) == ("unreachable", "export A=b")
     assert len(house.transport.answers) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("ModelNotOpen", 404), ("InvalidEndpointOrModel.NotFound", 404)]
+)
+def test_a_model_that_is_not_opened_says_where_to_open_it(
+    house: House, code: str, status: int
+) -> None:
+    """Of an id that we know, "does not exist or no access" means no access: exit 4, the page."""
+    house.transport.answers = [reply({"error": {"code": code, "message": "m"}}, status)]
+    (job,) = house.run(house.buy())
+    assert job.problem is not None
+    assert (job.state, job.problem.code, job.problem.exit) == (State.REFUSED, "access", 4)
+    assert "openManagement" in job.problem.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "word"),
+    [
+        ("AccountOverdueError", 403, "finance/fund/recharge"),
+        ("AuthenticationError", 401, "seedream providers check ark"),
+    ],
+)
+def test_an_account_that_is_refused_says_where_it_is_mended(
+    house: House, code: str, status: int, word: str
+) -> None:
+    """No credit comes with the page where it is bought, a bad key with the account's check."""
+    house.transport.answers = [reply({"error": {"code": code, "message": "m"}}, status)]
+    (job,) = house.run(house.buy())
+    assert job.problem is not None
+    assert word in job.problem.hint
+
+
+@pytest.mark.parametrize("status", [404, 405, 200])
+def test_a_wrong_base_url_is_told_what_it_should_be(house: House, status: int) -> None:
+    """A page where an answer should be, at an address of one's own: what stands before the path."""
+    (job,) = house.buy("kie")
+    account = Profile(name="kie", provider="kie", base_url="https://gw.example/api/v1")
+    house.adjust(account=lambda _: account)
+    house.transport.answers = [reply("<html>nothing here</html>", status)]
+    (job,) = house.run([job])
+    assert job.problem is not None
+    assert "before /api/v1/…, like https://api.kie.ai" in job.problem.message
 
 
 def test_a_busy_provider_is_asked_again(house: House) -> None:

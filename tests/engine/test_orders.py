@@ -411,6 +411,17 @@ def test_one_account_error_stops(desk: Desk) -> None:
     assert desk.codes() == {"r0": "auth"}
 
 
+def test_a_model_that_is_not_opened_stops_that_model(desk: Desk) -> None:
+    """What other models make is bought all the same; the rest of that model is left."""
+    other = '[images.other]\nprompt = "a fox"\nmodel = "doubao-seedream-4-0-20260415"\n'
+    batch = desk.run(rows(4) + other, refused("ModelNotOpen", 404), *desk.made(1), room=1)
+    assert not batch.why_stopped
+    assert desk.codes() == {"r0": "access"}
+    assert desk.states()["other"] is State.SAVED
+    assert len(desk.submits) == 2
+    assert [desk.ends[f"r{k}"].job for k in (1, 2, 3)] == [None] * 3
+
+
 def test_three_turned_away_in_a_row_stop(desk: Desk) -> None:
     """A provider that cannot be reached is not asked for all rows; a good answer begins anew."""
     desk.house.adjust(timing=replace(desk.house.engine.timing, submit_tries=1))
@@ -510,7 +521,8 @@ def test_the_refusal_of_a_retired_model_names_its_successor(desk: Desk) -> None:
     desk.run(by_old(rows(1)), refused())
     assert [end.problem.hint for end in desk.ends.values() if end.problem] == [""]
     desk.run(rows(1), gone)
-    assert [end.problem.hint for end in desk.ends.values() if end.problem] == [""]
+    (hint,) = [end.problem.hint for end in desk.ends.values() if end.problem]
+    assert hint.startswith("models are opened at https://")
 
 
 def test_a_running_job_is_taken_on(desk: Desk) -> None:

@@ -228,7 +228,9 @@ def _hint(job: Job, problem: Problem) -> str:
             has_tasks = provider is None or provider.dialect.poll is not None
             return settle_commands([job], has_tasks=has_tasks)
         case "fix" if problem.code == "auth":
-            return "seedream providers check"
+            from seedream_cli.engine.answers import check_line
+
+            return check_line(job)
         case _:
             return ""
 

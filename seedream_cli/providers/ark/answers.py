@@ -43,8 +43,12 @@ _SPENT: Final = frozenset({"QuotaExceeded", "SetLimitExceeded"})
 _CREDIT: Final = _SPENT | {"AccountOverdueError", "OperationDenied.ServiceOverdue"}
 _AUTH: Final = frozenset({"AuthenticationError", "InvalidAccountStatus", "AccessDenied"})
 _CONTENT: Final = re.compile(r"SensitiveContent|RiskDetection|PolicyViolation")
+_ACCESS: Final = re.compile(
+    r"ModelNotOpen|ServiceNotOpen|UnsupportedModel|ModelIDAccessDisabled", re.IGNORECASE
+)
+"""The model is not opened for this account (error page 82379/1299023; plans: ark.md, section 0)."""
 _MODEL: Final = re.compile(
-    r"EndpointOrModel|ModelNotOpen|UnsupportedModel|ClosedEndpoint|model_not_found|been retired",
+    rf"{_ACCESS.pattern}|EndpointOrModel|ClosedEndpoint|model_not_found|been retired",
     re.IGNORECASE,
 )
 """The model is not to be had. The last two are words of gateways that speak Ark's dialect."""
@@ -153,6 +157,8 @@ def _problem(status: int, code: str, message: str) -> Problem:
         return Problem("credit", text)
     if _CONTENT.search(code):
         return Problem("content_policy", text)
+    if _ACCESS.search(code):
+        return Problem("access", text)
     if code in _AUTH:
         return Problem("auth", text, _REGION)
     stable = "provider_failed" if code == "InternalServiceError" else None

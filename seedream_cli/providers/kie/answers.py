@@ -106,7 +106,10 @@ def _good_news(purpose: Purpose, said: Mapping[str, object], record: Record) -> 
         case Purpose.POLL:
             return record(said) or _unfinished(said)
         case Purpose.CHECK:
-            return Done(images=()) if number_at(said, "data") is not None else None
+            credit = number_at(said, "data")
+            if credit is not None and credit <= 0:
+                return Refused(problem=Problem("credit", f"{credit} credits are left"))
+            return None if credit is None else Done(images=())
         case Purpose.REFRESH | Purpose.UPLOAD:
             # Live uploads say downloadUrl, one page fileUrl (kie.md, "File upload").
             places = (data, *(at(data, key) for key in ("downloadUrl", "fileUrl", "url")))

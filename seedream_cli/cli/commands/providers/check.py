@@ -50,16 +50,22 @@ def _checked(context: CommandContext, profile: Profile, say: Plain, *, with_bodi
         case Done():
             return f"the key works ({dialect.checked(reply)})"
         case Refused(problem=problem):
+            is_spent = problem.code == "credit"
+            verdict = (
+                "takes the key, and has no credit left" if is_spent else "does not take the key"
+            )
+            source = "" if is_spent else f"the key came from {profile.key_source}"
+            page = provider.page(problem.code, profile.base_url)
             raise AccountError(
-                f"{provider.name} does not take the key: {problem.message}",
-                hint=f"the key came from {profile.key_source}; {provider.docs}",
-                code="credit" if problem.code == "credit" else "auth",
+                f"{profile.name}: {provider.name} {verdict}: {problem.message}",
+                hint="\n".join(filter(None, [source, page or provider.docs])),
+                code="credit" if is_spent else "auth",
             )
         case _:
             raise SeedreamError(
-                f"{provider.name} gave no answer that says anything of the key"
+                f"{profile.name}: {provider.name} gave no answer that says anything of the key"
                 f" (HTTP {reply.status})",
-                hint="is its base_url right? else try again later",
+                hint=provider.doubt(profile.base_url, reply) or "try again later",
                 code="busy",
             )
 
