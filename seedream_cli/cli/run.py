@@ -48,12 +48,27 @@ class Report:
     signal: int = 0
     runs: frozenset[str] = frozenset()
     """Runs that this command bought: what it cost is said of these."""
+    again: str = ""
+    """The command that asks for what was not bought, where other pictures of the run were."""
 
     def problem(self, job: Job) -> Problem | None:
-        """Return what is wrong with a job, if anything; one that ended tells that itself.
+        """Return what is wrong with a job, if anything; one that ended tells that itself."""
+        problem = self._problem(job)
+        if problem is None or problem.hint or render.next_step(job, problem) != "retry":
+            return problem
+        # Of a run that bought something nobody says that nothing was; download buys nothing ever.
+        if self.runs and not self.has_bought:
+            return problem
+        way = self.again or "the same again asks for it once more"
+        return replace(problem, hint=way)
 
-        Of one that was never sent we may know more: it was another process's to send.
-        """
+    @property
+    def has_bought(self) -> bool:
+        """Tell whether any job of it cost something, or may have."""
+        return any(job.charge is not Charge.NONE for job in self.jobs)
+
+    def _problem(self, job: Job) -> Problem | None:
+        # Of one that was never sent we may know more: it was another process's to send.
         stopped = self.problems.get(job.id)
         if job.state is State.CLOSED:
             return stopped or job.problem
@@ -66,7 +81,7 @@ class Report:
         if self.signal:
             codes.append(130 if self.signal == signal.SIGINT else 143)
         # 69 promises that nothing was bought.
-        if any(job.charge is not Charge.NONE for job in self.jobs):
+        if self.has_bought:
             codes = [3 if code == 69 else code for code in codes]  # noqa: PLR2004 - see cli.md
         return gravest(codes)
 
@@ -75,15 +90,22 @@ class Signals:
     """Turns signals into messages for the pool; the handlers only set that flag."""
 
     def __init__(
-        self, inbox: Inbox, observer: Plain, under_way: Callable[[], int] = lambda: 0
+        self,
+        inbox: Inbox,
+        observer: Plain,
+        under_way: Callable[[], int] = lambda: 0,
+        *,
+        is_buying: bool = True,
     ) -> None:
         """Listen from now on to SIGINT, SIGTERM and SIGHUP.
 
-        `under_way` counts the jobs that would have to be written down at the end.
+        `under_way` counts the jobs that would have to be written down at the end. Where nothing
+        is bought, nothing is waited for.
         """
         from seedream_cli.engine.workers import Signalled
 
         self._under_way = under_way
+        self._is_buying = is_buying
         self.first = 0
         self._count = 0
         self._observer = observer
@@ -101,6 +123,8 @@ class Signals:
         self.first = self.first or number
         self._count += 1
         if number == signal.SIGINT and sys.stderr.isatty():
+            if not self._is_buying:
+                return 0.0
             if self._count > 1:
                 return 0.0
             self._observer.say(
@@ -116,7 +140,7 @@ def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: P
     from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
 
     inbox: Inbox = Inbox()
-    signals = Signals(inbox, observer)
+    signals = Signals(inbox, observer, is_buying=bool(engine.calls))
     engine = replace(engine, halt_reason=lambda: "a signal stopped it" if signals.first else "")
     pool = WorkerPool(
         partial(take_step, engine),
@@ -292,6 +316,7 @@ def _print_results(report: Report, stdout: Stdout, *, is_json: bool, is_wait: bo
 
 def _say_problems(report: Report, observer: Plain) -> None:
     """Say what went wrong, many alike in one line; last how all that is unknown is settled."""
+    is_buying = bool(report.runs)
     alike: dict[tuple[str, str], list[tuple[Job, Problem]]] = {}
     for job in report.jobs:
         problem = report.problem(job)
@@ -301,11 +326,12 @@ def _say_problems(report: Report, observer: Plain) -> None:
     is_together = len(unknown) > 1
     for found in alike.values():
         if len(found) > MOST_ALIKE:
-            observer.say(render.sentence_for_many(found), is_error=True)
+            observer.say(render.sentence_for_many(found, is_buying=is_buying), is_error=True)
             continue
         for job, problem in found:
             with_hint = not (is_together and job.state is State.UNKNOWN)
-            observer.say(render.sentence(job, problem, with_hint=with_hint), is_error=True)
+            words = render.sentence(job, problem, with_hint=with_hint, is_buying=is_buying)
+            observer.say(words, is_error=True)
     if is_together:
         observer.say(render.settle_lines(unknown), is_error=True)
 
@@ -320,17 +346,28 @@ def shown_path(job: Job, path: str) -> str:
 
 
 def _say_cost(report: Report, observer: Plain) -> None:
+    """Say what the run cost: what is certain, and apart from it what may have been charged."""
     paid = [job for job in report.jobs if job.charge is not Charge.NONE and job.run in report.runs]
     if not paid:
         return
     count = sum(bool(image.saved_at) for job in paid for image in job.images)
-    pictures = f"{count} picture{'' if count == 1 else 's'}"
-    costs = [cost for cost in (job.cost or job.price for job in paid) if cost]
-    sums = " and ".join(price.show(money) for money in price.total(costs)) or "not known"
-    if all(job.sandbox for job in paid):
-        would = f"would cost about {sums}" if costs else "price not known"
-        observer.say(f"{pictures}; {would} (sandbox: nothing was charged)")
-    else:
-        is_estimate = bool(costs) and any(job.cost is None or job.cost == job.price for job in paid)
-        verb = "may have cost" if all(job.charge is Charge.MAYBE for job in paid) else "cost"
-        observer.say(f"{pictures}; {verb} {'about ' if is_estimate else ''}{sums}")
+    words = [f"{count} picture{'' if count == 1 else 's'}"]
+    rehearsed = [job for job in paid if job.sandbox]
+    certain = [job for job in paid if job.charge is Charge.CHARGED and not job.sandbox]
+    perhaps = [job for job in paid if job.charge is Charge.MAYBE and not job.sandbox]
+    if rehearsed:
+        sums = _sums(rehearsed)
+        would = f"would cost about {sums}" if sums else "price not known"
+        words.append(f"{would} (sandbox: nothing was charged)")
+    if certain:
+        is_estimate = any(job.cost is None or job.cost == job.price for job in certain)
+        about = "about " if is_estimate and _sums(certain) else ""
+        words.append(f"cost {about}{_sums(certain) or 'not known'}")
+    if perhaps:
+        words.append(f"{_sums(perhaps) or 'what is not known'} may have been charged")
+    observer.say("; ".join(words))
+
+
+def _sums(jobs: Sequence[Job]) -> str:
+    costs = [cost for cost in (job.cost or job.price for job in jobs) if cost]
+    return " and ".join(price.show(money) for money in price.total(costs))

@@ -188,7 +188,7 @@ def _upload(image: LocalImage, provider: Provider, profile: Profile, transport: 
         outcome = provider.dialect.decode(reply)
     except (OutcomeUnknown, UnreadableReply) as error:
         raise Unsent(
-            f"{image.name} could not be uploaded: {error.message}; nothing was bought"
+            f"{image.name} could not be uploaded: {error.message}; no picture was bought for it"
         ) from error
     if isinstance(outcome, Busy):
         raise Unsent(f"{provider.name} takes no uploads now: {outcome.problem.message}")
@@ -208,7 +208,7 @@ def _upload(image: LocalImage, provider: Provider, profile: Profile, transport: 
 
 def _upload_error(provider: Provider, image: LocalImage, words: str) -> UsageError:
     return UsageError(
-        f"{provider.name} did not take {image.name}: {words}; nothing was bought",
+        f"{provider.name} did not take {image.name}: {words}; no picture was bought for it",
         hint="run the same again, or give an https URL",
     )
 

@@ -23,7 +23,7 @@ from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
-from seedream_cli.core.model import OPEN_STATES, Image
+from seedream_cli.core.model import OPEN_STATES, Charge, Image
 from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Making:
     world: CommandContext
     asked: GenerateArguments
     is_stdout: bool = False
+    is_named: bool = False
+    """Every name is known beforehand, and the same on every run."""
 
     def make(self) -> int:
         """Check everything that can be checked, then buy, wait and save."""
@@ -187,9 +189,11 @@ class Making:
 
         files = self.world.files()
         kept, skipped = [], []
+        self.is_named = not self.is_stdout
         for purchase in bought:
             paths = known_paths(plan, purchase.job, resolved.capabilities, resolved.request)
-            if self.asked.skip_existing and (not paths or not naming.targets(purchase.job)):
+            self.is_named &= bool(paths) and bool(naming.targets(purchase.job))
+            if self.asked.skip_existing and not self.is_named:
                 raise UsageError(
                     "--skip-existing needs a name that is known beforehand",
                     hint="give one without {job} and {time}: -o FILE, -o 'art/{slug}-{n}.{ext}'",
@@ -247,10 +251,19 @@ class Making:
         work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox, but=known)
         report = work.run(world, engine, jobs, show)
         ended = tuple(self._with_way_on(job, provider) for job in report.jobs)
-        report = replace(report, jobs=ended, runs=frozenset({bought[0].job.run}))
+        runs, again = frozenset({bought[0].job.run}), self._again(report.jobs)
+        report = replace(report, jobs=ended, runs=runs, again=again)
         if self.is_stdout:
             return work.pour(report, stdout, engine.ledger, show)
         return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
+
+    def _again(self, jobs: Sequence[Job]) -> str:
+        """Return the command that asks for the pictures that were not bought, and no others."""
+        if "-" in (self.asked.prompt, self.asked.prompt_file, *(self.asked.image or ())):
+            return ""
+        if self.is_named:
+            return command_line(self.asked, skip_existing=True, overwrite=False)
+        return command_line(self.asked, count=sum(job.charge is Charge.NONE for job in jobs))
 
     def _with_way_on(self, job: Job, provider: Provider) -> Job:
         """Make of the successor that a refusal names the command that asks for it."""

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.cli.output.counts import Flight, Tally, is_good, is_left
-from seedream_cli.cli.output.job import indented
+from seedream_cli.cli.output.job import hint_lines
 from seedream_cli.cli.output.progress import Plain, Screen, is_live, is_warning, line_of, terminal
 from seedream_cli.core import money as price
 from seedream_cli.core.events import (
@@ -86,7 +86,7 @@ def sentence(ended: RowEnded) -> str:
         text += f": {clean(problem.message, one_line=True)}"
         paid = "" if "charged" in problem.message or "paid" in problem.message else paid
     text += f"; {paid}" if paid else ""
-    return text + indented(problem.hint if problem else "")
+    return text + hint_lines(problem.hint if problem else "")
 
 
 def span(seconds: float) -> str:

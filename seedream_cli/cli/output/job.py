@@ -138,34 +138,43 @@ def _is_lost(job: Job) -> bool:
     return not is_held and any(not i.saved_at and not i.problem for i in job.images)
 
 
-def sentence(job: Job, problem: Problem, *, with_hint: bool = True) -> str:
-    """Say what happened, to which job, what it cost, and what to type next."""
-    words, paid = _WORDS[job.state], _CHARGED[job.charge]
+def sentence(
+    job: Job, problem: Problem, *, with_hint: bool = True, is_buying: bool = True
+) -> str:
+    """Say what happened, to which job, what it cost where a run bought, and what to type next."""
+    words = _WORDS[job.state]
     if problem.code in {"busy", "rate_limit"}:
         words = "was turned away"
-    if job.sandbox or "charged" in problem.message or "paid" in problem.message:
-        paid = ""
-    text = f"job {job.id} {words}: {problem.message}" + (f"; {paid}" if paid else "")
-    return clean(text) + indented(hint_of(job, problem) if with_hint else "")
+    text = f"job {job.id} {words}: {problem.message}{_paid(job, problem, is_buying=is_buying)}"
+    return clean(text) + hint_lines(hint_of(job, problem) if with_hint else "")
 
 
-def sentence_for_many(found: Sequence[tuple[Job, Problem]]) -> str:
+def hint_lines(hint: str) -> str:
+    """Return a hint as it stands below an error: one command a line, right as pasted."""
+    return "".join(
+        f"\n  {clean(line, one_line=True)}" for line in hint.splitlines() if line.strip()
+    )
+
+
+def _paid(job: Job, problem: Problem, *, is_buying: bool) -> str:
+    """Say once whether it cost anything, where a run bought."""
+    is_said = "charged" in problem.message or "paid" in problem.message
+    return f"; {_CHARGED[job.charge]}" if is_buying and not (job.sandbox or is_said) else ""
+
+
+def sentence_for_many(found: Sequence[tuple[Job, Problem]], *, is_buying: bool = True) -> str:
     """Say of jobs that ended alike what `sentence` says of one."""
     job, problem = found[0]
     ids = ", ".join(each.id for each, _ in found[:3])
-    paid = "" if job.sandbox else f"; {_CHARGED[job.charge]}"
+    paid = _paid(job, problem, is_buying=is_buying)
     hints = {
         "download": "seedream download",
-        "retry": "run the same again: nothing was bought",
     }
-    hint = hints.get(next_step(job, problem) or "", problem.hint)
+    step = next_step(job, problem) or ""
+    # How jobs of unknown outcome are settled, all of them, is said at the end of a run.
+    hint = "" if step == "settle" else hints.get(step, "") or hint_of(job, problem)
     words = f"{len(found)} jobs ({ids}…): {job.state}: {problem.message}{paid}"
-    return clean(words) + (f"\n  {clean(hint)}" if hint else "")
-
-
-def indented(hint: str) -> str:
-    """Return a hint as it stands below a sentence: each of its lines is a command."""
-    return "".join(f"\n  {line}" for line in clean(hint).splitlines())
+    return clean(words) + hint_lines(hint)
 
 
 def settle_lines(unknown: Sequence[Job]) -> str:
@@ -180,7 +189,7 @@ def settle_lines(unknown: Sequence[Job]) -> str:
     count, what = ("1 job has", "it") if is_one else (f"{len(unknown)} jobs have", "them")
     has_tasks = any(each.dialect.poll is not None for each in known)
     ways = settle_commands(unknown, has_tasks=has_tasks)
-    return f"{count} an unknown outcome; one line settles {what}{look}:{indented(ways)}"
+    return f"{count} an unknown outcome; one line settles {what}{look}:{hint_lines(ways)}"
 
 
 def hint_of(job: Job, problem: Problem) -> str:
