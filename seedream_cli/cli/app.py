@@ -17,6 +17,8 @@ from seedream_cli.core.errors import SeedreamError, StorageError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from typer._click.core import Context
+
 
 class _Root(Group):
     table: ClassVar = {
@@ -101,22 +103,50 @@ def _outcome(arguments: list[str]) -> int:
 
 def _usage(error: ClickException, arguments: list[str]) -> UsageError:
     """Put the parser's complaint in our words, with the way on."""
+    from seedream_cli.core.text import shell_line
+
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "seedream"
-    hint = f"{path} --help"
-    words = [word for word in arguments if _is_like_a_prompt(word)]
+    dashed = [word for word in arguments if _is_like_a_prompt(word)]
     message = error.format_message()
+    others = [word for word in arguments[1:] if word not in dashed[:1]]
     if "--" in arguments:
-        hint = f"options go before “--”: {path} [OPTIONS] -- PROMPT"
-    elif words:
-        hint = f"a prompt that begins with “-” goes after “--”: {path} -- {words[0]!r}"
+        hint = "options go before “--”, the prompt behind it"
+    elif dashed:
+        line = shell_line(["seedream", *arguments[:1], *others, "--", dashed[0]])
+        hint = f"a prompt that begins with “-” goes after “--”:\n{line}"
     elif path.endswith(" generate") and re.search(r"option:? '?(-i|--image)\b", message):
-        hint = "seedream edit PROMPT -i IMAGE"
+        hint = shell_line(["seedream", "edit", *arguments[1:]])
     elif path.endswith(" edit") and "--batch" in message:
-        hint = "seedream generate --batch FILE; its rows may have references"
-    elif "No such option" in message:
-        hint += "; a prompt that begins with “-” goes after “--”"
+        line = shell_line(["seedream", "generate", *arguments[1:]])
+        hint = f"rows of a batch may have references:\n{line}"
+    elif "unexpected extra argument" in message and (line := _quoted(context, arguments)):
+        hint = f"a prompt of several words is quoted:\n{line}"
+    else:
+        is_strange = "No such option" in message
+        hint = "a prompt that begins with “-” goes after “--”\n" if is_strange else ""
+        hint += f"{path} --help"
     return UsageError(message.rstrip("."), hint=hint)
+
+
+def _quoted(context: Context | None, arguments: list[str]) -> str:
+    """Return the line that was meant where the words of a prompt were not put in quotes."""
+    from seedream_cli.core.text import shell_line
+
+    if context is None or context.info_name not in {"generate", "edit"}:
+        return ""
+    takes_value = {
+        name
+        for param in context.command.params
+        if not (getattr(param, "is_flag", False) or getattr(param, "count", False))
+        for name in param.opts
+    }
+    left, words, rest = iter(arguments[1:]), list[str](), list[str]()
+    for word in left:
+        is_word = not word.startswith("-") or word == "-"
+        (words if is_word else rest).append(word)
+        rest += [value] if word in takes_value and (value := next(left, None)) is not None else []
+    return shell_line(["seedream", context.info_name, " ".join(words), *rest])
 
 
 def _is_like_a_prompt(word: str) -> bool:
@@ -136,7 +166,7 @@ def _bug(error: Exception) -> SeedreamError:
         trace = trace.tb_next
     return SeedreamError(
         f"a bug in seedream: {type(error).__name__} at {place}",
-        hint="what was bought is in the ledger: seedream status; please report this line",
+        hint="please report this line; what was bought is in the ledger:\nseedream status",
         code="bug",
     )
 
@@ -146,7 +176,8 @@ def _report(error: SeedreamError, arguments: list[str]) -> int:
     from seedream_cli.core.text import clean
 
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    text = f"seedream: {error.message}" + (f"\n  {error.hint}" if error.hint else "")
+    hint = "".join(f"\n  {line}" for line in error.hint.splitlines())
+    text = f"seedream: {error.message}{hint}"
     with suppress(OSError, ValueError):
         write_whole(sys.stderr, clean(text, ci=True).encode("utf-8", "backslashreplace") + b"\n")
     if "--json" in options:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import Options
+from seedream_cli.core.text import shell_line
 from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def command_line(arguments: GenerateArguments, **changes: object) -> str:
     for name in ("watermark", "wait"):
         words += [f"--no-{name}"] if getattr(said, name) is False else []
     words += ["--", str(said.prompt)] if is_last else []
-    return shlex.join(words)
+    return shell_line(words)
 
 
 def _is_typed(arguments: GenerateArguments, name: str) -> bool:
@@ -175,14 +175,17 @@ def read_prompt(arguments: GenerateArguments) -> str:
     if arguments.prompt is None:
         raise UsageError(
             "there is no PROMPT",
-            hint='seedream generate "a lighthouse at dawn"; - reads it from stdin',
+            hint=command_line(replace(arguments, prompt="a lighthouse at dawn"))
+            + "\n- in its place reads it from stdin, -f FILE from a file",
         )
     named = _A_PICTURE.match(arguments.prompt)
     if named is not None:
-        rest = arguments.prompt[named.end() :].lstrip(" ,:;-") or "PROMPT"
+        rest = arguments.prompt[named.end() :].lstrip(" ,:;-")
+        images = [named[0], *(arguments.image or ())]
+        line = command_line(replace(arguments, prompt=rest, image=images))
         raise UsageError(
             f"“{named[0]}” names a picture; a prompt says what to draw",
-            hint=f'seedream edit "{rest}" -i {named[0]}',
+            hint=line if rest else f"to change it: edit, a PROMPT, and -i {named[0]}",
         )
     if _is_file(arguments.prompt):
         raise UsageError(

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import timedelta
 
 _MARK: Final = "\ufffd"
@@ -45,6 +46,9 @@ _INLINE: Final = re.compile(
 )
 _QUERY: Final = re.compile(r"(https?:(?:/|\\/){2}[^\s\"?]{1,2000})\?[^\s\"]+")
 
+_ESCAPED: Final = {"'": "\\'", "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
+"""Within `$'…'`, which bash 3.2, zsh and ksh read alike."""
+
 _HIDDEN_BYTE: Final = re.compile("[\udc80-\udcff]")  # PEP 383: a byte that is no UTF-8
 
 # GitHub reads `::name::` at the start of a line, after any white space, and `##[name]` anywhere
@@ -68,6 +72,34 @@ def clean(text: str, *, ci: bool = False, one_line: bool = False) -> str:
     if ci:
         text = _CI_ANYWHERE.sub("# ", _CI_START.sub(r"\1: ", text))
     return text
+
+
+def shell_line(words: Iterable[str]) -> str:
+    r"""Return a command as one line for bash and zsh: right as pasted, and fit to be shown.
+
+    >>> print(shell_line(["seedream", "generate", "it's\nnight"]))
+    seedream generate $'it\'s\nnight'
+    """
+    return " ".join(map(_shell_word, words))
+
+
+def _shell_word(word: str) -> str:
+    from shlex import quote
+
+    quoted = quote(word)
+    if clean(quoted, ci=True, one_line=True) == quoted and "  " not in word:
+        return quoted
+    letters = (_ESCAPED.get(each) or (each if _is_plain(each) else _bytes(each)) for each in word)
+    return f"$'{''.join(letters)}'"
+
+
+def _is_plain(letter: str) -> bool:
+    return letter.isprintable() and letter not in "#:" and _UNSEEN.match(letter) is None
+
+
+def _bytes(letter: str) -> str:
+    # Octal, of three digits each: what follows is never taken for a part of it.
+    return "".join(f"\\{byte:03o}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
 def legible(body: bytes) -> str:

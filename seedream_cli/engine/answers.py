@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.commands import adopt_command, settle_commands
 from seedream_cli.core.errors import AccountError, StorageError, UnreadableReply
 from seedream_cli.core.events import JobChanged, Note
 from seedream_cli.core.model import Busy, Done, Failed, Image, Problem, Refused, Running, State
-from seedream_cli.core.text import clean, legible
+from seedream_cli.core.text import clean, legible, shell_line
 from seedream_cli.engine.lifetime import lapse_of
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.providers.reading import picture_urls
@@ -103,7 +102,8 @@ def with_page(problem: Problem, job: Job, provider: Provider) -> Problem:
 
 def check_line(job: Job) -> str:
     """Return the command that checks the key of a job's account."""
-    return f"seedream providers check {quote(job.profile)}{' --sandbox' if job.sandbox else ''}"
+    words = ["seedream", "providers", "check", job.profile]
+    return shell_line([*words, "--sandbox"] if job.sandbox else words)
 
 
 def _makes(model: Capabilities, job: Job) -> bool:
@@ -196,13 +196,13 @@ def describe_loss(context: Context, job: Job, reply: Reply) -> str:
         return "the provider's answer could not be kept"
     match outcome:
         case Running(task_id=task_id):
-            task = quote(task_id)
-            return f"write this down: seedream download --task-id {task} -p {job.profile}"
+            words = ["seedream", "download", "--task-id", task_id, "-p", job.profile]
+            return f"write this down:\n{shell_line(words)}"
         case Done(images=images):
             urls = " ".join(image.url for image in images if image.url)
             kept = context.files.spills(job.id, answers_folder(job))
             inline = f"the pictures lie in {', '.join(kept)}, as base64" if kept else ""
-            return f"write this down: {urls}" if urls else inline
+            return f"write this down:\n{urls}" if urls else inline
         case _:
             return ""
 

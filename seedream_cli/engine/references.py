@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from seedream_cli.core.errors import (
     UsageError,
 )
 from seedream_cli.core.model import Busy, Done, LocalImage, Reference, Refused
+from seedream_cli.core.text import shell_line
 from seedream_cli.storage.files.image_format import HEAD, inspect, sniff
 from seedream_cli.storage.ledger.names import find
 from seedream_cli.transport.exchange import Limits
@@ -196,7 +196,7 @@ def _upload(image: LocalImage, provider: Provider, profile: Profile, transport: 
         return outcome.images[0].url
     if isinstance(outcome, Refused) and outcome.problem.code in {"auth", "credit"}:
         page = provider.page(outcome.problem.code, profile.upload_base_url or profile.base_url)
-        hint = f"seedream providers check {quote(profile.name)}"
+        hint = shell_line(["seedream", "providers", "check", profile.name])
         raise AccountError(
             outcome.problem.message,
             hint="\n".join(filter(None, [hint, page])),

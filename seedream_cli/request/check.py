@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.formats import extension_of_format
 from seedream_cli.core.model import Options, Request
+from seedream_cli.core.text import shell_line
 from seedream_cli.request.findings import Findings
 from seedream_cli.request.model_choice import choose, is_edit, retirement
 from seedream_cli.request.options import OF_MODELS, makes, plain_format
@@ -28,7 +29,7 @@ _HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
-_NO_PROMPT: Final = ("the prompt is empty", 'for example: seedream generate "a lighthouse at dawn"')
+_NO_PROMPT: Final = ("the prompt is empty", "seedream generate 'a lighthouse at dawn'")
 
 _SPOKEN_FOR: Final = {"prompt": "write it as PROMPT", "model": "write it as -m ID"}
 """Fields that `--set` must not set: names, prices and checks rest on them."""
@@ -213,7 +214,8 @@ def _is_choice(capabilities: Capabilities | None, wanted: str, stem: str) -> boo
         only = " or ".join(word.upper() for word in capabilities.formats)
         raise UsageError(
             f"{capabilities.label} makes {only} only, not {wanted.upper()}",
-            hint=f"use -o {stem}.{ext} or -o {stem}, or keep the name with --any-format",
+            hint=f"use -o {shell_line([f'{stem}.{ext}'])} or -o {shell_line([stem])},"
+            " or keep the name with --any-format",
         )
     return verdict is True and capabilities is not None and capabilities.picks_format
 

@@ -79,9 +79,9 @@ def _twin(
     able = provider.models.get(twin or "")
     if twin is None or able is None or (is_typed and not (wants_edit and options.validate)):
         if not wants_edit and options.validate:
-            way = f"seedream edit PROMPT -i IMAGE -m {model}"
-            text = f", or -m {twin}" if twin else ""
-            findings.object(f"{model} works from reference images", f"{way}{text}")
+            text = f"; without one: -m {twin}" if twin else ""
+            way = f"it takes edit, and -i IMAGE{text}"
+            findings.object(f"{model} works from reference images", way)
         return model, capabilities
     if options.model is not None:
         does = "edits" if wants_edit else "works from text"

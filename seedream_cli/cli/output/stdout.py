@@ -71,7 +71,7 @@ class Stdout:
                 return  # whoever read us has gone; the files are on disk
             raise StorageError(
                 f"stdout did not take the result: {error}",
-                hint="what was made is on disk: seedream status last",
+                hint="what was made is on disk:\nseedream status last",
             ) from error
 
     def give_up(self) -> None:

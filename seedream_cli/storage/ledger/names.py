@@ -89,7 +89,7 @@ def find(ledger: Ledger, name: str, *, sandbox: bool | None = None) -> Found:
 def _by_prefix(ledger: Ledger, prefix: str) -> Job:
     jobs = ledger.with_prefix(prefix, limit=6)
     if not jobs:
-        raise UsageError(f"there is no job {prefix}", hint="seedream status --all lists them")
+        raise UsageError(f"there is no job {prefix}", hint="seedream status --all")
     if len(jobs) > 1:
         ids = ", ".join(job.id for job in jobs[:5])
         raise UsageError(f"“{prefix}” could be {ids}", hint="type more of it")

@@ -16,6 +16,7 @@ from seedream_cli.cli.commands.providers.config_text import (
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.core.errors import ConfigError, UsageError
+from seedream_cli.core.text import shell_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +68,7 @@ def add(
         source = _source(context, text, before.file, name)
         verb = "replaced" if is_there else "added"
         say.say(f"{verb} in {before.file}; its key: {source}")
-        say.say(f"seedream providers check {name} tries it")
+        say.say(f"to try it:\n  {shell_line(['seedream', 'providers', 'check', name])}")
         if chosen != before.default:
             say_default(context, name, say)
         answer = {"provider": profile.provider, "key_source": source}
@@ -90,7 +91,7 @@ def _provider_name(name: str, typed: str | None) -> str:
     if name in PROVIDERS and name != found:
         raise UsageError(
             f"{name} is a provider of its own: a profile of {found} under that name would mislead",
-            hint=f"choose another name: seedream providers add my-{found} --provider {found}",
+            hint=f"seedream providers add my-{found} --provider {found}",
         )
     return found
 

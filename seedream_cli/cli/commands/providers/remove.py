@@ -9,6 +9,7 @@ from seedream_cli.cli.commands.providers.config_text import ConfigText, print_re
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.text import shell_line
 
 
 def remove(
@@ -27,7 +28,7 @@ def remove(
         chosen = before.default
         if chosen == name:
             chosen = None
-            say.say("it was the default; seedream providers use NAME chooses another")
+            say.say("it was the default; `providers use` chooses another")
         print_result(name, "removed", before.file, chosen, is_json=json)
     return 0
 
@@ -48,7 +49,8 @@ def _warn_of_jobs(context: CommandContext, name: str, say: Plain, *, is_sure: bo
     if not is_sure:
         raise UsageError(
             f"{message}; nothing was removed",
-            hint=f"first: seedream download; or: seedream providers remove {name} --yes",
+            hint="first save what they made:\nseedream download\nor give them up:\n"
+            + shell_line(["seedream", "providers", "remove", name, "--yes"]),
         )
     say.say(message, is_error=True)
 
