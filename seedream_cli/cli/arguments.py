@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Options
-from seedream_cli.core.text import shell_line
+from seedream_cli.core.text import file_meant, shell_line
 from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:
@@ -187,13 +188,24 @@ def read_prompt(arguments: GenerateArguments) -> str:
             f"“{named[0]}” names a picture; a prompt says what to draw",
             hint=line if rest else f"to change it: edit, a PROMPT, and -i {named[0]}",
         )
-    if _is_file(arguments.prompt):
-        raise UsageError(
-            f"“{arguments.prompt}” is a file; a prompt says what to draw",
-            hint=f"to draw from it: seedream edit PROMPT -i {arguments.prompt}; "
-            f"to read the prompt from it: --prompt-file {arguments.prompt}",
-        )
+    _check_no_file(arguments, arguments.prompt)
     return arguments.prompt
+
+
+def _check_no_file(arguments: GenerateArguments, prompt: str) -> None:
+    """Raise `UsageError` for a file that was meant to be read, or drawn from."""
+    rest = prompt.removeprefix("@")
+    file = file_meant(prompt) or (prompt if _is_file(prompt) else rest if _is_file(rest) else None)
+    if file is None:
+        return
+    if format_of_extension(Path(file).suffix) is not None:
+        images = [file, *(arguments.image or ())]
+        line = command_line(replace(arguments, prompt="make it night", image=images))
+        hint = f"to draw from it, say what to make of it:\n{line}"
+    else:
+        line = command_line(replace(arguments, prompt=None, prompt_file=file))
+        hint = f"to read the prompt from it:\n{line}"
+    raise UsageError(f"“{prompt}” is a file; a prompt says what to draw", hint=hint)
 
 
 def tell_of_typing(what: str, *, is_quiet: bool = False) -> None:

@@ -102,6 +102,23 @@ def _bytes(letter: str) -> str:
     return "".join(f"\\{byte:03o}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
+def file_meant(prompt: str) -> str | None:
+    """Return the path that a prompt was meant to be read from, as `curl` takes it; else None.
+
+    >>> file_meant("@prompt.txt")
+    'prompt.txt'
+    """
+    if prompt.lower().startswith("file:/"):
+        from urllib.parse import unquote, urlsplit
+
+        try:
+            return unquote(urlsplit(prompt).path)
+        except ValueError:
+            return prompt.partition(":")[2].lstrip("/")
+    named = re.fullmatch(r"@(\S+\.[A-Za-z0-9]{1,5})", prompt.strip())
+    return named[1] if named else None
+
+
 def legible(body: bytes) -> str:
     """Return what a person may see of a body: no megabytes of base64, no signatures of URLs."""
     text = body.decode("utf-8", "replace")

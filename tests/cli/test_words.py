@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from cli.conftest import StartServer
     from support.command import Cli
@@ -72,3 +74,53 @@ def test_no_credit_is_not_a_key_that_works(cli: Cli, server: Server) -> None:
     assert "kie takes the key, and has no credit left: 0 credits" in ran.err
     config.write_text(config.read_text().replace("no-credit", "with-some"))
     assert "works" in cli("providers", "check", "kie").lines[0]
+
+
+# -- what was meant ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prompt", ["@prompt.txt", "@no-suffix", "file:///w/a%20fox.txt", "@x.md"])
+def test_a_file_is_not_bought_as_a_prompt(cli: Cli, server: Server, prompt: str) -> None:
+    """It was meant for -f, and the line below says so."""
+    cli.configure(server)
+    cli.work.mkdir(parents=True)
+    for name in ("prompt.txt", "no-suffix"):
+        (cli.work / name).write_text("a fox")
+    ran = cli("generate", prompt, "-p", "ark")
+    assert ran.code == 2
+    assert server.submits() == []
+    line = shlex.split(ran.err.splitlines()[-1])
+    assert line[:2] == ["seedream", "generate"]
+    assert "--prompt-file" in line
+    if (cli.work / line[line.index("--prompt-file") + 1]).exists():
+        assert cli(*line[1:]).code == 0
+
+
+def test_a_picture_is_not_bought_as_a_prompt(cli: Cli, server: Server) -> None:
+    """It was meant for -i."""
+    cli.configure(server)
+    ran = cli("generate", "@cat.png", "-p", "ark")
+    assert ran.code == 2
+    line = shlex.split(ran.err.splitlines()[-1])
+    assert (line[:2], line[line.index("--image" if "--image" in line else "-i") + 1]) == (
+        ["seedream", "edit"],
+        "cat.png",
+    )
+
+
+@pytest.mark.parametrize("prompt", ["@home, sweet home", "a file: // a fox", "mail me@x.com"])
+def test_other_prompts_are_bought(cli: Cli, server: Server, prompt: str) -> None:
+    """An at sign alone makes no file of a prompt."""
+    cli.configure(server)
+    assert cli("generate", prompt, "-p", "ark").code == 0
+
+
+def test_the_words_of_a_prompt_without_quotes_are_explained(cli: Cli, server: Server) -> None:
+    """The line with the quotes is what was meant, options and all."""
+    cli.configure(server)
+    ran = cli("generate", "a", "red", "fox", "-p", "ark", "-n", "2", "it's")
+    assert ran.code == 2
+    line = ran.err.splitlines()[-1].strip()
+    assert line == "seedream generate 'a red fox it'\"'\"'s' -p ark -n 2"
+    assert cli(*shlex.split(line)[1:]).code == 0
+    assert [entry["prompt"] for entry in server.charges()] == ["a red fox it's"] * 2

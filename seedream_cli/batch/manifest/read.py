@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from seedream_cli.batch.manifest.schema import Desk, Near, RowReference, Table, show
 from seedream_cli.batch.manifest.syntax import Kind, Sheet, read_sheet
 from seedream_cli.core.errors import SeedreamError, UsageError
+from seedream_cli.core.text import file_meant
 from seedream_cli.request.options import OF_MANIFESTS, overlay
 from seedream_cli.storage.files import naming
 
@@ -218,6 +219,8 @@ def _whole_prompt(desk: Desk, table: Table, prompt: str, said: Mapping[str, obje
     key = "prompt" if "prompt" in table.said else "prompt_file"
     if not whole.strip():
         desk.object(table, f"{key} is empty", key=key)
+    elif key == "prompt" and (file := file_meant(prompt)) is not None:
+        desk.object(table, f"prompt names a file: prompt_file = {show(file)} reads it", key=key)
     elif "\0" in whole:
         desk.object(table, f"{key} holds a NUL, so it is no text", key=key)
     return whole

@@ -80,15 +80,17 @@ def _split(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _text_sheet(desk: Desk, text: str) -> Sheet:
-    first = next(_split(text), None)
+    lines = [each for each in _split(text) if not each[1].startswith("#")]
+    first = lines[0] if lines else None
     if first is not None and first[1].startswith(("{", "[")):
         is_toml = _HEADER.fullmatch(first[1])
         kind, extension = ("TOML", "toml") if is_toml else ("JSON Lines", "jsonl")
         name = posixpath.splitext(desk.file)[0]
         desk.at(first[0], f"that looks like {kind}: name it {show(name)}.{extension}")
         return Sheet(Table(), ())
-    rows = (Table(line=line, said={"prompt": prompt}) for line, prompt in _split(text))
-    return Sheet(Table(), rows)
+    # A backslash before it makes a prompt of what would be a comment.
+    prompts = ((line, re.sub(r"\A\\(?=\\*#)", "", prompt)) for line, prompt in lines)
+    return Sheet(Table(), [Table(line=line, said={"prompt": prompt}) for line, prompt in prompts])
 
 
 def _json_sheet(desk: Desk, text: str) -> Sheet:

@@ -221,10 +221,26 @@ def test_an_object_is_a_row() -> None:
 
 
 def test_a_line_is_a_row() -> None:
-    """In a text each line that holds anything is a prompt, stripped; nothing is a comment."""
-    text = "\ufeff  a lighthouse at dawn \r\n\n# a fox\r\n\t\n"
+    """In a text each line that holds anything but a comment is a prompt, stripped."""
+    text = "\ufeff  a lighthouse at dawn \r\n\n# a fox\r\n\t\n  \\# 1 a fox\n\\\\# a\n\\a#\n"
     found = [(row.line, row.prompt, row.options) for row in manifest(text, Kind.TEXT).rows]
-    assert found == [(1, "a lighthouse at dawn", {}), (3, "# a fox", {})]
+    prompts = [(1, "a lighthouse at dawn"), (5, "# 1 a fox"), (6, "\\# a"), (7, "\\a#")]
+    assert found == [(line, prompt, {}) for line, prompt in prompts]
+
+
+def test_comments_alone_are_no_picture() -> None:
+    """A text of comments buys nothing, and one in front hides no other kind of manifest."""
+    with pytest.raises(UsageError, match="there is no picture in it"):
+        manifest("# a fox\n#\n", Kind.TEXT)
+    with pytest.raises(UsageError, match="that looks like TOML"):
+        manifest("# ours\n[images.fox]\n", Kind.TEXT)
+
+
+@pytest.mark.parametrize("prompt", ["@prompt.txt", "file:///tmp/a%20fox.txt"])
+def test_a_file_is_no_prompt(prompt: str) -> None:
+    """What was meant to be read from a file is not bought as it stands."""
+    with pytest.raises(UsageError, match="prompt names a file: prompt_file = "):
+        manifest(f"[images.fox]\nprompt = '{prompt}'\n", Kind.TOML)
 
 
 def test_defaults_are_overruled_field_by_field() -> None:
