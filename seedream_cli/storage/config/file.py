@@ -246,7 +246,7 @@ def without_profile(text: str, name: str) -> str:
     document = _parsed(text, "the config file")
     profiles = _profiles(document)
     if name not in profiles:
-        hint = near(name, profiles) if profiles else "there is none"
+        hint = near(name, profiles) if profiles else "there is none: providers add NAME writes one"
         raise UsageError(f"there is no profile {name}", hint=hint)
     del profiles[name]
     edited = _cut(text, name)

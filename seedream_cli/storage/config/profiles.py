@@ -6,6 +6,7 @@ from, `with_key` goes and gets it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.core.addresses import SANDBOX_ORIGIN, checked_base_url
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
 from seedream_cli.core.model import Profile, Secret
+from seedream_cli.core.text import shell_line
 from seedream_cli.storage.config.file import Config, RawProfile, expanded, near, refuse_shared
 
 if TYPE_CHECKING:
@@ -23,6 +25,16 @@ if TYPE_CHECKING:
 SANDBOX_KEY: Final = "sandbox-key"
 KEY_COMMAND_SECONDS: Final = 30
 _MOST_KEY_BYTES: Final = 65536
+_NO_KEYS: Final = (
+    (r"[\"'`“”\u2018\u2019]", "quotes", "leave the quotes out: they are no part of the key"),
+    ("[<>]", "angle brackets", "put the key in their place, without < and >"),
+    (
+        r"\$\{|\A\$|\{\{|\A%\w+%\Z",
+        "a variable that nobody filled in",
+        "where no shell reads it, name the variable instead: api_key_env in the profile",
+    ),
+)
+"""What stands in no key: a pattern, what it is in words, and what to do about it."""
 _MOUNTED_SECRETS: Final = Path("/run/secrets")
 
 
@@ -98,7 +110,7 @@ def with_key(
             refuse_shared(path, f"{path} holds a key")
     else:
         source, text = _from_environment(_variables(raw, known[profile.provider]), environ)
-    key = _checked(text.strip(), source, profile)
+    key = _checked(text.strip(), source, profile, is_written=raw is not None)
     return replace(
         profile, api_key=key, key_source=source, origins={**profile.origins, "api_key": source}
     )
@@ -143,8 +155,10 @@ def _choice(
         raise UsageError(f"{config.path.name} has several profiles and none is chosen", hint=hint)
     raise AccountError(
         "no provider is chosen and no key is set",
-        hint="export ARK_API_KEY=… (or another provider's: `seedream providers`), or rehearse"
-        " free of charge with --sandbox",
+        hint=f"seedream providers add {next(iter(providers))}\n"
+        f"or another provider: {', '.join([*providers][1:])}\n"
+        "or export ARK_API_KEY, or another provider's variable\n"
+        "or rehearse free of charge with --sandbox",
     )
 
 
@@ -296,20 +310,25 @@ def _from_command(command: tuple[str, ...], environ: Mapping[str, str], patience
     return done.stdout.decode(errors="replace")
 
 
-def _checked(text: str, source: str, profile: Profile) -> Secret:
-    if not text:
-        first = source.removeprefix("environment ").partition(" ")[0]
-        is_variable = source.startswith("environment ") and not first.endswith("_FILE")
-        hint = f"export {first}=…, or " if is_variable else "or "
-        raise AccountError(
-            f"there is no key for {profile.name}: looked in {source}",
-            hint=f"{hint}rehearse free of charge with --sandbox".removeprefix("or "),
-        )
-    return to_secret(text, source)
+def _checked(text: str, source: str, profile: Profile, *, is_written: bool) -> Secret:
+    if text:
+        return to_secret(text, source)
+    first = source.removeprefix("environment ").partition(" ")[0]
+    is_variable = source.startswith("environment ") and not first.endswith("_FILE")
+    # Adding a profile anew would drop what stands in it.
+    ways = [] if is_written else [shell_line(["seedream", "providers", "add", profile.name])]
+    ways += [f"{'or ' if ways else ''}export {first}"] if is_variable else []
+    raise AccountError(
+        f"there is no key for {profile.name}: looked in {source}",
+        hint="\n".join([*ways, "or rehearse free of charge with --sandbox"]),
+    )
 
 
 def to_secret(text: str, source: str) -> Secret:
     """Return a key; raise ConfigError, which does not show it, for what cannot be one."""
+    for pattern, what, hint in _NO_KEYS:
+        if re.search(pattern, text):
+            raise ConfigError(f"{source} holds {what}: that cannot be a key", hint=hint)
     if any(not "!" <= letter <= "~" for letter in text):
         raise ConfigError(
             f"{source} holds something that cannot be a key: spaces, line breaks or letters"

@@ -144,7 +144,7 @@ def test_nothing_at_all_is_an_account_error(tmp_path: Path) -> None:
     with pytest.raises(AccountError, match="no key is set") as caught:
         chosen(configured(tmp_path), {})
     assert (caught.value.exit, caught.value.code) == (4, "auth")
-    assert re.search("export ARK_API_KEY.* --sandbox", caught.value.hint)
+    assert re.search("(?s)export ARK_API_KEY.* --sandbox", caught.value.hint)
 
 
 def test_unknown_names_are_told_with_near_ones(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_own_variable_is_the_only_one(tmp_path: Path) -> None:
     with pytest.raises(AccountError, match="MY_KEY or MY_KEY_FILE") as caught:
         keyed(config, {"KIE_API_KEY": "firm"}, "mine")
     assert (caught.value.exit, caught.value.code) == (4, "auth")
-    assert "export MY_KEY=…" in caught.value.hint
+    assert "export MY_KEY" in caught.value.hint
 
 
 def test_literal_key_counts_before_the_environment(tmp_path: Path) -> None:
@@ -390,7 +390,11 @@ def test_missing_key_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(AccountError) as caught:
         keyed(configured(tmp_path), {"KIE_API_KEY": "\n"}, "kie")
     assert "KIE_API_KEY or KIE_API_KEY_FILE" in caught.value.message
-    assert caught.value.hint == "export KIE_API_KEY=…, or rehearse free of charge with --sandbox"
+    assert caught.value.hint.splitlines() == [
+        "seedream providers add kie",
+        "or export KIE_API_KEY",
+        "or rehearse free of charge with --sandbox",
+    ]
 
 
 def test_the_real_providers_are_the_default(tmp_path: Path) -> None:
@@ -401,3 +405,25 @@ def test_the_real_providers_are_the_default(tmp_path: Path) -> None:
         profile = with_key(choose(config, environ), config, environ)
         assert (profile.provider, key_of(profile)) == (name, "k-1")
         assert choose(config, environ, sandbox=True).base_url.startswith(f"{SANDBOX_ORIGIN}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "fix"),
+    [
+        ('"sk-1"', "quotes", "leave the quotes out"),
+        ("'sk-1'", "quotes", "leave the quotes out"),
+        ("“sk-1”", "quotes", "leave the quotes out"),
+        ("<sk-1>", "angle brackets", "without < and >"),
+        ("<your key>", "angle brackets", "without < and >"),
+        ("${KIE_API_KEY}", "a variable that nobody filled in", "api_key_env"),
+        ("$KIE_API_KEY", "a variable that nobody filled in", "api_key_env"),
+        ("{{ secrets.KIE }}", "a variable that nobody filled in", "api_key_env"),
+        ("%KIE_API_KEY%", "a variable that nobody filled in", "api_key_env"),
+    ],
+)
+def test_what_is_wrapped_is_no_key(tmp_path: Path, text: str, what: str, fix: str) -> None:
+    """Quotes, brackets and unfilled variables are named with their fix; no key is shown."""
+    with pytest.raises(ConfigError, match=f"KIE_API_KEY holds {what}") as caught:
+        keyed(configured(tmp_path), {"KIE_API_KEY": text})
+    assert fix in caught.value.hint
+    assert "sk-1" not in caught.value.message + caught.value.hint
