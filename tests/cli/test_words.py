@@ -124,3 +124,25 @@ def test_the_words_of_a_prompt_without_quotes_are_explained(cli: Cli, server: Se
     assert line == "seedream generate 'a red fox it'\"'\"'s' -p ark -n 2"
     assert cli(*shlex.split(line)[1:]).code == 0
     assert [entry["prompt"] for entry in server.charges()] == ["a red fox it's"] * 2
+
+
+# -- profiles ----------------------------------------------------------------------------------
+
+
+def test_a_bad_profile_spoils_itself_alone(cli: Cli, server: Server) -> None:
+    """Others work, it does not, and `providers` names the mistake with its line."""
+    config = cli.configure(server)
+    lines = config.read_text().splitlines()
+    at = lines.index("[profiles.kie]")
+    config.write_text("\n".join([*lines[: at + 1], "asepct = 1", *lines[at + 1 :]]))
+    assert cli("generate", "a fox", "-p", "ark").code == 0
+    ran = cli("generate", "a fox", "-p", "kie")
+    assert ran.code == 2
+    place = f"{config}:{at + 2}: profiles.kie: unknown key asepct"
+    assert place in ran.err
+    listed = cli("providers")
+    assert listed.code == 0
+    assert f"kie cannot be used: {place}" in listed.out.decode()
+    told = cli("providers", "list", "--json").objects
+    (bad,) = [each for each in told if "error" in each]
+    assert bad["profile"] == "kie"

@@ -7,7 +7,9 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedream_cli.cli.output.job import to_line
+from seedream_cli.cli.output.job import hint_lines, problem_json, to_line
+from seedream_cli.core.errors import ConfigError
+from seedream_cli.core.model import Problem
 from seedream_cli.core.text import clean
 
 if TYPE_CHECKING:
@@ -26,10 +28,13 @@ def overview(world: CommandContext, *, is_json: bool) -> Iterator[str]:
     """List providers, then profiles, each with where its key is."""
     from seedream_cli.providers import PROVIDERS
 
-    profiles = [world.profile(name) for name in [*world.config.profiles, *_unnamed(world)]]
+    profiles, mistakes = _sound(world)
     if is_json:
         for profile in profiles:
             yield to_line(_profile_json(profile, PROVIDERS[profile.provider]))
+        for name, error in mistakes.items():
+            problem = problem_json(Problem(error.code, error.message, error.hint), error.hint)
+            yield to_line({"schema": 1, "profile": name, "error": problem})
         return
     rows = [("NAME", "PROVIDER", "MODEL", "KEY")]
     for profile in profiles:
@@ -37,18 +42,32 @@ def overview(world: CommandContext, *, is_json: bool) -> Iterator[str]:
         model = profile.model or provider.default_model or "-"
         rows.append((profile.name, provider.title, model, profile.key_source))
     yield from _table(rows)
+    for name, error in mistakes.items():
+        yield ""
+        yield clean(f"{name} cannot be used: {error.message}{hint_lines(error.hint)}")
     yield ""
     if world.config.default_profile is not None:
         yield f"default  {world.config.default_profile}"
     yield f"config   {world.places.config_file}"
     yield f"ledger   {world.places.state_dir / 'ledger.db'}"
-    yield "seedream providers show NAME says what its models take."
+    yield "`providers show NAME` says what its models take."
 
 
 def _unnamed(world: CommandContext) -> list[str]:
     from seedream_cli.providers import PROVIDERS
 
-    return [name for name in PROVIDERS if name not in world.config.profiles]
+    return [name for name in PROVIDERS if name not in world.config.names]
+
+
+def _sound(world: CommandContext) -> tuple[list[Profile], dict[str, ConfigError]]:
+    """Return the profiles that can be used, and why the others cannot."""
+    found, mistakes = [], {}
+    for name in [*world.config.names, *_unnamed(world)]:
+        try:
+            found.append(world.profile(name))
+        except ConfigError as error:
+            mistakes[name] = error
+    return found, mistakes
 
 
 def strangers() -> Iterator[str]:

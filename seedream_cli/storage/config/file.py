@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from seedream_cli.core.errors import ConfigError, StorageError, UsageError
 from seedream_cli.core.model import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 APP: Final = "seedream"
 
@@ -91,6 +92,19 @@ class Config:
     path: Path
     default_profile: str | None = None
     profiles: Mapping[str, RawProfile] = field(default_factory=dict)
+    mistakes: Mapping[str, ConfigError] = field(default_factory=dict)
+    """Why the other profiles are not usable, by name: one spoils itself alone."""
+    lines: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Where a profile's key stands in the file, and under `""` where the profile begins."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All profiles that the file has, the usable first."""
+        return (*self.profiles, *self.mistakes)
+
+    def where(self, name: str, key: str = "") -> str:
+        """Say where a profile, or a key of it, stands: `/home/me/config.toml:3: profiles.work`."""
+        return _where(self.path, self.lines, name, key)
 
 
 def read_text(config_file: Path) -> str:
@@ -108,21 +122,60 @@ def read_text(config_file: Path) -> str:
 def load(config_file: Path) -> Config:
     """Read a config file; a missing one is an empty one.
 
-    Raises ConfigError for what is not TOML, not known, of a wrong type, and for a literal key in a
-    file that others can read. No message shows a value: it may be a key in the wrong place.
+    Raises ConfigError for what is not TOML or not known outside of the profiles. What is wrong with
+    a profile, a literal key in a file that others can read too, is one of the config's `mistakes`.
+    No message shows a value: it may be a key in the wrong place.
     """
     config = parse(read_text(config_file), config_file)
-    if any(raw.api_key is not None for raw in config.profiles.values()):
-        refuse_shared(config_file, f"{config_file} holds an api_key")
+    literal = {name for name, raw in config.profiles.items() if raw.api_key is not None}
+    try:
+        if literal:
+            refuse_shared(config_file, f"{config_file} holds an api_key")
+    except ConfigError as error:
+        sound = {name: raw for name, raw in config.profiles.items() if name not in literal}
+        mistakes = {**config.mistakes, **dict.fromkeys(literal, error)}
+        return replace(config, profiles=sound, mistakes=mistakes)
     return config
 
 
 def parse(text: str, config_file: Path) -> Config:
     """Read what a config file says or would say. Raises ConfigError as `load` does."""
     default, tables = outline(text, config_file)
-    where = str(config_file)
-    profiles = {name: _raw(name, table, where) for name, table in tables.items()}
-    return Config(path=config_file, default_profile=default, profiles=profiles)
+    lines = _lines(text)
+    profiles: dict[str, RawProfile] = {}
+    mistakes: dict[str, ConfigError] = {}
+    for name, table in tables.items():
+        try:
+            profiles[name] = _raw(name, table, partial(_where, config_file, lines, name))
+        except ConfigError as error:
+            mistakes[name] = error
+    return Config(
+        path=config_file,
+        default_profile=default,
+        profiles=profiles,
+        mistakes=mistakes,
+        lines=lines,
+    )
+
+
+def _lines(text: str) -> dict[tuple[str, str], int]:
+    """Return in which line each profile begins, and each of its keys, as far as lines tell."""
+    found: dict[tuple[str, str], int] = {}
+    owner: str | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        header = _header(line)
+        owner = owner if header is None else header
+        if header:
+            found.setdefault((header, ""), number)
+        key = re.match(r"\s*[\"']?([\w-]+)[\"']?\s*[=.]", line)
+        if owner and key:
+            found.setdefault((owner, key[1]), number)
+    return found
+
+
+def _where(file: Path, lines: Mapping[tuple[str, str], int], name: str, key: str = "") -> str:
+    line = lines.get((name, key)) or lines.get((name, ""))
+    return f"{file}:{line}: profiles.{name}" if line else f"{file}: profiles.{name}"
 
 
 def outline(text: str, config_file: Path) -> tuple[str | None, Mapping[str, object]]:
@@ -177,27 +230,28 @@ def _refuse_unknown(table: Mapping[str, object], known: Iterable[str], where: st
             raise ConfigError(f"{where}: unknown key {key}", hint=near(key, words))
 
 
-def _raw(name: str, table: object, where: str) -> RawProfile:
+def _raw(name: str, table: object, where: Callable[..., str]) -> RawProfile:
     """Check one profile's keys and types."""
     from seedream_cli.request.options import KINDS, OF_PROFILES
 
-    where = f"{where}: profiles.{name}"
     if not isinstance(table, dict):
-        raise ConfigError(f"{where} must be a table", hint=f"write [profiles.{name}]")
-    _refuse_unknown(table, [*_FIELDS, *OF_PROFILES], where)
+        raise ConfigError(f"{where()} must be a table", hint=f"write [profiles.{name}]")
+    for key in table:
+        _refuse_unknown({key: None}, [*_FIELDS, *OF_PROFILES], where(key))
     for key, value in table.items():
         kind = _FIELDS.get(key) or OF_PROFILES[key]
         if not KINDS[kind](value):
-            raise ConfigError(f"{where}: {key} must be {kind}")
+            raise ConfigError(f"{where(key)}: {key} must be {kind}")
     if "provider" not in table:
-        raise ConfigError(f"{where}: provider is missing", hint='for example provider = "ark"')
+        raise ConfigError(f"{where()}: provider is missing", hint='for example provider = "ark"')
     if table.get("image_hosts", "any") != "any":
         hint = "leave it out, then they come from public addresses only"
-        raise ConfigError(f'{where}: image_hosts can only be "any"', hint=hint)
+        raise ConfigError(f"{where('image_hosts')}: image_hosts can only be “any”", hint=hint)
     sources = [key for key in _KEY_SOURCES if key in table]
     if len(sources) > 1:
         # Two keys are two accounts: guessing which one pays is not ours to do.
-        raise ConfigError(f"{where} has {' and '.join(sources)}", hint="keep one of them")
+        both = " and ".join(sources)
+        raise ConfigError(f"{where(sources[1])} has {both}", hint="keep one of them")
     fields = {key: value for key, value in table.items() if key in _FIELDS}
     if "api_key" in fields:
         fields["api_key"] = Secret(fields["api_key"])

@@ -55,11 +55,13 @@ def choose(
     known = _registry() if providers is None else providers
     sandbox_origin = "option --sandbox" if sandbox else sandbox_variable(environ)
     chosen, origin = _choice(config, environ, name, known, is_sandbox=bool(sandbox_origin))
+    if chosen in config.mistakes:
+        raise config.mistakes[chosen]
     raw = config.profiles.get(chosen) or RawProfile(name=chosen, provider=chosen)
     provider = known.get(raw.provider)
     if provider is None:
         raise ConfigError(
-            f"{config.path}: profiles.{raw.name}: there is no provider {raw.provider}",
+            f"{config.where(raw.name, 'provider')}: there is no provider {raw.provider}",
             hint=near(raw.provider, known),
         )
     profile = _assembled(raw, provider, config, environ)
@@ -146,12 +148,12 @@ def _choice(
         found = ", ".join(f"{variable} ({name})" for name, variable in keyed.items())
         hint = "choose with -p " + " or -p ".join(keyed) + ", or set SEEDREAM_PROFILE"
         raise UsageError(f"several keys are set and no provider is chosen: {found}", hint=hint)
-    if len(config.profiles) == 1:
-        return next(iter(config.profiles)), f"{config.path.name}: its only profile"
+    if len(config.names) == 1:
+        return next(iter(config.names)), f"{config.path.name}: its only profile"
     if is_sandbox:
         return "ark", "the sandbox's default"
-    if config.profiles:
-        hint = "choose with -p " + " or -p ".join(config.profiles) + ", or set default_profile"
+    if config.names:
+        hint = "choose with -p " + " or -p ".join(config.names) + ", or set default_profile"
         raise UsageError(f"{config.path.name} has several profiles and none is chosen", hint=hint)
     raise AccountError(
         "no provider is chosen and no key is set",
@@ -169,9 +171,9 @@ def _known(
     providers: Mapping[str, Provider],
     error: type[SeedreamError],
 ) -> tuple[str, str]:
-    if name in config.profiles or name in providers:
+    if name in config.names or name in providers:
         return name, origin
-    hint = near(name, [*config.profiles, *providers])
+    hint = near(name, [*config.names, *providers])
     raise error(f"{origin}: there is no profile and no provider {name}", hint=hint)
 
 
@@ -205,9 +207,9 @@ def sandbox_variable(environ: Mapping[str, str]) -> str:
 def _assembled(
     raw: RawProfile, provider: Provider, config: Config, environ: Mapping[str, str]
 ) -> Profile:
-    where = f"{config.path}: profiles.{raw.name}"
+    uploads = f"{config.where(raw.name, 'upload_base_url')}: upload_base_url"
     if raw.upload_base_url is not None and provider.upload_base_url is None:
-        raise ConfigError(f"{where}: upload_base_url: {provider.name} takes no uploads")
+        raise ConfigError(f"{uploads}: {provider.name} takes no uploads")
     file = config.path.name
     origins = {"provider": file} if raw.name in config.profiles else {}
     for item in ("base_url", "upload_base_url", "model"):
@@ -215,12 +217,14 @@ def _assembled(
     origins["output"] = file if raw.output else "the current folder"
     base, upload = provider.base_url, provider.upload_base_url
     if raw.base_url is not None:
-        base = checked_base_url(raw.base_url, where=f"{where}: base_url")
+        base = checked_base_url(
+            raw.base_url, where=f"{config.where(raw.name, 'base_url')}: base_url"
+        )
         # A gateway's key must not travel to the provider's own upload host.
         upload = upload and base
         origins["upload_base_url"] = f"{file}: base_url"
     if raw.upload_base_url is not None:
-        upload = checked_base_url(raw.upload_base_url, where=f"{where}: upload_base_url")
+        upload = checked_base_url(raw.upload_base_url, where=uploads)
         origins["upload_base_url"] = file
     key_source = _key_source(raw, provider, config, environ)
     return Profile(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from seedream_cli.core.errors import ConfigError, StorageError, UsageError
 from seedream_cli.request.options import OF_PROFILES
 from seedream_cli.storage.config.file import (
+    Config,
     Places,
     expanded,
     load,
@@ -161,6 +162,14 @@ def test_literal_key_and_command_are_read(tmp_path: Path) -> None:
     assert found["b"].api_key_command == ("pass", "show", "x")
 
 
+def usable(path: Path) -> Config:
+    """Load a config; raise what is wrong with its first profile that cannot be used."""
+    found = load(path)
+    for mistake in found.mistakes.values():
+        raise mistake
+    return found
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -197,7 +206,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, words: list[str]) -> None
     """A mistake in the file is a configuration error with file, place, and what would be right."""
     path = config(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        usable(path)
     said = f"{caught.value.message} {caught.value.hint}"
     assert caught.value.exit == 2
     assert str(path) in said
@@ -210,7 +219,7 @@ def test_key_in_the_wrong_place_is_not_shown(tmp_path: Path, value: str) -> None
     """A key pasted where the name of its variable belongs is refused without being printed."""
     path = config(tmp_path, f'[profiles.w]\nprovider = "ark"\napi_key_env = "{value}"\n')
     with pytest.raises(ConfigError, match="api_key_env must be the name of a variable") as caught:
-        load(path)
+        usable(path)
     assert value not in f"{caught.value.message} {caught.value.hint}"
 
 
@@ -219,7 +228,7 @@ def test_shared_file_with_a_key_is_refused(tmp_path: Path, mode: int) -> None:
     """A literal key in a file that others can open is refused with the command that repairs it."""
     path = config(tmp_path, '[profiles.w]\nprovider = "ark"\napi_key = "secret"\n', mode)
     with pytest.raises(ConfigError, match="other people") as caught:
-        load(path)
+        usable(path)
     assert caught.value.hint == f"chmod 600 {path}"
     assert "secret" not in caught.value.message
 
@@ -228,6 +237,37 @@ def test_shared_file_without_a_key_is_fine(tmp_path: Path) -> None:
     """A config that only names a variable may be world-readable."""
     path = config(tmp_path, '[profiles.w]\nprovider = "ark"\napi_key_env = "A_KEY"\n', 0o644)
     assert load(path).profiles["w"].api_key_env == "A_KEY"
+
+
+def test_a_bad_profile_spoils_itself_alone(tmp_path: Path) -> None:
+    """The others go on; the mistake is told with its line, by the name of its profile."""
+    text = (
+        "default_profile = 'good'\n"
+        "[profiles.bad]  # ours\n"
+        "provider = 'ark'\n\n"
+        "asepct = '1:1'\n"
+        '[profiles."good"]\n'
+        "provider = 'kie'\n"
+        "[profiles.none]\n"
+        "model = 'x'\n"
+        "[profiles]\nworse = 3\n"
+    )
+    path = config(tmp_path, text.replace("[profiles]\nworse = 3\n", ""))
+    found = load(path)
+    assert list(found.profiles) == ["good"]
+    told = {name: error.message for name, error in found.mistakes.items()}
+    assert told["bad"].startswith(f"{path}:5: profiles.bad: unknown key asepct")
+    assert told["none"].startswith(f"{path}:8: profiles.none: provider is missing")
+
+
+def test_a_shared_file_spoils_literal_keys_alone(tmp_path: Path) -> None:
+    """What only names a variable goes on beside a key that others can read."""
+    text = (
+        "[profiles.open]\nprovider = 'ark'\napi_key = 'k'\n"
+        "[profiles.shut]\nprovider = 'ark'\napi_key_env = 'A_KEY'\n"
+    )
+    found = load(config(tmp_path, text, 0o644))
+    assert (list(found.profiles), list(found.mistakes)) == (["shut"], ["open"])
 
 
 def test_unreadable_configs_are_configuration_errors(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -170,7 +171,8 @@ def _checked(before: ConfigText, name: str, table: Mapping[str, object]) -> Prof
     try:
         profile = choose(parse(with_profile("", name, table), before.file), {}, name=name)
     except ConfigError as error:
-        said = error.message.removeprefix(f"{before.file}: ")
+        # Its line is that of a file that will not be written.
+        said = re.sub(r"\A(:\d+)?: ", "", error.message.removeprefix(str(before.file)))
         raise UsageError(f"nothing was written: {said}", hint=error.hint) from error
     before.with_profile(name, table)
     return profile

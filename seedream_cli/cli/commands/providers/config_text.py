@@ -42,7 +42,9 @@ class ConfigText:
         from seedream_cli.storage.config.file import parse, with_profile
 
         text = with_profile(self.text, name, table)
-        parse(text, self.file)
+        mistake = parse(text, self.file).mistakes.get(name)
+        if mistake is not None:
+            raise mistake
         return text
 
 
