@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Options
-from seedream_cli.core.text import file_meant, shell_line
+from seedream_cli.core.text import file_meant, shell_line, span_seconds
 from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ _SHORT = {
 _A_PICTURE = re.compile(r"(?:@|job:)(?:last(?:-[0-9]+)?|[0-9a-z]{8})(?:\.[0-9]+)?(?![0-9a-z])")
 DEFAULT_TIMEOUT = 1200.0
 """Seconds, of `--timeout`."""
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-"""Of a span, in seconds."""
 MAX_PROMPT_FILE = 1 << 20
 """Bytes."""
 
@@ -251,10 +249,14 @@ def options(
 
 def parse_span(text: str, option: str) -> timedelta:
     """Read `2h`, `30m`, `1d`; raise `UsageError` for anything else."""
-    match = re.fullmatch(r"([0-9]{1,6})([smhdw])", text.strip(), re.ASCII)
-    if match is None:
+    seconds = None if text.strip().isdecimal() else span_seconds(text)
+    try:
+        span = None if seconds is None else timedelta(seconds=seconds)
+    except OverflowError:
+        span = None
+    if span is None:
         raise UsageError(f"{option} {text}: a span is written 30m, 2h, 1d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    return span
 
 
 def settings(pairs: list[str]) -> dict[str, object]:

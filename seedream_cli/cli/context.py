@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.core.clock import SystemClock, moment
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
+from seedream_cli.core.text import span_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -222,11 +223,8 @@ class CommandContext:
         text = self.environ.get(variable, "").strip()
         if not text:
             return default
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not 0.0 <= value <= 86400.0:  # noqa: PLR2004 - a day
+        value = span_seconds(text)
+        if value is None or value > 86400.0:  # noqa: PLR2004 - a day
             raise ConfigError(f"{variable} is no number of seconds: {text}")
         return value
 

@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
+from seedream_cli.core.text import span_seconds
+
 MORE = "More"
+_LONGEST_WAIT = 86400.0
+"""Seconds."""
+
+
+def parse_wait(text: str) -> float:
+    """Return the seconds that a person wants something to take at most."""
+    seconds = span_seconds(text)
+    if seconds is None or seconds > _LONGEST_WAIT:
+        raise typer.BadParameter(f"{text}: a span is written 600, 10m or 2h; at most a day")
+    return seconds
+
+
 BATCHES = "Batches"
 SETTLE = "Settle unknown jobs"
 
@@ -148,10 +162,9 @@ Timeout = Annotated[
     float | None,
     typer.Option(
         "--timeout",
-        metavar="SECONDS",
-        min=0.0,
-        max=86400.0,
-        help="How long to wait for an accepted job (default 1200).",
+        metavar="SPAN",
+        parser=parse_wait,
+        help="How long to wait for an accepted job: 10m, 2h, 600 (default 1200 s).",
         rich_help_panel=MORE,
     ),
 ]

@@ -16,6 +16,16 @@ _MARK: Final = "\ufffd"
 _ELLIPSIS: Final = "\u2026"
 _EMOJI_STYLE: Final = "\ufe0f"
 
+_UNITS: Final = {
+    "ms": 0.001,
+    "s": 1,
+    "m": 60,
+    "min": 60,
+    "h": 3600,
+    "d": 86400,
+    "w": 604800,
+}
+"""Of a span, in seconds."""
 MAX_BODY: Final = 2000
 """Characters that are shown of a request's or an answer's body."""
 
@@ -72,6 +82,21 @@ def clean(text: str, *, ci: bool = False, one_line: bool = False) -> str:
     if ci:
         text = _CI_ANYWHERE.sub("# ", _CI_START.sub(r"\1: ", text))
     return text
+
+
+def span_seconds(text: str) -> float | None:
+    """Read a span of time in seconds: `600`, `10m`, `1h30m`, `500ms`; None: it is none.
+
+    >>> span_seconds("1.5h")
+    5400.0
+    """
+    text = text.strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII):
+        return float(text)
+    part = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|min|m|h|d|w)"
+    if not re.fullmatch(f"(?:{part})+", text, re.ASCII):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(part, text))
 
 
 def shell_line(words: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.text import span_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +37,10 @@ def _is_number(value: object) -> bool:
     return type(value) in (int, float) and _is_json(value)
 
 
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and _is_number(value) and value > 0
+
+
 def _is_variable(value: object) -> bool:
     # Keys are pasted here by mistake: they have dashes, or are one long word in lower case.
     is_name = isinstance(value, str) and re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII)
@@ -51,8 +56,8 @@ KINDS: Final[Mapping[str, Callable[[object], bool]]] = {
     "a whole number": lambda value: type(value) is int,
     "a whole number from 1": lambda value: type(value) is int and value >= 1,
     "a number": _is_number,
-    "a number above 0": lambda value: (
-        isinstance(value, int | float) and _is_number(value) and value > 0
+    'a number above 0, or a span like "10m"': lambda value: (
+        bool(span_seconds(value)) if isinstance(value, str) else _is_positive(value)
     ),
     "a list of texts": lambda value: (
         isinstance(value, list) and bool(value) and all(map(_is_text, value))
@@ -255,7 +260,7 @@ OPTIONS: Final = (
     Option(name="set", kind="a table that JSON can hold"),
     Option(name="callback_url", kind="a text"),
     Option(name="wait", kind="true or false", in_manifest=False),
-    Option(name="timeout", kind="a number above 0", in_manifest=False),
+    Option(name="timeout", kind='a number above 0, or a span like "10m"', in_manifest=False),
     Option(name="any_format", kind="true or false"),
     Option(name="sidecar", kind="true or false"),
 )

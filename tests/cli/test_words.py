@@ -146,3 +146,20 @@ def test_a_bad_profile_spoils_itself_alone(cli: Cli, server: Server) -> None:
     told = cli("providers", "list", "--json").objects
     (bad,) = [each for each in told if "error" in each]
     assert bad["profile"] == "kie"
+
+
+@pytest.mark.parametrize(
+    ("span", "code"),
+    [("10m", 0), ("1h30m", 0), ("600", 0), ("2s", 0), ("10x", 2), ("-1", 2), ("nan", 2), ("2d", 2)],
+)
+def test_spans_take_units(cli: Cli, server: Server, span: str, code: int) -> None:
+    """On the command line, in a profile and for download; a mistake is told with examples."""
+    cli.configure(server)
+    ran = cli("generate", "a fox", "-p", "ark", "--timeout", span)
+    assert ran.code == code
+    assert cli("download", "--timeout", span).code == code
+    if code:
+        assert "10m" in ran.err
+        return
+    cli.configure(server, timeout=span)
+    assert cli("generate", "a fox", "-p", "ark").code == 0

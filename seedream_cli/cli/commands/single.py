@@ -24,6 +24,7 @@ from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import OPEN_STATES, Charge, Image
+from seedream_cli.core.text import span_seconds
 from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:
@@ -228,6 +229,7 @@ class Making:
         profile = world.keyed(profile)
         check_proxies(world.environ, profile.base_url)
         timeout = asked.default("timeout", profile)
+        timeout = span_seconds(timeout) if isinstance(timeout, str) else timeout
         seconds = float(timeout) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
         is_wait = asked.default("wait", profile) is not False
         engine = world.engine(

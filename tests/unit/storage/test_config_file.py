@@ -189,6 +189,8 @@ def usable(path: Path) -> Config:
         ("[profiles.w]\nprovider = 'ark'\nguidance = nan", ["guidance must be a number"]),
         ("[profiles.w]\nprovider = 'ark'\nguidance = false", ["guidance must be a number"]),
         ("[profiles.w]\nprovider = 'ark'\ntimeout = 0", ["timeout must be a number above 0"]),
+        ("[profiles.w]\nprovider = 'ark'\ntimeout = '10x'", ["timeout must be a number above 0"]),
+        ("[profiles.w]\nprovider = 'ark'\ntimeout = '0s'", ["timeout must be a number above 0"]),
         ("[profiles.w]\nprovider = 'ark'\nwait = 'no'", ["wait must be true or false"]),
         ("[profiles.w]\nprovider = 'ark'\nformat = 'gif'", ['format must be "png" or "jpeg"']),
         ("[profiles.w]\nprovider = 'ark'\nset = {d = 2026-01-01}", ["set must be a table"]),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from seedream_cli.cli import options as o
 from seedream_cli.cli.output import capabilities
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
@@ -19,7 +20,9 @@ def sandbox(
     ] = 8787,
     delay: Annotated[
         float,
-        typer.Option("--delay", metavar="SECONDS", min=0.0, help="How long a picture takes."),
+        typer.Option(
+            "--delay", metavar="SPAN", parser=o.parse_wait, help="How long a picture takes."
+        ),
     ] = 2.0,
     fault: Annotated[
         list[str] | None,
