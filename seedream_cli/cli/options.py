@@ -13,9 +13,9 @@ _LONGEST_WAIT = 86400.0
 """Seconds."""
 
 
-def parse_wait(text: str) -> float:
+def parse_wait(text: str | float) -> float:
     """Return the seconds that a person wants something to take at most."""
-    seconds = span_seconds(text)
+    seconds = span_seconds(str(text))  # a default comes as it is
     if seconds is None or seconds > _LONGEST_WAIT:
         raise typer.BadParameter(f"{text}: a span is written 600, 10m or 2h; at most a day")
     return seconds

@@ -554,7 +554,7 @@ def test_generate_with_a_model_that_only_edits_is_refused() -> None:
     """The message says how to edit; a profile's edit model gives way to its text twin."""
     error = refused(WORD, model="word/4.5-edit")
     assert "works from reference images" in error.message
-    assert error.hint == "seedream edit PROMPT -i IMAGE -m word/4.5-edit, or -m word/4.5"
+    assert error.hint == "it takes edit, and -i IMAGE; without one: -m word/4.5"
     resolved = ask(WORD, model="word/4.5-edit", defaulted=frozenset({"model"}))
     assert resolved.request.model == "word/4.5"
     layers = refused(WORD, model="word/layers", defaulted=frozenset({"model"}))
