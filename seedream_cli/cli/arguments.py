@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import sys
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Options
+from seedream_cli.core.paths import is_file, is_folder, unreadable
 from seedream_cli.core.text import file_meant, shell_line, span_seconds
 from seedream_cli.storage.files import naming
 
@@ -193,7 +195,9 @@ def read_prompt(arguments: GenerateArguments) -> str:
 def _check_no_file(arguments: GenerateArguments, prompt: str) -> None:
     """Raise `UsageError` for a file that was meant to be read, or drawn from."""
     rest = prompt.removeprefix("@")
-    file = file_meant(prompt) or (prompt if _is_file(prompt) else rest if _is_file(rest) else None)
+    file = file_meant(prompt)
+    if file is None:
+        file = next(filter(_is_file, (prompt, rest)), None)
     if file is None:
         return
     if format_of_extension(Path(file).suffix) is not None:
@@ -288,10 +292,8 @@ def _read_file(name: str) -> str:
     try:
         with Path(name).open("rb") as file:
             return _read_bytes(file.read(MAX_PROMPT_FILE + 1), name)
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no file {name}") from error
     except (OSError, ValueError) as error:
-        raise StorageError(f"{name} cannot be read: {error}") from error
+        raise unreadable(name, error) from error
 
 
 def _read_bytes(data: bytes, name: str) -> str:
@@ -304,10 +306,7 @@ def _read_bytes(data: bytes, name: str) -> str:
 
 
 def _is_file(prompt: str) -> bool:
-    try:
-        return bool(prompt) and Path(prompt).is_file()
-    except (OSError, ValueError):
-        return False
+    return bool(prompt) and is_file(prompt)
 
 
 def current_folder() -> str:
@@ -326,12 +325,12 @@ def plan_of(
 
     base = current_folder()
     path = expanded(output, environ) if output is not None else None
-    there = Path(base, path or "")
+    there = posixpath.join(base, path or "")
     return naming.plan(
         path,
         base=base,
-        is_folder=path is not None and there.is_dir(),
-        is_file=path is not None and there.is_file(),
+        is_folder=path is not None and is_folder(there),
+        is_file=path is not None and is_file(there),
         many=many,
         many_per_job=many_per_job,
     )

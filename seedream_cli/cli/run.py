@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.cli.context import CommandContext
     from seedream_cli.cli.output.progress import Plain
-    from seedream_cli.cli.output.stdout import Stdout
+    from seedream_cli.cli.output.stdout import Device, Stdout
     from seedream_cli.core.model import Job
     from seedream_cli.engine.context import Context, Step
     from seedream_cli.engine.workers import Inbox
@@ -277,8 +277,8 @@ def say_damage(ledger: Ledger, observer: Plain) -> int:
     return StorageError("").exit
 
 
-def pour(report: Report, stdout: Stdout, ledger: Ledger, observer: Plain) -> int:
-    """Write the one picture that was asked for to stdout; return the exit code.
+def pour(report: Report, stdout: Stdout | Device, ledger: Ledger, observer: Plain) -> int:
+    """Write the one picture that was asked for to stdout or a device; return the exit code.
 
     It is kept until stdout took all of it. What a provider sent beyond it stays a file.
     """

@@ -137,9 +137,10 @@ def file_meant(prompt: str) -> str | None:
         from urllib.parse import unquote, urlsplit
 
         try:
-            return unquote(urlsplit(prompt).path)
+            parts = urlsplit(prompt)
         except ValueError:
-            return prompt.partition(":")[2].lstrip("/")
+            return prompt.partition(":")[2]
+        return unquote(parts.path) or parts.netloc or "FILE"
     named = re.fullmatch(r"@(\S+\.[A-Za-z0-9]{1,5})", prompt.strip())
     return named[1] if named else None
 

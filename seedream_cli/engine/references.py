@@ -15,12 +15,12 @@ from seedream_cli.core.addresses import origin
 from seedream_cli.core.errors import (
     AccountError,
     OutcomeUnknown,
-    StorageError,
     UnreadableReply,
     Unsent,
     UsageError,
 )
 from seedream_cli.core.model import Busy, Done, LocalImage, Reference, Refused
+from seedream_cli.core.paths import is_there, unreadable
 from seedream_cli.core.text import shell_line
 from seedream_cli.storage.files.image_format import HEAD, inspect, sniff
 from seedream_cli.storage.ledger.names import find
@@ -88,7 +88,7 @@ class ReferenceLoader:
             yield _local("-", self._stdin(), "stdin")
         elif "://" in name:
             yield LoadedReference(source=name, url=_check_url(name))
-        elif name.startswith(("job:", "@")) and not Path(name).exists():
+        elif name.startswith(("job:", "@")) and not is_there(name):
             yield from self._pictures(name)
         else:
             yield _local(name, _read(name), name)
@@ -258,12 +258,15 @@ def _read(name: str) -> bytes:
             raise UsageError(f"{name} is a folder; -i takes one picture each")
         with path.open("rb") as file:
             data = file.read(MAX_READ + 1)
-    except FileNotFoundError as error:
+    except OSError as error:
+        refused = unreadable(name, error)
+        if not isinstance(error, FileNotFoundError):
+            raise refused from error
         is_job = re.fullmatch(r"last(-[0-9]+)?(\.[0-9]+)?|[0-9a-z]{8}(\.[0-9]+)?", name)
         hint = f"did you mean job:{name}?" if is_job else "a picture of an earlier job: job:last.2"
-        raise UsageError(f"there is no file {name}", hint=hint) from error
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{name} cannot be read: {error}") from error
+        raise UsageError(refused.message, hint=hint) from error
+    except ValueError as error:
+        raise unreadable(name, error) from error
     return data
 
 

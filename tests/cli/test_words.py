@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -163,3 +165,96 @@ def test_spans_take_units(cli: Cli, server: Server, span: str, code: int) -> Non
         return
     cli.configure(server, timeout=span)
     assert cli("generate", "a fox", "-p", "ark").code == 0
+
+
+# -- places ------------------------------------------------------------------------------------
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(f"generate fox -o {LONG}{end}" for end in ("", ".png", "/", "/x.png", "-{n}.png")),
+        f"generate fox -o x/{'b/' * 3000}c.png",
+        f"generate -f {LONG}",
+        *(f"generate --batch {LONG}{end}" for end in ("", ".toml", "/x.txt")),
+        *(f"edit fox -i {start}{LONG}" for start in ("job:", "@", "", "job:last.", "file:", "b/")),
+        f"edit fox -i {'b/' * 3000}",
+        f"download x -o {LONG}",
+        f"status {LONG}.png",
+        f"generate fox -m {LONG}",
+        f"providers show {LONG}",
+    ],
+    ids=lambda line: line.replace(LONG, "L")[:40],
+)
+def test_no_name_is_too_long_to_be_told(cli: Cli, server: Server, line: str) -> None:
+    """Names of hundreds of bytes are a mistake of typing: nothing is sent, and never a bug."""
+    cli.configure(server)
+    words = line.split()
+    ran = cli(*words, *(["-p", "ark"] if words[0] in {"generate", "edit"} else []))
+    assert ran.code == 2, ran.err
+    assert server.submits() == []
+
+
+@pytest.mark.parametrize("name", ["key-file", "SEEDREAM_CONFIG", "SSL_CERT_FILE"])
+def test_long_names_elsewhere_are_no_bug(cli: Cli, server: Server, name: str) -> None:
+    """Wherever a path comes from, one that no file can have is told in words."""
+    cli.configure(server)
+    if name == "key-file":
+        ran = cli("providers", "add", "x", "--provider", "kie", "--key-file", LONG)
+        assert ran.code == 0
+        return
+    ran = cli("generate", "fox", "-p", "ark", env={name: LONG})
+    assert ran.code == 2, ran.err
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "fifo", "/dev/stdout", "link"])
+def test_a_device_is_written_to_as_such(cli: Cli, server: Server, device: str) -> None:
+    """No `/dev/null.jpg`: the picture goes into the device or pipe, and nothing is left on disk."""
+    cli.configure(server)
+    cli.work.mkdir(parents=True)
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append((cli.work / "fifo").read_bytes()))
+    if device == "fifo":
+        os.mkfifo(cli.work / device)
+        reader.start()
+    if device == "link":
+        (cli.work / device).symlink_to("/dev/null")
+    ran = cli("generate", "a fox", "-p", "ark", "-o", device)
+    assert ran.code == 0, ran.err
+    assert cli.pictures() == []
+    if device == "fifo":
+        reader.join()
+        assert got[0].startswith(b"\xff\xd8")
+    if device == "/dev/stdout":
+        assert ran.out.startswith(b"\xff\xd8")
+    else:
+        assert ran.lines == [device]
+        told = cli("generate", "another fox", "-p", "ark", "-o", "/dev/null", "--json").object
+        assert [image["path"] for image in told["images"]] == ["/dev/null"]  # type: ignore[attr-defined]
+
+
+def test_overwrite_writes_through_a_link(cli: Cli, server: Server) -> None:
+    """The link stays one, what it leads to is replaced, at once and whole."""
+    cli.configure(server)
+    (cli.work / "deep").mkdir(parents=True)
+    (cli.work / "deep" / "cat.jpg").write_bytes(b"old")
+    (cli.work / "cat.jpg").symlink_to("deep/cat.jpg")
+    ran = cli("generate", "a fox", "-p", "ark", "-o", "cat.jpg", "--overwrite")
+    assert (ran.code, ran.lines) == (0, ["cat.jpg"])
+    assert (cli.work / "cat.jpg").is_symlink()
+    assert (cli.work / "deep" / "cat.jpg").read_bytes().startswith(b"\xff\xd8")
+    assert cli("generate", "b", "-p", "ark", "-o", "cat.jpg").code == 2
+
+
+def test_a_manifest_behind_a_link_finds_its_lock(cli: Cli, server: Server) -> None:
+    """It is the file that the link leads to: the same lock, the same pictures."""
+    cli.configure(server)
+    (cli.work / "deep").mkdir(parents=True)
+    (cli.work / "deep" / "art.toml").write_text('[images.fox]\nprompt = "a fox"\n')
+    (cli.work / "link").symlink_to("deep/art.toml")
+    assert cli("generate", "--batch", "deep/art.toml", "-p", "ark").code == 0
+    assert cli("generate", "--batch", "link", "-p", "ark", "--check").code == 0
+    assert len(server.submits()) == 1
+    assert not (cli.work / "link.lock").exists()

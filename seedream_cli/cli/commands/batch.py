@@ -24,7 +24,8 @@ from seedream_cli.cli.output import plan as plans
 from seedream_cli.cli.output.batch_progress import batch_observer
 from seedream_cli.cli.output.ci import Actions
 from seedream_cli.cli.output.stdout import Stdout
-from seedream_cli.core.errors import AccountError, SeedreamError, StorageError, UsageError
+from seedream_cli.core.errors import AccountError, SeedreamError, UsageError
+from seedream_cli.core.paths import is_folder, is_link, unreadable
 from seedream_cli.request.options import OF_MANIFESTS
 from seedream_cli.storage.files.digest import digest_of, look
 
@@ -155,8 +156,13 @@ class Batching:
 
         name = self.asked.batch or ""
         is_pipe = _PIPE.fullmatch(name) is not None
-        kind = manifests.Kind.TEXT if is_pipe else manifests.kind_of(name)
         here = current_folder()
+        place = posixpath.normpath(posixpath.join(here, expanded(name, self.world.environ)))
+        named = name
+        if not is_pipe and is_link(place):
+            # Its lock, prompts and pictures lie beside the manifest, not beside a way to it.
+            named = place = os.path.realpath(place)
+        kind = manifests.Kind.TEXT if is_pipe else manifests.kind_of(named)
         path: str | None = None
         if name == "-":
             tell_of_typing("the manifest", is_quiet=self.asked.quiet)
@@ -164,7 +170,7 @@ class Batching:
         elif is_pipe:
             data, base = _bytes(name, name), here
         else:
-            path = posixpath.normpath(posixpath.join(here, expanded(name, self.world.environ)))
+            path = place
             data, base = _bytes(path, name), posixpath.dirname(path)
         if len(data) > MAX_MANIFEST:
             raise UsageError(f"{name} is larger than {MAX_MANIFEST >> 20} MiB: no manifest is")
@@ -251,7 +257,7 @@ class Batching:
                 f"-o {output}: {moving[0]} is not allowed in a batch",
                 hint="the name must be the same on every run: -o 'art/{name}.{ext}'",
             )
-        if Path(here, output).is_dir() and not output.endswith("/"):
+        if is_folder(posixpath.join(here, output)) and not output.endswith("/"):
             output += "/"
         if "{name}" not in output and not output.endswith("/"):
             raise UsageError(
@@ -388,9 +394,7 @@ def _bytes(path: str, name: str) -> bytes:
     try:
         with Path(path).open("rb") as file:
             return file.read(MAX_MANIFEST + 1)
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no file {name}") from error
     except IsADirectoryError as error:
         raise UsageError(f"{name} is a folder; --batch takes a file") from error
     except (OSError, ValueError) as error:
-        raise StorageError(f"{name} cannot be read: {error}") from error
+        raise unreadable(name, error) from error

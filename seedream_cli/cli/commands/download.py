@@ -16,6 +16,7 @@ from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.commands import is_made
 from seedream_cli.core.errors import StorageError, UsageError, gravest
 from seedream_cli.core.model import Charge, Job, Problem, State
+from seedream_cli.core.paths import is_there
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.ledger.names import find_any, is_file
 from seedream_cli.storage.ledger.selection import Selection
@@ -166,7 +167,7 @@ def _moved(world: CommandContext, job: Job, output: str, count: int) -> Job:
 
     plan = _plan(world, output, many=count > 1 or job.expected > 1)
     for path in known_paths_of(plan, job):
-        if Path(plan.absolute(path)).exists():
+        if is_there(plan.absolute(path)):
             raise UsageError(f"{path} exists", hint="choose another name with -o")
     if job.state in {State.SAVED, State.EXPIRED}:
         job = world.ledger.reopen(job, [image.index for image in job.images if image.saved_at])

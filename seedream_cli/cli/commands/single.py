@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
 from seedream_cli.cli.arguments import (
@@ -20,16 +19,18 @@ from seedream_cli.cli.arguments import (
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output.progress import observer
-from seedream_cli.cli.output.stdout import Stdout
+from seedream_cli.cli.output.stdout import Device, Stdout
 from seedream_cli.core.errors import OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import OPEN_STATES, Charge, Image
+from seedream_cli.core.paths import is_device, is_stdout, is_there
 from seedream_cli.core.text import span_seconds
 from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from seedream_cli.cli import run as work
     from seedream_cli.cli.output.progress import Plain
     from seedream_cli.core.model import Call, Job, Profile, Reference, Request
     from seedream_cli.engine.context import Context
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from seedream_cli.storage.files.naming import Plan
 
 
+_READER_SECONDS = 60.0
+"""For which a picture waits until somebody opens the pipe that it goes to."""
+
+
 @dataclass(slots=True)
 class Making:
     """One `generate` on its way: each step needs the ones before it."""
@@ -47,6 +52,8 @@ class Making:
     world: CommandContext
     asked: GenerateArguments
     is_stdout: bool = False
+    device: str = ""
+    """The pipe or device that takes the picture, in place of stdout."""
     is_named: bool = False
     """Every name is known beforehand, and the same on every run."""
 
@@ -140,8 +147,14 @@ class Making:
 
     def _plan(self, profile: Profile, *, many: bool, many_per_job: bool) -> Plan | None:
         """Settle where the pictures go; None: to stdout."""
+        from seedream_cli.storage.config.file import expanded
+
         output = self.asked.output if self.asked.output is not None else profile.output
-        if output == "-":
+        path = expanded(output or "", self.world.environ)
+        if not is_stdout(path) and is_device(path):
+            self.device = path
+            return None
+        if is_stdout(path):
             if self.asked.json:
                 raise UsageError("-o - and --json both want stdout", hint="use -o FILE")
             if sys.stdout.isatty():
@@ -199,7 +212,7 @@ class Making:
                     "--skip-existing needs a name that is known beforehand",
                     hint="give one without {job} and {time}: -o FILE, -o 'art/{slug}-{n}.{ext}'",
                 )
-            there = [path for path in paths if Path(plan.absolute(path)).exists()]
+            there = [path for path in paths if is_there(plan.absolute(path))]
             if self.asked.skip_existing and paths and len(there) == purchase.job.expected:
                 skipped += [(purchase.job.first_n + k, path) for k, path in enumerate(paths)]
                 continue
@@ -255,9 +268,25 @@ class Making:
         ended = tuple(self._with_way_on(job, provider) for job in report.jobs)
         runs, again = frozenset({bought[0].job.run}), self._again(report.jobs)
         report = replace(report, jobs=ended, runs=runs, again=again)
+        if self.device:
+            return self._pour(report, stdout, engine, show)
         if self.is_stdout:
             return work.pour(report, stdout, engine.ledger, show)
         return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
+
+    def _pour(self, report: work.Report, stdout: Stdout, engine: Context, show: Plain) -> int:
+        """Write the picture to the device that was named, and say so."""
+        from seedream_cli.cli import run as work
+
+        device = Device(self.device, seconds=_READER_SECONDS)
+        code = work.pour(report, device, engine.ledger, show)
+        for job in report.jobs:
+            images = tuple(replace(each, path=self.device) for each in job.images[:1])
+            if self.asked.json:
+                stdout.json(render.job_json(replace(job, images=images), report.problem(job)))
+            elif code == 0:
+                stdout.line(self.device)
+        return code
 
     def _again(self, jobs: Sequence[Job]) -> str:
         """Return the command that asks for the pictures that were not bought, and no others."""

@@ -8,6 +8,7 @@ import os
 import select
 import stat
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import StorageError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
+_LOOK = 0.05
+"""Seconds between looks whether somebody reads a pipe now."""
 _GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ENXIO})
 """What says that nobody reads any more; a terminal that was closed says EIO."""
 
@@ -81,6 +84,44 @@ class Stdout:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
             os.close(null)
+
+
+class Device:
+    """A pipe or a device that was named as output; a picture is written to it as such."""
+
+    def __init__(self, path: str, *, seconds: float) -> None:
+        """Take its path, and how long somebody may take to open a pipe's other end."""
+        self.path = path
+        self._seconds = seconds
+
+    def picture(self, path: Path) -> None:
+        """Write a held picture whole; raise `StorageError` when it does not take all of it."""
+        try:
+            descriptor = self._opened()
+            try:
+                os.set_blocking(descriptor, True)
+                with path.open("rb") as file:
+                    while chunk := file.read(1 << 20):
+                        left = memoryview(chunk)
+                        while left:
+                            left = left[os.write(descriptor, left) :]
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError) as error:
+            raise StorageError(
+                f"{self.path} did not take the picture: {error}", hint=f"it is kept at {path}"
+            ) from error
+
+    def _opened(self) -> int:
+        """Open it; a named pipe without a reader is waited for, and a signal ends that."""
+        until = time.monotonic() + self._seconds
+        while True:
+            try:
+                return os.open(self.path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            except OSError as error:
+                if error.errno != errno.ENXIO or time.monotonic() >= until:
+                    raise
+                time.sleep(_LOOK)
 
 
 def write_whole(stream: TextIO, data: bytes) -> None:

@@ -43,6 +43,12 @@ DEFAULT_TEMPLATE: Final = "{slug}-{job}.{ext}"
 MAX_NAME: Final = 255
 """Bytes in one path component: NAME_MAX of every file system that we are likely to meet."""
 
+MAX_PATH: Final = 4095
+"""Bytes: PATH_MAX of Linux without its end mark; macOS takes fewer, and says so itself."""
+
+_SHOWN: Final = 40
+"""Characters of a name that is too long to be shown."""
+
 SLUG_CHARACTERS: Final = 40
 SLUG_BYTES: Final = 100
 
@@ -198,6 +204,7 @@ def plan(
     if is_folder:
         path = path.replace("{", "{{").replace("}", "}}")
     _check(path, output)
+    _check_length(path)
     if is_folder or path.rpartition("/")[2] in {"", ".", ".."}:
         template = posixpath.join(path, _default(many_per_job=many_per_job))
         return Plan(template=template, is_many=is_many, base=base)
@@ -313,6 +320,17 @@ def _check(template: str, given: str) -> None:
             f"The output {given!r} has {error} in it, which is no field.",
             hint=f"Fields are {names} (and {{n:03}}); {{{{ and }}}} stand for braces.",
         ) from error
+
+
+def _check_length(template: str) -> None:
+    """Raise `UsageError` where what is written out alone is longer than a name may be."""
+    for raw in template.split("/"):
+        written = sum(len(_bytes(p)) for p in _pieces(raw) if isinstance(p, str))
+        if written > MAX_NAME:
+            shown = f"{raw[:_SHOWN]}…"
+            raise UsageError(f"-o: a name has at most {MAX_NAME} bytes, and {shown} has {written}")
+    if len(_bytes(template)) > MAX_PATH:
+        raise UsageError(f"-o: a path has at most {MAX_PATH} bytes")
 
 
 def _names(template: str) -> set[str]:

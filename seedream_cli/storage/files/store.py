@@ -19,6 +19,7 @@ from seedream_cli.core.errors import (
     UsageError,
 )
 from seedream_cli.core.formats import extension_of_format
+from seedream_cli.core.paths import is_link
 from seedream_cli.storage.files.digest import is_one_of
 from seedream_cli.storage.files.inline import Spill, blocks, tag_of
 from seedream_cli.storage.files.naming import aside
@@ -187,34 +188,37 @@ class Files:
         job: str,
         index: int,
         overwrite: bool = False,
+        is_through: bool = False,
     ) -> Saved:
         """Give a finished part its final name, and flush the folder before returning.
 
         A name that is taken is left alone, unless `overwrite`: the picture then stands beside it.
+        With `is_through` a symbolic link there stays one, and the picture goes where it leads.
         Equal bytes under that name are the picture itself: another process that fetches the same
         one was first, or one had died that had just named it.
         Raises `StorageError`; until it is discarded the part can be placed elsewhere.
         """
         if part.facts is None:
             raise ImageBroken("A picture that was not verified gets no name.")
-        target = Path(path)
+        target = Path(os.path.realpath(path) if is_through and is_link(path) else path)
         try:
             self._make(target.parent)
             if target.parent.resolve() != part.path.parent.resolve():
                 part.move(self._part_path(target.parent, f"{job}-{index}"))
-            final = self._named(part.path, path, job, overwrite=overwrite)
+            final = self._named(part.path, str(target), job, overwrite=overwrite)
             self._sync_folder(target.parent)
         except OSError as error:
             raise refusal(target, error) from error
+        is_renamed = final != str(target)
         return Saved(
-            path=final,
+            path=final if is_renamed else path,
             format=part.facts.format,
             width=part.facts.width,
             height=part.facts.height,
             size=part.size,
             sha256=part.sha256,
             finding=part.facts.finding,
-            is_renamed=final != path,
+            is_renamed=is_renamed,
         )
 
     def save(
@@ -268,6 +272,7 @@ class Files:
                         job=job,
                         index=index,
                         overwrite=overwrite or is_one_of(path, replaces),
+                        is_through=overwrite,
                     )
             except StorageError as error:
                 self._rescue(part, job, index, error)

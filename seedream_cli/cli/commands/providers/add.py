@@ -17,6 +17,7 @@ from seedream_cli.cli.commands.providers.config_text import (
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.core.errors import ConfigError, UsageError
+from seedream_cli.core.paths import is_file
 from seedream_cli.core.text import shell_line
 
 if TYPE_CHECKING:
@@ -207,7 +208,6 @@ def _look_over(
 def _notes_on_key(context: CommandContext, table: Mapping[str, object]) -> list[str]:
     """Look whether the key's place is there; none is named: a key may have been typed for one."""
     import shutil
-    from pathlib import Path
 
     from seedream_cli.storage.config.file import expanded
 
@@ -217,7 +217,7 @@ def _notes_on_key(context: CommandContext, table: Mapping[str, object]) -> list[
             return [] if found else ["the program of --key-command is not on PATH"]
         case {"api_key_file": str(path)}:
             # Mounted secrets often come later than the config.
-            there = Path(expanded(path, context.environ)).is_file()
+            there = is_file(expanded(path, context.environ))
             return [] if there else ["the file of --key-file is not there yet"]
         case _:
             return []
