@@ -24,12 +24,13 @@ from seedream_cli.core.errors import (
     Unsent,
 )
 from seedream_cli.core.events import BytesReceived, ImageSaved, JobChanged, Note, Waiting
-from seedream_cli.core.formats import extension_of_format, format_of_extension
+from seedream_cli.core.formats import FORMATS, extension_of_format, format_of_extension
 from seedream_cli.core.model import Busy, Done, Image, Problem, Purpose, Refused, State
 from seedream_cli.core.text import escape_unseen
 from seedream_cli.engine.context import is_odd, is_wanted
 from seedream_cli.engine.lifetime import LAPSED, UNDOCUMENTED, has_lapsed, lapse_of
 from seedream_cli.storage.files import naming
+from seedream_cli.storage.files.digest import is_one_of
 from seedream_cli.storage.files.inline import blocks_of, decoded, is_spilled
 from seedream_cli.storage.ledger.columns import money_text, time_text
 from seedream_cli.transport.exchange import OPENED_BY_ANY, Limits
@@ -385,7 +386,7 @@ def write_sidecar(context: Context, job: Job, image: Image, replaced: str | None
         "sandbox": job.sandbox,
     }
     text = escape_unseen(json.dumps(receipt, ensure_ascii=False, indent=2)) + "\n"
-    path = sidecar_of(image.path or "")
+    path = sidecar_for(image.path or "")
     ours = {*_replaces(job, replaced), image.sha256}
     is_ours = job.output.get("overwrite") or _receipt_of(path) in ours
     if Path(path).exists() and not is_ours:
@@ -414,12 +415,27 @@ def sidecar_of(path: str) -> str:
     return f"{path}.json" if sidecar == path else sidecar
 
 
+def sidecar_for(path: str) -> str:
+    """Return where a picture's sidecar goes beside others: two formats may share one name.
+
+    What `cat.json` tells of stays: where that is `cat.jpg`, `cat.png` has `cat.png.json`.
+    """
+    sidecar = sidecar_of(path)
+    told = _receipt_of(sidecar)
+    if told is None:
+        return sidecar
+    stem, own = posixpath.splitext(path)
+    others = (f"{stem}.{ext}" for ext in FORMATS if f".{ext}" != own)
+    return f"{path}.json" if any(is_one_of(each, {told}) for each in others) else sidecar
+
+
 def move_sidecar(files: Files, digest: str, old: str, new: str) -> None:
     """Let a picture's sidecar come after it to its new path; one that cannot stays behind."""
-    sidecar = sidecar_of(old)
-    if _receipt_of(sidecar) == digest:
-        with suppress(StorageError):
-            files.move(sidecar, sidecar_of(new))
+    for sidecar in (sidecar_of(old), f"{old}.json"):
+        if _receipt_of(sidecar) == digest:
+            with suppress(StorageError):
+                files.move(sidecar, sidecar_for(new))
+            return
 
 
 def _receipt_of(sidecar: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shlex
 import threading
@@ -258,3 +260,58 @@ def test_a_manifest_behind_a_link_finds_its_lock(cli: Cli, server: Server) -> No
     assert cli("generate", "--batch", "link", "-p", "ark", "--check").code == 0
     assert len(server.submits()) == 1
     assert not (cli.work / "link.lock").exists()
+
+
+# -- what exists -------------------------------------------------------------------------------
+
+
+def test_a_placeholder_is_not_taken_for_the_picture(cli: Cli, server: Server) -> None:
+    """A rehearsal's file counts for rehearsals; a real run makes the picture in its place."""
+    cli.configure(server)
+    words = ("generate", "a fox", "-p", "ark", "-o", "fox.jpg", "--skip-existing")
+    assert cli(*words, "--sandbox").code == 0
+    placeholder = (cli.work / "fox.jpg").read_bytes()
+    again = cli(*words, "--sandbox")
+    assert (again.code, again.lines) == (0, ["fox.jpg"])
+    assert "fox.jpg exists, nothing bought" in again.err
+    assert server.submits() == []
+    # The same bytes as a picture that somebody else put there are that person's.
+    (cli.work / "hen.jpg").write_bytes(placeholder)
+    assert cli(*words[:5], "hen.jpg", "--skip-existing").code == 0
+    assert server.submits() == []
+    ran = cli(*words)
+    assert (ran.code, ran.lines) == (0, ["fox.jpg"]), ran.err
+    assert len(server.submits()) == 1
+    last = cli(*words)
+    assert "fox.jpg exists, nothing bought" in last.err
+    assert len(server.submits()) == 1
+    assert cli.pictures() == [cli.work / "fox.jpg", cli.work / "hen.jpg"]
+
+
+@pytest.mark.parametrize("ext", ["png", "jpg", "jpeg", "webp", "avif"])
+def test_any_picture_format_exists_for_ext(cli: Cli, server: Server, ext: str) -> None:
+    """`{ext}` is whatever a picture of that name has."""
+    cli.configure(server)
+    (cli.work / "art").mkdir(parents=True)
+    (cli.work / "art" / f"a-fox.{ext}").write_bytes(b"a picture")
+    (cli.work / "art" / "a-fox.txt").write_bytes(b"none")
+    ran = cli(
+        *("generate", "a fox", "-p", "ark", "-m", "ep-20261130-x", "--skip-existing"),
+        *("-o", "art/{slug}.{ext}"),
+    )
+    assert (ran.code, ran.lines) == (0, [f"art/a-fox.{ext}"]), ran.err
+    assert server.submits() == []
+
+
+def test_two_formats_of_one_name_have_two_sidecars(cli: Cli, server: Server) -> None:
+    """`cat.json` tells of `cat.jpg`, `cat.png.json` of `cat.png`, also after an overwrite."""
+    cli.configure(server)
+    words = ("generate", "a cat", "-p", "uniall", "--any-format", "--sidecar")
+    for name, more in (("cat.jpg", ()), ("cat.png", ()), ("cat.png", ("--overwrite",))):
+        assert cli(*words, "-o", name, *more).code == 0
+    digest = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in cli.pictures()}
+    told = {each: json.loads((cli.work / each).read_text()) for each in digest if "json" in each}
+    assert {name: each["sha256"] for name, each in told.items()} == {
+        "cat.json": digest["cat.jpg"],
+        "cat.png.json": digest["cat.png"],
+    }

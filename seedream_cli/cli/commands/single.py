@@ -16,16 +16,18 @@ from seedream_cli.cli.arguments import (
     read_prompt,
     read_stdin,
 )
+from seedream_cli.cli.commands.existing import find_existing, show_skipped
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Device, Stdout
 from seedream_cli.core.errors import OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
-from seedream_cli.core.model import OPEN_STATES, Charge, Image
-from seedream_cli.core.paths import is_device, is_stdout, is_there
+from seedream_cli.core.model import OPEN_STATES, Charge
+from seedream_cli.core.paths import is_device, is_stdout
 from seedream_cli.core.text import span_seconds
 from seedream_cli.storage.files import naming
+from seedream_cli.storage.files.digest import is_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,8 +76,9 @@ class Making:
             return _rehearse(profile, provider, resolved, requests, stdout, asked)
         bought = self._purchases(profile, provider, plan, resolved, requests)
         bought, skipped = self._clear_targets(plan, resolved, bought)
-        for n, path in skipped:
-            _show_skipped(stdout, n, plan.absolute(path) if asked.json else path, asked)
+        for _, path in skipped:
+            show.say(f"{path} exists, nothing bought")
+        show_skipped(stdout, skipped, plan, asked)
         if not bought:
             return 0
         return self._buy(profile, provider, resolved, bought, gathered, show, stdout)
@@ -199,27 +202,36 @@ class Making:
         self, plan: Plan, resolved: Resolved, bought: list[Purchase]
     ) -> tuple[list[Purchase], list[tuple[int, str]]]:
         """Check every name that can be known; drop jobs whose files exist, if asked to."""
-        from seedream_cli.engine.save import folder_of, known_paths, sidecar_of
+        from seedream_cli.engine.save import folder_of, known_paths, sidecar_for
 
         files = self.world.files()
-        kept, skipped = [], []
+        kept: list[Purchase] = []
+        skipped: list[tuple[int, str]] = []
         self.is_named = not self.is_stdout
-        for purchase in bought:
+        for each in bought:
+            purchase, replaced = each, frozenset[str]()
             paths = known_paths(plan, purchase.job, resolved.capabilities, resolved.request)
-            self.is_named &= bool(paths) and bool(naming.targets(purchase.job))
-            if self.asked.skip_existing and not self.is_named:
-                raise UsageError(
-                    "--skip-existing needs a name that is known beforehand",
-                    hint="give one without {job} and {time}: -o FILE, -o 'art/{slug}-{n}.{ext}'",
-                )
-            there = [path for path in paths if is_there(plan.absolute(path))]
-            if self.asked.skip_existing and paths and len(there) == purchase.job.expected:
-                skipped += [(purchase.job.first_n + k, path) for k, path in enumerate(paths)]
-                continue
+            found = find_existing(self.world, plan, purchase.job, resolved)
+            self.is_named &= found.is_named
+            if self.asked.skip_existing:
+                if not self.is_named:
+                    raise UsageError(
+                        "--skip-existing needs a name that is known beforehand",
+                        hint="give one without {job}, {time} and the picture's own size:"
+                        " -o FILE, -o 'art/{slug}-{n}.{ext}'",
+                    )
+                if len(found.paths) == purchase.job.expected:
+                    first = purchase.job.first_n
+                    skipped += [(first + k, path) for k, path in enumerate(found.paths)]
+                    continue
+                replaced = frozenset(found.placeholders)
+                output = {**purchase.job.output, "replaces": sorted(replaced)}
+                purchase = replace(purchase, job=replace(purchase.job, output=output))
             if purchase.job.output.get("sidecar"):
-                paths = [*paths, *map(sidecar_of, paths)]
-            for path in paths:
-                files.check_target(plan.absolute(path), overwrite=self.asked.overwrite)
+                paths = [*paths, *map(sidecar_for, paths)]
+            for path in map(plan.absolute, paths):
+                if not is_one_of(path, replaced):
+                    files.check_target(path, overwrite=self.asked.overwrite)
             kept.append(purchase)
         for folder in {folder_of(plan, purchase.job) for purchase in kept}:
             files.check_folder(folder)
@@ -404,22 +416,6 @@ def _calls(
 def _format_of(plan: Plan) -> str | None:
     extension = plan.given_extension
     return format_of_extension(extension) if extension else None
-
-
-def _show_skipped(stdout: Stdout, n: int, path: str, asked: GenerateArguments) -> None:
-    if asked.json:
-        image = render.image_json(Image(job="", index=1, n=n, path=path))
-        stdout.json(
-            render.bare_json(
-                state="saved",
-                skipped=True,
-                prompt=asked.prompt,
-                sandbox=asked.sandbox,
-                images=[image],
-            )
-        )
-    else:
-        stdout.line(path)
 
 
 def _shortened(value: object) -> object:
