@@ -221,8 +221,9 @@ def _table_keyword(capabilities: Capabilities, name: str, size: Size, shape: str
         raise UsageError(f"{name} takes no --size in pixels, only {words} (and --aspect)")
 
     def distance(entry: tuple[str, str, Size]) -> float:
+        # A square stays one: the ratio counts for more than the area.
         wide, high = entry[2].width / size.width, entry[2].height / size.height
-        return abs(math.log(wide)) + abs(math.log(high))
+        return _RATIO_WEIGHT * abs(math.log(wide / high)) + abs(math.log(wide * high))
 
     keyword, listed, made = min(entries, key=distance)
     raise UsageError(

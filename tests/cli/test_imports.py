@@ -69,7 +69,11 @@ def commands(modules: set[str]) -> set[str]:
         ("download --help", ("download",), ()),
         ("providers sandbox --help", ("providers", "providers.sandbox"), ()),
         ("generate x --dry-run -p ark", ("generate", "single", "existing"), ()),
-        ("edit x -i https://example.com/a.png --dry-run -p ark", ("edit", "single", "existing"), ()),
+        (
+            "edit x -i https://example.com/a.png --dry-run -p ark",
+            ("edit", "single", "existing"),
+            (),
+        ),
         ("generate x --sandbox", ("generate", "single", "existing"), (*SENDS, "sqlite3")),
         ("generate --batch rows.txt --plan -p ark", ("generate", *BATCH), ()),
         ("download", ("download",), ("sqlite3",)),

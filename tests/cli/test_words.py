@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -315,3 +317,60 @@ def test_two_formats_of_one_name_have_two_sidecars(cli: Cli, server: Server) -> 
         "cat.json": digest["cat.jpg"],
         "cat.png.json": digest["cat.png"],
     }
+
+
+# -- manifests ---------------------------------------------------------------------------------
+
+
+def test_a_missing_profile_is_named_once_at_its_line(cli: Cli, server: Server) -> None:
+    """However many rows have it: where it stands, not as an option that nobody typed."""
+    cli.configure(server)
+    cli.work.mkdir(parents=True)
+    rows = "".join(f'[images.r{k}]\nprompt = "fox {k}"\n' for k in range(5))
+    text = f'[defaults]\naspect = "1:1"\nprofile = "wrok"\n{rows}profile = "nobody"\n'
+    (cli.work / "art.toml").write_text(text)
+    for mode in ((), ("--plan",)):
+        ran = cli("generate", "--batch", "art.toml", *mode)
+        assert ran.code == 2
+        assert ran.err.count("wrok") == 1
+        assert "art.toml:3: profile: there is no profile and no provider wrok" in ran.err
+        assert "art.toml:14: profile: there is no profile and no provider nobody" in ran.err
+        assert "-p" not in ran.err
+    assert cli("generate", "--batch", "art.toml", "--check").code == 1
+
+
+def test_max_cost_says_which_currency_the_prices_have(cli: Cli, server: Server) -> None:
+    """A bound in another currency names the one that would do."""
+    cli.configure(server)
+    cli.work.mkdir(parents=True)
+    (cli.work / "art.txt").write_text("a fox\n")
+    ran = cli("generate", "--batch", "art.txt", "-p", "ark", "--max-cost", "5USD")
+    assert ran.code == 2
+    assert "the prices are in CNY" in ran.err
+    assert cli("generate", "--batch", "art.txt", "-p", "ark", "--max-cost", "5CNY").code == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [("1024x1024", "2048x2048"), ("1280x720", "2848x1600"), ("720x1280", "1600x2848")],
+)
+def test_the_nearest_size_keeps_the_shape(cli: Cli, asked: str, near: str) -> None:
+    """A square stays a square, however the areas compare."""
+    ran = cli("generate", "fox", "-p", "kie", "-s", asked, "--dry-run", env={"KIE_API_KEY": "k"})
+    assert ran.code == 2
+    assert f"the nearest is {near} " in ran.err
+
+
+def test_the_manifest_of_the_readme_runs_where_its_recipes_do(cli: Cli, server: Server) -> None:
+    """With a key in the environment and no config, as in CI, pods and cluster jobs."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"```toml\n# assets.toml\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    cli.work.mkdir(parents=True)
+    (cli.work / "assets.toml").write_text(found[1])
+    ran = cli("generate", "--batch", "assets.toml", "--plan", env={"ARK_API_KEY": "sk-of-ci"})
+    assert ran.code == 0, ran.err
+    assert len(ran.lines) == 3
+    cli.configure(server)
+    assert cli("generate", "--batch", "assets.toml", "-p", "ark").code == 0
+    assert cli("generate", "--batch", "assets.toml", "--check").code == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -86,6 +86,8 @@ class Manifest:
     """For messages."""
     rows: tuple[Row, ...]
     """In the file's order; names are unique."""
+    profiles: Mapping[str, int] = field(default_factory=dict)
+    """The profiles that it names, and the line where each is named first; 0: not known."""
 
 
 def kind_of(file: str) -> Kind:
@@ -116,11 +118,13 @@ def read(text: str, *, file: str, kind: Kind, load: Callable[[str], str]) -> Man
     Raises one `UsageError` with a line for each mistake; what `load` raises is one of them.
     """
     desk = Desk(file)
-    rows = _rows(desk, read_sheet(desk, text, kind), load)
+    sheet = read_sheet(desk, text, kind)
+    sheet = sheet._replace(rows=list(sheet.rows))
+    rows = _rows(desk, sheet, load)
     if not rows and not desk.mistakes:
         desk.at(0, "there is no picture in it")
     desk.settle()
-    return Manifest(file=file, rows=tuple(rows))
+    return Manifest(file=file, rows=tuple(rows), profiles=_profiles(desk, sheet))
 
 
 def shards(manifest: Manifest, count: int) -> Mapping[str, int]:
@@ -141,6 +145,15 @@ def shards(manifest: Manifest, count: int) -> Mapping[str, int]:
                 low, high = sorted((first(row.name), first(reference.row)))
                 above[high] = low
     return {name: int(_digest(first(name)), 16) % count + 1 for name in above}
+
+
+def _profiles(desk: Desk, sheet: Sheet) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for table in (sheet.defaults, *sheet.rows):
+        name = _text_of(table.said, "profile")
+        if name is not None:
+            found.setdefault(name, desk.lines.get((*table.path, "profile"), table.line))
+    return found
 
 
 def _digest(text: str) -> str:

@@ -24,7 +24,7 @@ from seedream_cli.cli.output import plan as plans
 from seedream_cli.cli.output.batch_progress import batch_observer
 from seedream_cli.cli.output.ci import Actions
 from seedream_cli.cli.output.stdout import Stdout
-from seedream_cli.core.errors import AccountError, SeedreamError, UsageError
+from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
 from seedream_cli.core.paths import is_folder, is_link, unreadable
 from seedream_cli.request.options import OF_MANIFESTS
 from seedream_cli.storage.files.digest import digest_of, look
@@ -191,7 +191,22 @@ class Batching:
             raise UsageError(f"{name} has {len(manifest.rows)} rows; at most {MOST_ROWS} at once")
         if path is not None:
             _hold_alone(path, prompts)
+        if not self.asked.check:
+            self._hold_profiles(manifest)
         return manifest, base, path
+
+    def _hold_profiles(self, manifest: Manifest) -> None:
+        """Object once to each profile that cannot pay, at the line that names it."""
+        mistakes, hints = [], dict[str, None]()
+        for name, line in manifest.profiles.items():
+            try:
+                self._profile(name)
+            except (ConfigError, UsageError) as error:
+                said = error.message.removeprefix("option -p: ")
+                mistakes.append(f"{manifest.file}:{f'{line}:' if line else ''} profile: {said}")
+                hints |= dict.fromkeys(filter(None, [error.hint]))
+        if mistakes:
+            raise UsageError("\n".join(mistakes), hint="\n".join(hints))
 
     def _rows(self, manifest: Manifest) -> Sequence[Row]:
         """Return the rows of our shard."""

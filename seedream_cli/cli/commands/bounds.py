@@ -39,9 +39,12 @@ def bounds(asked: GenerateArguments, tasks: Sequence[Task]) -> Bounds:
     if tasks and refused:
         names = ", ".join(refused[:3]) + ("…" if len(refused) > 3 else "")  # noqa: PLR2004
         unit = f"in {currency}" if currency else "in one currency"
+        others = sorted({task.price.currency for task in tasks if task.price} - {currency})
+        prices = f"; the prices are in {' and '.join(others)}" if others else ""
+        way = f"say it in {others[0]}, or bound" if len(others) == 1 and named else "bound"
         raise UsageError(
-            f"--max-cost: not all prices are known {unit}: {names}",
-            hint="bound them with --max-images N",
+            f"--max-cost: not all prices are known {unit}: {names}{prices}",
+            hint=f"{way} them with --max-images N",
         )
     money = Money(amount, currency)
     return Bounds(max_images=asked.max_images, max_cost=money, fail_fast=asked.fail_fast)
