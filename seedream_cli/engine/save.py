@@ -111,7 +111,7 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
     if isinstance(trouble, HostBarred) and step.tries >= context.timing.late_tries:
         if trouble.hint:  # a door, that only a person opens
             door = f"{trouble.hint} under [profiles.{job.profile}] in config.toml"
-            words, hint = f"{words}; {door} lets it in", f"write {door}: {hint}"
+            words, hint = f"{words}; {door} lets it in", f"write {door}, then:\n{hint}"
         context.problems[job.id] = Problem("timeout", words, hint)
         return None
     is_over = isinstance(trouble, DeadlineReached)  # one round took all the time

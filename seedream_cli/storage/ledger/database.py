@@ -463,9 +463,10 @@ class Database:
     def _unsound(self, reason: str) -> StorageError:
         return StorageError(
             f"the ledger {self.path} cannot be used: {reason}",
-            hint="nothing was sent; seedream status shows what can be read of it, seedream download"
-            " fetches it; then move it aside (never delete it: it names what was paid for) or set"
-            " SEEDREAM_STATE_DIR",
+            hint="nothing was sent; what can be read of it is shown and fetched:\n"
+            "seedream status\nseedream download\n"
+            "then move it aside (never delete it: it names what was paid for)"
+            " or set SEEDREAM_STATE_DIR",
         )
 
     def _connection(self) -> sqlite3.Connection:
