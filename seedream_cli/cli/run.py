@@ -270,7 +270,7 @@ def say_damage(ledger: Ledger, observer: Plain) -> int:
         return 0
     observer.say(
         f"the ledger {ledger.path} is damaged{f' ({words})' if words else ''}: what can be read of"
-        " it is shown, and nothing is bought with it\n  fetch what waits: seedream download; then"
+        " it is shown, and nothing is bought with it; fetch what waits\n  seedream download\n  then"
         " move it aside (never delete it: it names what was paid for)",
         is_error=True,
     )

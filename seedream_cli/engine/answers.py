@@ -202,7 +202,7 @@ def describe_loss(context: Context, job: Job, reply: Reply) -> str:
             urls = " ".join(image.url for image in images if image.url)
             kept = context.files.spills(job.id, answers_folder(job))
             inline = f"the pictures lie in {', '.join(kept)}, as base64" if kept else ""
-            return f"write this down:\n{urls}" if urls else inline
+            return f"write this down: {urls}" if urls else inline
         case _:
             return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from cli.conftest import StartServer
     from support.command import Cli
 
 TOLD = "reading the prompt from the terminal; end with Ctrl-D"
@@ -51,3 +53,32 @@ def test_a_prompt_is_not_asked_for_where_nobody_reads(cli: Cli) -> None:
     assert TOLD not in typed(cli, "generate", "-", is_seen=False)[1]
     assert TOLD not in typed(cli, "generate", "-", "-q")[1]
     assert TOLD not in cli("generate", "-", "--sandbox", stdin=b"a fox").err
+
+
+def test_an_interrupted_download_is_a_plain_stop(cli: Cli, start_server: StartServer) -> None:
+    """Ctrl-C at a terminal ends it at once: nothing is being paid for, so nothing is waited for."""
+    cli.configure(start_server("slow:9"))
+    (job,) = cli("generate", "a fox", "-p", "kie", "--no-wait").lines
+    ours, theirs = os.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "seedream_cli", "download", job],
+            cwd=cli.work,
+            env=cli.environment({"TERM": "dumb"}),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        )
+        told = b""
+        while job.encode() not in told:
+            told += os.read(ours, 1 << 16)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        told += os.read(ours, 1 << 16)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert process.returncode == 130
+    assert f"seedream download {job}" in told.decode()
+    for word in ("paid", "bought", "charged", "cost"):
+        assert word not in told.decode()
