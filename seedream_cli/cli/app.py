@@ -120,7 +120,7 @@ def _usage(error: ClickException, arguments: list[str]) -> UsageError:
     elif path.endswith(" edit") and "--batch" in message:
         line = shell_line(["seedream", "generate", *arguments[1:]])
         hint = f"rows of a batch may have references:\n{line}"
-    elif "unexpected extra argument" in message and (line := _quoted(context, arguments)):
+    elif "unexpected extra argument" in message and (line := _quote_prompt(context, arguments)):
         hint = f"a prompt of several words is quoted:\n{line}"
     else:
         is_strange = "No such option" in message
@@ -129,7 +129,7 @@ def _usage(error: ClickException, arguments: list[str]) -> UsageError:
     return UsageError(message.rstrip("."), hint=hint)
 
 
-def _quoted(context: Context | None, arguments: list[str]) -> str:
+def _quote_prompt(context: Context | None, arguments: list[str]) -> str:
     """Return the line that was meant where the words of a prompt were not put in quotes."""
     from seedream_cli.core.text import shell_line
 

@@ -104,19 +104,21 @@ def certificates(environ: Mapping[str, str]) -> tuple[str, ...]:
     """
     found: list[str] = []
     if environ.get("SSL_CERT_FILE"):
-        found += _named_by("SSL_CERT_FILE", environ["SSL_CERT_FILE"])
+        found += _find_certificates("SSL_CERT_FILE", environ["SSL_CERT_FILE"])
     if environ.get("SSL_CERT_DIR"):
         # OpenSSL reads both of its own variables.
         places = [each for each in environ["SSL_CERT_DIR"].split(os.pathsep) if each]
         there = [each for each in places if Path(each).exists()]
-        found += [file for each in there or places for file in _named_by("SSL_CERT_DIR", each)]
+        found += [
+            file for each in there or places for file in _find_certificates("SSL_CERT_DIR", each)
+        ]
     for variable in () if found else ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if environ.get(variable):
-            return tuple(_named_by(variable, environ[variable]))
+            return tuple(_find_certificates(variable, environ[variable]))
     return tuple(dict.fromkeys(found))
 
 
-def _named_by(variable: str, path: str) -> list[str]:
+def _find_certificates(variable: str, path: str) -> list[str]:
     """Return the files with certificates that a variable names."""
     hint = f"let it name certificates in PEM form, or:\nunset {variable}"
     try:

@@ -192,10 +192,10 @@ class Batching:
         if path is not None:
             _hold_alone(path, prompts)
         if not self.asked.check:
-            self._hold_profiles(manifest)
+            self._check_profiles(manifest)
         return manifest, base, path
 
-    def _hold_profiles(self, manifest: Manifest) -> None:
+    def _check_profiles(self, manifest: Manifest) -> None:
         """Object once to each profile that cannot pay, at the line that names it."""
         mistakes, hints = [], dict[str, None]()
         for name, line in manifest.profiles.items():

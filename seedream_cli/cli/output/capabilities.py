@@ -28,7 +28,7 @@ def overview(world: CommandContext, *, is_json: bool) -> Iterator[str]:
     """List providers, then profiles, each with where its key is."""
     from seedream_cli.providers import PROVIDERS
 
-    profiles, mistakes = _sound(world)
+    profiles, mistakes = _split_profiles(world)
     if is_json:
         for profile in profiles:
             yield to_line(_profile_json(profile, PROVIDERS[profile.provider]))
@@ -59,7 +59,7 @@ def _unnamed(world: CommandContext) -> list[str]:
     return [name for name in PROVIDERS if name not in world.config.names]
 
 
-def _sound(world: CommandContext) -> tuple[list[Profile], dict[str, ConfigError]]:
+def _split_profiles(world: CommandContext) -> tuple[list[Profile], dict[str, ConfigError]]:
     """Return the profiles that can be used, and why the others cannot."""
     found, mistakes = [], {}
     for name in [*world.config.names, *_unnamed(world)]:

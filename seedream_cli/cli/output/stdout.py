@@ -97,7 +97,7 @@ class Device:
     def picture(self, path: Path) -> None:
         """Write a held picture whole; raise `StorageError` when it does not take all of it."""
         try:
-            descriptor = self._opened()
+            descriptor = self._open()
             try:
                 os.set_blocking(descriptor, True)
                 with path.open("rb") as file:
@@ -112,7 +112,7 @@ class Device:
                 f"{self.path} did not take the picture: {error}", hint=f"it is kept at {path}"
             ) from error
 
-    def _opened(self) -> int:
+    def _open(self) -> int:
         """Open it; a named pipe without a reader is waited for, and a signal ends that."""
         until = time.monotonic() + self._seconds
         while True:
