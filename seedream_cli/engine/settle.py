@@ -187,12 +187,11 @@ def _look_at(context: Context, job: Job, url: str) -> None:
 
 def _trouble(job: Job, what: str, why: SeedreamError | Problem) -> SeedreamError:
     """Say that nobody knows whether a word is right, and how it is taken all the same."""
-    error = AccountError if why.code in _ACCOUNT else Unsent
-    return error(
-        f"it could not be looked at: {why.message}; nothing was changed",
-        hint=f"{adopt_command(job.id, what)} -y",
-        code=why.code if why.code in _ACCOUNT else None,
-    )
+    said = f"it could not be looked at: {why.message}; nothing was changed"
+    hint = f"{adopt_command(job.id, what)} -y"
+    if why.code in _ACCOUNT:
+        return AccountError(said, hint=hint, code=why.code)
+    return Unsent(said, hint=hint)
 
 
 def _check_url(url: str) -> str:

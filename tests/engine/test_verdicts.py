@@ -249,7 +249,7 @@ def test_what_was_let_in_late_is_not_exhausted(house: House) -> None:
     assert house.engine.problems[job.id].exit == 75
     house.clock.slept.clear()
     house.adjust(timing=replace(house.engine.timing, deadline=house.clock.monotonic() + 1200))
-    house.transport.answers = slow
+    house.transport.answers = [*slow]
     (job,) = house.run([job])
     assert sum(house.clock.slept) >= 1199
     assert job.exhausted_at is not None

@@ -138,9 +138,7 @@ def _is_lost(job: Job) -> bool:
     return not is_held and any(not i.saved_at and not i.problem for i in job.images)
 
 
-def sentence(
-    job: Job, problem: Problem, *, with_hint: bool = True, is_buying: bool = True
-) -> str:
+def sentence(job: Job, problem: Problem, *, with_hint: bool = True, is_buying: bool = True) -> str:
     """Say what happened, to which job, what it cost where a run bought, and what to type next."""
     words = _WORDS[job.state]
     if problem.code in {"busy", "rate_limit"}:
