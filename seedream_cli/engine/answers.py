@@ -44,6 +44,14 @@ def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome 
         return mark_unknown(context, job, reason, request_id, reply), None
 
 
+def is_accepted(context: Context, job: Job, reply: Reply) -> bool:
+    """Tell whether an answer to a submit says that the job runs or is done."""
+    try:
+        return isinstance(context.provider(job).dialect.decode(reply), Running | Done)
+    except UnreadableReply:
+        return False
+
+
 def _take(context: Context, job: Job, outcome: Outcome, reply: Reply) -> Job:
     """Take the step that a submit's outcome means."""
     move, request_id = context.ledger.move, reply.headers.get("x-request-id")

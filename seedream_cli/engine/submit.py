@@ -16,12 +16,12 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import JobChanged, Waiting
 from seedream_cli.core.model import Busy, Charge, Problem, Refused, State
-from seedream_cli.engine.answers import mark_unknown, read_answer, report_loss
+from seedream_cli.engine.answers import is_accepted, mark_unknown, read_answer, report_loss
 from seedream_cli.engine.rate_limit import Wait
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.engine.stream import follow_stream
 from seedream_cli.transport import backoff
-from seedream_cli.transport.exchange import Limits
+from seedream_cli.transport.exchange import AnswerCut, Limits
 
 if TYPE_CHECKING:
     from seedream_cli.core.model import Call, Job, Outcome, Reply, Secret
@@ -80,7 +80,22 @@ def _send(context: Context, job: Job, step: Step) -> Step | None:
         problem = Problem("unreachable", error.message, error.hint)
         return _put_off(context, job, step, problem, is_final=error.is_final)
     except OutcomeUnknown as error:
-        return context.next_step(mark_unknown(context, context.ledger.job(job.id), error.message))
+        return _take_cut(context, context.ledger.job(job.id), error, step)
+
+
+def _take_cut(context: Context, job: Job, error: OutcomeUnknown, step: Step) -> Step | None:
+    """Keep what came of an answer that was cut; go on with it only where it is whole JSON.
+
+    Its status or half of it prove nothing: then nobody knows the outcome.
+    """
+    reply = error.reply if isinstance(error, AnswerCut) else None
+    if reply is not None and is_accepted(context, job, reply):
+        return _take(context, job, reply, step)
+    if job.state is State.SENDING:
+        job = mark_unknown(context, job, error.message)
+    if reply is not None:  # only now: nobody shall take it for the answer, should we be killed
+        context.ledger.store(job.id, reply)
+    return context.next_step(job)
 
 
 def _read_sent(context: Context, job: Job) -> Job:

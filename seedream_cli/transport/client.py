@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 
 from seedream_cli import __version__
 from seedream_cli.core.addresses import DEFAULT_PORTS, AddressKind
-from seedream_cli.core.errors import HostBarred, ImageBroken, ImageGone, OutcomeUnknown
+from seedream_cli.core.errors import (
+    HostBarred,
+    ImageBroken,
+    ImageGone,
+    OutcomeUnknown,
+    StorageError,
+)
 from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Purpose, Reply
 from seedream_cli.core.text import legible
@@ -21,6 +27,7 @@ from seedream_cli.transport.backoff import http_date
 from seedream_cli.transport.deadline import Deadlines
 from seedream_cli.transport.encoding import decoded
 from seedream_cli.transport.exchange import (
+    AnswerCut,
     Limits,
     Wire,
     image_url,
@@ -132,13 +139,26 @@ class StreamedAnswer:
         return self._reply(Purpose.EVENT, data)
 
     def whole(self) -> Reply:
-        """Read the body to its end."""
+        """Read the body to its end; what came of one that is cut goes with the error."""
         may_be_large = self._purpose is Purpose.SUBMIT or self.spill is not None
         cap = MAX_ANSWER if may_be_large else MAX_OTHER_ANSWER
-        body = b"".join(self._read(cap))
+        pieces: list[bytes] = []
+        try:
+            pieces.extend(self._read(cap))
+        except OutcomeUnknown as error:
+            if self.spill is not None:
+                pieces.append(self.spill.rest())
+            if any(pieces):
+                with contextlib.suppress(StorageError):
+                    raise AnswerCut(error.message, self._kept(pieces)) from error
+            raise
+        return self._kept(pieces)
+
+    def _kept(self, pieces: list[bytes]) -> Reply:
+        """Return an answer with its spilled strings on disk."""
         if self.spill is not None:
             self.spill.flush()
-        reply = self._reply(self._purpose, body)
+        reply = self._reply(self._purpose, b"".join(pieces))
         self._wire.answer = reply.body
         return reply
 

@@ -15,7 +15,7 @@ from seedream_cli.transport.failures import unsent
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from seedream_cli.core.model import Secret
+    from seedream_cli.core.model import Reply, Secret
     from seedream_cli.transport.proxies import Proxy
 
 SHORTEST_KEY = 16
@@ -29,6 +29,15 @@ class Limits:
     connect: float = 15.0
     read: float = 30.0
     total: float = 90.0
+
+
+class AnswerCut(OutcomeUnknown):
+    """An answer broke off; `reply` is as much of it as came."""
+
+    def __init__(self, message: str, reply: Reply) -> None:
+        """Say how it broke off, and keep what came."""
+        super().__init__(message)
+        self.reply = reply
 
 
 _CONNECTED = frozenset({"connection.connect_tcp.complete", "socks.connect_tcp.complete"})

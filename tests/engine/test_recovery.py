@@ -13,6 +13,7 @@ from seedream_cli.core.model import Charge, Purpose, Reply, State
 from seedream_cli.engine.answers import mark_unknown, read_answer
 from seedream_cli.storage.files.store import Files
 from seedream_cli.storage.ledger.owner import Owner
+from seedream_cli.transport.exchange import AnswerCut
 
 if TYPE_CHECKING:
     from engine.conftest import House
@@ -76,6 +77,37 @@ def test_an_answer_while_giving_up_still_counts(house: House, provider: str) -> 
     house.transport.answers = [made()] if provider == "ark" else [accepted(), success()]
     (job,) = house.run(house.buy(provider))
     assert (job.state, job.charge) == (State.SAVED, Charge.CHARGED)
+
+
+@pytest.mark.parametrize("provider", ["ark", "kie"])
+def test_whole_json_of_a_cut_answer_counts(house: House, provider: str) -> None:
+    """All of it came but HTTP's word that it did: the job goes on, and nothing is bought twice."""
+    cut = AnswerCut("cut", made() if provider == "ark" else accepted())
+    house.transport.answers = [cut, *([] if provider == "ark" else [success()])]
+    (job,) = house.run(house.buy(provider))
+    assert (job.state, job.charge) == (State.SAVED, Charge.CHARGED)
+    assert house.ledger.answers(job.id, Purpose.SUBMIT) == [cut.reply]
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        reply('{"code": 200, "data": {"taskId": "t1"'),
+        reply('{"model": "m", "data": [{"url": "https://images.example/1.png"}'),
+        reply({"error": {"code": "InvalidParameter", "message": "m"}}, 400),
+        reply({"error": {"code": "ServerOverloaded", "message": "m"}}, 429),
+        reply("<html>", 429),
+    ],
+)
+@pytest.mark.parametrize("provider", ["ark", "kie"])
+def test_a_cut_answer_is_kept_and_proves_nothing(house: House, provider: str, came: Reply) -> None:
+    """What came is stored raw; nobody knows the outcome, also where it looks like a refusal."""
+    house.transport.answers = [AnswerCut("cut", came)]
+    (job,) = house.run(house.buy(provider))
+    assert (job.state, job.charge) == (State.UNKNOWN, Charge.MAYBE)
+    assert house.ledger.answers(job.id, Purpose.SUBMIT) == [came]
+    house.settle()
+    assert house.ledger.job(job.id).state is State.UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import re
 import socket
 import ssl
 import struct
@@ -28,9 +29,11 @@ from seedream_cli.core.errors import (
     Unsent,
 )
 from seedream_cli.core.model import Call, Profile, Purpose, Secret
+from seedream_cli.storage.files.inline import LONG
+from seedream_cli.storage.files.store import Files
 from seedream_cli.transport.client import Transport
 from seedream_cli.transport.encoding import decoded
-from seedream_cli.transport.exchange import OPENED_BY_ANY, Limits, check_peer, image_url
+from seedream_cli.transport.exchange import OPENED_BY_ANY, AnswerCut, Limits, check_peer, image_url
 from seedream_cli.transport.proxies import Proxy, redacted
 from seedream_cli.transport.sse import events
 
@@ -495,6 +498,31 @@ def test_an_answer_that_ends_with_its_connection_is_whole(serve: Serve) -> None:
     """HTTP/1.0 says so, and some gateways still speak it."""
     host = serve(saying(b"HTTP/1.0 200 OK\r\n\r\n", b'{"a":', b"1}", pause=0.02))
     assert transport().send(profile(host.origin), SUBMIT, QUICK).body == b'{"a":1}'
+
+
+@pytest.mark.parametrize("is_spilling", [True, False])
+@pytest.mark.parametrize("size", [0, 7, 100_000])
+def test_what_came_of_a_cut_answer_goes_with_the_error(
+    serve: Serve, tmp_path: Path, size: int, *, is_spilling: bool
+) -> None:
+    """Wherever it is cut, also within a string, long or short, not a byte of it is lost."""
+    body = b'{"data":{"taskId":"t1"},"url":"https://a/' + b"x" * size
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    host = serve(saying(head + b"%x\r\n%s\r\n" % (len(body), body)))
+    files, folder = Files(tmp_path, "ownerone"), str(tmp_path)
+    with (
+        transport().listen(profile(host.origin), SUBMIT, QUICK) as heard,
+        files.spill("job", folder) as spill,
+    ):
+        heard.spill = spill if is_spilling else None
+        with pytest.raises(OutcomeUnknown) as raised:
+            heard.whole()
+    assert isinstance(raised.value, AnswerCut)
+    reply = raised.value.reply
+    found = re.search(rb"spill:[0-9:a-z]+", reply.body)
+    text = b"".join(files.spilled_blocks("job", folder, found[0].decode())) if found else b""
+    assert (found is not None) == (is_spilling and size > LONG)
+    assert reply.body.replace(found[0] if found else b"-", text or b"-") == body
 
 
 TASK = b'{"task":"t1"}'

@@ -47,6 +47,7 @@ class Spill:
         self._paths = list(paths)
         self._disk = disk
         self._tag = tag
+        self._strings: _Strings | None = None
         self._file: int | None = None
         self._size = 0
 
@@ -61,9 +62,14 @@ class Spill:
         Escapes are undone on the way to disk. A string that holds JSON itself is left alone.
         Raises `StorageError` where no disk takes more, and what `chunks` raises.
         """
-        strings = _Strings(self._write, self._tag)
+        strings = self._strings = _Strings(self._write, self._tag)
         for chunk in chunks:
             yield strings.feed(chunk)
+        yield strings.end()
+
+    def rest(self) -> bytes:
+        """Return what came, of a text that was cut, of the string that it was cut in."""
+        return self._strings.end() if self._strings is not None else b""
 
     def flush(self) -> None:
         """Bring what was spilled to the disk before the answer that names it is committed."""
@@ -149,7 +155,7 @@ class _Strings:
                 mark = _SPECIAL.search(chunk, at)
                 end = mark.start() if mark else len(chunk)
                 out += self._take(chunk[at:end])
-                out += self._end(mark.group()) if mark else b""
+                out += self._close(mark.group()) if mark else b""
                 at = mark.end() if mark else end
         return bytes(out)
 
@@ -178,16 +184,20 @@ class _Strings:
         self._length += len(plain)
         return self._write(plain)
 
-    def _end(self, mark: bytes) -> bytes:
+    def _close(self, mark: bytes) -> bytes:
         if mark == b"\\":
             self._is_escaped = True
             return self._take(mark)
+        return self.end() + mark
+
+    def end(self) -> bytes:
+        """Return what stands for the string that began last, unless that has ended."""
         told = b"%d%s" % (self._length, self._suffix)
         out = told if self._is_spilling else bytes(self._short)
         self._short.clear()
         # No JSON string goes on over the end of a line: it was none.
         self._is_inside = self._is_spilling = False
-        return out + mark
+        return out
 
 
 def _unescaped(escape: re.Match[bytes]) -> bytes:
