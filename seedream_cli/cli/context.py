@@ -102,6 +102,16 @@ class CommandContext:
 
         return choose(self.config, self.environ, name=name, sandbox=sandbox)
 
+    def check_account(self, name: str) -> None:
+        """Raise `UsageError` for what is no profile, no provider, and never was one of a job."""
+        from seedream_cli.providers import PROVIDERS
+
+        if name in PROVIDERS or name in self.config.profiles:
+            return
+        if not self.has_ledger or not self.ledger.has_account(name):
+            hint = "seedream providers"
+            raise UsageError(f"-p {name}: there is no such profile or provider", hint=hint)
+
     def keyed(self, profile: Profile) -> Profile:
         """Return a profile with its key; raise `AccountError` where there is none."""
         from seedream_cli.storage.config.profiles import with_key

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from seedream_cli.cli import options as o
 from seedream_cli.cli import run as work
 from seedream_cli.cli.arguments import DEFAULT_TIMEOUT, parse_span, plan_of
-from seedream_cli.cli.commands.status import check_account
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
@@ -49,7 +48,7 @@ def download(
         show = observer(world.environ, quiet=quiet, verbose=verbose)
         _check_words(jobs or [], task_id, expiring)
         if profile is not None:
-            check_account(world, profile)
+            world.check_account(profile)
         seconds = 0.0 if no_wait else timeout if timeout is not None else DEFAULT_TIMEOUT
         engine = world.engine(world.timing(seconds), show, profile=profile, with_bodies=verbose > 1)
         world.ledger.check()

@@ -133,7 +133,7 @@ def _selection(
         known = ", ".join(State)
         raise UsageError(f"--state {state}: there is no such state", hint=f"one of {known}")
     if account is not None:
-        check_account(world, account)
+        world.check_account(account)
     now = world.clock.now()
     return Selection(
         states={State(state)} if state is not None else None,
@@ -143,17 +143,6 @@ def _selection(
         is_unsaved=unsaved,
         lapses_before=now + parse_span(expiring, "--expiring") if expiring is not None else None,
     )
-
-
-def check_account(world: CommandContext, name: str) -> None:
-    """Raise `UsageError` for what is no profile, no provider, and never was one in the ledger."""
-    from seedream_cli.providers import PROVIDERS
-
-    if name in PROVIDERS or name in world.config.profiles:
-        return
-    if not world.has_ledger or not world.ledger.has_account(name):
-        hint = "seedream providers"
-        raise UsageError(f"-p {name}: there is no such profile or provider", hint=hint)
 
 
 def _selected(
