@@ -43,9 +43,12 @@ def plan(
 def join(context: Context, job: Job, step: Step) -> Step | None:
     """Look once at a job of another process, which alone sends and saves it while it lives."""
     joined = context.joined[job.id]
-    is_left = context.is_dead(job.owner)
-    if is_left:  # what it did last is not in `job` yet
-        conclude_dead(context, context.ledger.job(job.id))
+    is_left, owner = context.is_dead(job.owner), job.owner
+    if is_left:  # what it did last is not in `job` yet, nor who took it on since
+        job = context.ledger.job(job.id)
+        is_left = job.owner == owner or context.is_dead(job.owner)
+    if is_left:
+        conclude_dead(context, job)
         job = context.ledger.job(job.id)
     context.notify(JobChanged(job=job))
     if job.state is State.CLOSED:

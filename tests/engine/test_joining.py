@@ -371,3 +371,17 @@ def test_its_last_deed_counts(pair: Pair) -> None:
     assert join(pair.house.engine, read, pair.step) is None
     assert pair.house.ledger.job(pair.job.id).state is State.SAVED
     assert pair.house.transport.fetched == []
+
+
+def test_what_another_process_has_taken_on_is_waited_for(house: House) -> None:
+    """The buyer died, a third process took the job on while we looked: it saves, we wait."""
+    pair = Pair(house, "kie")
+    pair.buy(accepted())
+    stale = house.ledger.job(pair.job.id)
+    pair.die()
+    with Owner(house.folder / "owners", "btakeson") as third:
+        house.ledger.take_on(stale, replace(stale, owner=third.name), ())
+        assert pair.step is not None
+        following = join(house.engine, stale, pair.step)
+        assert following is not None
+        assert following.deed is Deed.JOIN
