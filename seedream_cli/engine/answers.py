@@ -31,7 +31,7 @@ MOST_OFFERED = 4
 def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome | None]:
     """Read the stored answer to a submit and take the step that it means; also at recovery."""
     request_id = reply.headers.get("x-request-id")
-    is_given_up = job.state is State.UNKNOWN
+    is_given_up = job.state is not State.SENDING  # also where a person has settled it since
     try:
         outcome = context.provider(job).dialect.decode(reply)
         if is_given_up and not isinstance(outcome, Running | Done):

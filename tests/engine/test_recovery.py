@@ -89,6 +89,35 @@ def test_whole_json_of_a_cut_answer_counts(house: House, provider: str) -> None:
     assert house.ledger.answers(job.id, Purpose.SUBMIT) == [cut.reply]
 
 
+@pytest.mark.parametrize("charge", [Charge.NONE, Charge.MAYBE])
+@pytest.mark.parametrize(
+    ("late", "becomes"),
+    [
+        (reply({"error": {"code": "weird", "message": "m"}}, 500), State.CLOSED),
+        (reply("<html>"), State.CLOSED),
+        (reply({"error": DENIED["error"]}, 400), State.CLOSED),
+        (reply({"error": OVERLOADED["error"]}, 429), State.CLOSED),
+        (made(), State.SAVED),
+    ],
+)
+def test_an_answer_after_a_person_closed_its_job_is_kept(
+    house: House, late: Reply, becomes: State, charge: Charge
+) -> None:
+    """Only a picture moves the job; any other answer is stored, and no trouble of the ledger."""
+    (job,) = house.buy()
+
+    def settle(_: Call) -> None:
+        unknown = mark_unknown(house.engine, house.ledger.job(job.id), "given up")
+        house.ledger.move(unknown, State.CLOSED, charge=charge)
+
+    house.transport.at_send = settle
+    house.transport.answers = [late]
+    (now,) = house.run([job])
+    assert now.state is becomes
+    assert house.ledger.answers(job.id, Purpose.SUBMIT) == [late]
+    assert house.engine.problems == {}
+
+
 @pytest.mark.parametrize(
     "came",
     [
