@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.manifests import KIE
 from support.server import serving
 
 if TYPE_CHECKING:
     from cli.conftest import StartServer
     from support.command import Cli
+    from support.manifests import Folder
 
 QUICK = {"SEEDREAM_REREAD_SECONDS": "0.05"}
 FOX = ("generate", "a fox", "-o", "fox", "-p")
@@ -100,3 +102,18 @@ def test_only_any_opens_the_image_hosts(cli: Cli, start_server: StartServer) -> 
     assert (ran.code, "image_hosts" in ran.err) == (2, True)
     config.write_text(text.replace("[profiles.ark]", '[profiles.ark]\nimage_hosts = "any"'))
     assert cli(*FOX, "ark").code == 0
+
+
+@pytest.mark.parametrize("name", ["hero", "renamed"])
+def test_a_failed_row_is_asked_about_under_any_name(folder: Folder, name: str) -> None:
+    """Its task is looked at once more before it is bought again, also where the row was renamed."""
+    row = KIE + '[images.{}]\nprompt = "a fox"\noutput = "fox.png"\n'
+    folder.write("art.toml", row.format("hero"))
+    folder.server.change_weather("fail:1")
+    assert folder("art.toml").code == 3
+    (job,) = folder.cli("status", "--all", "--offline", "--json").objects
+    before = len(folder.server.log())
+    folder.write("art.toml", row.format(name))
+    folder.make("art.toml")
+    asked = [entry for entry in folder.server.log()[before:] if str(job["task_id"]) in str(entry)]
+    assert (bool(asked), len(folder.server.charges())) == (True, 2)

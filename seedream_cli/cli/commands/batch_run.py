@@ -252,13 +252,13 @@ class Buying:
             return orders
         from seedream_cli.engine.recall import recall
 
-        names = {p.row.name for p in self.pictures if p.verdict is Verdict.MAKE}
-        failed = (orders.ledger.of_row(name, states={State.FAILED}) for name in sorted(names))
+        # A purchase is recognised under any name: also the row that a new one stands for.
+        others = {row.name for row in self.manifest.rows}
+        others -= {p.row.name for p in self.pictures if p.verdict is Verdict.MAKE}
         mine = [
             job
-            for jobs in failed
-            for job in jobs
-            if job.sandbox is self.sandbox and is_ours(self.batch, job)
+            for job in orders.ledger.jobs(states={State.FAILED})
+            if job.row not in others and job.sandbox is self.sandbox and is_ours(self.batch, job)
         ]
         if not mine:
             return orders
