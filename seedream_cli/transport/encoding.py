@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
 STEP: Final = 1 << 20
 """Bytes decoded at a time: a few bytes of a bomb become a thousand times as many."""
@@ -38,13 +39,7 @@ def decoded(chunks: Iterable[bytes], header: str) -> Iterator[bytes]:
             yield head
         yield from rest
         return
-    decoder = zlib.decompressobj(window)
-    yield from _inflated(decoder, head)
-    for chunk in rest:
-        # What follows the encoding's end is read, so that the wire's own end is, and dropped.
-        yield from _inflated(decoder, b"" if decoder.eof else chunk)
-    if not decoder.eof:
-        raise OutcomeUnknown("the answer's encoding broke off")
+    yield from _inflated(chain([head], rest), window)
 
 
 def _window(head: bytes, name: str) -> int | None:
@@ -57,12 +52,35 @@ def _window(head: bytes, name: str) -> int | None:
     return zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS
 
 
-def _inflated(decoder: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
-    while chunk:
+def _inflated(chunks: Iterable[bytes], window: int) -> Iterator[bytes]:
+    """Yield what is packed, one gzip member after the other (RFC 1952, 2.2).
+
+    What follows the encoding's end is read, so that the wire's own end is, and dropped.
+    """
+    decoder, packed, is_over = zlib.decompressobj(window), b"", False
+    for chunk in chunks:
+        packed = b"" if is_over else packed + chunk
+        while packed:
+            if decoder.eof:
+                is_over = window != _GZIP_WINDOW or not _GZIP.startswith(packed[: len(_GZIP)])
+                if is_over or len(packed) < len(_GZIP):
+                    break
+                decoder = zlib.decompressobj(window)
+            packed = yield from _decompressed(decoder, packed)
+    if not decoder.eof:
+        raise OutcomeUnknown("the answer's encoding broke off")
+
+
+def _decompressed(decoder: zlib._Decompress, packed: bytes) -> Generator[bytes, None, bytes]:
+    """Yield what these bytes stand for, step by step; return those behind the encoding's end."""
+    is_full = False
+    while not decoder.eof and (packed or is_full):
         try:
-            piece = decoder.decompress(chunk, STEP)
+            piece = decoder.decompress(packed, STEP)
         except zlib.error as error:
             raise OutcomeUnknown(f"the answer's encoding cannot be read: {error}") from error
-        chunk = decoder.unconsumed_tail
+        # A step that is full may have more to come, and the end, though all bytes are taken.
+        packed, is_full = decoder.unconsumed_tail, len(piece) == STEP
         if piece:
             yield piece
+    return decoder.unused_data

@@ -532,6 +532,8 @@ PACKED = {
     "gzip, by its old name": ("X-GZip", gzip.compress(TASK)),
     "gzip that nobody names": ("identity", gzip.compress(TASK)),
     "gzip with something behind it": ("gzip", gzip.compress(TASK) + bytes(20)),
+    "gzip in two members": ("gzip", gzip.compress(TASK[:5]) + gzip.compress(TASK[5:])),
+    "gzip with an empty member": ("gzip", gzip.compress(b"") + gzip.compress(TASK)),
     "deflate": ("deflate", zlib.compress(TASK)),
     "deflate, the bare one": ("deflate", BARE.compress(TASK) + BARE.flush()),
     "gzip that is none": ("gzip", TASK),
@@ -553,7 +555,7 @@ def test_an_answer_that_was_packed_unasked_is_unpacked(
 @pytest.mark.parametrize("size", [1, 2, 3, 10])
 def test_packed_bytes_may_come_in_pieces(serve: Serve, size: int) -> None:
     """Wherever the network cuts the encoding, what comes out is the same."""
-    packed = gzip.compress(TASK)
+    packed = gzip.compress(TASK[:5]) + gzip.compress(TASK[5:])
     pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
     host = serve(saying(b"HTTP/1.0 200 OK\r\n\r\n", *pieces, pause=0.002))
     assert transport().send(profile(host.origin), SUBMIT, QUICK).body == TASK
@@ -573,6 +575,17 @@ def test_a_bomb_is_unpacked_step_by_step() -> None:
     bomb = gzip.compress(bytes(64 * MIB), compresslevel=9)
     sizes = [len(piece) for piece in decoded([bomb], "gzip")]
     assert (sum(sizes), max(sizes)) == (64 * MIB, MIB)
+
+
+@pytest.mark.parametrize("window", [-zlib.MAX_WBITS, zlib.MAX_WBITS, 16 + zlib.MAX_WBITS])
+def test_an_encoding_may_end_where_a_step_does(window: int) -> None:
+    """Its end is read also where the last step came out full, and a cut one is still told."""
+    for size in range(MIB - 2, MIB + 40):
+        packer = zlib.compressobj(9, wbits=window)
+        packed = packer.compress(bytes(size)) + packer.flush()
+        assert sum(map(len, decoded([packed], "deflate"))) == size
+        with pytest.raises(OutcomeUnknown, match="broke off"):
+            list(decoded([packed[:-1]], "deflate"))
 
 
 def test_an_answer_is_capped_by_its_purpose(serve: Serve) -> None:
