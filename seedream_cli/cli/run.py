@@ -14,6 +14,7 @@ from seedream_cli.cli.output import job as render
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import StorageError, gravest
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
+from seedream_cli.engine.context import is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -70,7 +71,7 @@ class Report:
     def _problem(self, job: Job) -> Problem | None:
         # Of one that was never sent we may know more: it was another process's to send.
         stopped = self.problems.get(job.id)
-        if job.state is State.CLOSED:
+        if job.state is State.CLOSED or is_fetched_anew(job):
             return stopped or job.problem
         return job.problem or (stopped if job.state in OPEN_STATES else None)
 
@@ -202,10 +203,16 @@ def put_down(engine: Context, job_ids: Sequence[str]) -> None:
                 engine.problems.setdefault(job_id, Problem("interrupted", words))
                 continue
             conclude(engine, job, "a signal came before the provider's answer", stopped.message)
-            if engine.ledger.job(job_id).state in {State.RUNNING, State.READY}:
+            job = engine.ledger.job(job_id)
+            if job.state in {State.RUNNING, State.READY} or is_fetched_anew(job):
                 engine.problems.setdefault(job_id, stopped)
         except StorageError as error:  # whoever comes next concludes it
             engine.stop(job_id, error)
+
+
+def is_fetched_anew(job: Job) -> bool:
+    """Tell whether a picture of a saved job was wanted once more and has not come."""
+    return job.state is State.SAVED and any(map(is_wanted, job.images))
 
 
 def tell_of_waiting(

@@ -146,6 +146,23 @@ def test_a_deleted_file_is_fetched_again(cli: Cli, polled: Server) -> None:
     assert len(polled.log()) == before
 
 
+def test_a_deleted_file_that_does_not_come_is_said_and_fetched_later(
+    cli: Cli, polled: Server
+) -> None:
+    """Its host is in trouble: exit 75, told and in the object; no name brings it afterwards."""
+    found = bought(cli, "-p", "ark")
+    path = path_of(found)
+    path.unlink()
+    polled.change_weather("truncate")
+    ran = cli("download", str(found["job"]), "--timeout", "0.1", "--json")
+    again = f"seedream download {found['job']}"
+    assert (ran.code, ran.object["state"], ran.object["next"]) == (75, "saved", "download")
+    assert again in str(ran.object["error"])
+    assert again in ran.err
+    polled.change_weather()
+    assert (cli("download").code, path.exists(), charges(polled)) == (0, True, 1)
+
+
 def test_an_expired_job_is_tried_again_by_name(cli: Cli, start_server: StartServer) -> None:
     """By its host's clock its URL had lapsed; asked for by name it is fetched, and is there."""
     server = start_server("expire:1")

@@ -914,14 +914,15 @@ def test_a_failed_row_is_asked_about_before_it_is_bought(
 
 
 def test_a_saved_job_without_its_picture_is_no_success(desk: Desk) -> None:
-    """What was to be fetched again and did not come is not there."""
+    """What was to be fetched again and did not come is not there; its URL is tried later."""
     desk.run(rows(1), *desk.made(1))
     desk.house.folder.joinpath("art", "r0.png").unlink()
     desk.house.transport.pictures["https://images.example/1.png"] = [Unsent("no route")]
     desk.run(rows(1))
     end = desk.ends["r0"]
     assert end.job is not None
-    assert (end.job.state, job_exit(end.job, end.problem)) == (State.SAVED, 5)
+    assert (end.job.state, job_exit(end.job, end.problem)) == (State.SAVED, 75)
+    assert job_exit(end.job, None) == 5
 
 
 def test_a_lost_picture_that_is_back_is_adopted(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.replies import accepted, reply, success
 
+from seedream_cli.cli.run import put_down
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, Unsent
 from seedream_cli.core.events import Note
 from seedream_cli.core.model import Charge, Image, Problem, Purpose, Reply, State
@@ -543,3 +544,12 @@ def test_a_kill_beside_a_sidecar_loses_and_doubles_nothing(
     receipt = json.loads((house.folder / "out" / "a.json").read_text())
     assert receipt["sha256"] == job.images[0].sha256
     assert len(house.transport.sent) == 1
+
+
+def test_a_signal_while_a_saved_picture_is_fetched_anew_is_told(house: House) -> None:
+    """It is not there, and the job in the ledger is no word about why."""
+    house.transport.answers = [made(1)]
+    (job,) = house.run(house.buy())
+    house.ledger.reopen(job, [1])
+    put_down(house.engine, [job.id])
+    assert house.engine.problems[job.id].code == "interrupted"

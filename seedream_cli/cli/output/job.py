@@ -9,6 +9,7 @@ from seedream_cli.core import money as price
 from seedream_cli.core.commands import adopt_command, settle_commands
 from seedream_cli.core.model import Charge, State
 from seedream_cli.core.text import clean, verbatim
+from seedream_cli.engine.context import is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,7 +102,9 @@ def error_json(error: SeedreamError) -> dict[str, object]:
 def next_step(job: Job, problem: Problem | None) -> str | None:
     """Return the one word that tells a script how to go on."""
     code = problem.code if problem else ""
-    match job.state:
+    # What was saved and is wanted once more is as good as ready while its URL is known.
+    is_ready = _is_lost(job) and any(i.url for i in job.images if is_wanted(i))
+    match State.READY if job.state is State.SAVED and is_ready else job.state:
         case State.UNKNOWN:
             return "settle"
         case State.RUNNING | State.READY:
@@ -121,7 +124,10 @@ def job_exit(job: Job, problem: Problem | None) -> int:
     problem = problem or job.problem
     match job.state:
         case State.SAVED if _is_lost(job):
-            return 5
+            # What only stopped us may pass; the URL is known.
+            if problem is None or problem == job.problem or problem.code == "provider_failed":
+                return 5
+            return problem.exit
         case State.SAVED if problem is not None:
             return problem.exit if problem.code == "storage" else 3
         case State.SAVED:
@@ -135,7 +141,7 @@ def job_exit(job: Job, problem: Problem | None) -> int:
 def _is_lost(job: Job) -> bool:
     """Tell whether a picture of a saved job lies nowhere any more."""
     is_held = bool(job.output.get("stdout"))
-    return not is_held and any(not i.saved_at and not i.problem for i in job.images)
+    return not is_held and any(map(is_wanted, job.images))
 
 
 def sentence(job: Job, problem: Problem, *, with_hint: bool = True, is_buying: bool = True) -> str:

@@ -137,6 +137,8 @@ class Queries(Database):
         return self._select(
             "state IN ('running', 'ready') OR (state = 'unknown' AND EXISTS (SELECT 1 FROM images"
             " WHERE job = jobs.id AND saved_at IS NULL AND problem IS NULL))"
+            " OR (state = 'saved' AND EXISTS (SELECT 1 FROM images"
+            " WHERE job = jobs.id AND saved_at IS NULL AND problem IS NULL AND url IS NOT NULL))"
         )
 
     def unfinished_with(self, profile: str) -> list[Job]:

@@ -959,6 +959,8 @@ def test_each_query_chooses_what_its_name_says(ledger: Ledger, make_job: MakeJob
     assert states(ledger.left_by("owner001")) == ["unknown", "planned"]
     assert states(ledger.accepted_but_of("owner001")) == ["running"]
     assert states(ledger.unsaved()) == ["ready", "running"]
+    ledger.put_image(Image(job="0000save", index=2, n=2, url="https://images.example/2.png"))
+    assert states(ledger.unsaved()) == ["ready", "saved", "running"]  # to be fetched once more
     assert states(ledger.unfinished_with("work")) == ["unknown", "running", "sending"]
     assert states(ledger.with_prefix("0000sa", limit=6)) == ["saved"]
     assert states(ledger.of_run("run00002")) == ["saved"]
