@@ -121,6 +121,8 @@ class OutcomeUnknown(SeedreamError):
     """Bytes had left and no readable answer came: it may have been charged."""
 
     code = "outcome_unknown"
+    event: bytes = b""
+    """As much of a stream's last event."""
 
 
 class UnreadableReply(SeedreamError):

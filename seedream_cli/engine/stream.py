@@ -54,10 +54,16 @@ def follow_stream(context: Context, job: Job, answer: StreamedAnswer) -> Job:
     """
     ending, ledger = _Ending(), context.ledger
     with _fetching(context) as fetch:
-        for data in events(answer.chunks()):
-            if not _take(context, job, answer.event(data), ending):
-                break
-            fetch.put(job.id)
+        try:
+            for data in events(answer.chunks()):
+                if not _take(context, job, answer.event(data), ending):
+                    break
+                fetch.put(job.id)
+        except OutcomeUnknown as error:
+            rest = answer.spill.rest() if answer.spill is not None else b""
+            if error.event + rest:  # it may name a picture all the same
+                _take(context, job, answer.event(error.event + rest), ending)
+            raise
     if ending.trouble is not None:
         raise StorageError(ending.trouble.message, hint=ending.words)
     job = ledger.job(job.id)

@@ -35,9 +35,18 @@ def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
     Servers end their bodies without it, against the standard. A cut raises `OutcomeUnknown`, as an
     event that never ends does; where only the connection's end ends a body, the last event may be
-    half of one, which its reader sees.
+    half of one, which its reader sees. What came of one that was cut goes with the error.
     """
     data: list[bytes] = []
+    try:
+        yield from _events(chunks, data)
+    except OutcomeUnknown as error:
+        error.event = b"\n".join(data)
+        raise
+
+
+def _events(chunks: Iterable[bytes], data: list[bytes]) -> Iterator[bytes]:
+    """Yield the data of each event; `data` is what came of the one that is on its way."""
     size = 0
     for line in _lines(chunks):
         if line:
@@ -45,13 +54,20 @@ def events(chunks: Iterable[bytes]) -> Iterator[bytes]:
             if name == b"data":
                 data.append(value.removeprefix(b" "))
                 size += len(line)
-            if size > MAX_EVENT:
-                raise OutcomeUnknown(_ENDLESS)
+            _check_size(size)
         elif data:
-            yield b"\n".join(data)
-            data, size = [], 0
+            whole, size = b"\n".join(data), 0
+            data.clear()
+            yield whole
     if data:
-        yield b"\n".join(data)
+        whole = b"\n".join(data)
+        data.clear()
+        yield whole
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_EVENT:
+        raise OutcomeUnknown(_ENDLESS)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -59,17 +75,21 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     pending: list[bytes] = []
     size = 0
     was_cr, is_first = False, True
-    for each in chunks:
-        chunk = each.removeprefix(b"\n") if was_cr else each
-        was_cr = each.endswith(b"\r") if each else was_cr
-        *whole, rest = _END_OF_LINE.split(chunk)
-        for part in whole:
-            line = b"".join([*pending, part])
-            yield line.removeprefix(_MARK) if is_first else line
-            pending, size, is_first = [], 0, False
-        pending.append(rest)
-        size += len(rest)
-        if size > MAX_EVENT:
-            raise OutcomeUnknown(_ENDLESS)
+    try:
+        for each in chunks:
+            chunk = each.removeprefix(b"\n") if was_cr else each
+            was_cr = each.endswith(b"\r") if each else was_cr
+            *whole, rest = _END_OF_LINE.split(chunk)
+            for part in whole:
+                line = b"".join([*pending, part])
+                yield line.removeprefix(_MARK) if is_first else line
+                pending, size, is_first = [], 0, False
+            pending.append(rest)
+            size += len(rest)
+            _check_size(size)
+    except OutcomeUnknown:
+        if 0 < size <= MAX_EVENT:  # an empty line would end the event
+            yield b"".join(pending)
+        raise
     line = b"".join(pending)
     yield line.removeprefix(_MARK) if is_first else line

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from support.replies import URL
 
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
 from seedream_cli.core.events import Note
@@ -121,9 +122,13 @@ def test_only_missing_images_and_a_failure_is_failed(house: House) -> None:
 
 @pytest.mark.parametrize("tail", [b"", b'data: {"type": "image_gen', came(3)[:-1]])
 def test_a_cut_is_unknown_and_keeps_what_came(house: House, tail: bytes) -> None:
-    """After a cut the images that were whole are saved; half an event is none."""
+    """After a cut the images that were whole are saved; half an event is none.
+
+    One that lacks but the blank line behind it is whole.
+    """
     job = hear(house, came(1), came(2), tail, CUT)
-    assert (job.state, job.charge, saved(job)) == (State.UNKNOWN, Charge.MAYBE, [1, 2])
+    whole = [1, 2, 3] if tail.endswith(b"}\n") else [1, 2]
+    assert (job.state, job.charge, saved(job)) == (State.UNKNOWN, Charge.MAYBE, whole)
     assert job.problem is not None
     assert "--adopt" in job.problem.hint
 
@@ -483,3 +488,16 @@ def _planned_like(house: House, first: Job, job_id: str) -> Job:
     call: Call = house.engine.calls[first.id]
     house.engine.calls[job_id] = call
     return job
+
+
+@pytest.mark.parametrize("cut_off", [0, 1, 12])
+def test_what_came_of_the_last_event_is_kept(house: House, cut_off: int) -> None:
+    """A cut before its blank line, or within it: it is stored raw, and read where it is whole."""
+    event = {"type": "image_generation.partial_succeeded", "image_index": 0, "url": URL}
+    text = json.dumps(event).encode()
+    text = text[: len(text) - cut_off]
+    house.transport.hears(b"data: " + text, OutcomeUnknown("cut"))
+    (job,) = house.run(house.buy(series=3))
+    assert (job.state, job.charge) == (State.UNKNOWN, Charge.MAYBE)
+    assert [each.body for each in house.ledger.answers(job.id, Purpose.EVENT)] == [text]
+    assert [bool(each.saved_at) for each in job.images] == [True] * (cut_off == 0)
