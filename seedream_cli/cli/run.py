@@ -72,7 +72,9 @@ class Report:
         # Of one that was never sent we may know more: it was another process's to send.
         stopped = self.problems.get(job.id)
         if job.state is State.CLOSED or is_fetched_anew(job):
-            return stopped or job.problem
+            return (
+                stopped or job.problem or next((i.problem for i in job.images if i.problem), None)
+            )
         return job.problem or (stopped if job.state in OPEN_STATES else None)
 
     @property

@@ -135,7 +135,7 @@ class Context:
     replaced: dict[str, Job] = field(default_factory=dict)
     """What was planned in place of a job that was waited for and that nobody sent, by its id."""
     recalled: set[str] = field(default_factory=set)
-    """Failed jobs that a person wants to be asked about once more."""
+    """Failed and written-off jobs that a person wants to be tried once more."""
     heard: set[str] = field(default_factory=set)
     """Jobs of which the provider said how they go, in an answer that could be read."""
     silent: set[str] = field(default_factory=set)
@@ -166,7 +166,9 @@ class Context:
                 return Step(now, job.id, Deed.POLL)
             case State.FAILED if job.id in self.recalled and can_be_asked(self, job):
                 return Step(now, job.id, Deed.POLL)
-            case State.READY | State.UNKNOWN | State.SAVED if _has_to_save(job):
+            case State.READY | State.UNKNOWN | State.SAVED | State.CLOSED if _has_to_save(
+                job, is_recalled=job.id in self.recalled
+            ):
                 is_second_look = job.state is not State.READY and not any(
                     map(is_wanted, job.images)
                 )
@@ -231,7 +233,9 @@ def can_be_asked(context: Context, job: Job) -> bool:
     return is_open and job.task_id is not None and context.provider(job).dialect.poll is not None
 
 
-def _has_to_save(job: Job) -> bool:
+def _has_to_save(job: Job, *, is_recalled: bool) -> bool:
+    if job.state is State.CLOSED and not is_recalled:
+        return False
     return job.state is State.READY or any(is_wanted(i) or is_odd(i) for i in job.images)
 
 

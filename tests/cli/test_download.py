@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.core.model import Charge, Purpose, State
+from seedream_cli.cli.commands.download import reopen
+from seedream_cli.core.model import Charge, Image, Purpose, State
 from seedream_cli.storage.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cli.conftest import StartServer
     from support.command import Cli, Ran
     from support.server import Server
+
+    from seedream_cli.core.model import Job
 
 QUICK = {"SEEDREAM_REREAD_SECONDS": "0.05"}
 """Bad news is read twice without a pause."""
@@ -119,6 +124,91 @@ def test_a_saved_job_goes_to_a_new_place(cli: Cli, polled: Server) -> None:
     new = cli.work / "new.png"
     assert new.read_bytes() == path_of(found).read_bytes()
     assert len(polled.submits()) == 1
+
+
+def test_a_moved_picture_whose_url_has_lapsed_is_copied(cli: Cli, polled: Server) -> None:
+    """It lies on this disk: its host is not asked, the job stays saved, and its file too."""
+    found = bought(cli, "-p", "ark")
+    polled.change_weather("expire")
+    before = len(polled.log())
+    ran = cli("download", str(found["job"]), "-o", "new.png", "--json", env=QUICK)
+    assert (ran.code, ran.object["state"]) == (0, "saved"), ran.err
+    assert (cli.work / "new.png").read_bytes() == path_of(found).read_bytes()
+    assert (path_of(ran.object), len(polled.log())) == (cli.work / "new.png", before)
+
+
+@pytest.mark.usefixtures("polled")
+def test_a_moved_picture_that_was_changed_is_fetched(cli: Cli) -> None:
+    """What lies there is no longer what was bought."""
+    found = bought(cli, "-p", "ark")
+    content = path_of(found).read_bytes()
+    path_of(found).write_text("mine")
+    assert cli("download", str(found["job"]), "-o", "new.png").code == 0
+    assert (cli.work / "new.png").read_bytes() == content
+    assert path_of(found).read_text() == "mine"
+
+
+def test_a_written_off_job_is_fetched_to_another_place(cli: Cli, start_server: StartServer) -> None:
+    """`-o` takes what a bare `download` of it would."""
+    server = start_server("truncate")
+    cli.configure(server)
+    job = str(bought(cli, "-p", "ark", "--timeout", "0.1")["job"])
+    assert cli("status", job, "--write-off", "-y").code == 0
+    server.change_weather()
+    ran = cli("download", job, "-o", "new.png")
+    assert (ran.code, ran.lines, charges(server)) == (0, ["new.png"], 1), ran.err
+
+
+def test_a_failed_job_is_asked_about_with_another_place_too(
+    cli: Cli, start_server: StartServer
+) -> None:
+    """`-o` names where its picture is to go, should it come after all."""
+    server = start_server("fail:1")
+    cli.configure(server)
+    job = str(bought(cli, "-p", "kie")["job"])
+    before = len(server.log())
+    assert cli("download", job, "-o", "new.png", env=QUICK).code == 3
+    assert len(server.log()) > before
+
+
+@pytest.mark.parametrize("state", [State.CLOSED, State.EXPIRED])
+def test_two_commands_reopen_the_same_job(
+    tmp_path: Path, make_job: Callable[..., Job], state: State
+) -> None:
+    """Both read it before either wrote: the slower one goes on with what the other made of it."""
+    with closing(ledger_in(tmp_path)) as ledger:
+        job = make_job(state=state, charge=Charge.MAYBE)
+        ledger.plan([job])
+        ledger.put_image(Image(job=job.id, index=1, n=1, url="https://images.example/1.png"))
+        job = ledger.job(job.id)
+        states = [reopen(ledger, job).state for _ in range(2)]
+        assert states == [State.READY, State.READY]
+
+
+@pytest.mark.parametrize("place", [(), ("-o", "new/")])
+def test_a_written_off_set_that_was_cut_stays_so(
+    cli: Cli, start_server: StartServer, place: tuple[str, ...]
+) -> None:
+    """Its known pictures come, also after one was deleted; nobody knows what the others are."""
+    server = start_server("cut:1", "truncate")
+    cli.configure(server)
+    found = bought(cli, "-p", "ark", "--series", "4", "--timeout", "0.1")
+    job = str(found["job"])
+    assert found["state"] == "unknown"
+    assert cli("status", job, "--write-off").code == 0
+    ran = cli("download", job, "--timeout", "0.1")
+    assert (ran.code, f"job {job} is written off: the picture cannot" in ran.err) == (75, True)
+    server.change_weather()
+    for _ in range(2):
+        ran = cli("download", job, *place, "--json")
+        images = ran.object["images"]
+        assert isinstance(images, list)
+        assert (ran.code, ran.object["state"], ran.object["charge"]) == (0, "closed", "maybe")
+        paths = [Path(image["path"]) for image in images]
+        assert (0 < len(paths) < 4, all(path.exists() for path in paths)) == (True, True)
+        paths[0].unlink()
+        place = ()
+    assert charges(server) == 1
 
 
 def test_a_new_place_that_is_taken_is_refused(cli: Cli, polled: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,10 @@ from seedream_cli.cli.arguments import DEFAULT_TIMEOUT, parse_span, plan_of
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
-from seedream_cli.core.commands import is_made
-from seedream_cli.core.errors import StorageError, UsageError, gravest
+from seedream_cli.core.errors import Overtaken, StorageError, UsageError, gravest
 from seedream_cli.core.model import Charge, Job, Problem, State
 from seedream_cli.core.paths import is_there
+from seedream_cli.engine.context import is_wanted
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.ledger.names import find_any, is_file
 from seedream_cli.storage.ledger.selection import Selection
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from seedream_cli.cli.output.progress import Observer
+    from seedream_cli.core.model import Image
+    from seedream_cli.engine.context import Context
+    from seedream_cli.storage.ledger.ledger import Ledger
 
 
 def download(
@@ -65,9 +69,10 @@ def download(
             found = _found(world, jobs or [], expiring, show)
         written_off = [job for job in found if job.state is State.CLOSED]
         if output is not None:
-            found = [_moved(world, job, output, len(found)) for job in found]
+            found = [_moved(world, engine, job, output, len(found)) for job in found]
         elif jobs:
-            found = [_reopened(world, job) for job in found]
+            found = [reopen(world.ledger, job) for job in found]
+        if output is not None or jobs:
             engine.recalled.update(job.id for job in found)
         if not found:
             show.say("nothing to download")
@@ -93,20 +98,29 @@ def _check_words(names: Sequence[str], task_id: str | None, expiring: str | None
         )
 
 
-def _reopened(world: CommandContext, job: Job) -> Job:
+def reopen(ledger: Ledger, job: Job) -> Job:
     """Fetch again what a person names though it was fetched: gone from disk, or given up."""
-    if job.state is State.CLOSED and job.charge is Charge.MAYBE:
-        becomes = State.READY if job.images else State.RUNNING
-        return world.ledger.move(job, becomes) if job.images or job.task_id else job
-    lost = [i for i in job.images if i.saved_at and not (i.path and Path(i.path).exists())]
-    if job.state is State.EXPIRED or (job.state is State.SAVED and lost and not _is_held(job)):
-        return world.ledger.reopen(job, [image.index for image in lost])
-    if job.state is State.CLOSED and job.charge is Charge.MAYBE and is_made(job):
-        # What was written off is fetched all the same: that is free.
-        is_there = any(image.url and not image.saved_at for image in job.images)
-        job = world.ledger.move(job, State.READY if is_there else State.RUNNING)
-        return world.ledger.reopen(job, [])
+    lost = [i.index for i in job.images if i.saved_at and not (i.path and Path(i.path).exists())]
+    try:
+        if job.state is State.CLOSED and job.charge is Charge.MAYBE:
+            return _reopen_closed(ledger, job, lost)
+        if job.state is State.EXPIRED or (job.state is State.SAVED and lost and not _is_held(job)):
+            return ledger.reopen(job, lost)
+    except Overtaken:
+        return ledger.job(job.id)  # a command beside this one reopened it
     return job
+
+
+def _reopen_closed(ledger: Ledger, job: Job, lost: Sequence[int]) -> Job:
+    """Fetch what was written off all the same: that is free.
+
+    A set that was cut stays written off, for some of its pictures are known to nobody; those that
+    are known are fetched.
+    """
+    job = ledger.reopen(job, [] if _is_held(job) else lost)
+    if len(job.images) < job.expected:
+        return job if job.task_id is None else ledger.move(job, State.RUNNING)
+    return ledger.move(job, State.READY) if any(map(is_wanted, job.images)) else job
 
 
 def _leave_closed(world: CommandContext, written_off: Sequence[Job]) -> None:
@@ -160,17 +174,40 @@ def _lapses(job: Job) -> datetime | None:
     return min((i.expires_at for i in job.images if i.expires_at and not i.saved_at), default=None)
 
 
-def _moved(world: CommandContext, job: Job, output: str, count: int) -> Job:
-    """Give a job another place for its pictures; what was saved is fetched once more."""
+def _moved(world: CommandContext, engine: Context, job: Job, output: str, count: int) -> Job:
+    """Give a job another place for its pictures.
+
+    Those that lie on this disk are copied to there; others that were saved are fetched once more.
+    """
     from seedream_cli.engine.save import known_paths_of
 
     plan = _plan(world, output, many=count > 1 or job.expected > 1)
     for path in known_paths_of(plan, job):
         if is_there(plan.absolute(path)):
             raise UsageError(f"{path} exists", hint="choose another name with -o")
-    if job.state in {State.SAVED, State.EXPIRED}:
-        job = world.ledger.reopen(job, [image.index for image in job.images if image.saved_at])
-    return world.ledger.put_output(job, {**job.output, **plan.to_json(), "stdout": False})
+    job = reopen(world.ledger, job)
+    moved = replace(job, output={**job.output, **plan.to_json(), "stdout": False})
+    copies = [copy for image in job.images if (copy := _copied(engine, moved, image))]
+    if copies:
+        job = world.ledger.adopt(job, moved, copies)
+    else:
+        job = world.ledger.put_output(job, moved.output)
+    there = {image.index for image in copies}
+    elsewhere = [i.index for i in job.images if i.saved_at and i.index not in there]
+    return world.ledger.reopen(job, elsewhere) if elsewhere else job
+
+
+def _copied(engine: Context, job: Job, image: Image) -> Image | None:
+    """Copy a picture with its sidecar to where its job goes now; None where it is not whole."""
+    from seedream_cli.engine.save import copy_image, write_sidecar
+    from seedream_cli.storage.files.digest import is_one_of
+
+    if not image.saved_at or not image.path or not is_one_of(image.path, {image.sha256 or ""}):
+        return None
+    copy = copy_image(engine, job, replace(image, warning=None))  # an odd one is copied as it is
+    if job.output.get("sidecar"):
+        write_sidecar(engine, job, copy, image.sha256)
+    return copy
 
 
 def _plan(world: CommandContext, output: str | None, *, many: bool) -> naming.Plan:

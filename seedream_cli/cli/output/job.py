@@ -149,6 +149,8 @@ def sentence(job: Job, problem: Problem, *, with_hint: bool = True, is_buying: b
     words = _WORDS[job.state]
     if problem.code in {"busy", "rate_limit"}:
         words = "was turned away"
+    if job.state is State.CLOSED and job.charge is not Charge.NONE:
+        words = "is written off"
     text = f"job {job.id} {words}: {problem.message}{_paid(job, problem, is_buying=is_buying)}"
     return clean(text) + hint_lines(hint_of(job, problem) if with_hint else "")
 
