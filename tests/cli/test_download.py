@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.server import serving
 
 from seedream_cli.cli.commands.download import reopen
 from seedream_cli.core.model import Charge, Image, Purpose, State
@@ -302,6 +303,20 @@ def test_a_task_made_elsewhere_is_adopted(cli: Cli, polled: Server) -> None:
     assert again.objects[0]["job"] == found["job"]
     assert len(cli.pictures()) == 1
     assert len(polled.submits()) == 1
+
+
+def test_the_same_task_id_at_two_providers_is_two_jobs(cli: Cli) -> None:
+    """Each provider counts for itself; also where their pictures would get the same name."""
+    jobs = []
+    for provider in ("kie", "seedreams"):
+        with serving() as server:
+            cli.configure(server, output="cat.png")
+            ran = cli("download", "--task-id", "7", "-p", provider, "--no-wait", "--json")
+            assert ran.code in {0, 75}, ran.err
+            jobs.append((ran.object["job"], ran.object["provider"]))
+    assert [provider for _, provider in jobs] == ["kie", "seedreams"]
+    with closing(ledger_in(cli.home / "state")) as ledger:
+        assert [ledger.job(str(job)).task_id for job, _ in jobs] == ["7", "7"]
 
 
 # -- two commands for one purchase -----------------------------------------------------------------

@@ -251,7 +251,7 @@ def _adopted(world: CommandContext, task_id: str, name: str | None, *, sandbox: 
         prompt="",
         request={"size": None, "aspect": None, "seed": None, "format": None, "references": []},
         recipe={},
-        fingerprint=f"adopted {task_id}",
+        fingerprint=f"adopted {address} {task_id}",
         output=_plan(world, profile.output, many=False).to_json(),
         first_n=1,
         expected=1,
@@ -259,5 +259,5 @@ def _adopted(world: CommandContext, task_id: str, name: str | None, *, sandbox: 
         owner=world.owner.name,
         created_at=world.clock.now(),
     )
-    world.ledger.plan([job])
+    (job,) = world.ledger.plan([job])  # maybe one that a command beside this one wrote down
     return job
