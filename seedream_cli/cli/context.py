@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.core.clock import SystemClock, moment
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
-from seedream_cli.core.text import span_seconds
+from seedream_cli.core.text import shell_line, span_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -141,7 +141,9 @@ class CommandContext:
             raise lacking
         raise AccountError(
             f"no profile speaks to {job.origin}, where job {job.id} was bought",
-            hint=f"add the profile “{job.profile}” again: seedream providers add",
+            hint=shell_line(
+                ["seedream", "providers", "add", job.profile, "--provider", job.provider]
+            ),
         )
 
     def is_open_to_any(self, preferred: str | None) -> Callable[[Job], bool]:

@@ -430,6 +430,7 @@ def test_a_bug_shows_where_and_not_what(cli: Cli) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (70, b""), done.stderr
-    first, _hint = done.stderr.decode().splitlines()
+    first, *hints = done.stderr.decode().splitlines()
+    assert all(line.startswith("  ") for line in hints)
     assert first.startswith("seedream: a bug in seedream: KeyError at cli/context.py:")
     assert CANARY.encode() not in done.stderr
