@@ -125,6 +125,15 @@ class OutcomeUnknown(SeedreamError):
     """As much of a stream's last event."""
 
 
+class HeldBack(OutcomeUnknown):
+    """A job of unknown outcome, `job_id`, may have been the same purchase; nothing was sent now."""
+
+    def __init__(self, message: str, *, hint: str, job_id: str) -> None:
+        """Name the job that stands in the way, the newest of them."""
+        super().__init__(message, hint=hint)
+        self.job_id = job_id
+
+
 class UnreadableReply(SeedreamError):
     """An answer came that its dialect has no reading for."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,8 +56,21 @@ def test_the_same_purchase_is_held_back(cli: Cli, start_server: StartServer, pro
 
 def test_despite_buys_all_the_same(cli: Cli, dropping: Server) -> None:
     """`--despite JOB` buys although that job may have been the same purchase."""
-    (found,) = cli("generate", "x", "-p", "kie", "--json").objects
-    ran = cli("generate", "x", "-p", "kie", "--despite", str(found["job"]))
+    (found,) = cli("generate", "it's x", "-p", "kie", "--json").objects
+    held = cli("generate", "it's x", "-p", "kie", "-n", "1")
+    words = shlex.split(held.err.splitlines()[-1])
+    assert words == [
+        "seedream",
+        "generate",
+        "it's x",
+        "-p",
+        "kie",
+        "-n",
+        "1",
+        "--despite",
+        found["job"],
+    ]
+    ran = cli(*words[1:])
     assert ran.code == 0, ran.err
     assert len(dropping.submits()) == 2
 

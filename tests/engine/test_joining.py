@@ -277,7 +277,7 @@ def test_an_unknown_job_meanwhile_holds_ours_back(pair: Pair) -> None:
     assert pair.finish().id == pair.job.id
     assert pair.problem is not None
     assert pair.problem.exit == 5
-    assert pair.problem.hint.endswith("--despite lost0001")
+    assert pair.problem.message.endswith("(--despite lost0001 buys all the same)")
     assert pair.submits == (0, 0)
 
 

@@ -21,7 +21,7 @@ from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Device, Stdout
-from seedream_cli.core.errors import OutcomeUnknown, Overtaken, UsageError
+from seedream_cli.core.errors import HeldBack, OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import OPEN_STATES, Charge
 from seedream_cli.core.paths import is_device, is_stdout
@@ -330,7 +330,13 @@ class Making:
             for job_id in [job.id for job in alike if not engine.is_dead(job.owner)][:1]:
                 show.say(f"job {job_id} is buying the same right now; this is one picture more")
         despite = work.named(self.world, self.asked.despite)
-        planned = join.plan(engine, jobs, despite=despite, ext=ext)
+        try:
+            planned = join.plan(engine, jobs, despite=despite, ext=ext)
+        except HeldBack as error:
+            error.hint += "\n" + command_line(
+                self.asked, despite=[*(self.asked.despite or []), error.job_id]
+            )
+            raise
         for job, ours in zip(planned, jobs, strict=True):
             if job.id != ours.id:
                 show.say(f"the same picture is under way as job {job.id}; nothing is bought for it")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.core.commands import settle_commands
 from seedream_cli.core.errors import (
-    OutcomeUnknown,
+    HeldBack,
     Overtaken,
     StorageError,
     Throttled,
@@ -76,7 +76,7 @@ class Ledger(Queries):
 
         A job that would bring what another one is about to, to the same file, is not bought: that
         one is returned in its place. `is_dead` tells whether the process of an owner has ended,
-        `ext` is the extension that is sure to come. Raises `OutcomeUnknown` where a job of unknown
+        `ext` is the extension that is sure to come. Raises `HeldBack` where a job of unknown
         outcome, unless it is named in `despite`, may have been the same purchase.
         """
         self._check_before_paying()
@@ -111,10 +111,12 @@ class Ledger(Queries):
         if held:
             newest, sent_at = held[0]
             ways = settle_commands([self.job(job_id) for job_id, _ in held])
-            raise OutcomeUnknown(
-                f"job {newest} may have been the same purchase: it was sent at {sent_at!s:.19}Z"
-                " and nobody knows what became of it; nothing was sent now",
-                hint=f"seedream status {newest}\n{ways}\nor buy all the same: --despite {newest}",
+            raise HeldBack(
+                f"job {newest} may have been the same purchase: it was sent at {sent_at!s:.19}Z and"
+                " nobody knows what became of it; nothing was sent now"
+                f" (--despite {newest} buys all the same)",
+                hint=f"seedream status {newest}\n{ways}",
+                job_id=newest,
             )
 
     def _find_same(
