@@ -172,7 +172,7 @@ def mark_unknown(
     look = "" if job.sandbox else f": look at {provider.charges_page}"
     problem = Problem(
         "outcome_unknown",
-        f"{reason}{f' (“{said}”)' if said else ''}; it may have been charged{look}",
+        f"{reason.rstrip('.')}{f' (“{said}”)' if said else ''}; it may have been charged{look}",
         _ways_on(job, provider, reply),
     )
     job = context.ledger.move(job, State.UNKNOWN, problem=problem, request_id=request_id)

@@ -55,7 +55,8 @@ def sums(costs: Mapping[tuple[Charge, Money], int]) -> list[str]:
     for currency, own in sorted(sums.items()):
         sure, perhaps = own.get(Charge.CHARGED), own.get(Charge.MAYBE)
         words = [f"about {price.show(Money(sure, currency))}"] if sure else []
-        words += [f"perhaps {price.show(Money(perhaps, currency))} more"] if perhaps else []
+        more = " more" if sure else ""
+        words += [f"perhaps {price.show(Money(perhaps, currency))}{more}"] if perhaps else []
         lines += [f"cost together: {', '.join(words)}"] if words else []
     return lines
 
