@@ -43,8 +43,10 @@ def begun(cli: Cli, count: int, *arguments: str) -> list[str]:
 # -- what is asked ---------------------------------------------------------------------------------
 
 
-def test_all_that_run_are_asked_about(cli: Cli, polled: Server) -> None:
+def test_all_that_run_are_asked_about(cli: Cli, start_server: StartServer) -> None:
     """Twenty-five finished jobs and one call: each is told as ready, and was asked about once."""
+    polled = start_server(delay=0.0)
+    cli.configure(polled)
     jobs = begun(cli, MANY)
     found = cli("status", "--json", env=QUICK).objects
     assert sorted(str(job["job"]) for job in found) == sorted(jobs)

@@ -195,7 +195,7 @@ def test_despite_covers_its_run_and_what_is_older(ledger: Ledger, make_job: Make
         plan(ledger, ours, despite=covered)
     with pytest.raises(OutcomeUnknown) as refusal:
         plan(ledger, ours)
-    assert refusal.value.hint.endswith("--despite newer")
+    assert refusal.value.message.endswith("(--despite newer buys all the same)")
     newest = {job.id for job in ledger.unknown_up_to(ledger.job("newer"))}
     assert plan(ledger, ours, despite=newest) == "ours"
 
