@@ -435,7 +435,7 @@ def _download(wire: Wire, response: httpx.Response) -> Download:
 
 def _decoded(wire: Wire, response: httpx.Response, cap: int) -> Iterator[bytes]:
     """Yield a body without its encoding; `cap` holds on both sides of it."""
-    raw = wire.read(response.iter_raw(), cap)
+    raw = wire.read(response.iter_raw(), cap, is_measured=_has_visible_end(response))
     return wire.read(decoded(raw, response.headers.get("content-encoding", "")), cap)
 
 

@@ -134,8 +134,13 @@ class Wire:
             via = None if self._is_beyond_proxy else self.proxy
             raise unsent(error, reason, host=self._host, port=self.port, via=via) from error
 
-    def read(self, chunks: Iterator[bytes], cap: int) -> Iterator[bytes]:
-        """Yield a body as it comes; raise `OutcomeUnknown` when it breaks off or is too large."""
+    def read(
+        self, chunks: Iterator[bytes], cap: int, *, is_measured: bool = True
+    ) -> Iterator[bytes]:
+        """Yield a body as it comes; raise `OutcomeUnknown` when it breaks off or is too large.
+
+        Where nothing measures it, our own shutdown at the deadline looks like its end.
+        """
         received = 0
         with self.translate():
             for chunk in chunks:
@@ -145,6 +150,8 @@ class Wire:
                 if received > cap:
                     raise OutcomeUnknown(f"the answer is larger than {cap // 1024 // 1024} MiB")
                 yield chunk
+            if self.deadline.is_late and not is_measured:
+                raise OutcomeUnknown(f"no whole answer within {self._limits.total:g} s")
 
 
 def mask_key(text: str, key: Secret | None) -> str:

@@ -695,6 +695,23 @@ def test_an_endless_stream_ends_at_the_deadline(serve: Serve) -> None:
             list(came)
 
 
+def test_what_has_no_measure_does_not_end_at_the_deadline(serve: Serve) -> None:
+    """Our own shutdown of the connection is not taken for the end of what came."""
+
+    def talk(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + STREAM)
+        while connection.recv(1 << 16):
+            pass
+
+    host = serve(talk)
+    limits = Limits(read=20.0, total=0.3)
+    with (
+        transport().listen(profile(host.origin), SUBMIT, limits) as heard,
+        pytest.raises(OutcomeUnknown, match=r"within 0\.3 s"),
+    ):
+        list(heard.chunks())
+
+
 def test_a_stream_that_is_cut_is_an_unknown_outcome(serve: Serve) -> None:
     """What came before the cut was handed out; the cut itself is not taken for an end."""
     host = serve(saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"))
