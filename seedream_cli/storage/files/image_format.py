@@ -52,7 +52,6 @@ _NO_SIZE: Final = "its size cannot be read"
 _START_OF_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 _IN_SCAN: Final = frozenset({0x00, *range(0xD0, 0xD8)})
-_FILL: Final = 0xFF
 _END_OF_IMAGE: Final = 0xD9
 _START_OF_SCAN: Final = 0xDA
 _MIN_SEGMENT: Final = 2
