@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Literal, Never
 
 from seedream_cli.core.errors import EXITS
 
@@ -46,6 +46,8 @@ class Purpose(StrEnum):
 
     SUBMIT = "submit"
     POLL = "poll"
+    RESULT = "result"
+    """What a finished task brought, where a poll says only that it is finished."""
     UPLOAD = "upload"
     REFRESH = "refresh"
     CHECK = "check"
@@ -202,18 +204,31 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a provider accepted, as its dialect asks about it."""
+
+    id: str
+    model: str = ""
+    """Empty where it is not known: a task that was made elsewhere."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Addresses that the provider named for it, on its own origin, by what is asked there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One HTTP request as a provider wants it, without host and key."""
 
     purpose: Purpose
     method: str
     path: str
-    """Stands behind the profile's `base_url` (`upload_base_url` for uploads)."""
+    """Stands behind the address that `host` names, or is a whole address on the API's origin."""
+    host: Literal["api", "upload", "list"] = "api"
+    """The profile's `base_url`, `upload_base_url` or `list_base_url`."""
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, object] | None = None
     """Sent as JSON."""
-    file: LocalImage | None = None
-    """Sent with `body`'s fields as a multipart form."""
+    files: tuple[tuple[str, LocalImage], ...] = ()
+    """Sent under these names, with `body`'s fields, as a multipart form."""
     is_inline: bool = False
     """The answer holds the pictures themselves."""
     is_stream: bool = False
@@ -264,6 +279,18 @@ class Running:
     """The provider says that it is done, and no picture has come with that yet."""
     ended_at: datetime | None = None
     """When it was done, where the provider says so."""
+    is_finished: bool = False
+    """It is over; what came of it is asked for by the dialect's `result`."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Where the provider says that it is to be asked: see `Task.links`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Where the bytes of a reference image are put, without the key, before its URL is good."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +304,8 @@ class Done:
     """What the provider says that it charged."""
     ended_at: datetime | None = None
     """When it was done, where the provider says so."""
+    slot: Slot | None = None
+    """Of an upload in two steps: the image's URL is good once the bytes are there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +314,8 @@ class Failed:
 
     problem: Problem
     task_id: str | None = None
+    charge: Charge | None = None
+    """Whether this ending is charged, where that differs from `Provider.charge_of_failed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +352,10 @@ class Profile:
     provider: str
     base_url: str
     upload_base_url: str | None = None
+    list_base_url: str | None = None
+    """Where recent requests are listed; None: at `base_url`, or nowhere."""
+    auth_scheme: str = "Bearer"
+    """What stands before the key in `Authorization`."""
     api_key: Secret | None = None
     key_source: str = ""
     """Where the key came from, or would have been looked for."""

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.commands import adopt_command, settle_commands
 from seedream_cli.core.errors import AccountError, StorageError, UnreadableReply
 from seedream_cli.core.events import JobChanged, Note
-from seedream_cli.core.model import Busy, Done, Failed, Image, Problem, Refused, Running, State
+from seedream_cli.core.model import (
+    Busy,
+    Done,
+    Failed,
+    Image,
+    Problem,
+    Refused,
+    Running,
+    State,
+)
 from seedream_cli.core.text import clean, legible, shell_line
 from seedream_cli.engine.lifetime import lapse_of
 from seedream_cli.engine.save import answers_folder
@@ -30,7 +39,7 @@ MOST_OFFERED = 4
 
 def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome | None]:
     """Read the stored answer to a submit and take the step that it means; also at recovery."""
-    request_id = reply.headers.get("x-request-id")
+    request_id = _request_id(context, job, reply)
     is_given_up = job.state is not State.SENDING  # also where a person has settled it since
     try:
         outcome = context.provider(job).dialect.decode(reply)
@@ -44,6 +53,10 @@ def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome 
         return mark_unknown(context, job, reason, request_id, reply), None
 
 
+def _request_id(context: Context, job: Job, reply: Reply) -> str | None:
+    return reply.headers.get(context.provider(job).request_id_header)
+
+
 def is_accepted(context: Context, job: Job, reply: Reply) -> bool:
     """Tell whether an answer to a submit says that the job runs or is done."""
     try:
@@ -54,14 +67,14 @@ def is_accepted(context: Context, job: Job, reply: Reply) -> bool:
 
 def _take(context: Context, job: Job, outcome: Outcome, reply: Reply) -> Job:
     """Take the step that a submit's outcome means."""
-    move, request_id = context.ledger.move, reply.headers.get("x-request-id")
+    move, request_id = context.ledger.move, _request_id(context, job, reply)
     match outcome:
         case Running(task_id=task_id):
             return move(job, State.RUNNING, task_id=task_id, request_id=request_id)
         case Done():
             return mark_ready(context, job, outcome, reply)
-        case Failed(problem=problem):
-            return mark_failed(context, job, problem, request_id)
+        case Failed(problem=problem, charge=charge):
+            return mark_failed(context, job, problem, request_id, charge=charge)
         case Refused(problem=problem):
             problem = _with_way_on(context, job, problem, is_model=outcome.is_model)
             return move(job, State.REFUSED, problem=problem, request_id=request_id)
@@ -135,7 +148,7 @@ def mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:
         job,
         State.READY,
         task_id=done.task_id,
-        request_id=done.request_id or reply.headers.get("x-request-id"),
+        request_id=done.request_id or _request_id(context, job, reply),
         cost=done.cost or share_price(job.price, images, job.expected),
         images=images,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.errors import AccountError
-from seedream_cli.core.model import Charge, Problem, State
+from seedream_cli.core.addresses import origin
+from seedream_cli.core.errors import AccountError, UnreadableReply
+from seedream_cli.core.model import Charge, Problem, Purpose, Running, State, Task
 from seedream_cli.transport import backoff
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from seedream_cli.core.clock import Clock
     from seedream_cli.core.errors import SeedreamError
     from seedream_cli.core.events import Event
-    from seedream_cli.core.model import Call, Image, Job, Profile
+    from seedream_cli.core.model import Call, Image, Job, Profile, Reply
     from seedream_cli.engine.rate_limit import RateLimiter
     from seedream_cli.providers.spec import Provider
     from seedream_cli.storage.files.store import Files
@@ -231,6 +233,26 @@ def can_be_asked(context: Context, job: Job) -> bool:
     """Tell whether the provider can be asked how a job goes, or went."""
     is_open = job.state in {State.RUNNING, State.FAILED}
     return is_open and job.task_id is not None and context.provider(job).dialect.poll is not None
+
+
+def task_of(context: Context, job: Job, latest: Reply | None = None) -> Task:
+    """Return a job's task as its dialect asks about it; `latest` is what a poll has just said.
+
+    The addresses that the provider named count where they lie on the API's own origin: the key
+    goes nowhere else. They stand in the stored answers.
+    """
+    task = Task(id=job.task_id or "", model=job.model)
+    provider = context.provider(job)
+    if provider.dialect.result is None:
+        return task
+    replies = [*context.ledger.answers(job.id, Purpose.SUBMIT), *([latest] if latest else [])]
+    links: dict[str, str] = {}
+    for reply in replies:
+        with contextlib.suppress(UnreadableReply):
+            outcome = provider.dialect.decode(reply)
+            if isinstance(outcome, Running) and outcome.task_id == job.task_id:
+                links |= outcome.links
+    return replace(task, links={k: url for k, url in links.items() if origin(url) == job.origin})
 
 
 def _has_to_save(job: Job, *, is_recalled: bool) -> bool:

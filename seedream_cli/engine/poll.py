@@ -14,14 +14,21 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import JobChanged, Note, Waiting
 from seedream_cli.core.model import Busy, Charge, Done, Failed, Problem, Refused, Running, State
-from seedream_cli.engine.answers import doubt, mark_failed, mark_ready, report_loss, with_page
+from seedream_cli.engine.answers import (
+    doubt,
+    mark_failed,
+    mark_ready,
+    report_loss,
+    with_page,
+)
+from seedream_cli.engine.context import task_of
 from seedream_cli.engine.lifetime import is_record_over
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import Limits
 
 if TYPE_CHECKING:
-    from seedream_cli.core.model import Job, Outcome, Reply
+    from seedream_cli.core.model import Call, Job, Outcome, Reply
     from seedream_cli.engine.context import Context, Step
 
 
@@ -38,12 +45,10 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
     if wait is not None:
         return replace(step, due=context.clock.monotonic() + wait.seconds)
     try:
-        call = dialect.poll(job.task_id)
-        with (
-            context.transport.listen(context.account(job), call, Limits()) as answer,
-            context.files.spill(job.id, answers_folder(job)) as answer.spill,
-        ):
-            reply = answer.whole()
+        reply = _exchange(context, job, dialect.poll(task_of(context, job)))
+        if dialect.result is not None and _is_finished(context, job, reply):
+            context.ledger.store(job.id, reply)
+            reply = _exchange(context, job, dialect.result(task_of(context, job, reply)))
     except (Unsent, OutcomeUnknown) as error:
         context.silent.add(job.origin)
         return _ask_again(context, job, step, error.message)
@@ -53,6 +58,23 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
         raise
     except StorageError as error:
         raise report_loss(context, job, reply, error) from error
+
+
+def _exchange(context: Context, job: Job, call: Call) -> Reply:
+    with (
+        context.transport.listen(context.account(job), call, Limits()) as answer,
+        context.files.spill(job.id, answers_folder(job)) as answer.spill,
+    ):
+        return answer.whole()
+
+
+def _is_finished(context: Context, job: Job, reply: Reply) -> bool:
+    """Tell whether a poll says that a task is over, and not yet what came of it."""
+    try:
+        outcome = context.provider(job).dialect.decode(reply)
+    except UnreadableReply:
+        return False
+    return isinstance(outcome, Running) and outcome.is_finished
 
 
 def _read(context: Context, job: Job, step: Step, reply: Reply) -> Step | None:
@@ -73,7 +95,7 @@ def _take(context: Context, job: Job, step: Step, outcome: Outcome, reply: Reply
     failure = _failure(context, job, outcome, reply)
     match outcome:
         case _ if failure is not None:
-            charge = None if isinstance(outcome, Failed) else Charge.MAYBE
+            charge = outcome.charge if isinstance(outcome, Failed) else Charge.MAYBE
             return _doubt(context, job, step, failure, charge)
         case Done():
             return _tell(context, _mark_ready(context, job, outcome, reply))

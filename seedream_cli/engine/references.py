@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from seedream_cli.core.addresses import origin
+from seedream_cli.core.addresses import AddressKind, origin
 from seedream_cli.core.errors import (
     AccountError,
+    HostBarred,
     OutcomeUnknown,
     UnreadableReply,
     Unsent,
@@ -193,6 +194,12 @@ def _upload(image: LocalImage, provider: Provider, profile: Profile, transport: 
     if isinstance(outcome, Busy):
         raise Unsent(f"{provider.name} takes no uploads now: {outcome.problem.message}")
     if isinstance(outcome, Done) and outcome.images and outcome.images[0].url:
+        if outcome.slot is not None:
+            kinds = {AddressKind.PUBLIC, AddressKind(reply.peer or AddressKind.PUBLIC)}
+            try:
+                transport.put(outcome.slot, image, _UPLOAD_LIMITS, allowed=kinds)
+            except HostBarred as error:
+                raise _upload_error(provider, image, error.message) from error
         return outcome.images[0].url
     if isinstance(outcome, Refused) and outcome.problem.code in {"auth", "credit"}:
         page = provider.page(outcome.problem.code, profile.upload_base_url or profile.base_url)

@@ -27,7 +27,7 @@ from seedream_cli.core.events import BytesReceived, ImageSaved, JobChanged, Note
 from seedream_cli.core.formats import FORMATS, extension_of_format, format_of_extension
 from seedream_cli.core.model import Busy, Done, Image, Problem, Purpose, Refused, State
 from seedream_cli.core.text import escape_unseen
-from seedream_cli.engine.context import is_odd, is_wanted
+from seedream_cli.engine.context import is_odd, is_wanted, task_of
 from seedream_cli.engine.lifetime import LAPSED, UNDOCUMENTED, has_lapsed, lapse_of
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.files.digest import is_one_of
@@ -289,7 +289,7 @@ def _count(
 def _inline_data(context: Context, job: Job, image: Image) -> str:
     """Read an inline image again from the stored answers; it is kept nowhere else."""
     dialect = context.provider(job).dialect
-    for purpose in (Purpose.SUBMIT, Purpose.EVENT, Purpose.POLL):
+    for purpose in (Purpose.SUBMIT, Purpose.EVENT, Purpose.POLL, Purpose.RESULT):
         for reply in context.ledger.answers(job.id, purpose):
             for remote in _read_images(dialect, reply):
                 if remote.index == image.index and remote.data is not None:
@@ -306,7 +306,7 @@ def _ask_anew(context: Context, job: Job, image: Image) -> tuple[RemoteImage | N
     dialect, is_answered = context.provider(job).dialect, True
     calls = []
     if dialect.poll is not None and job.task_id is not None:
-        calls.append(dialect.poll(job.task_id))
+        calls.append((dialect.result or dialect.poll)(task_of(context, job)))
     if dialect.refresh is not None and image.url is not None:
         calls.append(dialect.refresh(image.url))
     for call in calls:

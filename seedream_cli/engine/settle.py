@@ -17,7 +17,7 @@ from seedream_cli.core.errors import (
     Unsent,
     UsageError,
 )
-from seedream_cli.core.model import Busy, Image, Job, Refused, Running, Settlement, State
+from seedream_cli.core.model import Busy, Image, Job, Refused, Running, Settlement, State, Task
 from seedream_cli.engine.lifetime import lapse_of_url
 from seedream_cli.engine.save import hosts_of
 from seedream_cli.storage.files.image_format import HEAD, sniff
@@ -150,8 +150,9 @@ def _ask_about(context: Context, job: Job, task_id: str) -> None:
     """Ask the provider about a task, which is free; raise where it does not know it."""
     dialect = context.provider(job).dialect
     assert dialect.poll is not None, "checked before"  # noqa: S101 - for the type checker
+    task = Task(id=task_id, model=job.model)
     try:
-        reply = context.transport.send(context.account(job), dialect.poll(task_id), Limits())
+        reply = context.transport.send(context.account(job), dialect.poll(task), Limits())
         outcome = dialect.decode(reply)
     except (AccountError, Unsent, OutcomeUnknown, UnreadableReply) as error:
         raise _trouble(job, task_id, error) from error

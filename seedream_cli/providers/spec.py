@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Outcome,
         Reply,
         Request,
+        Task,
     )
 
 _MARGIN: Final = 1.05
@@ -209,10 +210,13 @@ class Dialect:
     submit: Callable[[Request], Call]
     decode: Callable[[Reply], Outcome]
     """Raises `UnreadableReply` for anything it has no reading for, and nothing else."""
-    poll: Callable[[str], Call] | None = None
+    poll: Callable[[Task], Call] | None = None
     """None: the API answers its submit with the result."""
+    result: Callable[[Task], Call] | None = None
+    """Fetches what a task brought, where a poll says only that it is finished."""
     upload: Callable[[LocalImage], Call] | None = None
-    """Takes a local reference image to a URL; decodes to `Done`. None: inline, or URLs only."""
+    """Takes a local reference image to a URL; decodes to `Done`, with a `Slot` where the bytes go
+    somewhere first. None: inline, or URLs only."""
     refresh: Callable[[str], Call] | None = None
     """Asks for a fresh download URL in exchange for a result URL; decodes to `Done`."""
     check: Callable[[], Call] | None = None
@@ -263,6 +267,12 @@ class Provider:
     charge_of_failed: Charge = Charge.MAYBE
     """Whether a failed job is charged, as the provider documents it."""
     upload_base_url: str | None = None
+    list_base_url: str | None = None
+    """Where recent requests are listed, if on another host."""
+    auth_scheme: str = "Bearer"
+    """What stands before the key in `Authorization`."""
+    request_id_header: str = "x-request-id"
+    """Header of an answer that names the request, in lower case."""
     client_id_header: str | None = None
     """Header that names a submit for the provider's support."""
     sandbox_path: str = ""

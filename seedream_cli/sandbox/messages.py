@@ -92,6 +92,8 @@ class Asked:
     body: bytes = b""
     nonce: int = 0
     """32 bits that tell it from its equals; the server draws them."""
+    provider: str = ""
+    """Who is asked: the router says it."""
 
     @property
     def origin(self) -> str:
@@ -101,8 +103,12 @@ class Asked:
     @property
     def key(self) -> str:
         """The bearer token, empty where there is none."""
+        return self.token("Bearer")
+
+    def token(self, scheme: str) -> str:
+        """Return the key that is given by this scheme, empty where there is none."""
         word, _, token = self.headers.get("authorization", "").partition(" ")
-        return token.strip() if word.lower() == "bearer" else ""
+        return token.strip() if word.lower() == scheme.lower() else ""
 
     @property
     def client_request_id(self) -> str:

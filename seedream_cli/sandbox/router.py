@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.messages import says
 from seedream_cli.sandbox.pictures import host as images
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
     from seedream_cli.sandbox.faults import Fault
     from seedream_cli.sandbox.messages import Answer, Asked, Stage, Voice
 
@@ -20,6 +24,8 @@ PREFIXES: Final = {
     "/seedreams/api": "seedreams",
 }
 """Where each provider's base URL begins; KIE's older endpoint lies below KIE's."""
+_MODULES: Final = {"byteplus": "ark"}
+"""Which module of `apis` answers, where that is not the provider's own."""
 
 
 def answer(asked: Asked, stage: Stage) -> Answer:
@@ -27,32 +33,16 @@ def answer(asked: Asked, stage: Stage) -> Answer:
     if asked.path.startswith(images.PATH):
         return images.answer(asked, stage)
     provider, rest = _split(asked.path)
-    inner = replace(asked, path=rest)
-    match provider:
-        case "ark" | "byteplus":
-            from seedream_cli.sandbox.apis import ark
-
-            return ark.answer(inner, stage, provider)
-        case "kie":
-            from seedream_cli.sandbox.apis import kie
-
-            return kie.answer(inner, stage)
-        case "uniall":
-            from seedream_cli.sandbox.apis import uniall
-
-            return uniall.answer(inner, stage)
-        case "seedreams":
-            from seedream_cli.sandbox.apis import seedreams
-
-            return seedreams.answer(inner, stage)
-        case _:
-            served = ", ".join(PREFIXES)
-            return says({"error": f"The sandbox serves {served}; there is nothing here."}, 404)
+    if not provider:
+        served = ", ".join(PREFIXES)
+        return says({"error": f"The sandbox serves {served}; there is nothing here."}, 404)
+    answering: Callable[[Asked, Stage], Answer] = _api(provider).answer
+    return answering(replace(asked, path=rest, provider=provider), stage)
 
 
 def struck(asked: Asked, stage: Stage, fault: Fault, reply: Answer) -> Answer:
     """Return what becomes of `reply`, a good answer to `asked`, when `fault` strikes it."""
-    voice = _voice(asked.path)
+    voice: Voice = _api(_split(asked.path)[0] or "ark").VOICE
     if fault.fate is not None:
         reply = answer(asked, replace(stage, fate=fault.fate))
     if fault.bend is None:
@@ -69,21 +59,6 @@ def _split(path: str) -> tuple[str, str]:
     return "", path
 
 
-def _voice(path: str) -> Voice:
-    match _split(path)[0]:
-        case "kie":
-            from seedream_cli.sandbox.apis import kie
-
-            return kie.VOICE
-        case "uniall":
-            from seedream_cli.sandbox.apis import uniall
-
-            return uniall.VOICE
-        case "seedreams":
-            from seedream_cli.sandbox.apis import seedreams
-
-            return seedreams.VOICE
-        case _:
-            from seedream_cli.sandbox.apis import ark
-
-            return ark.VOICE
+def _api(provider: str) -> ModuleType:
+    """Return the module that answers for a provider; only those that are asked are imported."""
+    return import_module(f"seedream_cli.sandbox.apis.{_MODULES.get(provider, provider)}")

@@ -33,6 +33,9 @@ class Kind(IntEnum):
     KIE = 2
     KIE_OLDER = 3
     SEEDREAMS = 4
+    FAL = 5
+    REPLICATE = 6
+    WAVESPEED = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from seedream_cli import __version__
-from seedream_cli.core.addresses import DEFAULT_PORTS, AddressKind
+from seedream_cli.core.addresses import DEFAULT_PORTS, AddressKind, origin
 from seedream_cli.core.errors import (
     HostBarred,
     ImageBroken,
     ImageGone,
     OutcomeUnknown,
     StorageError,
+    Unsent,
 )
 from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Purpose, Reply
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from seedream_cli.core.model import Call, LocalImage, Profile
+    from seedream_cli.core.model import Call, LocalImage, Profile, Slot
     from seedream_cli.storage.files.inline import Spill
     from seedream_cli.transport.proxies import Proxy
 
@@ -54,6 +55,7 @@ MAX_OTHER_ANSWER = 8 * 1024 * 1024
 MAX_IMAGE = 512 * 1024 * 1024
 MAX_REDIRECTS = 3
 HTTP_OK = 200
+MULTIPLE_CHOICES = 300
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 GONE = frozenset({403, 404, 410})
 PICTURES = "image/png,image/jpeg,image/webp,image/gif,*/*;q=0.1"
@@ -223,18 +225,36 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[StreamedAnswer]:
         """Send one call and hear its answer as it comes; raises as `send` does."""
-        base = profile.base_url
-        if call.purpose is Purpose.UPLOAD and profile.upload_base_url:
-            base = profile.upload_base_url
+        url = _address(profile, call)
         own = {"Accept": "application/json", **_authorisation(profile), **(headers or {})}
-        body, media_type = _form(call.body, call.file) if call.file else _json(call.body)
+        body, media_type = _form(call.body, call.files) if call.files else _json(call.body)
         if body is not None:
             own["Content-Type"] = media_type
-        wire = Wire(_host(base), limits, on_first_byte, key=profile.api_key, breakages=_breakages())
-        wire.body = body if call.file is None else None
-        url = base + call.path
+        wire = Wire(_host(url), limits, on_first_byte, key=profile.api_key, breakages=_breakages())
+        wire.body = None if call.files else body
         with self._open(wire, limits, call.method, url, own, call.query, body) as response:
             yield StreamedAnswer(profile, call.purpose, response, wire)
+
+    def put(
+        self, slot: Slot, image: LocalImage, limits: Limits, *, allowed: Collection[AddressKind]
+    ) -> None:
+        """Put a reference image where its provider said, without the key; that is free.
+
+        Its host is of an `allowed` kind, as an image's is. Raises `Unsent` where it does not take
+        the image, `HostBarred` where it must not be asked.
+        """
+        url = self._image_url(slot.url, is_loopback_ok=AddressKind.LOOPBACK in allowed)
+        kinds = None if self._proxy_of(url) else allowed
+        wire = Wire(_host(url), limits, breakages=_breakages(), allowed=kinds)
+        headers = {"Content-Type": image.media_type, **slot.headers}
+        words = f"{image.name} could not be uploaded to {_host(url)}"
+        try:
+            with self._open(wire, limits, "PUT", url, headers, None, image.data) as response:
+                status = response.status_code
+        except OutcomeUnknown as error:
+            raise Unsent(f"{words}: {error.message}; no picture was bought for it") from error
+        if not HTTP_OK <= status < MULTIPLE_CHOICES:
+            raise Unsent(f"{words}: it answered {status}; no picture was bought for it")
 
     @contextlib.contextmanager
     def fetch(
@@ -323,9 +343,9 @@ class Transport:
 
     def _target(self, url: str) -> tuple[str, dict[str, str]]:
         """Return where to send and the Host header that says where it was meant to go."""
-        for origin, answering in self._aliases.items():
-            if url.startswith(f"{origin}/"):
-                return answering() + url.removeprefix(origin), {"Host": urlsplit(origin).netloc}
+        for alias, answering in self._aliases.items():
+            if url.startswith(f"{alias}/"):
+                return answering() + url.removeprefix(alias), {"Host": urlsplit(alias).netloc}
         return url, {}
 
     def _client(self, target: str) -> httpx.Client:
@@ -381,20 +401,37 @@ _COMMON = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection"
 
 def _authorisation(profile: Profile) -> dict[str, str]:
     """Reveal the key; nothing else does."""
-    return {"Authorization": f"Bearer {profile.api_key.reveal()}"} if profile.api_key else {}
+    if profile.api_key is None:
+        return {}
+    return {"Authorization": f"{profile.auth_scheme} {profile.api_key.reveal()}"}
+
+
+def _address(profile: Profile, call: Call) -> str:
+    """Return where a call goes; a whole address is one on the API's own origin.
+
+    Raises `Unsent` for any other, where the key must not go.
+    """
+    if "://" in call.path:
+        if origin(call.path) != origin(profile.base_url):
+            raise Unsent(f"{_host(call.path)} is not the API's own host")
+        return call.path
+    others = {"upload": profile.upload_base_url, "list": profile.list_base_url}
+    return (others.get(call.host) or profile.base_url) + call.path
 
 
 def _json(body: Mapping[str, object] | None) -> tuple[bytes | None, str]:
     return (None if body is None else _encode(body)), "application/json"
 
 
-def _form(fields: Mapping[str, object] | None, file: LocalImage) -> tuple[bytes, str]:
+def _form(
+    fields: Mapping[str, object] | None, files: Sequence[tuple[str, LocalImage]]
+) -> tuple[bytes, str]:
     """Encode a multipart form, and say its media type with the boundary."""
     import httpx
 
     texts = {name: str(value) for name, value in (fields or {}).items()}
-    picture = {"file": (file.name, file.data, file.media_type)}
-    form = httpx.Request("POST", "http://localhost", data=texts, files=picture)
+    pictures = [(name, (each.name, each.data, each.media_type)) for name, each in files]
+    form = httpx.Request("POST", "http://localhost", data=texts, files=pictures)
     return form.read(), form.headers["content-type"]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from seedream_cli.core.model import Call, Purpose, Reference, Request, Size
+from seedream_cli.core.model import Call, Purpose, Reference, Request, Size, Task
 from seedream_cli.providers import PROVIDERS
 
 A = Reference(source="https://example.com/a.png", url="https://example.com/a.png")
@@ -424,7 +424,7 @@ def test_free_questions_are_written_as_documented() -> None:
         name: [
             (call.purpose.value, call.method, call.path, dict(call.query), call.body)
             for call in (
-                dialect.poll("t 1") if dialect.poll else None,
+                dialect.poll(Task(id="t 1")) if dialect.poll else None,
                 dialect.check() if dialect.check else None,
                 dialect.refresh("https://example.com/x") if dialect.refresh else None,
             )

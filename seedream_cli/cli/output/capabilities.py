@@ -99,6 +99,7 @@ def profile(profile: Profile, *, is_json: bool, now: datetime) -> Iterator[str]:
         "provider": provider.title,
         "base_url": profile.base_url,
         "upload_base_url": profile.upload_base_url,
+        "list_base_url": profile.list_base_url,
         "api_key": "****" if profile.api_key else "(looked up when needed)",
         "model": profile.model or provider.default_model or "no choice of model",
         "output": profile.output or "{slug}-{job}.{ext}",

@@ -24,7 +24,7 @@ from seedream_cli.providers.spec import Dialect, Provider, RateLimit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedream_cli.core.model import LocalImage, Outcome, Reply, Request
+    from seedream_cli.core.model import LocalImage, Outcome, Reply, Request, Task
 
 _UNDER_WAY: Final = frozenset({"waiting", "queuing", "generating"})
 _ENVELOPE: Final = frozenset({"input", "callBackUrl"})
@@ -78,17 +78,20 @@ def inputs(request: Request, quality: str | None) -> dict[str, object]:
     )
 
 
-def poll(task_id: str) -> Call:
+def poll(task: Task) -> Call:
     """Ask about a task."""
     path = "/api/v1/jobs/recordInfo"
-    return Call(purpose=Purpose.POLL, method="GET", path=path, query={"taskId": task_id})
+    return Call(purpose=Purpose.POLL, method="GET", path=path, query={"taskId": task.id})
 
 
 def upload(image: LocalImage) -> Call:
     """Take a reference image to KIE's file host, which is free; it is kept for a day or more."""
     path = "/api/file-stream-upload"
     fields = {"uploadPath": "seedream", "fileName": image.name}
-    return Call(purpose=Purpose.UPLOAD, method="POST", path=path, body=fields, file=image)
+    files = (("file", image),)
+    return Call(
+        purpose=Purpose.UPLOAD, method="POST", host="upload", path=path, body=fields, files=files
+    )
 
 
 def refresh(url: str) -> Call:

@@ -14,7 +14,7 @@ from seedream_cli.providers.reading import at, given, id_at, merge, message_at
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedream_cli.core.model import Outcome, Reply, Request
+    from seedream_cli.core.model import Outcome, Reply, Request, Task
 
 # Its page counts 0 to 3; its siblings' words, and what one of them was once seen to answer, too.
 _MADE: Final = frozenset({"1", "SUCCESS", "成功"})
@@ -34,10 +34,10 @@ def submit(request: Request) -> Call:
     return Call(purpose=Purpose.SUBMIT, method="POST", path=path, body=merge(body, request.extra))
 
 
-def poll(task_id: str) -> Call:
+def poll(task: Task) -> Call:
     """Ask about a task."""
     path = "/api/v1/seedream/record-info"
-    return Call(purpose=Purpose.POLL, method="GET", path=path, query={"taskId": task_id})
+    return Call(purpose=Purpose.POLL, method="GET", path=path, query={"taskId": task.id})
 
 
 def decode(reply: Reply) -> Outcome:

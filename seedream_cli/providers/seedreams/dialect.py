@@ -37,7 +37,7 @@ from seedream_cli.providers.seedreams.models import MODELS
 from seedream_cli.providers.spec import Dialect, Provider
 
 if TYPE_CHECKING:
-    from seedream_cli.core.model import Outcome, Reply, Request
+    from seedream_cli.core.model import Outcome, Reply, Request, Task
 
 _PATH: Final = "/generate-image"
 _REFUSALS: Final = {
@@ -78,9 +78,9 @@ def submit(request: Request) -> Call:
     return Call(purpose=Purpose.SUBMIT, method="POST", path=_PATH, body=merge(body, request.extra))
 
 
-def poll(task_id: str) -> Call:
+def poll(task: Task) -> Call:
     """Ask about a task."""
-    return Call(purpose=Purpose.POLL, method="GET", path=_PATH, query={"taskId": task_id})
+    return Call(purpose=Purpose.POLL, method="GET", path=_PATH, query={"taskId": task.id})
 
 
 _NOT_NOW: Final = {429: "rate_limit", 455: "busy"}

@@ -27,8 +27,9 @@ _SCHEMES: Final = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404
 }
 
 
-def answer(asked: Asked, stage: Stage, provider: str) -> Answer:
+def answer(asked: Asked, stage: Stage) -> Answer:
     """Answer as `ark` or `byteplus`."""
+    provider = asked.provider
     where = Where.SUBMIT if asked.path == "/images/generations" else Where.FREE
     reply = _account(asked, stage)
     if reply is None:

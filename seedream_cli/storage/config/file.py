@@ -27,6 +27,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "model": "a text",
     "base_url": "a text",
     "upload_base_url": "a text",
+    "list_base_url": "a text",
     "output": "a text",
     "image_hosts": "a text",
 }
@@ -80,6 +81,7 @@ class RawProfile:
     model: str | None = None
     base_url: str | None = None
     upload_base_url: str | None = None
+    list_base_url: str | None = None
     output: str | None = None
     image_hosts: str | None = None
     defaults: Mapping[str, object] = field(default_factory=dict)

@@ -69,11 +69,13 @@ def choose(
     if not sandbox_origin:
         return replace(profile, origins=origins)
     base = SANDBOX_ORIGIN + provider.sandbox_path
-    addresses = dict.fromkeys(("sandbox", "base_url", "upload_base_url", "api_key"), sandbox_origin)
+    own = ("sandbox", "base_url", "upload_base_url", "list_base_url", "api_key")
+    addresses = dict.fromkeys(own, sandbox_origin)
     return replace(
         profile,
         base_url=base,
         upload_base_url=base if provider.upload_base_url else None,
+        list_base_url=base if provider.list_base_url else None,
         api_key=Secret(SANDBOX_KEY),
         key_source="the sandbox's own",
         origins={**origins, **addresses},
@@ -207,31 +209,28 @@ def sandbox_variable(environ: Mapping[str, str]) -> str:
 def _assembled(
     raw: RawProfile, provider: Provider, config: Config, environ: Mapping[str, str]
 ) -> Profile:
-    uploads = f"{config.where(raw.name, 'upload_base_url')}: upload_base_url"
-    if raw.upload_base_url is not None and provider.upload_base_url is None:
-        raise ConfigError(f"{uploads}: {provider.name} takes no uploads")
     file = config.path.name
     origins = {"provider": file} if raw.name in config.profiles else {}
-    for item in ("base_url", "upload_base_url", "model"):
+    for item in ("base_url", "upload_base_url", "list_base_url", "model"):
         origins[item] = file if getattr(raw, item) else "provider's default"
     origins["output"] = file if raw.output else "the current folder"
-    base, upload = provider.base_url, provider.upload_base_url
+    base = provider.base_url
     if raw.base_url is not None:
         base = checked_base_url(
             raw.base_url, where=f"{config.where(raw.name, 'base_url')}: base_url"
         )
-        # A gateway's key must not travel to the provider's own upload host.
-        upload = upload and base
-        origins["upload_base_url"] = f"{file}: base_url"
-    if raw.upload_base_url is not None:
-        upload = checked_base_url(raw.upload_base_url, where=uploads)
-        origins["upload_base_url"] = file
+        further = [each for each in ("upload_base_url", "list_base_url") if not getattr(raw, each)]
+        origins |= dict.fromkeys(further, f"{file}: base_url")
+    upload = _further_host(raw, provider, config, "upload_base_url", base, "takes no uploads")
+    listing = _further_host(raw, provider, config, "list_base_url", base, "keeps no list elsewhere")
     key_source = _key_source(raw, provider, config, environ)
     return Profile(
         name=raw.name,
         provider=provider.name,
         base_url=base.rstrip("/"),
         upload_base_url=upload.rstrip("/") if upload else None,
+        list_base_url=listing.rstrip("/") if listing else None,
+        auth_scheme=provider.auth_scheme,
         key_source=key_source,
         model=raw.model,
         output=expanded(raw.output, environ) if raw.output is not None else None,
@@ -239,6 +238,22 @@ def _assembled(
         defaults=raw.defaults,
         origins={**origins, "api_key": key_source, **dict.fromkeys(raw.defaults, file)},
     )
+
+
+def _further_host(
+    raw: RawProfile, provider: Provider, config: Config, field: str, base: str, words: str
+) -> str | None:
+    """Return where else a key may go: as the profile says, else the provider's own host.
+
+    A gateway's key must not travel to that one: then it is the gateway itself.
+    """
+    own, said = getattr(provider, field), getattr(raw, field)
+    if said is None:
+        return own and (base if raw.base_url is not None else own)
+    where = f"{config.where(raw.name, field)}: {field}"
+    if own is None:
+        raise ConfigError(f"{where}: {provider.name} {words}")
+    return checked_base_url(said, where=where)
 
 
 def _variables(raw: RawProfile | None, provider: Provider) -> tuple[str, ...]:

@@ -183,6 +183,7 @@ def test_profile_values_and_their_origins(tmp_path: Path) -> None:
         "provider": "config.toml",
         "base_url": "provider's default",
         "upload_base_url": "config.toml",
+        "list_base_url": "provider's default",
         "model": "config.toml",
         "output": "config.toml",
         "api_key": "environment KIE_API_KEY",
