@@ -13,7 +13,7 @@ import threading
 import time
 import zlib
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +21,7 @@ from support.clock import AT_ONCE
 
 from seedream_cli.core.addresses import AddressKind, kind_of
 from seedream_cli.core.errors import (
+    HostBarred,
     ImageBroken,
     ImageGone,
     OutcomeUnknown,
@@ -28,7 +29,7 @@ from seedream_cli.core.errors import (
     StorageError,
     Unsent,
 )
-from seedream_cli.core.model import Call, Profile, Purpose, Secret
+from seedream_cli.core.model import Call, LocalImage, Profile, Purpose, Secret, Slot
 from seedream_cli.storage.files.inline import LONG
 from seedream_cli.storage.files.store import Files
 from seedream_cli.transport.client import Transport
@@ -810,12 +811,42 @@ def test_an_upload_goes_to_the_upload_origin(serve: Serve) -> None:
         upload_base_url=f"{uploads.origin}/files",
         api_key=Secret(KEY),
     )
-    upload = Call(purpose=Purpose.UPLOAD, method="POST", path="/put", body={})
+    upload = Call(purpose=Purpose.UPLOAD, method="POST", host="upload", path="/put", body={})
     transport().send(account, upload, QUICK)
     assert api.received == []
     assert parts(uploads.received[0])[0] == "POST /files/put HTTP/1.1"
     transport().send(account, POLL, QUICK)
     assert (len(api.received), len(uploads.received)) == (1, 1)
+
+
+def test_a_whole_address_is_asked_on_the_apis_own_origin_only(serve: Serve) -> None:
+    """An address from an answer is asked with the key where the API is, and nowhere else."""
+    api, foreign = serve(saying(OK)), serve(saying(OK))
+    account = Profile(
+        name="w", provider="fal", base_url=f"{api.origin}/x", auth_scheme="Key", api_key=Secret(KEY)
+    )
+    result = Call(purpose=Purpose.RESULT, method="GET", path=f"{api.origin}/y/1")
+    transport().send(account, result, QUICK)
+    line, headers, _ = parts(api.received[0])
+    assert (line, headers["authorization"]) == ("GET /y/1 HTTP/1.1", f"Key {KEY}")
+    with pytest.raises(Unsent, match="not the API's own host"):
+        transport().send(account, replace(result, path=f"{foreign.origin}/y/1"), QUICK)
+    assert foreign.received == []
+
+
+def test_bytes_are_put_where_the_provider_said_without_the_key(serve: Serve) -> None:
+    """A reference image goes to the slot of an upload in two steps, and the key does not."""
+    host = serve(saying(OK))
+    image = LocalImage(name="a.png", media_type="image/png", digest="0", data=b"PNG")
+    slot = Slot(url=f"{host.origin}/slot?sig=1", headers={"X-Meta": "1"})
+    transport().put(slot, image, QUICK, allowed={AddressKind.LOOPBACK})
+    line, headers, body = parts(host.received[0])
+    assert (line, body) == ("PUT /slot?sig=1 HTTP/1.1", b"PNG")
+    assert (headers["content-type"], headers["x-meta"]) == ("image/png", "1")
+    assert "authorization" not in headers
+    with pytest.raises((HostBarred, Unsent)):
+        transport().put(slot, image, QUICK, allowed={AddressKind.PUBLIC})
+    assert len(host.received) == 1
 
 
 def test_without_a_key_no_authorisation_is_sent(serve: Serve) -> None:
