@@ -361,9 +361,9 @@ def test_the_nearest_size_keeps_the_shape(cli: Cli, asked: str, near: str) -> No
     assert f"the nearest is {near} " in ran.err
 
 
-def test_the_manifest_of_the_readme_runs_where_its_recipes_do(cli: Cli, server: Server) -> None:
+def test_the_manifest_of_the_page_runs_where_its_recipes_do(cli: Cli, server: Server) -> None:
     """With a key in the environment and no config, as in CI, pods and cluster jobs."""
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs/batches.md").read_text(encoding="utf-8")
     found = re.search(r"```toml\n# assets.toml\n(.*?)```", text, re.DOTALL)
     assert found is not None
     cli.work.mkdir(parents=True)

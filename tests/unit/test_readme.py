@@ -1,4 +1,4 @@
-"""The README's tables are made from the code; UPDATE_README=1 writes them anew."""
+"""The tables of the pages are made from the code; UPDATE_README=1 writes them anew."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from seedream_cli.providers import PROVIDERS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-README = Path(__file__).parents[2] / "README.md"
+TOP = Path(__file__).parents[2]
+README = TOP / "README.md"
+PAGES = {"exit codes": README, "commands": README, "models": TOP / "docs/models.md"}
 WHEN = {
     0: "everything asked for is on disk",
     1: "`--check`: a picture is not as described; `status --exit-status`: a job did not end well",
@@ -68,17 +70,22 @@ def _models() -> Iterator[str]:
 
 
 def test_the_tables_are_those_of_the_code() -> None:
-    """The README says of commands, models and exit codes what the code says."""
-    text = made = README.read_text(encoding="utf-8")
+    """README and docs say of commands, models and exit codes what the code says."""
     tables = {"exit codes": _exit_codes(), "commands": _commands(), "models": _models()}
     for name, lines in tables.items():
-        body = "\n".join(lines)
+        page = PAGES[name]
+        text, body = page.read_text(encoding="utf-8"), "\n".join(lines)
         pattern = re.compile(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        assert pattern.search(made), name
-        made = pattern.sub(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", made)  # type: ignore[misc]
-    if os.environ.get("UPDATE_README"):
-        README.write_text(made, encoding="utf-8")
-    assert made == text or os.environ.get("UPDATE_README")
+        assert pattern.search(text), name
+        made = pattern.sub(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", text)  # type: ignore[misc]
+        if os.environ.get("UPDATE_README"):
+            page.write_text(made, encoding="utf-8")
+        assert made == text or os.environ.get("UPDATE_README"), page
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    """It has at most 150 lines; what goes further lies in docs/."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_every_exit_code_is_explained() -> None:

@@ -1,4 +1,4 @@
-"""The README's recipes for more than one machine are valid, and their shell does what they say."""
+"""The recipes for more than one machine are valid, and their shell does what they say."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.server import Server, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-README: Final = Path(__file__).parents[2] / "README.md"
+PAGE: Final = Path(__file__).parents[2] / "docs/ci.md"
 TOOLS: Final = Path(sys.executable).parent
 RECIPES: Final = ("github", "kubernetes", "slurm")
 SHARDS: Final = (1, 2, 3)
@@ -56,11 +56,11 @@ print("17;cluster")
 
 def _blocks(recipe: str) -> list[str]:
     """Return the fenced blocks between a recipe's markers, in order."""
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     found = re.search(
         f"<!-- recipe: {recipe} -->\n(.*?)<!-- /recipe: {recipe} -->", text, re.DOTALL
     )
-    assert found, f"the README has no recipe for {recipe}"
+    assert found, f"the page has no recipe for {recipe}"
     return re.findall(r"^```\w+\n(.*?)^```$", found[1], re.DOTALL | re.MULTILINE)
 
 
