@@ -20,7 +20,8 @@ from support.server import Server, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PAGE: Final = Path(__file__).parents[2] / "docs/ci.md"
+TOP: Final = Path(__file__).parents[2]
+PAGE: Final = TOP / "docs/ci.md"
 TOOLS: Final = Path(sys.executable).parent
 RECIPES: Final = ("github", "kubernetes", "slurm")
 SHARDS: Final = (1, 2, 3)
@@ -378,6 +379,13 @@ def test_the_workflow_is_valid(tmp_path: Path) -> None:
     file.write_text(_blocks("github")[0], encoding="utf-8")
     for schema in ("vendor.github-workflows", "custom.github-workflows-require-timeout"):
         _tool("check-jsonschema", "--builtin-schema", schema, str(file))
+
+
+@pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
+def test_our_own_workflows_fit_the_schema(name: str) -> None:
+    """What tests and releases this project on GitHub is a workflow by the published schema."""
+    file = TOP / ".github" / "workflows" / name
+    _tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", str(file))
 
 
 def test_the_manifests_are_valid(tmp_path: Path) -> None:
