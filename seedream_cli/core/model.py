@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, Never
+from typing import TYPE_CHECKING, ClassVar, Literal, Never
 
 from seedream_cli.core.errors import EXITS
 
@@ -107,6 +108,34 @@ class Money:
 
     amount: Decimal
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most so much money in any such span."""
+
+    SPANS: ClassVar[Mapping[str, timedelta]] = {
+        "day": timedelta(hours=24),
+        "month": timedelta(days=30),
+    }
+    """Rolling: the last 24 hours, the last 30 days."""
+
+    most: Money
+    word: str
+    """A key of `SPANS`."""
+
+    def __str__(self) -> str:
+        """Write it as a profile has it: `20 USD/day`."""
+        return f"{self.most.amount:f} {self.most.currency}/{self.word}"
+
+    @property
+    def span(self) -> timedelta:
+        """How long what was spent counts."""
+        return self.SPANS[self.word]
+
+    def has(self, price: Money | None) -> bool:
+        """Tell whether a price is one that it can be held against."""
+        return price is not None and price.currency == self.most.currency
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +397,8 @@ class Profile:
     sandbox: bool = False
     image_hosts: str | None = None
     """`any`: pictures may come from private addresses too."""
+    budget: Budget | None = None
+    """What the account may spend in the last day or month."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,7 @@ def profile(profile: Profile, *, is_json: bool, now: datetime) -> Iterator[str]:
         "model": profile.model or provider.default_model or "no choice of model",
         "output": profile.output or "{slug}-{job}.{ext}",
         "image_hosts": profile.image_hosts,
+        "budget": profile.budget,
         **profile.defaults,
     }
     yield f"{profile.name} ({profile.origins.get('profile', '')})"
@@ -183,6 +184,7 @@ def _profile_json(
         "key_source": profile.key_source,
         "model": profile.model or provider.default_model,
         "output": profile.output,
+        "budget": str(profile.budget) if profile.budget else None,
         "defaults": dict(profile.defaults),
         "origins": dict(profile.origins),
         "docs": provider.docs,

@@ -15,6 +15,8 @@ from seedream_cli.core.model import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from seedream_cli.core.model import Budget
+
 APP: Final = "seedream"
 
 _KEY_SOURCES: Final = ("api_key_env", "api_key_command", "api_key_file", "api_key")
@@ -30,6 +32,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "list_base_url": "a text",
     "output": "a text",
     "image_hosts": "a text",
+    "budget": "an amount a day or month",
 }
 
 
@@ -84,6 +87,7 @@ class RawProfile:
     list_base_url: str | None = None
     output: str | None = None
     image_hosts: str | None = None
+    budget: Budget | None = None
     defaults: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -242,7 +246,7 @@ def _raw(name: str, table: object, where: Callable[..., str]) -> RawProfile:
         _refuse_unknown({key: None}, [*_FIELDS, *OF_PROFILES], where(key))
     for key, value in table.items():
         kind = _FIELDS.get(key) or OF_PROFILES[key]
-        if not KINDS[kind](value):
+        if key != "budget" and not KINDS[kind](value):
             raise ConfigError(f"{where(key)}: {key} must be {kind}")
     if "provider" not in table:
         raise ConfigError(f"{where()}: provider is missing", hint='for example provider = "ark"')
@@ -255,12 +259,25 @@ def _raw(name: str, table: object, where: Callable[..., str]) -> RawProfile:
         both = " and ".join(sources)
         raise ConfigError(f"{where(sources[1])} has {both}", hint="keep one of them")
     fields = {key: value for key, value in table.items() if key in _FIELDS}
-    if "api_key" in fields:
-        fields["api_key"] = Secret(fields["api_key"])
-    if "api_key_command" in fields:
-        fields["api_key_command"] = tuple(fields["api_key_command"])
+    readers: dict[str, Callable[..., object]] = {
+        "api_key": Secret,
+        "api_key_command": tuple,
+        "budget": partial(_budget, where),
+    }
+    fields |= {key: read(fields[key]) for key, read in readers.items() if key in fields}
     defaults = {key: value for key, value in table.items() if key in OF_PROFILES}
     return RawProfile(name=name, defaults=defaults, **fields)
+
+
+def _budget(where: Callable[..., str], written: object) -> Budget:
+    """Read what a profile's account may spend; raise ConfigError for what says that unclearly."""
+    from seedream_cli.core.budget import parse_budget
+
+    found = parse_budget(written) if isinstance(written, str) else None
+    if found is None:
+        words = "budget must be an amount, its currency, and a day or month"
+        raise ConfigError(f"{where('budget')}: {words}", hint='budget = "20 USD/day", or /month')
+    return found
 
 
 def with_profile(text: str, name: str, table: Mapping[str, object]) -> str:

@@ -214,6 +214,7 @@ def _assembled(
     for item in ("base_url", "upload_base_url", "list_base_url", "model"):
         origins[item] = file if getattr(raw, item) else "provider's default"
     origins["output"] = file if raw.output else "the current folder"
+    origins |= {"budget": file} if raw.budget else {}
     base = provider.base_url
     if raw.base_url is not None:
         base = checked_base_url(
@@ -235,6 +236,7 @@ def _assembled(
         model=raw.model,
         output=expanded(raw.output, environ) if raw.output is not None else None,
         image_hosts=raw.image_hosts,
+        budget=raw.budget,
         defaults=raw.defaults,
         origins={**origins, "api_key": key_source, **dict.fromkeys(raw.defaults, file)},
     )

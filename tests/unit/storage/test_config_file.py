@@ -432,3 +432,15 @@ def test_disk_that_refuses_is_a_storage_error(tmp_path: Path) -> None:
 def test_options_are_spelled_like_those_of_generate() -> None:
     """Defaults are long option names with underscores."""
     assert all(name.replace("_", "").isalpha() and name.islower() for name in OF_PROFILES)
+
+
+def test_a_budget_is_read_and_belongs_to_its_profile(tmp_path: Path) -> None:
+    """`20 USD/day` is an amount a day; what is unclear spoils that profile, and names the line."""
+    text = '[profiles.a]\nprovider = "kie"\nbudget = "20 USD/day"\n'
+    found = load(config(tmp_path, text))
+    assert str(found.profiles["a"].budget) == "20 USD/day"
+    for wrong in ('"20 USD/week"', '"20"', "20", '"20 USD"', '""', "true"):
+        found = load(config(tmp_path, text.replace('"20 USD/day"', wrong)))
+        error = found.mistakes["a"]
+        assert "config.toml:3: profiles.a: budget must be an amount" in error.message, wrong
+        assert error.hint == 'budget = "20 USD/day", or /month'

@@ -1,0 +1,65 @@
+"""What an account may spend in a span of time, and when there is room again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.model import Budget, Money
+from seedream_cli.core.money import show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_WRITTEN: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]{3}) ?/ ?([a-z]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """One attempt that was charged, or may have been."""
+
+    job: str
+    at: datetime
+    """When it began."""
+    money: Money | None
+    """What it cost, else the most that it may; None: nobody knows."""
+    is_undecided: bool = False
+    """Whoever asks is sending it right now: it may turn out to cost less."""
+
+
+def lack(budget: Budget, price: Money, spent: Sequence[Spending]) -> str:
+    """Say what is left, and when more is free, where `price` does not fit; else nothing.
+
+    `spent` is of the budget's span and in its currency, the oldest first.
+    """
+    used = sum((each.money.amount for each in spent if each.money), Decimal(0))
+    room = budget.most.amount - price.amount
+    if used <= room:
+        return ""
+    left, free_at = max(Decimal(0), budget.most.amount - used), None
+    for each in spent if room >= 0 else ():
+        used -= each.money.amount if each.money else Decimal(0)
+        if used <= room:
+            free_at = each.at + budget.span
+            break
+    more = f"more is free at {_moment(free_at)}" if free_at else "that is more than all of it"
+    return (
+        f"the budget {budget} has {show(Money(left, price.currency))} left, and this may cost"
+        f" {show(price)}; {more}"
+    )
+
+
+def _moment(at: datetime) -> str:
+    """Write a moment to the second, and never too early."""
+    return f"{at + timedelta(microseconds=-at.microsecond % 1_000_000):%Y-%m-%d %H:%M:%S}Z"
+
+
+def parse_budget(text: str) -> Budget | None:
+    """Read `20 USD/day` or `300 CNY/month`; None for anything else."""
+    match = _WRITTEN.fullmatch(text.strip())
+    if match is None or match[3] not in Budget.SPANS:
+        return None
+    return Budget(Money(Decimal(match[1]), match[2].upper()), match[3])
