@@ -5,7 +5,8 @@
     ├── ConfigError         config           2   nothing was sent
     ├── AccountError        auth, credit     4   also access: the model is not opened
     ├── Unsent              unreachable     69   provably not one byte of the request had left
-    ├── Throttled           rate_limit      69   no room in the provider's rate limit; nothing sent
+    ├── Throttled           rate_limit      69   no room in a rate limit for now; nothing sent
+    ├── Withheld            budget           4   what a bound does not allow; nothing sent
     ├── OutcomeUnknown      outcome_unknown  5   bytes had left and no readable answer came
     ├── UnreadableReply     outcome_unknown  5   an answer came that its dialect cannot read
     ├── ImageGone           expired          5   the host says that an image is not there
@@ -34,6 +35,7 @@ EXITS: Final = {
     "auth": 4,
     "credit": 4,
     "access": 4,
+    "budget": 4,
     "rate_limit": 69,
     "invalid_request": 3,
     "content_policy": 3,
@@ -107,7 +109,7 @@ class Unsent(SeedreamError):
 
 
 class Throttled(SeedreamError):
-    """The provider's rate limit has no room yet; nothing was sent, and nothing was changed."""
+    """A rate limit or a budget has no room yet; nothing was sent, and nothing was changed."""
 
     code = "rate_limit"
 
@@ -115,6 +117,12 @@ class Throttled(SeedreamError):
         """Carry the seconds until there is room."""
         super().__init__(message)
         self.seconds = seconds
+
+
+class Withheld(SeedreamError):
+    """A budget, or how the run went so far, does not let a job be sent; nothing of it was."""
+
+    code = "budget"
 
 
 class OutcomeUnknown(SeedreamError):

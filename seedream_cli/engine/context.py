@@ -122,6 +122,8 @@ class Context:
     """False with `--no-wait`: accepted jobs are left to run."""
     halt_reason: Callable[[], str] = lambda: ""
     """Why nothing more may be sent that costs money; empty while it may."""
+    objection: Callable[[Job], Problem | None] = lambda _: None
+    """Why a job of this command is not to be bought any more, after what became of others."""
     is_dead: Callable[[str], bool] = lambda _: False
     """Tells whether the process that a job names has ended; never true of this one."""
     calls: dict[str, Call] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from seedream_cli.core.errors import (
     StorageError,
     Throttled,
     Unsent,
+    Withheld,
 )
 from seedream_cli.core.events import JobChanged, Waiting
 from seedream_cli.core.model import Busy, Charge, Problem, Refused, State
@@ -24,7 +25,7 @@ from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import AnswerCut, Limits
 
 if TYPE_CHECKING:
-    from seedream_cli.core.model import Call, Job, Outcome, Reply, Secret
+    from seedream_cli.core.model import Call, Job, Outcome, Profile, Reply
     from seedream_cli.engine.context import Context, Step
     from seedream_cli.transport.client import StreamedAnswer
 
@@ -38,10 +39,11 @@ def submit(context: Context, job: Job, step: Step) -> Step | None:
     if wait is None:
         context.deadline(job.id)  # the time runs from here
         try:
+            _check_allowed(context, job)
             return _send(context, job, step)
-        except Interrupted as error:
+        except (Interrupted, Withheld) as error:
             # It may not be sent any more, and nothing of it was.
-            problem = Problem(error.code, error.message)
+            problem = Problem(error.code, error.message, error.hint)
             context.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
             return None
         except Throttled as error:
@@ -50,6 +52,24 @@ def submit(context: Context, job: Job, step: Step) -> Step | None:
         finally:
             context.limiter.release(job)
     return _wait_for_room(context, step, wait)
+
+
+def _check_allowed(context: Context, job: Job) -> None:
+    """Raise what keeps a job from being sent, as far as that is known before there is a connection.
+
+    `Interrupted` and `Withheld` for good, `Throttled` for now; `_spend` has the last word.
+    """
+    _check_halt(context, job)
+    profile = context.account(job)
+    if profile.budget is not None:
+        context.ledger.check_budget(job, profile.budget, profile.api_key)
+
+
+def _check_halt(context: Context, job: Job) -> None:
+    if reason := context.halt_reason():
+        raise Interrupted(reason)
+    if problem := context.objection(job):
+        raise Withheld(problem.message, hint=problem.hint, code=problem.code)
 
 
 def _wait_for_room(context: Context, step: Step, wait: Wait) -> Step:
@@ -68,7 +88,7 @@ def _send(context: Context, job: Job, step: Step) -> Step | None:
     headers = {header: f"seedream-{job.id}"} if header else {}
     profile = context.account(job)
     to = (profile, call, _limits(context, job))
-    spend = partial(_spend, context, job, call, profile.api_key)
+    spend = partial(_spend, context, job, call, profile)
     try:
         # Whatever was asked for, a gateway may answer with a stream, or with pictures inline.
         with (
@@ -109,13 +129,13 @@ def _read_sent(context: Context, job: Job) -> Job:
         return replace(job, state=State.SENDING, charge=Charge.MAYBE)
 
 
-def _spend(context: Context, job: Job, call: Call, key: Secret | None) -> None:
+def _spend(context: Context, job: Job, call: Call, profile: Profile) -> None:
     """Spend. The transport calls this just before the first byte leaves; nothing else does."""
-    if reason := context.halt_reason():
-        raise Interrupted(reason)
+    _check_halt(context, job)
     provider = context.provider(job)
     limit = None if job.sandbox else provider.limit
-    context.ledger.begin(job.id, limit, body=call.body, key=key)
+    key, budget = profile.api_key, profile.budget
+    context.ledger.begin(job.id, limit, body=call.body, key=key, budget=budget)
     context.limiter.note_start(job)
     sending = replace(job, state=State.SENDING, charge=Charge.MAYBE)
     is_polled = provider.dialect.poll is not None

@@ -35,7 +35,9 @@ _WORDS = {
     State.EXPIRED: "is lost",
     State.CLOSED: "was not sent",
 }
-_AGAIN = frozenset({"unreachable", "busy", "rate_limit", "interrupted", "provider_failed"})
+_AGAIN = frozenset(
+    {"budget", "unreachable", "busy", "rate_limit", "interrupted", "provider_failed"}
+)
 
 
 def to_line(value: Mapping[str, object]) -> str:

@@ -18,6 +18,7 @@ from seedream_cli.core.errors import (
     StorageError,
     Throttled,
     UnreadableReply,
+    Withheld,
 )
 from seedream_cli.core.model import Charge, Problem, Purpose, Reply, State
 from seedream_cli.core.text import json_text
@@ -36,7 +37,7 @@ from seedream_cli.storage.ledger.queries import Queries
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from seedream_cli.core.model import Image, Job, Money, Secret, Settlement
+    from seedream_cli.core.model import Budget, Image, Job, Money, Secret, Settlement
     from seedream_cli.providers.spec import RateLimit
 
 _ENDINGS = {
@@ -56,6 +57,8 @@ _CHARGES = {
 }
 _DOUBTING = frozenset({State.REFUSED, State.FAILED, State.UNKNOWN})
 """What a job became whose uploaded references may be why."""
+_UNTIL_ANSWERED = 0.5
+"""Seconds until a job looks again whether a budget has room for it."""
 _LONG_ANSWER = 4096
 """Bytes; what is longer may hold a picture, however it is written."""
 _ENDED = frozenset({State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED})
@@ -164,18 +167,21 @@ class Ledger(Queries):
         *,
         body: Mapping[str, object] | None = None,
         key: Secret | None = None,
+        budget: Budget | None = None,
     ) -> None:
         """Spend: planned → sending, committed just before the first byte leaves.
 
         What a later settling needs is kept with the attempt: `body` as it is sent, and a digest of
         the `key` that pays. Called by the transport's hook and from nowhere else. Raises
         `StorageError` when the job is not planned any more or has an attempt that may have been
-        charged, and `Throttled` when `limit` has no room in the starts of all processes; then
-        nothing is sent or changed.
+        charged, `Throttled` when `limit` has no room in the starts of all processes, and what
+        `check_budget` raises; then nothing is sent or changed.
         """
         self._check_before_paying()
         with self._write() as connection:
             self._step(connection, job_id, State.PLANNED, State.SENDING)
+            if budget is not None:
+                self.check_budget(self.job(job_id), budget, key)
             weight = self._check_limit(job_id, limit)
             # Read when the ledger is ours: we may have waited for it.
             at = time_text(self._now())
@@ -187,6 +193,28 @@ class Ledger(Queries):
             connection.execute(
                 "UPDATE jobs SET charge = 'maybe', sent_at = ? WHERE id = ?", (at, job_id)
             )
+
+    def check_budget(self, job: Job, budget: Budget, key: Secret | None) -> None:
+        """Raise `Withheld` where a job may cost more than the budget of its account has left.
+
+        Raises `Throttled` instead while this process has a request on its way that may turn out to
+        cost less than it might.
+        """
+        from seedream_cli.core.budget import lack
+
+        spent = self.spent(job, key, budget.span)
+        odd = next((each.job for each in spent if not budget.has(each.money)), None)
+        if job.price is None or not budget.has(job.price) or odd is not None:
+            raise Withheld(
+                f"the budget {budget} is kept only where prices in {budget.most.currency} are known"
+                f", and that of job {odd or job.id} is not",
+                hint=f"seedream status {odd or job.id}",
+            )
+        words = lack(budget, job.price, spent)
+        if words and any(each.is_undecided for each in spent):
+            raise Throttled(words, seconds=_UNTIL_ANSWERED)
+        if words:
+            raise Withheld(words)
 
     def _check_limit(self, job_id: str, limit: RateLimit | None) -> int:
         """Return what a job counts as in a limit that has room for it."""

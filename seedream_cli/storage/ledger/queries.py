@@ -14,6 +14,7 @@ from seedream_cli.storage.ledger.columns import (
     decoding,
     image_of,
     job_of,
+    key_digest,
     money_of,
     path_text,
     time_text,
@@ -26,7 +27,8 @@ from seedream_cli.storage.ledger.selection import Selection, cost_of, in_states
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from seedream_cli.core.model import Image, Job, Money
+    from seedream_cli.core.budget import Spending
+    from seedream_cli.core.model import Image, Job, Money, Secret
     from seedream_cli.providers.spec import RateLimit
 
 _AHEAD = timedelta(seconds=1)
@@ -384,6 +386,48 @@ class Queries(Database):
 
         with decoding("the time of an attempt"):
             return [(limit.arrived(ago(at) or 0.0, ago(over)), weight) for at, over, weight in rows]
+
+    def spent(self, job: Job, key: Secret | None, span: timedelta) -> list[Spending]:
+        """Return what the account of a job spent, or may have, in the span until now, oldest first.
+
+        An account is an origin and a key; attempts of old versions, which noted none, count in all.
+        In a rehearsal all providers have one origin and one key.
+        """
+        from seedream_cli.core.budget import Spending
+
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT jobs.id, started_at, coalesce(cost, price), state, owner"
+                    " FROM attempts JOIN jobs ON jobs.id = job"
+                    " WHERE (attempts.origin = ? OR attempts.origin IS NULL) AND jobs.origin = ?"
+                    " AND started_at > ?"
+                    " AND (key_digest = ? OR key_digest IS NULL) AND ending IS NOT 'busy'"
+                    " AND charge <> 'none' AND sandbox = ? AND (provider = ? OR NOT sandbox)"
+                    " ORDER BY started_at",
+                    (
+                        job.origin,
+                        job.origin,
+                        time_text(self._now() - span),
+                        key_digest(key),
+                        int(job.sandbox),
+                        job.provider,
+                    ),
+                )
+                .fetchall()
+            )
+        with decoding("what an attempt cost"):
+            moneys = {text: money_of(text) for _, _, text, _, _ in rows}
+            return [
+                Spending(
+                    job=job_id,
+                    at=datetime.fromisoformat(at),
+                    money=moneys[text],
+                    is_undecided=state == State.SENDING and owner == job.owner,
+                )
+                for job_id, at, text, state, owner in rows
+            ]
 
     def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:
         """Return the stored raw answers of one purpose, oldest first."""

@@ -21,6 +21,7 @@ import pytest
 
 from seedream_cli.core.errors import OutcomeUnknown, Overtaken, StorageError, Throttled
 from seedream_cli.core.model import (
+    Budget,
     Charge,
     Image,
     Job,
@@ -1438,6 +1439,9 @@ def test_the_current_version_is_marked(ledger: Ledger, path: Path) -> None:
     assert cells(path, "PRAGMA user_version") == [(len(SCHEMA),)]
 
 
+DAY = Budget(Money(Decimal(1), "USD"), "day")
+
+
 def writes(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
     """Return a call of every public method that writes."""
     reply = Reply(purpose=Purpose.SUBMIT, status=200, headers={}, body=b"{}")
@@ -1477,6 +1481,8 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "newest_runs": lambda: ledger.newest_runs(1),
         "upload": lambda: ledger.upload(job.origin, "d" * 64, NOW),
         "starts": lambda: ledger.starts(job.origin, job.model, TWENTY),
+        "spent": lambda: ledger.spent(job, None, DAY.span),
+        "check_budget": lambda: ledger.check_budget(replace(job, price=DAY.most), DAY, None),
         "submitting": ledger.submitting,
         "left_by": lambda: ledger.left_by(job.owner),
         "accepted_but_of": lambda: ledger.accepted_but_of(job.owner),
