@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from seedream_cli.cli.output.stdout import Device, Stdout
     from seedream_cli.core.model import Job
     from seedream_cli.engine.context import Context, Step
+    from seedream_cli.engine.halt import Halt
     from seedream_cli.engine.workers import Inbox
     from seedream_cli.storage.ledger.ledger import Ledger
 
@@ -140,13 +142,19 @@ class Signals:
 
 def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: Plain) -> Report:
     """Take the jobs as far as they go and return what became of them."""
-    from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
+    from seedream_cli.engine.halt import Halt
+    from seedream_cli.engine.workers import Inbox, WorkerPool
 
     inbox: Inbox = Inbox()
     signals = Signals(inbox, observer, is_buying=bool(engine.calls))
-    engine = replace(engine, halt_reason=lambda: "a signal stopped it" if signals.first else "")
+    halt = Halt()
+    engine = replace(
+        engine,
+        halt_reason=lambda: "a signal stopped it" if signals.first else "",
+        objection=halt.objection,
+    )
     pool = WorkerPool(
-        partial(take_step, engine),
+        partial(_take, engine, halt),
         world.clock,
         inbox,
         workers=min(WORKERS, max(1, len(jobs))),
@@ -166,6 +174,21 @@ def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: P
         problems=dict(engine.problems),
         signal=signals.first,
     )
+
+
+def _take(engine: Context, halt: Halt, step: Step) -> Step | None:
+    """Do one step, and take note of what may end further submits."""
+    from seedream_cli.engine.context import Deed
+    from seedream_cli.engine.workers import take_step
+
+    following = take_step(engine, step)
+    is_sent = step.deed is Deed.SUBMIT and (following is None or following.deed is not Deed.SUBMIT)
+    problem = engine.problems.get(step.job_id)
+    if is_sent or problem is not None:
+        with suppress(StorageError):  # whoever goes on finds it in the same state
+            job = engine.ledger.job(step.job_id)
+            halt.note(job, problem or job.problem)
+    return following
 
 
 def latest(ledger: Ledger, job: Job) -> Job:
