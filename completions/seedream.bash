@@ -51,6 +51,9 @@ _seedream_command() {
             '--dry-run'
             '--sidecar'
             '*--despite=@jobs'
+            '--max-images=@'
+            '--max-cost=@'
+            '-y|--yes'
             '--batch=@files'
             '--plan'
             '--check'
@@ -58,10 +61,7 @@ _seedream_command() {
             '*--accept=@'
             '-j|--jobs=@'
             '--fail-fast'
-            '--max-images=@'
-            '--max-cost=@'
             '--shard=@'
-            '-y|--yes'
             '-h|--help'
         )
         ;;
@@ -99,6 +99,9 @@ _seedream_command() {
             '--dry-run'
             '--sidecar'
             '*--despite=@jobs'
+            '--max-images=@'
+            '--max-cost=@'
+            '-y|--yes'
             '-h|--help'
         )
         ;;

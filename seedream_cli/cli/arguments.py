@@ -32,10 +32,7 @@ BATCH_ONLY = (
     "accept",
     "jobs",
     "fail_fast",
-    "max_images",
-    "max_cost",
     "shard",
-    "yes",
 )
 """What only `generate --batch` takes."""
 _NOT_IN_BATCHES = {

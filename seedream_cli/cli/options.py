@@ -211,6 +211,34 @@ Despite = Annotated[
         rich_help_panel=MORE,
     ),
 ]
+MaxImages = Annotated[
+    int | None,
+    typer.Option(
+        "--max-images",
+        metavar="N",
+        min=0,
+        help="Buy at most N pictures.",
+        rich_help_panel=MORE,
+    ),
+]
+MaxCost = Annotated[
+    str | None,
+    typer.Option(
+        "--max-cost",
+        metavar="AMOUNT[CUR]",
+        help="Spend at most that: 5, 5USD.",
+        rich_help_panel=MORE,
+    ),
+]
+Confirmed = Annotated[
+    bool,
+    typer.Option(
+        "-y",
+        "--yes",
+        help="Do not ask before more than 10 pictures.",
+        rich_help_panel=MORE,
+    ),
+]
 
 Batch = Annotated[
     str | None,
@@ -275,25 +303,6 @@ FailFast = Annotated[
         rich_help_panel=BATCHES,
     ),
 ]
-MaxImages = Annotated[
-    int | None,
-    typer.Option(
-        "--max-images",
-        metavar="N",
-        min=0,
-        help="Buy at most N pictures in this run.",
-        rich_help_panel=BATCHES,
-    ),
-]
-MaxCost = Annotated[
-    str | None,
-    typer.Option(
-        "--max-cost",
-        metavar="AMOUNT[CUR]",
-        help="Spend at most that in this run: 5, 5USD.",
-        rich_help_panel=BATCHES,
-    ),
-]
 Shard = Annotated[
     str | None,
     typer.Option(
@@ -303,16 +312,6 @@ Shard = Annotated[
         rich_help_panel=BATCHES,
     ),
 ]
-BatchYes = Annotated[
-    bool,
-    typer.Option(
-        "-y",
-        "--yes",
-        help="Do not ask before more than 10 pictures.",
-        rich_help_panel=BATCHES,
-    ),
-]
-
 Jobs = Annotated[
     list[str] | None,
     typer.Argument(metavar="[JOB]...", help="01k3f9zq, last, last.3, last-1; or a picture file."),

@@ -22,7 +22,13 @@ from seedream_cli.batch.sort import Sorted, Sorting
 from seedream_cli.batch.targets import tasks_of
 from seedream_cli.cli import run as work
 from seedream_cli.cli.arguments import DEFAULT_TIMEOUT
-from seedream_cli.cli.commands.bounds import allow_files, bounds, confirm
+from seedream_cli.cli.commands.bounds import (
+    allow_files,
+    bounds,
+    check_budget,
+    check_settings,
+    confirm,
+)
 from seedream_cli.cli.output import plan as plans
 from seedream_cli.cli.output.ci import Actions, is_forgetful
 from seedream_cli.cli.output.report import Results
@@ -293,8 +299,14 @@ class Buying:
     def _announce(self, found: Sorted) -> None:
         """Say what is made and what it costs; raise `AccountError` before anything is."""
         paid = [*found.bought, *found.fetched]
-        for row in {(t.row.profile, t.picture.provider): t.row for t in paid}.values():
-            self.calls.key(self.profile_of(row, self.judge.wish(row).provider))
+        for account, row in {(t.row.profile, t.picture.provider): t.row for t in paid}.items():
+            profile = self.calls.key(self.profile_of(row, self.judge.wish(row).provider))
+            tasks = [t for t in found.bought if (t.row.profile, t.picture.provider) == account]
+            check_budget(profile, [(t.name, t.price) for t in tasks], self.world.ledger)
+            for task in tasks:
+                if self.asked.set or task.row.options.get("set"):
+                    wish = self.judge.wish(task.row)
+                    check_settings(self.asked, profile, wish.resolved, wish.provider)
         self._hold_waiting(found.bought)
         cost = plans.cost_of(found.bought)
         line = plans.sentence(

@@ -1,15 +1,17 @@
-"""What a batch is allowed: its bounds in pictures and money, a yes, open files."""
+"""What a purchase is allowed: its bounds in pictures and money, a yes, open files."""
 
 from __future__ import annotations
 
 import re
 import sys
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedream_cli.batch.apply import Bounds
+from seedream_cli.core import money
+from seedream_cli.core.addresses import origin
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Money
 
@@ -18,8 +20,16 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import TextIO
 
+    from seedream_cli.batch.apply import Bounds
     from seedream_cli.batch.targets import Task
     from seedream_cli.cli.arguments import GenerateArguments
+    from seedream_cli.core.model import Job, Profile
+    from seedream_cli.providers.spec import Provider
+    from seedream_cli.request.check import Resolved
+    from seedream_cli.storage.ledger.ledger import Ledger
+
+    Price = tuple[str, Money | None]
+    """What is bought, by a name for people, and the most that it may cost; None: not known."""
 
 ASK_ABOVE = 10
 """Pictures; more are asked about once, on a terminal."""
@@ -30,24 +40,108 @@ FILES_BESIDE = 128
 
 def bounds(asked: GenerateArguments, tasks: Sequence[Task]) -> Bounds:
     """Return what the command line allows; raise `UsageError` where prices do not tell enough."""
+    from seedream_cli.batch.apply import Bounds
+
+    most = max_cost(asked, [(task.name, task.price) for task in tasks])
+    return Bounds(max_images=asked.max_images, max_cost=most, fail_fast=asked.fail_fast)
+
+
+def max_cost(asked: GenerateArguments, prices: Sequence[Price]) -> Money | None:
+    """Return `--max-cost`; raise `UsageError` where not all prices are known in its currency."""
     if asked.max_cost is None:
-        return Bounds(max_images=asked.max_images, fail_fast=asked.fail_fast)
+        return None
     amount, named = parsed(asked.max_cost)
-    currencies = {task.price.currency for task in tasks if task.price}
+    currencies = {price.currency for _, price in prices if price}
     currency = named or (currencies.pop() if len(currencies) == 1 else "")
-    refused = [t.name for t in tasks if t.price is None or t.price.currency != currency]
-    if tasks and refused:
+    refused = [name for name, price in prices if price is None or price.currency != currency]
+    if refused:
         names = ", ".join(refused[:3]) + ("…" if len(refused) > 3 else "")  # noqa: PLR2004
         unit = f"in {currency}" if currency else "in one currency"
-        others = sorted({task.price.currency for task in tasks if task.price} - {currency})
-        prices = f"; the prices are in {' and '.join(others)}" if others else ""
+        others = sorted({price.currency for _, price in prices if price} - {currency})
+        in_others = f"; the prices are in {' and '.join(others)}" if others else ""
         way = f"say it in {others[0]}, or bound" if len(others) == 1 and named else "bound"
         raise UsageError(
-            f"--max-cost: not all prices are known {unit}: {names}{prices}",
+            f"--max-cost: not all prices are known {unit}: {names}{in_others}",
             hint=f"{way} them with --max-images N",
         )
-    money = Money(amount, currency)
-    return Bounds(max_images=asked.max_images, max_cost=money, fail_fast=asked.fail_fast)
+    return Money(amount, currency)
+
+
+def check_bounds(asked: GenerateArguments, jobs: Sequence[Job]) -> None:
+    """Raise `UsageError` where a command without a plan could buy more than its line allows."""
+    count, most = sum(job.expected for job in jobs), asked.max_images
+    if most is not None and count > most:
+        raise UsageError(f"--max-images {most}: {_pictures(count)} may come; nothing was sent")
+    prices = {job.model or job.provider: job.price for job in jobs}
+    limit = max_cost(asked, list(prices.items()))
+    if limit is None:
+        return
+    for cost in money.total(job.price for job in jobs if job.price):
+        if cost.amount > limit.amount:
+            words = f"{_pictures(count)} may cost {money.show(cost)}; nothing was sent"
+            raise UsageError(f"--max-cost {money.show(limit)}: {words}")
+
+
+def check_budget(profile: Profile, prices: Sequence[Price], ledger: Ledger) -> None:
+    """Raise `UsageError` where a profile, with its key, has a budget that cannot be kept.
+
+    What is bought is named beside its price. That it fits is the ledger's to say, when it is sent.
+    """
+    budget = profile.budget
+    if budget is None:
+        return
+    refused = next((name for name, price in prices if not budget.has(price)), None)
+    if refused is not None:
+        raise UsageError(
+            f"the budget {budget} of {profile.name} is kept only where prices in"
+            f" {budget.most.currency} are known, and that of {refused} is not; nothing was sent"
+        )
+    for each in ledger.spent(
+        origin(profile.base_url),
+        profile.api_key,
+        budget.span,
+        rehearsed=profile.provider if profile.sandbox else None,
+    ):
+        if not budget.has(each.money):
+            raise UsageError(
+                f"nobody can say what is left of the budget {budget} of {profile.name}: job"
+                f" {each.job} counts in it, and its price in {budget.most.currency} is not known;"
+                " nothing was sent",
+                hint=f"seedream status {each.job}",
+            )
+
+
+def check_settings(
+    asked: GenerateArguments, profile: Profile, resolved: Resolved, provider: Provider
+) -> None:
+    """Raise `UsageError` where `--set` may get more pictures than a bound can count."""
+    bounds = {
+        "--max-images": asked.max_images,
+        "--max-cost": asked.max_cost,
+        f"the budget {profile.budget}": profile.budget,
+    }
+    bound = next((name for name, value in bounds.items() if value is not None), "")
+    unknown = unknown_settings(resolved, provider) if bound else []
+    if unknown:
+        raise UsageError(
+            f"--set {unknown[0]} is not known here as a field of"
+            f" {resolved.request.model or provider.name}: how many pictures may come with it, and"
+            f" for how much, nobody can say, and {bound} could not be kept; nothing was sent"
+        )
+
+
+def unknown_settings(resolved: Resolved, provider: Provider) -> list[str]:
+    """Return the fields of `--set` that no table here knows."""
+    extra, capabilities = resolved.request.extra, resolved.capabilities
+    if not extra or capabilities is None:
+        return sorted(extra)
+    from seedream_cli.request.check import split
+
+    plain = split(replace(resolved, request=replace(resolved.request, extra={})))[0]
+    body = provider.dialect.submit(plain).body or {}
+    inner = [each for each in body.values() if isinstance(each, dict)]
+    known = {*capabilities.fields, *capabilities.values}.union(body, *inner)
+    return sorted(extra.keys() - known)
 
 
 def parsed(text: str) -> tuple[Decimal, str]:
@@ -58,14 +152,22 @@ def parsed(text: str) -> tuple[Decimal, str]:
     return Decimal(match[1]), (match[2] or "").upper()
 
 
-def confirm(count: int, asked: GenerateArguments) -> None:
-    """Ask a person at a terminal, once, before many pictures; raise `UsageError` for a no."""
+def _pictures(count: int) -> str:
+    return f"{count} picture{'' if count == 1 else 's'}"
+
+
+def confirm(count: int, asked: GenerateArguments, cost: str = "") -> None:
+    """Ask a person at a terminal, once, before many pictures; raise `UsageError` for a no.
+
+    `cost` is for a command that has not said it before.
+    """
     count = count if asked.max_images is None else min(count, asked.max_images)
     is_asked = count > ASK_ABOVE and not asked.yes
     terminal = _terminal() if is_asked and sys.stderr.isatty() else None
     if terminal is None:
         return
-    sys.stderr.write(f"Make {count} pictures? [y/N] ")
+    about = f" for about {cost}" if cost else ""
+    sys.stderr.write(f"Make {count} pictures{about}? [y/N] ")
     sys.stderr.flush()
     with terminal as heard:
         answer = heard.readline()

@@ -39,6 +39,9 @@ def edit(
     dry_run: o.DryRun = False,
     sidecar: o.Sidecar = None,
     despite: o.Despite = None,
+    max_images: o.MaxImages = None,
+    max_cost: o.MaxCost = None,
+    yes: o.Confirmed = False,
 ) -> int:
     """Turn a prompt and reference images into image files."""
     typed = {**locals(), "image": image or []}

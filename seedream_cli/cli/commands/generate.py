@@ -38,6 +38,9 @@ def generate(
     dry_run: o.DryRun = False,
     sidecar: o.Sidecar = None,
     despite: o.Despite = None,
+    max_images: o.MaxImages = None,
+    max_cost: o.MaxCost = None,
+    yes: o.Confirmed = False,
     batch: o.Batch = None,
     plan: o.Plan = False,
     check: o.Check = False,
@@ -45,10 +48,7 @@ def generate(
     accept: o.Accept = None,
     jobs: o.JobsAtOnce = None,
     fail_fast: o.FailFast = False,
-    max_images: o.MaxImages = None,
-    max_cost: o.MaxCost = None,
     shard: o.Shard = None,
-    yes: o.BatchYes = False,
 ) -> int:
     """Turn a prompt into image files, or a file of prompts into a batch of them."""
     typed = locals()

@@ -16,11 +16,18 @@ from seedream_cli.cli.arguments import (
     read_prompt,
     read_stdin,
 )
+from seedream_cli.cli.commands.bounds import (
+    check_bounds,
+    check_budget,
+    check_settings,
+    confirm,
+)
 from seedream_cli.cli.commands.existing import find_existing, show_skipped
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Device, Stdout
+from seedream_cli.core import money
 from seedream_cli.core.errors import HeldBack, OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import OPEN_STATES, Charge
@@ -70,6 +77,7 @@ class Making:
         gathered = self._gathered(profile)
         provider, plan, resolved, requests = self._settled(profile, prompt, gathered)
         self._check_images(gathered, resolved, show)
+        check_settings(asked, profile, resolved, provider)
         for note in resolved.notes:
             show.say(note)
         if asked.dry_run:
@@ -269,6 +277,7 @@ class Making:
         for job in earlier.values():
             show.say(f"job {job.id} bought the same; that is fetched, nothing is bought for it")
         anew = [purchase for purchase in bought if purchase.job.id not in earlier]
+        self._check_bounds(profile, engine, [purchase.job for purchase in anew])
         engine.calls.update(_calls(anew, gathered, provider, profile, engine))
         ours = [replace(purchase.job, owner=world.owner.name) for purchase in anew]
         planned = self._plan_or_join(engine, ours, resolved, show) if ours else []
@@ -285,6 +294,16 @@ class Making:
         if self.is_stdout:
             return work.pour(report, stdout, engine.ledger, show)
         return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
+
+    def _check_bounds(self, profile: Profile, engine: Context, jobs: Sequence[Job]) -> None:
+        """Raise `UsageError` for what a bound, or the person at the terminal, does not allow."""
+        check_bounds(self.asked, jobs)
+        prices = {job.model or job.provider: job.price for job in jobs}
+        check_budget(profile, list(prices.items()), engine.ledger)
+        if not profile.sandbox:
+            costs = money.total(job.price for job in jobs if job.price)
+            cost = " and ".join(map(money.show, costs))
+            confirm(sum(job.expected for job in jobs), self.asked, cost)
 
     def _pour(self, report: work.Report, stdout: Stdout, engine: Context, show: Plain) -> int:
         """Write the picture to the device that was named, and say so."""

@@ -202,7 +202,8 @@ class Ledger(Queries):
         """
         from seedream_cli.core.budget import lack
 
-        spent = self.spent(job, key, budget.span)
+        rehearsed = job.provider if job.sandbox else None
+        spent = self.spent(job.origin, key, budget.span, rehearsed=rehearsed, owner=job.owner)
         odd = next((each.job for each in spent if not budget.has(each.money)), None)
         if job.price is None or not budget.has(job.price) or odd is not None:
             raise Withheld(

@@ -387,11 +387,20 @@ class Queries(Database):
         with decoding("the time of an attempt"):
             return [(limit.arrived(ago(at) or 0.0, ago(over)), weight) for at, over, weight in rows]
 
-    def spent(self, job: Job, key: Secret | None, span: timedelta) -> list[Spending]:
-        """Return what the account of a job spent, or may have, in the span until now, oldest first.
+    def spent(
+        self,
+        origin: str,
+        key: Secret | None,
+        span: timedelta,
+        *,
+        rehearsed: str | None = None,
+        owner: str = "",
+    ) -> list[Spending]:
+        """Return what an account spent, or may have, in the span until now, oldest first.
 
         An account is an origin and a key; attempts of old versions, which noted none, count in all.
-        In a rehearsal all providers have one origin and one key.
+        In a rehearsal all providers have one origin and one key: the `rehearsed` one counts, and
+        nothing real. What `owner` is sending now is undecided.
         """
         from seedream_cli.core.budget import Spending
 
@@ -404,15 +413,15 @@ class Queries(Database):
                     " WHERE (attempts.origin = ? OR attempts.origin IS NULL) AND jobs.origin = ?"
                     " AND started_at > ?"
                     " AND (key_digest = ? OR key_digest IS NULL) AND ending IS NOT 'busy'"
-                    " AND charge <> 'none' AND sandbox = ? AND (provider = ? OR NOT sandbox)"
+                    " AND charge <> 'none' AND sandbox = ? AND provider = coalesce(?, provider)"
                     " ORDER BY started_at",
                     (
-                        job.origin,
-                        job.origin,
+                        origin,
+                        origin,
                         time_text(self._now() - span),
                         key_digest(key),
-                        int(job.sandbox),
-                        job.provider,
+                        int(rehearsed is not None),
+                        rehearsed,
                     ),
                 )
                 .fetchall()
@@ -424,9 +433,9 @@ class Queries(Database):
                     job=job_id,
                     at=datetime.fromisoformat(at),
                     money=moneys[text],
-                    is_undecided=state == State.SENDING and owner == job.owner,
+                    is_undecided=state == State.SENDING and name == owner,
                 )
-                for job_id, at, text, state, owner in rows
+                for job_id, at, text, state, name in rows
             ]
 
     def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:

@@ -1481,7 +1481,7 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "newest_runs": lambda: ledger.newest_runs(1),
         "upload": lambda: ledger.upload(job.origin, "d" * 64, NOW),
         "starts": lambda: ledger.starts(job.origin, job.model, TWENTY),
-        "spent": lambda: ledger.spent(job, None, DAY.span),
+        "spent": lambda: ledger.spent(job.origin, None, DAY.span),
         "check_budget": lambda: ledger.check_budget(replace(job, price=DAY.most), DAY, None),
         "submitting": ledger.submitting,
         "left_by": lambda: ledger.left_by(job.owner),
