@@ -12,7 +12,7 @@ from seedream_cli.core.model import Budget, Money
 from seedream_cli.core.money import show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _WRITTEN: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]{3}) ?/ ?([a-z]+)")
 
@@ -28,6 +28,27 @@ class Spending:
     """What it cost, else the most that it may; None: nobody knows."""
     is_undecided: bool = False
     """Whoever asks is sending it right now: it may turn out to cost less."""
+
+
+def incomparable(
+    budget: Budget, prices: Iterable[tuple[str, Money | None]], spent: Iterable[Spending] = ()
+) -> str:
+    """Say what cannot be held against a budget: prices, by what they are of, and what was spent."""
+    unit = budget.most.currency
+    for name, price in prices:
+        if not budget.has(price):
+            what = (
+                f"{name} is priced in {price.currency}" if price else f"{name} has no known price"
+            )
+            return f"the budget {budget} is kept where prices in {unit} are known: {what}"
+    for each in spent:
+        if not budget.has(each.money):
+            until = _moment(each.at + budget.span)
+            return (
+                f"nobody can say what is left of the budget {budget}: what job {each.job} of the"
+                f" same account cost is not known in {unit}, and it counts until {until}"
+            )
+    return ""
 
 
 def lack(budget: Budget, price: Money, spent: Sequence[Spending]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.core import money
 from seedream_cli.core.addresses import origin
+from seedream_cli.core.budget import incomparable
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Money
 
@@ -88,27 +89,16 @@ def check_budget(profile: Profile, prices: Sequence[Price], ledger: Ledger) -> N
     What is bought is named beside its price. That it fits is the ledger's to say, when it is sent.
     """
     budget = profile.budget
-    if budget is None:
+    if budget is None or not prices:
         return
-    refused = next((name for name, price in prices if not budget.has(price)), None)
-    if refused is not None:
-        raise UsageError(
-            f"the budget {budget} of {profile.name} is kept only where prices in"
-            f" {budget.most.currency} are known, and that of {refused} is not; nothing was sent"
-        )
-    for each in ledger.spent(
+    spent = ledger.spent(
         origin(profile.base_url),
         profile.api_key,
         budget.span,
         rehearsed=profile.provider if profile.sandbox else None,
-    ):
-        if not budget.has(each.money):
-            raise UsageError(
-                f"nobody can say what is left of the budget {budget} of {profile.name}: job"
-                f" {each.job} counts in it, and its price in {budget.most.currency} is not known;"
-                " nothing was sent",
-                hint=f"seedream status {each.job}",
-            )
+    )
+    if words := incomparable(budget, prices, spent):
+        raise UsageError(f"{words}; nothing was sent")
 
 
 def check_settings(

@@ -200,17 +200,13 @@ class Ledger(Queries):
         Raises `Throttled` instead while this process has a request on its way that may turn out to
         cost less than it might.
         """
-        from seedream_cli.core.budget import lack
+        from seedream_cli.core.budget import incomparable, lack
 
         rehearsed = job.provider if job.sandbox else None
         spent = self.spent(job.origin, key, budget.span, rehearsed=rehearsed, owner=job.owner)
-        odd = next((each.job for each in spent if not budget.has(each.money)), None)
-        if job.price is None or not budget.has(job.price) or odd is not None:
-            raise Withheld(
-                f"the budget {budget} is kept only where prices in {budget.most.currency} are known"
-                f", and that of job {odd or job.id} is not",
-                hint=f"seedream status {odd or job.id}",
-            )
+        words = incomparable(budget, [(job.model or job.provider, job.price)], spent)
+        if job.price is None or words:
+            raise Withheld(words)
         words = lack(budget, job.price, spent)
         if words and any(each.is_undecided for each in spent):
             raise Throttled(words, seconds=_UNTIL_ANSWERED)
