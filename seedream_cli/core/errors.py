@@ -5,7 +5,7 @@
     ├── ConfigError         config           2   nothing was sent
     ├── AccountError        auth, credit     4   also access: the model is not opened
     ├── Unsent              unreachable     69   provably not one byte of the request had left
-    ├── Throttled           rate_limit      69   no room in a rate limit for now; nothing sent
+    ├── Throttled           rate_limit      69   no room in the provider's rate limit; nothing sent
     ├── Withheld            budget           4   what a bound does not allow; nothing sent
     ├── OutcomeUnknown      outcome_unknown  5   bytes had left and no readable answer came
     ├── UnreadableReply     outcome_unknown  5   an answer came that its dialect cannot read
@@ -109,7 +109,7 @@ class Unsent(SeedreamError):
 
 
 class Throttled(SeedreamError):
-    """A rate limit or a budget has no room yet; nothing was sent, and nothing was changed."""
+    """The provider's rate limit has no room yet; nothing was sent, and nothing was changed."""
 
     code = "rate_limit"
 
@@ -123,6 +123,18 @@ class Withheld(SeedreamError):
     """A budget, or how the run went so far, does not let a job be sent; nothing of it was."""
 
     code = "budget"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        code: str | None = None,
+        undecided: frozenset[str] = frozenset(),
+    ) -> None:
+        """Name jobs on their way that may turn out to cost less: there may be room then."""
+        super().__init__(message, hint=hint, code=code)
+        self.undecided = undecided
 
 
 class OutcomeUnknown(SeedreamError):

@@ -25,12 +25,15 @@ from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import AnswerCut, Limits
 
 if TYPE_CHECKING:
+    from seedream_cli.core.errors import SeedreamError
     from seedream_cli.core.model import Call, Job, Outcome, Profile, Reply
     from seedream_cli.engine.context import Context, Step
     from seedream_cli.transport.client import StreamedAnswer
 
 _LOCKED_OUT_SECONDS = 2.0
 """So long nobody follows a job whose account was refused: whoever runs many then stops them."""
+_LOOK_SECONDS = 0.5
+"""Until a job looks again whether its budget has room for it."""
 
 
 def submit(context: Context, job: Job, step: Step) -> Step | None:
@@ -41,11 +44,15 @@ def submit(context: Context, job: Job, step: Step) -> Step | None:
         try:
             _check_allowed(context, job)
             return _send(context, job, step)
-        except (Interrupted, Withheld) as error:
-            # It may not be sent any more, and nothing of it was.
-            problem = Problem(error.code, error.message, error.hint)
-            context.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
+        except Interrupted as error:
+            _close(context, job, error)
             return None
+        except Withheld as error:
+            # What is on its way may cost less than it might; where we were stopped nothing is.
+            if not error.undecided - context.problems.keys():
+                _close(context, job, error)
+                return None
+            wait = Wait(_LOOK_SECONDS)
         except Throttled as error:
             # Another process took the room between our look and the first byte.
             wait = Wait(error.seconds, error.message)
@@ -54,11 +61,14 @@ def submit(context: Context, job: Job, step: Step) -> Step | None:
     return _wait_for_room(context, step, wait)
 
 
-def _check_allowed(context: Context, job: Job) -> None:
-    """Raise what keeps a job from being sent, as far as that is known before there is a connection.
+def _close(context: Context, job: Job, error: SeedreamError) -> None:
+    """Give up what may not be sent any more; nothing of it was."""
+    problem = Problem(error.code, error.message, error.hint)
+    context.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
 
-    `Interrupted` and `Withheld` for good, `Throttled` for now; `_spend` has the last word.
-    """
+
+def _check_allowed(context: Context, job: Job) -> None:
+    """Raise `Interrupted` or `Withheld` where a job is not to be sent; `_spend` asks once more."""
     _check_halt(context, job)
     profile = context.account(job)
     if profile.budget is not None:

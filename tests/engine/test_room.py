@@ -7,14 +7,16 @@ import threading
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 from support.replies import accepted, reply
 
+from seedream_cli.core.budget import parse_budget
 from seedream_cli.core.errors import Throttled, Unsent
 from seedream_cli.core.events import Waiting
-from seedream_cli.core.model import Charge, Reply, State
+from seedream_cli.core.model import Charge, Money, Problem, Reply, Secret, State
 from seedream_cli.engine.context import Deed, Step
 from seedream_cli.engine.rate_limit import RateLimiter
 from seedream_cli.providers import PROVIDERS
@@ -432,3 +434,71 @@ def test_a_strange_word_is_forgotten_with_its_job(house: House) -> None:
     house.transport.answers = [accepted("t0"), *[reply(strange)] * 3, *[reply(GENERATING)] * 999]
     house.run(house.buy("kie"))
     assert house.engine.strange == set()
+
+
+# -- a budget ----------------------------------------------------------------------------------
+
+
+def limit_to(house: House, text: str) -> None:
+    """Let every account have that budget."""
+    account, budget = house.engine.account, parse_budget(text)
+    house.adjust(account=lambda job: replace(account(job), budget=budget))
+
+
+def test_what_does_not_fit_is_closed_and_nobody_is_asked(house: House) -> None:
+    """Ark takes two at 0.12 CNY; for the third there is not even a connection."""
+    limit_to(house, "0.3 CNY/day")
+    house.transport.answers = [made(1), made(2)]
+    jobs = house.run(house.buy(count=3))
+    assert [job.charge for job in jobs] == ["charged", "charged", "none"]
+    assert len(house.transport.sent) == attempts(house) == 2
+    assert jobs[2].state is State.CLOSED
+    assert jobs[2].problem is not None
+    assert (jobs[2].problem.code, jobs[2].problem.exit) == ("budget", 4)
+    assert "has 0.06 CNY left" in jobs[2].problem.message
+
+
+def test_what_is_on_its_way_is_waited_for(house: House) -> None:
+    """A job that would fit if another one of this run costs less looks again when that is known."""
+    limit_to(house, "0.2 CNY/day")
+    first, second = house.buy(count=2)
+    house.ledger.begin(first.id, key=Secret("sk-test"))
+    step = house.engine.first_step(second)
+    assert step is not None
+    following = house.take(step)
+    assert following is not None
+    assert (following.deed, house.transport.sent) == (Deed.SUBMIT, [])
+    cost = Money(Decimal("0.01"), "CNY")
+    house.ledger.move(house.ledger.job(first.id), State.READY, cost=cost)
+    house.transport.answers = [made(2)]
+    take(house, following)
+    assert house.ledger.job(second.id).charge is Charge.CHARGED
+
+
+def test_another_process_may_spend_meanwhile(house: House) -> None:
+    """Between the look and the first byte it has; the transaction that spends sees that."""
+    limit_to(house, "0.2 CNY/day")
+    first, second = house.buy(count=2)
+
+    looks: list[Job] = []
+
+    def look(job: Job) -> None:
+        looks.append(job)
+        if len(looks) == 2:  # the first was before there was a connection
+            house.ledger.begin(second.id, key=Secret("sk-test"))
+            house.ledger.move(house.ledger.job(second.id), State.UNKNOWN)
+
+    house.adjust(objection=look)
+    house.transport.answers = [made(1)]
+    (job,) = house.run([first])
+    assert (job.state, job.charge, attempts(house)) == (State.CLOSED, Charge.NONE, 1)
+
+
+def test_what_was_lost_on_its_way_is_not_waited_for(house: House) -> None:
+    """A job that a full disk left `sending` keeps no other one waiting for ever."""
+    limit_to(house, "0.2 CNY/day")
+    first, second = house.buy(count=2)
+    house.ledger.begin(first.id, key=Secret("sk-test"))
+    house.engine.problems[first.id] = Problem("storage", "the disk is full")
+    (job,) = house.run([second])
+    assert (job.state, job.charge) == (State.CLOSED, Charge.NONE)

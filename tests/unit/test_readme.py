@@ -25,7 +25,7 @@ WHEN = {
     1: "`--check`: a picture is not as described; `status --exit-status`: a job did not end well",
     2: "usage: nothing was sent",
     3: "not everything asked for was made: refused, failed, partly made",
-    4: "account: no key, bad key, no credit, no access to the model",
+    4: "account: no key, bad key, no credit, no access to the model, budget used up",
     5: "an outcome is unknown, or a paid image is gone",
     69: "the provider cannot be reached or is too busy, or the batch runs; nothing was bought",
     70: "a bug in seedream",

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.core import money
 from seedream_cli.core.addresses import origin
-from seedream_cli.core.budget import incomparable
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Money
 
@@ -91,6 +90,8 @@ def check_budget(profile: Profile, prices: Sequence[Price], ledger: Ledger) -> N
     budget = profile.budget
     if budget is None or not prices:
         return
+    from seedream_cli.core.budget import incomparable
+
     spent = ledger.spent(
         origin(profile.base_url),
         profile.api_key,

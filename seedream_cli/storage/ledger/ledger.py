@@ -57,8 +57,6 @@ _CHARGES = {
 }
 _DOUBTING = frozenset({State.REFUSED, State.FAILED, State.UNKNOWN})
 """What a job became whose uploaded references may be why."""
-_UNTIL_ANSWERED = 0.5
-"""Seconds until a job looks again whether a budget has room for it."""
 _LONG_ANSWER = 4096
 """Bytes; what is longer may hold a picture, however it is written."""
 _ENDED = frozenset({State.SAVED, State.REFUSED, State.FAILED, State.EXPIRED, State.CLOSED})
@@ -197,8 +195,7 @@ class Ledger(Queries):
     def check_budget(self, job: Job, budget: Budget, key: Secret | None) -> None:
         """Raise `Withheld` where a job may cost more than the budget of its account has left.
 
-        Raises `Throttled` instead while this process has a request on its way that may turn out to
-        cost less than it might.
+        It names what this process is sending just then.
         """
         from seedream_cli.core.budget import incomparable, lack
 
@@ -207,11 +204,9 @@ class Ledger(Queries):
         words = incomparable(budget, [(job.model or job.provider, job.price)], spent)
         if job.price is None or words:
             raise Withheld(words)
-        words = lack(budget, job.price, spent)
-        if words and any(each.is_undecided for each in spent):
-            raise Throttled(words, seconds=_UNTIL_ANSWERED)
-        if words:
-            raise Withheld(words)
+        if words := lack(budget, job.price, spent):
+            undecided = frozenset(each.job for each in spent if each.is_undecided)
+            raise Withheld(words, undecided=undecided)
 
     def _check_limit(self, job_id: str, limit: RateLimit | None) -> int:
         """Return what a job counts as in a limit that has room for it."""
