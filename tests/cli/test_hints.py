@@ -209,6 +209,29 @@ def test_hints_of_accounts_name_the_account(
         assert ["providers", "check", "my-own"] in lines
 
 
+@pytest.mark.parametrize(
+    ("budget", "options"),
+    [
+        ("0.04 USD/day", ("-n", "3")),
+        ("0.01 USD/month", ()),
+        ("9 CNY/day", ()),
+        ("9 USD/day", ("-n", "3", "--max-images", "2")),
+        ("9 USD/day", ("--max-cost", "0.01")),
+        ("9 USD/day", ("--max-cost", "1CNY")),
+        ("9 USD/day", ("--set", "shots=3")),
+    ],
+)
+def test_hints_of_bounds_are_taken(
+    cli: Cli, start_server: StartServer, budget: str, options: tuple[str, ...]
+) -> None:
+    """What a bound does not allow is named, with the line that asks for the rest of it."""
+    cli.configure(start_server(), budget=budget)
+    ran = cli("generate", "a fox, 'quoted'", "-p", "kie", *options)
+    assert ran.code in {2, 4}, ran.err
+    lines = check_lines(cli, ran)
+    assert not lines or ("-n" in lines[0] and lines[0][lines[0].index("-n") + 1] == "2")
+
+
 def test_without_a_key_the_first_line_adds_an_account(cli: Cli) -> None:
     """For nobody in particular and for a provider by name: `providers add` comes first."""
     for words, name in ((("generate", "fox"), "ark"), (("generate", "fox", "-p", "kie"), "kie")):

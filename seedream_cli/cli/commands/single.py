@@ -30,7 +30,7 @@ from seedream_cli.cli.output.stdout import Device, Stdout
 from seedream_cli.core import money
 from seedream_cli.core.errors import HeldBack, OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
-from seedream_cli.core.model import OPEN_STATES, Charge
+from seedream_cli.core.model import OPEN_STATES, Charge, State
 from seedream_cli.core.paths import is_device, is_stdout
 from seedream_cli.core.text import span_seconds
 from seedream_cli.storage.files import naming
@@ -325,7 +325,11 @@ class Making:
             return ""
         if self.is_named:
             return command_line(self.asked, skip_existing=True, overwrite=False)
-        return command_line(self.asked, count=sum(job.charge is Charge.NONE for job in jobs))
+        # They are pictures beside those of unknown outcome, which hold back no others of the run.
+        unknown = [job.id for job in jobs if job.state is State.UNKNOWN][-1:]
+        despite = [*(self.asked.despite or []), *unknown] or None
+        count = sum(job.charge is Charge.NONE for job in jobs)
+        return command_line(self.asked, count=count, despite=despite)
 
     def _with_way_on(self, job: Job, provider: Provider) -> Job:
         """Make of the successor that a refusal names the command that asks for it."""
