@@ -19,15 +19,22 @@ _WRITTEN: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]{3}) ?/ 
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """One attempt that was charged, or may have been."""
+    """Attempts of one minute that were charged, or may have been, each with the same sum."""
 
-    job: str
-    at: datetime
-    """When it began."""
     money: Money | None
-    """What it cost, else the most that it may; None: nobody knows."""
-    is_undecided: bool = False
-    """Whoever asks is sending it right now: it may turn out to cost less."""
+    """What each cost, else the most that it may; None: nobody knows."""
+    count: int
+    at: datetime
+    """When the last of them began."""
+    job: str
+    """One of them."""
+    undecided: frozenset[str] = frozenset()
+    """Those that whoever asks is sending right now: they may turn out to cost less."""
+
+    @property
+    def amount(self) -> Decimal:
+        """Their sum, in the currency of `money`."""
+        return self.money.amount * self.count if self.money else Decimal(0)
 
 
 def incomparable(
@@ -56,13 +63,13 @@ def lack(budget: Budget, price: Money, spent: Sequence[Spending]) -> str:
 
     `spent` is of the budget's span and in its currency, the oldest first.
     """
-    used = sum((each.money.amount for each in spent if each.money), Decimal(0))
+    used = sum((each.amount for each in spent), Decimal(0))
     room = budget.most.amount - price.amount
     if used <= room:
         return ""
     left, free_at = max(Decimal(0), budget.most.amount - used), None
     for each in spent if room >= 0 else ():
-        used -= each.money.amount if each.money else Decimal(0)
+        used -= each.amount
         if used <= room:
             free_at = each.at + budget.span
             break

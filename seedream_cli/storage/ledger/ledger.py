@@ -205,8 +205,8 @@ class Ledger(Queries):
         if job.price is None or words:
             raise Withheld(words)
         if words := lack(budget, job.price, spent):
-            undecided = frozenset(each.job for each in spent if each.is_undecided)
-            raise Withheld(words, undecided=undecided)
+            undecided = [each.undecided for each in spent]
+            raise Withheld(words, undecided=frozenset().union(*undecided))
 
     def _check_limit(self, job_id: str, limit: RateLimit | None) -> int:
         """Return what a job counts as in a limit that has room for it."""

@@ -398,6 +398,7 @@ class Queries(Database):
     ) -> list[Spending]:
         """Return what an account spent, or may have, in the span until now, oldest first.
 
+        What cost the same within a minute is one: there may be tens of thousands in a month.
         An account is an origin and a key; attempts of old versions, which noted none, count in all.
         In a rehearsal all providers have one origin and one key: the `rehearsed` one counts, and
         nothing real. What `owner` is sending now is undecided.
@@ -408,14 +409,16 @@ class Queries(Database):
             rows = (
                 self._connection()
                 .execute(
-                    "SELECT jobs.id, started_at, coalesce(cost, price), state, owner"
+                    "SELECT coalesce(cost, price), count(*), max(started_at), min(jobs.id),"
+                    " group_concat(CASE WHEN state = 'sending' AND owner = ? THEN jobs.id END)"
                     " FROM attempts JOIN jobs ON jobs.id = job"
                     " WHERE (attempts.origin = ? OR attempts.origin IS NULL) AND jobs.origin = ?"
                     " AND started_at > ?"
                     " AND (key_digest = ? OR key_digest IS NULL) AND ending IS NOT 'busy'"
                     " AND charge <> 'none' AND sandbox = ? AND provider = coalesce(?, provider)"
-                    " ORDER BY started_at",
+                    " GROUP BY 1, substr(started_at, 1, 16) ORDER BY 3",
                     (
+                        owner,
                         origin,
                         origin,
                         time_text(self._now() - span),
@@ -427,15 +430,15 @@ class Queries(Database):
                 .fetchall()
             )
         with decoding("what an attempt cost"):
-            moneys = {text: money_of(text) for _, _, text, _, _ in rows}
             return [
                 Spending(
-                    job=job_id,
+                    money=money_of(text),
+                    count=count,
                     at=datetime.fromisoformat(at),
-                    money=moneys[text],
-                    is_undecided=state == State.SENDING and name == owner,
+                    job=job_id,
+                    undecided=frozenset(sending.split(",") if sending else ()),
                 )
-                for job_id, at, text, state, name in rows
+                for text, count, at, job_id, sending in rows
             ]
 
     def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:
