@@ -24,6 +24,7 @@ from seedream_cli.cli import run as work
 from seedream_cli.cli.arguments import DEFAULT_TIMEOUT
 from seedream_cli.cli.commands.bounds import (
     allow_files,
+    bound_of,
     bounds,
     check_budget,
     check_settings,
@@ -303,7 +304,7 @@ class Buying:
             profile = self.calls.key(self.profile_of(row, self.judge.wish(row).provider))
             tasks = [t for t in found.bought if (t.row.profile, t.picture.provider) == account]
             check_budget(profile, [(t.name, t.price) for t in tasks], self.world.ledger)
-            for task in tasks:
+            for task in tasks if bound_of(self.asked, profile) else ():
                 if self.asked.set or task.row.options.get("set"):
                     wish = self.judge.wish(task.row)
                     check_settings(self.asked, profile, wish.resolved, wish.provider)

@@ -102,16 +102,21 @@ def check_budget(profile: Profile, prices: Sequence[Price], ledger: Ledger) -> N
         raise UsageError(f"{words}; nothing was sent")
 
 
-def check_settings(
-    asked: GenerateArguments, profile: Profile, resolved: Resolved, provider: Provider
-) -> None:
-    """Raise `UsageError` where `--set` may get more pictures than a bound can count."""
+def bound_of(asked: GenerateArguments, profile: Profile) -> str:
+    """Return what bounds a purchase, in words; empty where nothing does."""
     bounds = {
         "--max-images": asked.max_images,
         "--max-cost": asked.max_cost,
         f"the budget {profile.budget}": profile.budget,
     }
-    bound = next((name for name, value in bounds.items() if value is not None), "")
+    return next((name for name, value in bounds.items() if value is not None), "")
+
+
+def check_settings(
+    asked: GenerateArguments, profile: Profile, resolved: Resolved, provider: Provider
+) -> None:
+    """Raise `UsageError` where `--set` may get more pictures than a bound can count."""
+    bound = bound_of(asked, profile)
     unknown = unknown_settings(resolved, provider) if bound else []
     if unknown:
         raise UsageError(
