@@ -25,7 +25,6 @@ from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import AnswerCut, Limits
 
 if TYPE_CHECKING:
-    from seedream_cli.core.errors import SeedreamError
     from seedream_cli.core.model import Call, Job, Outcome, Profile, Reply
     from seedream_cli.engine.context import Context, Step
     from seedream_cli.transport.client import StreamedAnswer
@@ -38,21 +37,18 @@ _LOOK_SECONDS = 0.5
 
 def submit(context: Context, job: Job, step: Step) -> Step | None:
     """Send what this command planned for a job, once there is room for it."""
+    try:
+        _check_allowed(context, job)  # before it waits: who is not to be sent takes nobody's place
+    except (Interrupted, Withheld) as error:
+        context.limiter.release(job)
+        return _withhold(context, job, step, error)
     wait = context.limiter.submit(job, context.provider(job))
     if wait is None:
         context.deadline(job.id)  # the time runs from here
         try:
-            _check_allowed(context, job)
             return _send(context, job, step)
-        except Interrupted as error:
-            _close(context, job, error)
-            return None
-        except Withheld as error:
-            # What is on its way may cost less than it might; where we were stopped nothing is.
-            if not error.undecided - context.problems.keys():
-                _close(context, job, error)
-                return None
-            wait = Wait(_LOOK_SECONDS)
+        except (Interrupted, Withheld) as error:
+            return _withhold(context, job, step, error)
         except Throttled as error:
             # Another process took the room between our look and the first byte.
             wait = Wait(error.seconds, error.message)
@@ -61,10 +57,16 @@ def submit(context: Context, job: Job, step: Step) -> Step | None:
     return _wait_for_room(context, step, wait)
 
 
-def _close(context: Context, job: Job, error: SeedreamError) -> None:
-    """Give up what may not be sent any more; nothing of it was."""
+def _withhold(context: Context, job: Job, step: Step, error: Interrupted | Withheld) -> Step | None:
+    """Give up what is not to be sent any more; nothing of it was.
+
+    What is on its way may cost less than it might: that is waited for, but where we were stopped.
+    """
+    if isinstance(error, Withheld) and error.undecided - context.problems.keys():
+        return _wait_for_room(context, step, Wait(_LOOK_SECONDS))
     problem = Problem(error.code, error.message, error.hint)
     context.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
+    return None
 
 
 def _check_allowed(context: Context, job: Job) -> None:

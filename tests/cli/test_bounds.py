@@ -102,22 +102,25 @@ def test_many_pictures_are_asked_about_at_a_terminal(shop: Shop) -> None:
 
 
 def test_an_account_error_stops_a_run(shop: Shop) -> None:
-    """Of thirty pictures four ask for credit; the others are not begun, and that is said."""
+    """Of thirty pictures some ask for credit; the others are not begun, and that is said."""
     shop.cli.configure(shop.server, key="sk-no-credit")
     ran = shop(*FOX, "-n", "30", "--json")
-    assert (ran.code, len(shop.server.submits())) == (4, 4), ran.err
-    assert shop.charges(ran) == {("refused", "none", "fix"): 4, ("closed", "none", "fix"): 26}
-    assert "26 jobs" in ran.err
+    refused = len(shop.server.submits())  # how many are on their way is up to the machine
+    assert (ran.code, 1 <= refused <= 10) == (4, True), ran.err
+    left = 30 - refused
+    expected = {("refused", "none", "fix"): refused, ("closed", "none", "fix"): left}
+    assert shop.charges(ran) == expected
+    assert f"{left} jobs" in ran.err
     assert "nothing more is bought: the account was refused" in ran.err
 
 
 def test_three_unknown_outcomes_stop_a_run(shop: Shop) -> None:
     """Exit 5; what was not begun is free, and the hint brings exactly that, right as pasted."""
-    shop.server.change_weather("drop:30")
-    ran = shop(*FOX, "-n", "30", "--json")
+    shop.server.change_weather("drop:14")
+    ran = shop(*FOX, "-n", "14", "--json")
     unknown = len(shop.server.submits())
-    assert (ran.code, 3 <= unknown <= 6) == (5, True), ran.err
-    left = 30 - unknown
+    assert (ran.code, 3 <= unknown <= 10) == (5, True), ran.err
+    left = 14 - unknown
     expected = {("unknown", "maybe", "settle"): unknown, ("closed", "none", "retry"): left}
     assert shop.charges(ran) == expected
     assert "nothing more is bought: 3 outcomes are unknown" in ran.err
