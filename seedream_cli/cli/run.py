@@ -142,6 +142,7 @@ class Signals:
 
 def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: Plain) -> Report:
     """Take the jobs as far as they go and return what became of them."""
+    from seedream_cli.engine.context import Deed
     from seedream_cli.engine.halt import Halt
     from seedream_cli.engine.workers import Inbox, WorkerPool
 
@@ -161,9 +162,15 @@ def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: P
         on_signal=signals.seconds_left,
     )
     steps = [step for job in jobs if (step := _first_step(engine, job)) is not None]
+
+    def tick() -> None:
+        if halt.is_news:  # else who waits for room in a rate limit hears of it much later
+            halt.is_news = False
+            pool.hasten(Deed.SUBMIT)
+
     try:
         with observer:
-            pool.run(steps)
+            pool.run(steps, tick=tick)
     finally:
         if pool.under_way:
             world.owner.keep()

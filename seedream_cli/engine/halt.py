@@ -19,6 +19,8 @@ MOST_UNKNOWN: Final = 3
 class Halt:
     """What became of the submits of a run so far; safe to ask from any thread."""
 
+    is_news: bool = False
+    """Others may not be sent any more either: whoever hears of it takes it back."""
     _problem: Problem | None = None
     _unknown: set[str] = field(default_factory=set)
     _shut: dict[tuple[str, str], Problem] = field(default_factory=dict)
@@ -39,6 +41,9 @@ class Halt:
             elif len(self._unknown) >= MOST_UNKNOWN:
                 words = f"nothing more is bought: {MOST_UNKNOWN} outcomes are unknown"
                 self._problem = self._problem or Problem("provider_failed", words)
+            elif code != "budget":
+                return
+            self.is_news = True
 
     def objection(self, job: Job) -> Problem | None:
         """Return why a job of the run is not to be sent any more; None: it may be."""

@@ -9,7 +9,7 @@ import heapq
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from seedream_cli.core.errors import AccountError, Overtaken, StorageError
@@ -179,6 +179,15 @@ class WorkerPool:
     def waiting(self) -> list[Step]:
         """Steps that were never taken because the pool was stopped."""
         return sorted(self._due)
+
+    def hasten(self, deed: Deed) -> None:
+        """Let all that waits to do a deed look now; for `tick` to call."""
+        now = self._clock.monotonic()
+        waiting = [step for step in self._due if step.deed is deed and step.due > now]
+        if waiting:
+            others = [step for step in self._due if step.deed is not deed or step.due <= now]
+            self._due = [*others, *(replace(step, due=now) for step in waiting)]
+            heapq.heapify(self._due)
 
     def _stop(self, number: int) -> None:
         self.is_stopping = True

@@ -87,15 +87,18 @@ def test_under_a_bound_unknown_fields_are_mistakes(shop: Shop, bound: tuple[str,
 
 def test_many_pictures_are_asked_about_at_a_terminal(shop: Shop) -> None:
     """More than ten, by count or as a set, once, with the price; not where somebody said yes."""
-    said_no = shop.cli.on_terminal(*FOX, "-n", "11", answer="n")
+    many = (*FOX, "-m", "bytedance/seedream-v4-text-to-image", "-s", "1K", "-n", "11")
+    said_no = shop.cli.on_terminal(*many, answer="n")
     assert said_no.code == 2, said_no.err
     assert "Make 11 pictures for about 0.3575 USD? [y/N]" in said_no.err
     a_set = ("generate", "12 foxes", "-p", "ark", "--series", "12")
     assert "Make 12 pictures for about" in shop.cli.on_terminal(*a_set, answer="n").err
     assert shop.server.submits() == []
-    said_yes = shop.cli.on_terminal(*a_set, answer="y")
+    said_yes = shop.cli.on_terminal(*many, answer="y")
     assert (said_yes.code, said_yes.err.count("[y/N]")) == (0, 1), said_yes.err
-    assert shop.cli.on_terminal(*a_set, "-y", answer="").code == 0
+    shop.cli.configure(shop.server, key="sk-no-credit")
+    not_asked = shop.cli.on_terminal(*a_set, "-y", answer="")
+    assert (not_asked.code, "[y/N]" in not_asked.err) == (4, False), not_asked.err
 
 
 # -- bad news ----------------------------------------------------------------------------------

@@ -82,6 +82,21 @@ def test_steps_are_taken_when_they_are_due() -> None:
     assert sum(clock.slept) == pytest.approx(7.5)
 
 
+def test_a_tick_may_hasten_what_waits() -> None:
+    """Steps of one deed are taken at once from then on, the others when they are due."""
+    clock, at = SecondsClock(), {}
+    taker = Taker(lambda taken: at.update({taken.job_id: clock.seconds}))
+    pool = pool_of(taker, workers=0, clock=clock)
+
+    def tick() -> None:
+        if clock.seconds >= 3:
+            pool.hasten(Deed.SUBMIT)
+
+    pool.run([step("a", 500.0), step("b", 400.0), step("c", 9.0, Deed.POLL)], tick=tick)
+    assert at["a"] == at["b"] == 3.0
+    assert at["c"] == 9.0
+
+
 def test_what_follows_is_taken_too() -> None:
     """A job goes on until its step says that nothing follows."""
     clock = SecondsClock()
