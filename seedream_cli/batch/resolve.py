@@ -84,6 +84,9 @@ def wish(
 
     def resolved(options: Options) -> Resolved:
         is_any = said(row, typed, "any_format") is True
+        # What only a profile says of a model is not asked for: elsewhere nobody knows it.
+        model = provider.models.get(options.model or provider.default_model or "")
+        is_any = is_any or (model is not None and model.unsaid is not None)
         wanted, stem = (None, "") if is_any else named
         return resolve_named(provider, options, wanted, stem, now=now, providers=others)
 
@@ -156,6 +159,12 @@ def _hold_sources(provider: Provider, sources: Sequence[Source]) -> None:
             f"{provider.name} takes references by URL only, and {local[0]} is a file",
             hint="give an https URL, or another profile",
         )
+    foreign = [s.text for s in sources if s.is_url and "://" in s.text]
+    if foreign and "url" not in provider.reference_kinds:
+        raise UsageError(
+            f"the gateway takes reference files, and {foreign[0]} is an address",
+            hint="save the picture and name its file",
+        )
 
 
 def _reference(source: Source) -> Reference:
@@ -169,7 +178,7 @@ def _fingerprint(provider: Provider, options: Options, resolved: Resolved) -> st
     """Name what a picture is made from, in our own words: they outlive a provider's encoding."""
     request = resolved.request
     # Of a known model the size says it; of another nobody knows that it does.
-    is_said_by_size = request.keyword is not None and resolved.capabilities is not None
+    is_said_by_size = request.keyword is not None and request.is_known_model
     words = {
         "provider": provider.name,
         "model": request.model,

@@ -62,13 +62,15 @@ def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
     from seedream_cli.core.clock import SystemClock
     from seedream_cli.core.errors import SeedreamError
     from seedream_cli.providers import PROVIDERS
+    from seedream_cli.providers.customize import customize
     from seedream_cli.storage.config.file import load, places
     from seedream_cli.storage.config.profiles import choose
 
     providers = list(PROVIDERS.values())
     try:
         config = load(places(environ).config_file)
-        providers = [PROVIDERS[choose(config, environ, name=profile or None).provider]]
+        chosen = choose(config, environ, name=profile or None)
+        providers = [customize(PROVIDERS[chosen.provider], chosen)]
     except SeedreamError:
         pass
     now = SystemClock().now()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Job, Profile
     from seedream_cli.engine.context import Context, Timing
+    from seedream_cli.providers.spec import Provider
     from seedream_cli.sandbox.server import Sandbox
     from seedream_cli.storage.config.file import Config, Places
     from seedream_cli.storage.files.store import Files
@@ -101,6 +102,13 @@ class CommandContext:
         from seedream_cli.storage.config.profiles import choose
 
         return choose(self.config, self.environ, name=name, sandbox=sandbox)
+
+    def provider(self, profile: Profile) -> Provider:
+        """Return a profile's provider, with what the profile says of its models."""
+        from seedream_cli.providers import PROVIDERS
+        from seedream_cli.providers.customize import customize
+
+        return customize(PROVIDERS[profile.provider], profile)
 
     def check_account(self, name: str) -> None:
         """Raise `UsageError` for what is no profile, no provider, and never was one of a job."""

@@ -75,11 +75,17 @@ def _embedded(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return ip.ipv4_mapped or ip.sixtofour or ip
 
 
-def checked_base_url(value: str, *, where: str) -> str:
+PLAIN_KINDS: Final = frozenset({AddressKind.PRIVATE, AddressKind.LOOPBACK})
+"""Where a key may go unencrypted, if its profile allows that."""
+
+
+def checked_base_url(value: str, *, where: str, is_private_ok: bool = False) -> str:
     """Return `value` in its normal form, without a trailing slash.
 
     `where` names it in errors. Raises ConfigError for anything that a key must not be sent to:
     plain http beyond loopback, user names, queries, fragments, hosts that parsers read differently.
+    With `is_private_ok` plain http may go to private addresses; what a name stands for is looked at
+    when it is asked.
     """
     hint = "write it as https://HOST/PATH; http only for 127.0.0.1, [::1] and localhost"
     if re.fullmatch(r"[!-~]+", value) is None or set(value) & set("\\?#@"):
@@ -87,8 +93,13 @@ def checked_base_url(value: str, *, where: str) -> str:
     parts = split(value)
     if parts is None or parts.scheme not in DEFAULT_PORTS:
         raise ConfigError(f"{where} is not a plain https address", hint=hint)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ConfigError(f"{where} would send the key unencrypted", hint=hint)
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not is_loopback(host):
+        if not is_private_ok:
+            hint += "; on a private network: allow_http = true"
+            raise ConfigError(f"{where} would send the key unencrypted", hint=hint)
+        if literal_kind(host) not in {None, *PLAIN_KINDS}:
+            raise ConfigError(f"{where} is no private address: allow_http is for these", hint=hint)
     return origin(value) + parts.path.rstrip("/")
 
 
@@ -131,6 +142,16 @@ def origin(url: str) -> str:
     port = parts.port
     is_default = port is None or port == DEFAULT_PORTS.get(parts.scheme)
     return f"{parts.scheme}://{host}" + ("" if is_default else f":{port}")
+
+
+def literal_kind(host: str) -> AddressKind | None:
+    """Tell of which kind a host is that is written as an address; None for a name."""
+    try:
+        return kind_of(host)
+    except ValueError:
+        # What some resolvers read as an address (`0x7f.1`, `2130706433`) is no name.
+        is_number = re.fullmatch(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?", host)
+        return AddressKind.OTHER if is_number else None
 
 
 def is_loopback(host: str) -> bool:

@@ -374,6 +374,45 @@ Outcome = Running | Done | Failed | Refused | Busy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTerms:
+    """What a profile says of one model, known here or not. None: nothing."""
+
+    label: str | None = None
+    """For people: `Seedream 6`."""
+    price: Money | None = None
+    """For one picture, at most."""
+    sizes: tuple[str, ...] | None = None
+    """What `--size` takes: words, pixels like `1024x1024`, and `WxH` for any pixels."""
+    aspects: tuple[str, ...] | None = None
+    formats: tuple[str, ...] | None = None
+    """What it makes, the default first."""
+    references: int | None = None
+    """Greatest number of reference images."""
+    series: int | None = None
+    """Greatest set of related pictures in one request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """What differs between gateways that speak OpenAI's image API, as a profile says it."""
+
+    edits: Literal["json", "multipart", "generations"] = "json"
+    """How reference images go to `/images/edits`, or that they go to `/images/generations`."""
+    references: Literal["inline", "url"] = "inline"
+    """Whether it takes the bytes of a reference, or addresses only."""
+    image_field: str = ""
+    """The field of the reference images; empty: `image`."""
+    size_fields: Literal["size", "width-height"] = "size"
+    response_format: str = ""
+    """Sent as it is; empty: not sent."""
+
+    @property
+    def takes_files_only(self) -> bool:
+        """Whether a reference has to be on this machine: a form has no place for addresses."""
+        return self.edits == "multipart" and self.references == "inline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """An account at a provider, and where each of its values came from."""
 
@@ -399,6 +438,9 @@ class Profile:
     """`any`: pictures may come from private addresses too."""
     budget: Budget | None = None
     """What the account may spend in the last day or month."""
+    models: Mapping[str, ModelTerms] = field(default_factory=dict)
+    """By id: what the profile says of them."""
+    gateway: Gateway = Gateway()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,7 @@ class ReferenceLoader:
         lapses = image.expires_at or job.created_at + UNDOCUMENTED_LIFETIME
         here = self._profile
         is_same = job.provider == here.provider and job.origin == origin(here.base_url)
+        is_same = is_same and not here.gateway.takes_files_only
         if image.url and is_same and lapses - URL_MARGIN > self._now:
             return LoadedReference(source=source, url=image.url, digest=image.sha256 or "")
         if image.path is None or not Path(image.path).is_file():
@@ -222,6 +223,11 @@ def _upload_error(provider: Provider, image: LocalImage, words: str) -> UsageErr
 
 def _reference(each: LoadedReference, provider: Provider) -> Reference:
     if each.url is not None:
+        if "url" not in provider.reference_kinds:
+            raise UsageError(
+                f"{each.source}: the profile's gateway takes reference files, not addresses",
+                hint='save the picture and give its file, or write edits = "json" in the profile',
+            )
         return Reference(source=each.source, url=each.url, digest=each.digest)
     image = each.local
     if image is None:

@@ -37,6 +37,7 @@ from seedream_cli.transport.exchange import OPENED_BY_ANY, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from seedream_cli.core.errors import SeedreamError
     from seedream_cli.core.model import Call, Job, RemoteImage, Reply, Request
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Capabilities, Dialect
     from seedream_cli.storage.files.naming import Plan
     from seedream_cli.storage.files.store import Files, Saved
+    from seedream_cli.transport.client import Download
 
 IMAGE_LIMITS = Limits(read=60.0, total=900.0)
 _BLOCK = 1 << 18
@@ -175,7 +177,7 @@ def _fetch(context: Context, job: Job, image: Image, fresh: RemoteImage | None =
         text = context.files.spilled_blocks(job.id, folder, data) if is_there else blocks_of(data)
         _keep(context, job, image, decoded(text), None, is_measured=True)
         return
-    with context.transport.fetch(url, IMAGE_LIMITS, allowed=hosts_of(context, job)) as download:
+    with fetch_image(context, job, url, IMAGE_LIMITS) as download:
         is_measured = download.is_measured
         _keep(context, job, image, download.chunks, download.length, is_measured=is_measured)
 
@@ -394,19 +396,24 @@ def write_sidecar(context: Context, job: Job, image: Image, replaced: str | None
     context.files.write_atomically(path, text.encode())
 
 
-def hosts_of(context: Context, job: Job) -> frozenset[AddressKind]:
-    """Return of which kinds an address may be that a job's pictures come from.
+def fetch_image(
+    context: Context, job: Job, url: str, limits: Limits
+) -> AbstractContextManager[Download]:
+    """Open a picture of a job, from an address of a kind that its pictures may come from.
 
     Public, or of the kind that the API itself has here, or what the profile lets in; loopback only
     where the API is on loopback.
     """
-    is_local = job.sandbox or is_loopback(urlsplit(job.origin).hostname or "")
+    api = urlsplit(job.origin)
+    host = api.hostname or ""
+    is_local = job.sandbox or is_loopback(host)
     kinds = {AddressKind.PUBLIC, *OPENED_BY_ANY.intersection({job.peer})}
     if is_local:
         kinds.add(AddressKind.LOOPBACK)
     if context.is_open_to_any(job):
         kinds |= OPENED_BY_ANY
-    return frozenset(kinds)
+    plain_host = host if api.scheme == "http" and not is_local else ""
+    return context.transport.fetch(url, limits, allowed=frozenset(kinds), plain_host=plain_host)
 
 
 def sidecar_of(path: str) -> str:

@@ -19,7 +19,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.model import Busy, Image, Job, Refused, Running, Settlement, State, Task
 from seedream_cli.engine.lifetime import lapse_of_url
-from seedream_cli.engine.save import hosts_of
+from seedream_cli.engine.save import fetch_image
 from seedream_cli.storage.files.image_format import HEAD, sniff
 from seedream_cli.transport.exchange import Limits
 
@@ -173,7 +173,7 @@ def _look_at(context: Context, job: Job, url: str) -> None:
     """Look at what lies at an address; raise where it is no picture."""
     head = b""
     try:
-        with context.transport.fetch(url, _LOOK_LIMITS, allowed=hosts_of(context, job)) as download:
+        with fetch_image(context, job, url, _LOOK_LIMITS) as download:
             for chunk in download.chunks:
                 head += chunk
                 if len(head) >= HEAD:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.providers.ark.dialect import ARK, BYTEPLUS
 from seedream_cli.providers.kie.dialect import KIE
 from seedream_cli.providers.kie.older import KIE_SEEDREAM
+from seedream_cli.providers.openai_images import OPENAI_IMAGES
 from seedream_cli.providers.seedreams.dialect import SEEDREAMS
 from seedream_cli.providers.uniall import UNIALL
 
@@ -22,4 +23,5 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
     "kie-seedream": KIE_SEEDREAM,
     "uniall": UNIALL,
     "seedreams": SEEDREAMS,
+    "openai-images": OPENAI_IMAGES,
 }

@@ -134,6 +134,9 @@ class Capabilities:
     """When its provider ends it, with a zone; None: no end is announced."""
     successor: str | None = None
     """The model that its provider names in its place."""
+    unsaid: frozenset[str] | None = None
+    """Of a model that only a profile describes: the options on which it says nothing, which go as
+    they are asked. None: the model is known here."""
 
     def is_retired(self, now: datetime) -> bool:
         """Tell whether its provider has ended it."""
@@ -235,6 +238,7 @@ class Provider:
     title: str
     """For people: `Volcengine Ark`."""
     base_url: str
+    """Empty: each profile has its own, for this is an API that many gateways speak."""
     path: str
     """What follows `base_url` in a submit, for people."""
     key_env: tuple[str, ...]
@@ -251,7 +255,8 @@ class Provider:
     dialect: Dialect
     models: Mapping[str, Capabilities]
     default_model: str | None
-    """None: the API has no choice of model; then `models` has one entry, under `""`."""
+    """None: the API has no choice of model; then `models` has one entry, under `""`. Empty: there
+    is none, and a person has to choose."""
     stand_ins: tuple[str, ...] = ()
     """Used in this order where nobody chose a model and the default cannot do what is asked."""
     former_defaults: tuple[str, ...] = ()
@@ -292,14 +297,15 @@ class Provider:
         )
         if not is_elsewhere or not (is_page or reply.status in _NOT_THERE):
             return ""
+        like = self.base_url or "https://HOST/v1"
         return (
             f"is the profile's base_url right? {base_url} has to be what stands before {self.path},"
-            f" like {self.base_url}"
+            f" like {like}"
         )
 
     def page(self, code: str, base_url: str) -> str:
         """Say where a person mends what an account lacks; empty for other errors, and elsewhere."""
-        if origin(base_url) != origin(self.base_url):
+        if not self.base_url or origin(base_url) != origin(self.base_url):
             return ""
         match code:
             case "auth":

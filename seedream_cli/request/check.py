@@ -199,6 +199,9 @@ def _resolve(desk: _Desk, options: Options) -> Resolved:
     model, capabilities = choose(desk.provider, options, desk.others, findings, desk.now)
     if capabilities is None:
         request = _as_given(desk, model)
+    elif capabilities.unsaid is not None:
+        within = _within(desk, model, capabilities)
+        request = _as_given(replace(desk, options=within), model)
     else:
         request = _checked(desk, model, capabilities)
     _hold_callback(desk, request)
@@ -434,6 +437,8 @@ def _is_heard(provider: Provider, request: Request, other: Request) -> bool:
 def _has_callbacks(provider: Provider) -> bool:
     """Return whether the provider's encoding has a place for a callback URL."""
     model = provider.default_model or ""
+    if model not in provider.models:
+        return False
     plain = _request(model, Options(prompt="-"), frame(provider.models[model], model))
     return _is_heard(provider, replace(plain, callback_url="https://example.com/"), plain)
 

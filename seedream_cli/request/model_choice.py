@@ -41,7 +41,11 @@ def choose(
     capabilities = provider.models.get(model)
     if capabilities is not None:
         return _twin(provider, model, capabilities, options, findings)
-    if _MODEL_ID.fullmatch(model):
+    if wanted is None:
+        ways = [f"-m {name}" for name in provider.models] or ["-m ID"]
+        words = f"{provider.name} has no model of its own that could be meant"
+        findings.object(words, f'{" or ".join(ways)}, or model = "ID" in the profile')
+    elif _MODEL_ID.fullmatch(model):
         findings.note(_stranger(provider, model, others, now))
     else:
         findings.object(f"-m {wanted!r} is no model id")

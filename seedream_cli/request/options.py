@@ -103,7 +103,9 @@ class Option:
         return replace(options, **{self.name: self.unsaid})  # type: ignore[arg-type]
 
     def objection(self, capabilities: Capabilities, name: str, options: Options) -> str:
-        """Return why the model does not take what was said; empty when it does."""
+        """Return why the model does not take what was said; empty when it does, or nobody knows."""
+        if self.name in (capabilities.unsaid or ()):
+            return ""
         if self.has is not None and not self.has(capabilities):
             return f"{name} takes no {self.flag}"
         try:

@@ -6,10 +6,13 @@ import threading
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.sandbox.apis.forms import read_form
 from seedream_cli.sandbox.messages import Where
 from seedream_cli.sandbox.pictures.host import PATH
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seedream_cli.sandbox.messages import Answer, Asked
 
 LONGEST_LOG: Final = 10_000
@@ -64,7 +67,7 @@ class Tally:
 
 
 def _charge(asked: Asked, reply: Answer) -> dict[str, object]:
-    body = asked.json() or {}
+    body: Mapping[str, object] = asked.json() or _texts(asked)
     given = body.get("input")
     return {
         "provider": reply.deed.provider,
@@ -72,6 +75,10 @@ def _charge(asked: Asked, reply: Answer) -> dict[str, object]:
         "client_request_id": asked.client_request_id,
         "prompt": (given if isinstance(given, dict) else body).get("prompt"),
     }
+
+
+def _texts(asked: Asked) -> dict[str, str]:
+    return {name: part.text for name, part in read_form(asked).items() if not part.is_file}
 
 
 def _line(asked: Asked, reply: Answer, at: float) -> dict[str, object]:

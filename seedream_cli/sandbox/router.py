@@ -22,6 +22,7 @@ PREFIXES: Final = {
     "/kie": "kie",
     "/uniall": "uniall",
     "/seedreams/api": "seedreams",
+    "/openai-images/v1": "openai-images",
 }
 """Where each provider's base URL begins; KIE's older endpoint lies below KIE's."""
 _MODULES: Final = {"byteplus": "ark"}
@@ -61,4 +62,5 @@ def _split(path: str) -> tuple[str, str]:
 
 def _api(provider: str) -> ModuleType:
     """Return the module that answers for a provider; only those that are asked are imported."""
-    return import_module(f"seedream_cli.sandbox.apis.{_MODULES.get(provider, provider)}")
+    module = _MODULES.get(provider, provider).replace("-", "_")
+    return import_module(f"seedream_cli.sandbox.apis.{module}")

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from seedream_cli import __version__
-from seedream_cli.core.addresses import DEFAULT_PORTS, AddressKind, origin
+from seedream_cli.core.addresses import (
+    DEFAULT_PORTS,
+    PLAIN_KINDS,
+    AddressKind,
+    is_loopback,
+    literal_kind,
+    origin,
+)
 from seedream_cli.core.errors import (
     HostBarred,
     ImageBroken,
@@ -230,10 +237,41 @@ class Transport:
         body, media_type = _form(call.body, call.files) if call.files else _json(call.body)
         if body is not None:
             own["Content-Type"] = media_type
-        wire = Wire(_host(url), limits, on_first_byte, key=profile.api_key, breakages=_breakages())
+        wire = Wire(
+            _host(url),
+            limits,
+            on_first_byte,
+            key=profile.api_key,
+            breakages=_breakages(),
+            allowed=self._key_kinds(url),
+        )
         wire.body = None if call.files else body
-        with self._open(wire, limits, call.method, url, own, call.query, body) as response:
+        with contextlib.ExitStack() as exits:
+            opening = self._open(wire, limits, call.method, url, own, call.query, body)
+            try:
+                response = exits.enter_context(opening)
+            except HostBarred as error:
+                words = f"{_host(url)} is on no private network, and the key would go unencrypted"
+                raise Unsent(words, hint="use https:// in base_url", is_final=True) from error
             yield StreamedAnswer(profile, call.purpose, response, wire)
+
+    def _key_kinds(self, url: str) -> frozenset[AddressKind] | None:
+        """Return of which kinds an address may be that the key goes to; None: any, or by a proxy.
+
+        Raises `Unsent` where that cannot be told.
+        """
+        host = _host(url)
+        is_ours = any(url.startswith(f"{alias}/") for alias in self._aliases)
+        if is_ours or urlsplit(url).scheme != "http" or is_loopback(host):
+            return None
+        if self._proxy_of(url) is None:
+            return PLAIN_KINDS
+        if literal_kind(host) in PLAIN_KINDS:
+            return None
+        words = f"behind a proxy nobody sees whether {host} is on a private network"
+        raise Unsent(
+            f"{words}, and the key would go unencrypted", hint=f"NO_PROXY={host}", is_final=True
+        )
 
     def put(
         self, slot: Slot, image: LocalImage, limits: Limits, *, allowed: Collection[AddressKind]
@@ -258,18 +296,21 @@ class Transport:
 
     @contextlib.contextmanager
     def fetch(
-        self, url: str, limits: Limits, *, allowed: Collection[AddressKind]
+        self, url: str, limits: Limits, *, allowed: Collection[AddressKind], plain_host: str = ""
     ) -> Iterator[Download]:
         """Open an image without key or cookies, through at most three checked redirects.
 
-        It comes from an address of an `allowed` kind, unless a proxy stands between.
+        It comes from an address of an `allowed` kind, unless a proxy stands between. Where the API
+        itself is asked without TLS, at `plain_host`, its pictures may lie on such hosts too.
 
         Raises `ImageGone` for 403, 404 and 410, `HostBarred` for an address that must not be
         asked, `Unsent` or `OutcomeUnknown` for what may pass.
         """
         headers = {"Accept": PICTURES}
         for _ in range(MAX_REDIRECTS + 1):
-            url = self._image_url(url, is_loopback_ok=AddressKind.LOOPBACK in allowed)
+            url = self._image_url(
+                url, is_loopback_ok=AddressKind.LOOPBACK in allowed, plain_host=plain_host
+            )
             kinds = None if self._proxy_of(url) else allowed
             wire = Wire(_host(url), limits, breakages=_breakages(), allowed=kinds)
             with self._open(wire, limits, "GET", url, headers) as response:
@@ -287,12 +328,14 @@ class Transport:
                 return
         raise ImageBroken(f"the image host redirected more than {MAX_REDIRECTS} times")
 
-    def _image_url(self, url: str, *, is_loopback_ok: bool) -> str:
+    def _image_url(self, url: str, *, is_loopback_ok: bool, plain_host: str = "") -> str:
         """Return what is asked for a picture; only a rehearsal's leads to our own stand-in."""
         is_ours = any(url.startswith(f"{origin}/") for origin in self._aliases)
         if is_ours and not is_loopback_ok:
             raise HostBarred("the image's address is the sandbox's")
-        return url if is_ours else image_url(url, is_loopback_ok=is_loopback_ok)
+        if is_ours:
+            return url
+        return image_url(url, is_loopback_ok=is_loopback_ok, plain_host=plain_host)
 
     @contextlib.contextmanager
     def _open(
@@ -429,7 +472,13 @@ def _form(
     """Encode a multipart form, and say its media type with the boundary."""
     import httpx
 
-    texts = {name: str(value) for name, value in (fields or {}).items()}
+    def text(value: object) -> str:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    texts = {
+        name: list(map(text, value)) if isinstance(value, list) else text(value)
+        for name, value in (fields or {}).items()
+    }
     pictures = [(name, (each.name, each.data, each.media_type)) for name, each in files]
     form = httpx.Request("POST", "http://localhost", data=texts, files=pictures)
     return form.read(), form.headers["content-type"]

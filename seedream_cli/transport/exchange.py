@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from seedream_cli.core.addresses import DEFAULT_PORTS, AddressKind, is_loopback, kind_of
+from seedream_cli.core.addresses import (
+    DEFAULT_PORTS,
+    AddressKind,
+    is_loopback,
+    kind_of,
+    literal_kind,
+)
 from seedream_cli.core.errors import HostBarred, ImageBroken, OutcomeUnknown, SeedreamError, Unsent
 from seedream_cli.transport.deadline import Deadline
 from seedream_cli.transport.failures import unsent
@@ -167,10 +173,11 @@ def key_forms(key: Secret | None) -> tuple[str, ...]:
     return (text, text.replace("/", "\\/")) if len(text) >= SHORTEST_KEY else ()
 
 
-def image_url(url: str, *, is_loopback_ok: bool) -> str:
+def image_url(url: str, *, is_loopback_ok: bool, plain_host: str = "") -> str:
     """Return the address that is asked for a picture: an `http:` one as `https:`.
 
-    Plain `http:` stays on loopback. Raises `HostBarred` for what no picture is fetched from.
+    Plain `http:` stays on loopback and, where the API itself is asked so at `plain_host`, there and
+    on what can only be a private network. Raises `HostBarred` for what no picture is fetched from.
     """
     try:
         parts = urlsplit(url)
@@ -181,7 +188,12 @@ def image_url(url: str, *, is_loopback_ok: bool) -> str:
         raise HostBarred(f"the image's address is not an https URL ({parts.scheme}: on {host})")
     if not host or parts.username is not None:
         raise HostBarred("the image's address has no plain host name")
-    if parts.scheme == "https" or (is_loopback_ok and is_loopback(host)):
+    is_plain_ok = plain_host and (
+        host == plain_host
+        or not set(host) & {".", ":"}
+        or literal_kind(host) is AddressKind.PRIVATE
+    )
+    if parts.scheme == "https" or is_plain_ok or (is_loopback_ok and is_loopback(host)):
         return url
     netloc = (
         parts.netloc.removesuffix(f":{port}") if port == DEFAULT_PORTS["http"] else parts.netloc

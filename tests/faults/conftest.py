@@ -68,11 +68,11 @@ class Hasty(Transport):
 
     @contextmanager
     def fetch(
-        self, url: str, limits: Limits, *, allowed: Collection[AddressKind]
+        self, url: str, limits: Limits, *, allowed: Collection[AddressKind], plain_host: str = ""
     ) -> Iterator[Download]:
         """Fetch under the test's limits, where it set some."""
         limits = self.patience or limits
-        with super().fetch(url, limits, allowed=allowed) as download:
+        with super().fetch(url, limits, allowed=allowed, plain_host=plain_host) as download:
             yield download
 
 

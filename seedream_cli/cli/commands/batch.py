@@ -301,15 +301,13 @@ class Batching:
         """Return whose picture a row's is: what the manifest or the lock says, else the account."""
         from seedream_cli.providers import PROVIDERS
 
-        named = PROVIDERS.get(row.profile or "")
-        if named is not None:
-            return named
-        if locked is not None:
-            return PROVIDERS.get(locked)
+        found = PROVIDERS.get(row.profile or "") or PROVIDERS.get(locked or "")
+        if found is not None or locked is not None:
+            return found and self._as_account_has_it(row, found)
         if self.asked.check:
             return None
         try:
-            return PROVIDERS[self._profile(row.profile).provider]
+            return self.world.provider(self._profile(row.profile))
         except AccountError:
             if self.asked.plan:
                 return None
@@ -317,11 +315,18 @@ class Batching:
 
     def _maker_of(self, row: Row) -> Provider | None:
         """Return the provider that was chosen by name for what is to be made, if one was."""
-        from seedream_cli.providers import PROVIDERS
-
         if self.asked.check or not (row.profile or self.asked.profile):
             return None
-        return PROVIDERS[self._profile(row.profile).provider]
+        return self.world.provider(self._profile(row.profile))
+
+    def _as_account_has_it(self, row: Row, provider: Provider) -> Provider:
+        """Return a provider with the models and prices of who pays; `--check` asks no config."""
+        if self.asked.check:
+            return provider
+        try:
+            return self.world.provider(self.profile_of(row, provider))
+        except AccountError:
+            return provider
 
     def _profile(self, name: str | None) -> Profile:
         key = (name, "")
@@ -364,8 +369,8 @@ class Batching:
     def _nobody(self, row: Row, provider: Provider) -> NoReturn:
         raise AccountError(
             f"{row.name} is made by {provider.name}, and no profile here speaks to it",
-            hint=f"add one, or choose another account for what is to be made: -p NAME, or profile ="
-            f" in the manifest; {provider.key_env[0]} would do",
+            hint="add one, or choose another account for what is to be made: -p NAME, or profile ="
+            f" in the manifest{f'; {provider.key_env[0]} would do' if provider.key_env else ''}",
         )
 
 

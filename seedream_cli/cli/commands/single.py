@@ -123,7 +123,7 @@ class Making:
         from seedream_cli.request.check import resolve_named, split
         from seedream_cli.request.options import most_images
 
-        asked, provider = self.asked, PROVIDERS[profile.provider]
+        asked, provider = self.asked, self.world.provider(profile)
         is_wait = asked.wait
         if is_wait is False and provider.dialect.poll is None:
             raise UsageError(

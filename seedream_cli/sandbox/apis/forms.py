@@ -1,10 +1,11 @@
-"""Reads `multipart/form-data` (RFC 7578)."""
+"""Reads `multipart/form-data` (RFC 7578) and `application/x-www-form-urlencoded`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
     from seedream_cli.sandbox.messages import Asked
@@ -23,6 +24,7 @@ class Part:
     name: str = ""
     """Of the file, where it is one."""
     type: str = "text/plain"
+    is_file: bool = False
 
     @property
     def text(self) -> str:
@@ -32,18 +34,30 @@ class Part:
 
 def read_form(asked: Asked) -> dict[str, Part]:
     """Return the fields by name; of equal names the last. Empty for what is no form."""
-    boundary = _BOUNDARY.search(asked.headers.get("content-type", ""))
+    return dict(read_fields(asked))
+
+
+def read_fields(asked: Asked) -> list[tuple[str, Part]]:
+    """Return all fields in their order, equal names too. Empty for what is no form."""
+    kind = asked.headers.get("content-type", "")
+    if kind.lower().startswith("application/x-www-form-urlencoded"):
+        text = asked.body.decode(errors="replace")
+        pairs = parse_qsl(text, keep_blank_values=True)
+        return [(name, Part(content=value.encode())) for name, value in pairs]
+    boundary = _BOUNDARY.search(kind)
     if boundary is None:
-        return {}
-    fields: dict[str, Part] = {}
+        return []
+    fields = []
     for piece in (b"\r\n" + asked.body).split(b"\r\n--" + boundary[1].encode())[1:]:
         head, _, content = piece.partition(b"\r\n\r\n")
         text = head.decode(errors="replace")
-        name, file, kind = _NAME.search(text), _FILE.search(text), _TYPE.search(text)
+        name, file, type_ = _NAME.search(text), _FILE.search(text), _TYPE.search(text)
         if name is not None:
-            fields[name[1]] = Part(
+            part = Part(
                 content=content,
                 name=file[1] if file else "",
-                type=kind[1].strip() if kind else "text/plain",
+                type=type_[1].strip() if type_ else "text/plain",
+                is_file=file is not None,
             )
+            fields.append((name[1], part))
     return fields

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import ConfigError, StorageError, UsageError
-from seedream_cli.core.model import Secret
+from seedream_cli.core.model import Gateway, ModelTerms, Secret
+from seedream_cli.storage.config.models import GATEWAY_FIELDS, read_gateway, read_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,8 @@ _FIELDS: Final[Mapping[str, str]] = {
     "output": "a text",
     "image_hosts": "a text",
     "budget": "an amount a day or month",
+    "allow_http": "true or false",
+    **GATEWAY_FIELDS,
 }
 
 
@@ -88,6 +91,9 @@ class RawProfile:
     output: str | None = None
     image_hosts: str | None = None
     budget: Budget | None = None
+    allow_http: bool = False
+    models: Mapping[str, ModelTerms] = field(default_factory=dict)
+    gateway: Gateway | None = None
     defaults: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -101,16 +107,17 @@ class Config:
     mistakes: Mapping[str, ConfigError] = field(default_factory=dict)
     """Why the other profiles are not usable, by name: one spoils itself alone."""
     lines: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Where a profile's key stands in the file, and under `""` where the profile begins."""
+    """Where a profile's key stands in the file, and under `""` where the profile begins; of a table
+    within it `models.ID` and `models.ID.KEY`."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """All profiles that the file has, the usable first."""
         return (*self.profiles, *self.mistakes)
 
-    def where(self, name: str, key: str = "") -> str:
+    def where(self, name: str, *path: str) -> str:
         """Say where a profile, or a key of it, stands: `/home/me/config.toml:3: profiles.work`."""
-        return _where(self.path, self.lines, name, key)
+        return _where(self.path, self.lines, name, *path)
 
 
 def read_text(config_file: Path) -> str:
@@ -167,20 +174,22 @@ def parse(text: str, config_file: Path) -> Config:
 def _lines(text: str) -> dict[tuple[str, str], int]:
     """Return in which line each profile begins, and each of its keys, as far as lines tell."""
     found: dict[tuple[str, str], int] = {}
-    owner: str | None = None
+    owner: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
-        header = _header(line)
+        header = _header_path(line)
         owner = owner if header is None else header
         if header:
-            found.setdefault((header, ""), number)
+            found.setdefault((header[0], ".".join(header[1:])), number)
         key = re.match(r"\s*[\"']?([\w-]+)[\"']?\s*[=.]", line)
         if owner and key:
-            found.setdefault((owner, key[1]), number)
+            found.setdefault((owner[0], ".".join([*owner[1:], key[1]])), number)
     return found
 
 
-def _where(file: Path, lines: Mapping[tuple[str, str], int], name: str, key: str = "") -> str:
-    line = lines.get((name, key)) or lines.get((name, ""))
+def _where(file: Path, lines: Mapping[tuple[str, str], int], name: str, *path: str) -> str:
+    """Say where a key stands, else what it lies in."""
+    steps = [".".join(path[:end]) for end in range(len(path), -1, -1)]
+    line = next((lines[name, step] for step in steps if (name, step) in lines), None)
     return f"{file}:{line}: profiles.{name}" if line else f"{file}: profiles.{name}"
 
 
@@ -243,7 +252,9 @@ def _raw(name: str, table: object, where: Callable[..., str]) -> RawProfile:
     if not isinstance(table, dict):
         raise ConfigError(f"{where()} must be a table", hint=f"write [profiles.{name}]")
     for key in table:
-        _refuse_unknown({key: None}, [*_FIELDS, *OF_PROFILES], where(key))
+        _refuse_unknown({key: None}, [*_FIELDS, "models", *OF_PROFILES], where(key))
+    models = read_models(table.get("models", {}), where)
+    table = {key: value for key, value in table.items() if key != "models"}
     for key, value in table.items():
         kind = _FIELDS.get(key) or OF_PROFILES[key]
         if key != "budget" and not KINDS[kind](value):
@@ -258,7 +269,9 @@ def _raw(name: str, table: object, where: Callable[..., str]) -> RawProfile:
         # Two keys are two accounts: guessing which one pays is not ours to do.
         both = " and ".join(sources)
         raise ConfigError(f"{where(sources[1])} has {both}", hint="keep one of them")
-    fields = {key: value for key, value in table.items() if key in _FIELDS}
+    gateway = read_gateway(table, where)
+    own = _FIELDS.keys() - GATEWAY_FIELDS.keys()
+    fields = {key: value for key, value in table.items() if key in own}
     readers: dict[str, Callable[..., object]] = {
         "api_key": Secret,
         "api_key_command": tuple,
@@ -266,7 +279,7 @@ def _raw(name: str, table: object, where: Callable[..., str]) -> RawProfile:
     }
     fields |= {key: read(fields[key]) for key, read in readers.items() if key in fields}
     defaults = {key: value for key, value in table.items() if key in OF_PROFILES}
-    return RawProfile(name=name, defaults=defaults, **fields)
+    return RawProfile(name=name, defaults=defaults, models=models, gateway=gateway, **fields)
 
 
 def _budget(where: Callable[..., str], written: object) -> Budget:
@@ -357,16 +370,26 @@ def _cut(text: str, name: str) -> str:
 
 def _header(line: str) -> str | None:
     """Return whose profile a table's header line opens, `""` for other tables; None: no header."""
+    path = _header_path(line)
+    return path if path is None else next(iter(path), "")
+
+
+def _header_path(line: str) -> list[str] | None:
+    """Return the keys below `profiles` of a table's header line; None: it is none."""
     if not line.lstrip().startswith("["):
         return None
     import tomllib
 
     try:
         # A header line is a document of its own: the parser knows every way to quote it.
-        profiles = tomllib.loads(line).get("profiles")
+        table = tomllib.loads(line).get("profiles")
     except tomllib.TOMLDecodeError:
         return None
-    return next(iter(profiles), "") if isinstance(profiles, dict) else ""
+    path: list[str] = []
+    while isinstance(table, dict) and table:
+        ((key, table),) = table.items()
+        path.append(key)
+    return path
 
 
 def _agreed(edited: str, expected: Mapping[str, object]) -> str:

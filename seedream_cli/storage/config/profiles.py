@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.addresses import SANDBOX_ORIGIN, checked_base_url
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
-from seedream_cli.core.model import Profile, Secret
+from seedream_cli.core.model import Gateway, Profile, Secret
 from seedream_cli.core.text import shell_line
 from seedream_cli.storage.config.file import Config, RawProfile, expanded, near, refuse_shared
+from seedream_cli.storage.config.models import GATEWAY_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ _NO_KEYS: Final = (
     ),
 )
 """What stands in no key: a pattern, what it is in words, and what to do about it."""
+_NOWHERE: Final = "nowhere: its profile names no place"
 _MOUNTED_SECRETS: Final = Path("/run/secrets")
 
 
@@ -64,7 +66,7 @@ def choose(
             f"{config.where(raw.name, 'provider')}: there is no provider {raw.provider}",
             hint=near(raw.provider, known),
         )
-    profile = _assembled(raw, provider, config, environ)
+    profile = _assembled(raw, provider, config, environ, is_sandbox=bool(sandbox_origin))
     origins = {"profile": origin, "provider": origin, **profile.origins}
     if not sandbox_origin:
         return replace(profile, origins=origins)
@@ -207,7 +209,12 @@ def sandbox_variable(environ: Mapping[str, str]) -> str:
 
 
 def _assembled(
-    raw: RawProfile, provider: Provider, config: Config, environ: Mapping[str, str]
+    raw: RawProfile,
+    provider: Provider,
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    is_sandbox: bool,
 ) -> Profile:
     file = config.path.name
     origins = {"provider": file} if raw.name in config.profiles else {}
@@ -217,11 +224,18 @@ def _assembled(
     origins |= {"budget": file} if raw.budget else {}
     base = provider.base_url
     if raw.base_url is not None:
-        base = checked_base_url(
-            raw.base_url, where=f"{config.where(raw.name, 'base_url')}: base_url"
-        )
+        where = f"{config.where(raw.name, 'base_url')}: base_url"
+        base = checked_base_url(raw.base_url, where=where, is_private_ok=raw.allow_http)
         further = [each for each in ("upload_base_url", "list_base_url") if not getattr(raw, each)]
         origins |= dict.fromkeys(further, f"{file}: base_url")
+    if not base and not is_sandbox:
+        raise _no_address(raw, provider, config)
+    if raw.gateway is not None and provider.base_url:
+        key = next((key for key in GATEWAY_FIELDS if (raw.name, key) in config.lines), "edits")
+        raise ConfigError(
+            f"{config.where(raw.name, key)}: {key} is for gateways, and {provider.name} is none",
+            hint='leave it out, or write provider = "openai-images"',
+        )
     upload = _further_host(raw, provider, config, "upload_base_url", base, "takes no uploads")
     listing = _further_host(raw, provider, config, "list_base_url", base, "keeps no list elsewhere")
     key_source = _key_source(raw, provider, config, environ)
@@ -237,8 +251,21 @@ def _assembled(
         output=expanded(raw.output, environ) if raw.output is not None else None,
         image_hosts=raw.image_hosts,
         budget=raw.budget,
+        models=raw.models,
+        gateway=raw.gateway or Gateway(),
         defaults=raw.defaults,
         origins={**origins, "api_key": key_source, **dict.fromkeys(raw.defaults, file)},
+    )
+
+
+def _no_address(raw: RawProfile, provider: Provider, config: Config) -> ConfigError:
+    if raw.name in config.profiles:
+        words = f"{config.where(raw.name)}: base_url is missing"
+        return ConfigError(words, hint='for example base_url = "https://HOST/v1"')
+    line = ["seedream", "providers", "add", "NAME", "--provider", provider.name]
+    return ConfigError(
+        f"{provider.name} is any gateway that speaks this API: it needs a profile with base_url",
+        hint=shell_line([*line, "--base-url", "https://HOST/v1", "--key-env", "VARIABLE"]),
     )
 
 
@@ -279,6 +306,8 @@ def _key_source(
         if getattr(raw, field) is not None:
             return f"{config.path.name}: {field}"
     variables = _variables(raw, provider)
+    if not variables:
+        return _NOWHERE
     found = next((name for name in variables if environ.get(name, "").strip()), None)
     return f"environment {found or ' or '.join(variables) + ', not set'}"
 
@@ -334,6 +363,12 @@ def _from_command(command: tuple[str, ...], environ: Mapping[str, str], patience
 def _checked(text: str, source: str, profile: Profile, *, is_written: bool) -> Secret:
     if text:
         return to_secret(text, source)
+    if profile.key_source == _NOWHERE:
+        # A gateway without keys takes any; nobody's key is guessed for another's.
+        raise AccountError(
+            f"there is no key for {profile.name}: its profile names no place for one",
+            hint='api_key_env = "VARIABLE" in it; where none is needed, any word: api_key = "none"',
+        )
     first = source.removeprefix("environment ").partition(" ")[0]
     is_variable = source.startswith("environment ") and not first.endswith("_FILE")
     # Adding a profile anew would drop what stands in it.

@@ -62,6 +62,7 @@ def add(
         _look_over(context, profile, table, say)
         if key_stdin or not _has_key_source(table):
             table |= _key_read(profile, before.file, is_stdin=key_stdin)
+            _check_way_to_key(profile, table)
             before = ConfigText.of(context)  # typing takes its time
         text = before.with_profile(name, table)
         is_first = before.default is None and not before.tables
@@ -232,8 +233,9 @@ def _key_read(profile: Profile, file: Path, *, is_stdin: bool) -> dict[str, obje
     if not is_terminal and not is_stdin:
         return {}
     if is_terminal:
-        variable = PROVIDERS[profile.provider].key_env[0]
-        way_out = "" if is_stdin else f"; Enter: it is in the environment, {variable}"
+        variable = next(iter(PROVIDERS[profile.provider].key_env), "")
+        is_elsewhere = bool(variable) and not is_stdin
+        way_out = f"; Enter: it is in the environment, {variable}" if is_elsewhere else ""
         key, source = _typed(f"Key for {profile.name} (not shown{way_out}): "), "what was typed"
     else:
         read = sys.stdin.buffer.read(_MOST_KEY_BYTES)
@@ -244,6 +246,18 @@ def _key_read(profile: Profile, file: Path, *, is_stdin: bool) -> dict[str, obje
     if is_stdin:
         raise UsageError(f"{source} held no key; {file} is as it was")
     return {}
+
+
+def _check_way_to_key(profile: Profile, table: Mapping[str, object]) -> None:
+    """Raise UsageError for an account that no key could ever be found for."""
+    from seedream_cli.providers import PROVIDERS
+
+    if not _has_key_source(table) and not PROVIDERS[profile.provider].key_env:
+        raise UsageError(
+            f"nothing was written: no variable holds a key for {profile.provider} by itself",
+            hint="--key-env VARIABLE, --key-file, --key-command or --key-stdin; where the gateway"
+            " needs none, any word on stdin will do",
+        )
 
 
 def _typed(prompt: str) -> str:
