@@ -43,8 +43,10 @@ def choose(
         return _twin(provider, model, capabilities, options, findings)
     if wanted is None:
         ways = [f"-m {name}" for name in provider.models] or ["-m ID"]
-        words = f"{provider.name} has no model of its own that could be meant"
-        findings.object(words, f'{" or ".join(ways)}, or model = "ID" in the profile')
+        findings.object(
+            f"no model is chosen, and {provider.name} has no default",
+            f'{" or ".join(ways)}, or model = "ID" in the profile',
+        )
     elif _MODEL_ID.fullmatch(model):
         findings.note(_stranger(provider, model, others, now))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from seedream_cli.cli.output.job import hint_lines, problem_json, to_line
 from seedream_cli.core.errors import ConfigError
 from seedream_cli.core.model import Problem
-from seedream_cli.core.text import clean
+from seedream_cli.core.text import clean, columns, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,54 +20,87 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Profile
     from seedream_cli.providers.spec import Capabilities, Provider, Tariff
 
+_NO_WIDTH = 100_000
+"""Columns where nobody looks at a screen."""
+_LEAST_WIDTH = 20
+_KEY_ROOM = 12
 OTHER_TOOL = "seedream-cli"
 """A distribution on the package index that installs the same command."""
 
 
 def overview(world: CommandContext, *, is_json: bool) -> Iterator[str]:
-    """List providers, then profiles, each with where its key is."""
-    from seedream_cli.providers import PROVIDERS
+    """List profiles and providers, each with where its key is; what has one comes first."""
+    from seedream_cli.storage.config.profiles import NOT_SET
 
-    profiles, mistakes = _split_profiles(world)
+    accounts, mistakes, gateways = _split_profiles(world)
     if is_json:
-        for profile in profiles:
-            yield to_line(_profile_json(profile, PROVIDERS[profile.provider]))
+        for profile, lack in accounts:
+            key = {"has_key": not lack, "key_problem": lack or None}
+            yield to_line(_profile_json(profile, world.provider(profile)) | key)
+        for name in gateways:
+            yield to_line({"schema": 1, "profile": name, "provider": name, "has_key": False})
         for name, error in mistakes.items():
             problem = problem_json(Problem(error.code, error.message, error.hint), error.hint)
             yield to_line({"schema": 1, "profile": name, "error": problem})
         return
-    rows = [("NAME", "PROVIDER", "MODEL", "KEY")]
-    for profile in profiles:
-        provider = PROVIDERS[profile.provider]
-        model = profile.model or provider.default_model or "-"
-        rows.append((profile.name, provider.title, model, profile.key_source))
-    yield from _table(rows)
+    width = _terminal_width()
+    rows = [("NAME", "MODEL", "KEY")]
+    for profile, lack in accounts:
+        name = profile.name
+        name += f" ({profile.provider})" if name != profile.provider else ""
+        model = profile.model or world.provider(profile).default_model or "-"
+        rows.append((name, model, _key_cell(profile, lack, world.config.path.name)))
+    rows += [(name, "-", "in a profile") for name in gateways]
+    yield from _table(rows, width, droppable=(1,), least_room=_KEY_ROOM)
+    for profile, lack in accounts:
+        if lack and lack != NOT_SET:
+            yield ""
+            yield from _wrapped(f"{profile.name} has no key: {profile.key_source}: {lack}", width)
     for name, error in mistakes.items():
         yield ""
-        yield clean(f"{name} cannot be used: {error.message}{hint_lines(error.hint)}")
+        yield from _wrapped(f"{name} cannot be used: {error.message}", width)
+        yield from hint_lines(error.hint).splitlines()[1:]
     yield ""
     if world.config.default_profile is not None:
-        yield f"default  {world.config.default_profile}"
-    yield f"config   {world.places.config_file}"
-    yield f"ledger   {world.places.state_dir / 'ledger.db'}"
-    yield "`providers show NAME` says what its models take."
+        yield f"default  {clean(world.config.default_profile, one_line=True)}"
+    yield from _place("config", world.places.config_file, width)
+    yield from _place("ledger", world.places.state_dir / "ledger.db", width)
+    yield from _wrapped("`providers show NAME` says what its models take.", width)
 
 
-def _unnamed(world: CommandContext) -> list[str]:
+def _key_cell(profile: Profile, lack: str, config: str) -> str:
+    """Say where a key is, or is not: `KIE_API_KEY`, `no ARK_API_KEY`, `dead: api_key_file`."""
+    from seedream_cli.storage.config.profiles import NOT_SET
+
+    source = profile.key_source.removeprefix(f"{config}: ").removeprefix("environment ")
+    source = source.partition(" ")[0].rstrip(":,")
+    return f"no {source}" if lack == NOT_SET else f"dead: {source}" if lack else source
+
+
+def _split_profiles(
+    world: CommandContext,
+) -> tuple[list[tuple[Profile, str]], dict[str, ConfigError], list[str]]:
+    """Return the usable accounts, why others are not usable, and what only a profile makes one.
+
+    An account comes with what its key lacks; those that lack nothing come first.
+    """
     from seedream_cli.providers import PROVIDERS
+    from seedream_cli.storage.config.profiles import lack_of_key
 
-    return [name for name in PROVIDERS if name not in world.config.names]
-
-
-def _split_profiles(world: CommandContext) -> tuple[list[Profile], dict[str, ConfigError]]:
-    """Return the profiles that can be used, and why the others cannot."""
-    found, mistakes = [], {}
-    for name in [*world.config.names, *_unnamed(world)]:
+    found: list[tuple[Profile, str]] = []
+    mistakes: dict[str, ConfigError] = {}
+    gateways = [name for name, each in PROVIDERS.items() if not each.base_url]
+    for name in dict.fromkeys([*world.config.names, *PROVIDERS]):
+        if name in gateways and name not in world.config.names:
+            continue
         try:
-            found.append(world.profile(name))
+            profile = world.profile(name)
         except ConfigError as error:
             mistakes[name] = error
-    return found, mistakes
+        else:
+            found.append((profile, lack_of_key(profile, world.config, world.environ)))
+    found.sort(key=lambda account: bool(account[1]))
+    return found, mistakes, [name for name in gateways if name not in world.config.names]
 
 
 def strangers() -> Iterator[str]:
@@ -87,11 +120,8 @@ def strangers() -> Iterator[str]:
     )
 
 
-def profile(profile: Profile, *, is_json: bool, now: datetime) -> Iterator[str]:
+def profile(profile: Profile, provider: Provider, *, is_json: bool, now: datetime) -> Iterator[str]:
     """Show one profile, the origin of each value, and its provider's models."""
-    from seedream_cli.providers import PROVIDERS
-
-    provider = PROVIDERS[profile.provider]
     if is_json:
         yield to_line(_profile_json(profile, provider, models_at=now))
         return
@@ -101,7 +131,7 @@ def profile(profile: Profile, *, is_json: bool, now: datetime) -> Iterator[str]:
         "upload_base_url": profile.upload_base_url,
         "list_base_url": profile.list_base_url,
         "api_key": "****" if profile.api_key else "(looked up when needed)",
-        "model": profile.model or provider.default_model or "no choice of model",
+        "model": profile.model or provider.default_model or _no_model(provider),
         "output": profile.output or "{slug}-{job}.{ext}",
         "image_hosts": profile.image_hosts,
         "budget": profile.budget,
@@ -109,12 +139,20 @@ def profile(profile: Profile, *, is_json: bool, now: datetime) -> Iterator[str]:
     }
     yield f"{profile.name} ({profile.origins.get('profile', '')})"
     rows = [(key, str(value), profile.origins.get(key, "")) for key, value in values.items()]
-    yield from (f"  {line}" for line in _table([row for row in rows if row[1] != "None"]))
+    width = _terminal_width()
+    shown = _table([row for row in rows if row[1] != "None"], width - 2)
+    yield from (f"  {line}" for line in shown)
     yield f"  docs     {provider.docs}"
     yield f"  charges  {provider.charges_page}"
     yield ""
     models = [_model_row(name, model, now) for name, model in provider.models.items()]
-    yield from _table([_MODEL_HEADS, *models])
+    if models:
+        yield from _table([_MODEL_HEADS, *models], width, heads=_MODEL_HEADS)
+        return
+    words = (
+        f'No models are known here: -m ID, and [profiles.{profile.name}.models."ID"] for prices.'
+    )
+    yield from _wrapped(words, width)
 
 
 def served(origin: str) -> Iterator[str]:
@@ -126,20 +164,24 @@ def served(origin: str) -> Iterator[str]:
     yield "Ctrl-C ends it."
 
 
+def _no_model(provider: Provider) -> str:
+    return "no choice of model" if provider.default_model is None else "none: -m ID"
+
+
 _MODEL_HEADS = ("MODEL", "SIZES", "ASPECTS", "FORMATS", "REFS", "SET", "PRICE")
 
 
 def _model_row(name: str, model: Capabilities, now: datetime) -> tuple[str, ...]:
     low, high = model.references
-    return (
-        name or "(the only one)",
-        " ".join(model.sizes) + (" WxH" if model.pixels else "") or "-",
-        aspects(model),
-        " ".join(model.formats),
-        "-" if high == 0 else str(high) if low == 0 else f"{low}-{high}",
-        str(model.max_series) if model.max_series > 1 else "-",
-        _standing(model, now),
-    )
+    cells = {
+        "size": " ".join(model.sizes) + (" WxH" if model.pixels else "") or "-",
+        "aspect": aspects(model),
+        "format": " ".join(model.formats),
+        "references": "-" if high == 0 else str(high) if low == 0 else f"{low}-{high}",
+        "series": str(model.max_series) if model.max_series > 1 else "-",
+    }
+    cells |= {option: "?" for option in cells if option in (model.unsaid or ())}
+    return name or "(the only one)", *cells.values(), _standing(model, now)
 
 
 def _standing(model: Capabilities, now: datetime) -> str:
@@ -232,8 +274,59 @@ def _model_json(model: Capabilities, now: datetime) -> dict[str, object]:
     }
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def _terminal_width() -> int:
+    """Return how wide a line may be; elsewhere than on a terminal as wide as it is."""
+    import shutil
+
+    return shutil.get_terminal_size((_NO_WIDTH, 24)).columns
+
+
+def _wrapped(text: str, width: int) -> Iterator[str]:
+    """Yield a sentence in lines; a path or URL longer than a line stands on its own."""
+    import textwrap
+
+    yield from textwrap.wrap(
+        clean(text, one_line=True),
+        max(width, _LEAST_WIDTH),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _place(label: str, path: Path, width: int) -> Iterator[str]:
+    text = clean(str(path), one_line=True)
+    line = f"{label:<9}{text}"
+    yield from [line] if columns(line) <= width else [label, f"  {text}"]
+
+
+def _table(
+    rows: Sequence[tuple[str, ...]],
+    width: int = _NO_WIDTH,
+    *,
+    heads: Sequence[str] = (),
+    droppable: Sequence[int] = (),
+    least_room: int = 0,
+) -> Iterator[str]:
+    """Lay rows out in columns, without the `droppable` ones where they would be too wide.
+
+    The last one may be cut to `least_room` or more. What is still too wide goes one cell a line,
+    named by `heads`.
+    """
     rows = [tuple(clean(cell, one_line=True) for cell in row) for row in rows]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
-    for row in rows:
-        yield "  ".join(f"{cell:<{room}}" for cell, room in zip(row, widths, strict=True)).rstrip()
+    kept = list(range(len(rows[0]))) if rows else []
+    widths = [max(columns(row[k]) for row in rows) for k in kept]
+    least = min(widths[-1], least_room) if least_room else widths[-1]
+    if sum(widths[:-1]) + 2 * len(widths[:-1]) + least > width:
+        kept = [k for k in kept if k not in droppable]
+    room = width - sum(widths[k] + 2 for k in kept[:-1])
+    if room >= least:
+        for row in rows:
+            cells = [row[k] + " " * (widths[k] - columns(row[k])) for k in kept[:-1]]
+            yield "  ".join([*cells, shorten(row[-1], room)]).rstrip()
+        return
+    for row in rows[1:] if heads else rows:
+        yield row[0]
+        for k in kept[1:]:
+            if row[k] not in {"", "-"}:
+                words = f"{heads[k].lower()} {row[k]}" if heads else row[k]
+                yield from (f"  {line}" for line in _wrapped(words, width - 2))

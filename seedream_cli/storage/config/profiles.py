@@ -36,6 +36,8 @@ _NO_KEYS: Final = (
     ),
 )
 """What stands in no key: a pattern, what it is in words, and what to do about it."""
+NOT_SET: Final = "not set"
+"""What `lack_of_key` says where nobody has named a key yet."""
 _NOWHERE: Final = "nowhere: its profile names no place"
 _MOUNTED_SECRETS: Final = Path("/run/secrets")
 
@@ -120,6 +122,36 @@ def with_key(
     return replace(
         profile, api_key=key, key_source=source, origins={**profile.origins, "api_key": source}
     )
+
+
+def lack_of_key(profile: Profile, config: Config, environ: Mapping[str, str]) -> str:
+    """Say why there is no key for a profile, as far as a look tells; empty where there may be one.
+
+    No command is run and no key is read: a file is only looked for.
+    """
+    import shutil
+
+    raw = config.profiles.get(profile.name)
+    if raw is not None and raw.api_key is not None:
+        return ""
+    if raw is not None and raw.api_key_command is not None:
+        is_there = shutil.which(raw.api_key_command[0], path=environ.get("PATH"))
+        return "" if is_there else "its program is not there"
+    if raw is not None and raw.api_key_file is not None:
+        return _lack_of_file(config.path.parent / expanded(raw.api_key_file, environ))
+    variables = _variables(raw, _registry()[profile.provider])
+    name = next((each for each in variables if environ.get(each, "").strip()), None)
+    if name is None:
+        return NOT_SET if variables else "its profile names no place"
+    return _lack_of_file(Path(environ[name].strip())) if name.endswith("_FILE") else ""
+
+
+def _lack_of_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return "" if file.read(1) else "its file is empty"
+    except (OSError, ValueError):
+        return "its file is not there" if not path.exists() else "its file cannot be read"
 
 
 def _registry() -> Mapping[str, Provider]:

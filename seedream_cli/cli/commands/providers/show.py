@@ -16,6 +16,6 @@ def show(name: o.AccountName = None, sandbox: o.Sandbox = False, json: o.Json = 
         context, stdout = CommandContext.of_process(exits), Stdout()
         profile = context.profile(name, sandbox=sandbox)
         now = context.today(sandbox=profile.sandbox)
-        for line in capabilities.profile(profile, is_json=json, now=now):
+        for line in capabilities.profile(profile, context.provider(profile), is_json=json, now=now):
             stdout.line(line)
     return 0
