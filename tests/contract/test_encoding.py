@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from seedream_cli.core.model import Call, Purpose, Reference, Request, Size, Task
+from seedream_cli.core.model import Call, Gateway, Purpose, Reference, Request, Size, Task
 from seedream_cli.providers import PROVIDERS
+from seedream_cli.providers.openai_images import of_gateway
 
 A = Reference(source="https://example.com/a.png", url="https://example.com/a.png")
 B = Reference(source="b.png", url="data:image/png;base64,AAAA", digest="00")
@@ -332,6 +333,19 @@ GOLDEN: list[tuple[str, Request, str, dict[str, object]]] = [
         },
     ),
     (
+        "openai-images",
+        asked("any", size=Size(1024, 1536), quality="high", format="jpeg"),
+        "/images/generations",
+        {
+            "model": "any",
+            "prompt": "a fox",
+            "n": 1,
+            "size": "1024x1536",
+            "quality": "high",
+            "output_format": "jpeg",
+        },
+    ),
+    (
         "seedreams",
         asked("z-image", aspect="3:4"),
         APP,
@@ -445,4 +459,108 @@ def test_free_questions_are_written_as_documented() -> None:
         "kie-seedream": [("poll", "GET", "/api/v1/seedream/record-info", ours, None), *kie],
         "uniall": [("check", "GET", "/v1/models", {}, None)],
         "seedreams": [("poll", "GET", "/generate-image", ours, None)],
+        "openai-images": models,
     }
+
+
+GATEWAYS: dict[str, tuple[Gateway, Request, str, dict[str, object], list[str]]] = {
+    "edits as JSON": (
+        Gateway(),
+        asked("any", references=(A, B), keyword="2K"),
+        "/images/edits",
+        {"size": "2K", "image": [A.url, B.url]},
+        [],
+    ),
+    "one reference": (
+        Gateway(),
+        asked("any", references=(A,), edit=True),
+        "/images/edits",
+        {"image": A.url},
+        [],
+    ),
+    "OpenAI's own JSON": (
+        Gateway(image_field="images"),
+        asked("any", references=(A, B)),
+        "/images/edits",
+        {"images": [{"image_url": A.url}, {"image_url": B.url}]},
+        [],
+    ),
+    "a list of addresses": (
+        Gateway(image_field="image_urls"),
+        asked("any", references=(A,)),
+        "/images/edits",
+        {"image_urls": [A.url]},
+        [],
+    ),
+    "in the generations": (
+        Gateway(edits="generations", response_format="b64_json"),
+        asked("any", references=(A,), edit=True),
+        "/images/generations",
+        {"response_format": "b64_json", "image": A.url},
+        [],
+    ),
+    "a form": (
+        Gateway(edits="multipart"),
+        asked("any", references=(B,), format="png"),
+        "/images/edits",
+        {"output_format": "png"},
+        ["image"],
+    ),
+    "a form with several": (
+        Gateway(edits="multipart"),
+        asked("any", references=(B, B)),
+        "/images/edits",
+        {},
+        ["image[]", "image[]"],
+    ),
+    "a form with a name": (
+        Gateway(edits="multipart", image_field="image[]"),
+        asked("any", references=(B,)),
+        "/images/edits",
+        {},
+        ["image[]"],
+    ),
+    "a form of addresses": (
+        Gateway(edits="multipart", references="url"),
+        asked("any", references=(A, C)),
+        "/images/edits",
+        {"image[]": [A.url, C.url]},
+        [],
+    ),
+    "width and height": (
+        Gateway(size_fields="width-height"),
+        asked("any", size=Size(2048, 1152), aspect="16:9"),
+        "/images/generations",
+        {"width": 2048, "height": 1152},
+        [],
+    ),
+    "what --set says": (
+        Gateway(response_format="url"),
+        asked("any", extra={"n": 2, "response_format": "b64_json", "watermark": False}),
+        "/images/generations",
+        {"n": 2, "response_format": "b64_json", "watermark": False},
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GATEWAYS)
+def test_a_gateway_is_spoken_to_as_its_profile_says(case: str) -> None:
+    """A profile says where references go, how, and under which name; the count is always sent."""
+    gateway, request_, path, fields, files = GATEWAYS[case]
+    call = of_gateway(gateway).dialect.submit(request_)
+    assert (call.method, call.path) == ("POST", path)
+    assert call.body == {"model": "any", "prompt": "a fox", "n": 1} | fields
+    assert [name for name, _ in call.files] == files
+    assert all(
+        (image.media_type, image.data) == ("image/png", b"\0\0\0") for _, image in call.files
+    )
+    assert call.is_inline == (call.body.get("response_format") == "b64_json")
+
+
+def test_a_form_is_named_by_the_digests_of_its_files() -> None:
+    """Two edits that differ in nothing but a file's bytes are two purchases."""
+    dialect = of_gateway(Gateway(edits="multipart")).dialect
+    for url in ("sha256:00", "sha256:11"):
+        body = dialect.submit(asked("any", references=(replace(B, url=url),))).body or {}
+        assert body["image"] == url

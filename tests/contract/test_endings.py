@@ -23,7 +23,7 @@ def error_body(name: str, status: int) -> bytes:
     match name:
         case "ark" | "byteplus":
             said: object = {"error": {"code": "SomethingElse", "message": "no", "param": ""}}
-        case "uniall":
+        case "uniall" | "openai-images":
             said = {"error": {"message": "no", "type": "some_error", "code": None}}
         case "kie" | "kie-seedream":
             said = {"code": status, "msg": "no", "data": None}
@@ -39,6 +39,9 @@ def body_of(name: str, status: int, kind: str) -> bytes:
 
 def table(name: str, status: int, kind: str) -> type:
     """Return the class that the table gives to the ending of a submit."""
+    if status == 429 and name == "openai-images":
+        # Without Retry-After, and of a type that does not speak of a rate.
+        return Refused if kind == "envelope" else UnreadableReply
     if status == 429:
         return Busy
     if kind != "envelope":

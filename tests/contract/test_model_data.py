@@ -93,7 +93,8 @@ def test_defaults_are_the_promised_ones(name: str, model: str) -> None:
 def test_whom_people_are_sent_to_lives(provider: Provider) -> None:
     """Defaults, stand-ins and successors are models of the provider, and not retired ones."""
     now = datetime(2026, 11, 30, tzinfo=UTC)
-    named = [provider.default_model or "", *provider.stand_ins]
+    named = [*([] if provider.default_model == "" else [provider.default_model or ""])]
+    named += provider.stand_ins
     named += [able.successor for able in provider.models.values() if able.successor]
     assert set(named) <= set(provider.living(now))
     for model, able in provider.models.items():
@@ -138,9 +139,9 @@ def test_the_older_endpoint_has_no_choice_of_model() -> None:
     assert set(provider.models) == {""}
 
 
-def test_the_six_in_order() -> None:
-    """The providers are the six of the contract, under their own names."""
-    expected = ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"]
+def test_the_seven_in_order() -> None:
+    """The providers are the seven of the contract, under their own names."""
+    expected = ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams", "openai-images"]
     assert [provider.name for provider in PROVIDERS.values()] == expected == list(PROVIDERS)
 
 
@@ -174,6 +175,7 @@ def test_places_and_lifetimes() -> None:
             None,
             "/seedreams/api",
         ),
+        "openai-images": ("", (), None, "/openai-images/v1"),
     }
     assert PROVIDERS["ark"].charge_of_failed is Charge.NONE
     assert PROVIDERS["kie"].charge_of_failed is Charge.MAYBE

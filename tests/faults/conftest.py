@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.clock import FakeClock
-from support.command import PATHS, Cli
+from support.command import CHOSEN, PATHS, Cli
 from support.wire import Chaos, Host, Play
 
 from seedream_cli.cli.output import job as render
@@ -155,6 +155,8 @@ class Bench:
         spec = PROVIDERS[provider]
         profile = Profile(name=provider, provider=provider, base_url=origin + PATHS[provider])
         number = next(self._numbers)
+        if provider in CHOSEN:
+            options.setdefault("model", CHOSEN[provider])
         asked = Options(prompt=f"{prompt} {number}", **options)  # type: ignore[arg-type] # real names
         resolved = resolve(spec, asked, now=self.clock.now())
         (bought,) = purchases(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import pytest
+from support.command import CHOSEN
 from support.pictures import PNG
 
 from seedream_cli.providers import PROVIDERS
@@ -93,6 +94,7 @@ class House:
         text = "".join(
             f'[profiles.{name}]\nprovider = "{name}"\n{given}'
             f'base_url = "{self.origin}{PROVIDERS[name].sandbox_path}"\n'
+            + (f'model = "{CHOSEN[name]}"\n' if name in CHOSEN else "")
             for name in NAMES
         )
         config.write_text(text)

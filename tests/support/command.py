@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PATHS = {name: provider.sandbox_path for name, provider in PROVIDERS.items()}
 """Where the stand-in serves each provider."""
+CHOSEN = {name: "any" for name, provider in PROVIDERS.items() if provider.default_model == ""}
+"""The model to ask for where a provider has no default."""
 SEEDREAM = (sys.executable, "-m", "seedream_cli")
 SECONDS = 60
 """After which a command that should have ended is a failure, on the slowest machine."""
@@ -174,6 +176,7 @@ class Cli:
         for name, path in PATHS.items():
             text += f'[profiles.{name}]\nprovider = "{name}"\napi_key = "{key}"\n'
             text += f'base_url = "{origin}{path}"\n'
+            text += f'model = "{CHOSEN[name]}"\n' if name in CHOSEN else ""
             text += "".join(f'{key} = "{value}"\n' for key, value in extra.items())
         config = self.home / "config.toml"
         config.write_text(text)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.cli import run as work
     from seedream_cli.cli.output.progress import Plain
-    from seedream_cli.core.model import Call, Job, Profile, Reference, Request
+    from seedream_cli.core.model import Call, Job, LocalImage, Profile, Reference, Request
     from seedream_cli.engine.context import Context
     from seedream_cli.engine.references import LoadedReference
     from seedream_cli.providers.spec import Provider
@@ -461,6 +461,10 @@ def _shortened(value: object) -> object:
             return value
 
 
+def _file_words(image: LocalImage) -> str:
+    return f"{image.name} ({len(image.data)} bytes)"
+
+
 def _rehearse(
     profile: Profile,
     provider: Provider,
@@ -477,6 +481,9 @@ def _rehearse(
         call = provider.dialect.submit(request)
         money = estimate(resolved.capabilities, request)
         url, body = profile.base_url + call.path, _shortened(call.body)
+        if call.files and isinstance(body, dict):  # a form
+            names = dict.fromkeys(name for name, _ in call.files)
+            body |= {name: [_file_words(f) for n, f in call.files if n == name] for name in names}
         if asked.json:
             stdout.json(
                 {

@@ -42,8 +42,6 @@ def read_models(table: object, where: Callable[..., str]) -> dict[str, ModelTerm
 
 
 def _terms(name: str, table: object, where: Callable[..., str]) -> ModelTerms:
-    from seedream_cli.storage.config.file import near
-
     at, whole = f"{where('models', name)}.models.{name}", re.fullmatch(r"[!-~]{0,200}", name)
     if whole is None or not isinstance(table, dict):
         raise ConfigError(f"{at} is no table of a model", hint=_hint(name))
@@ -51,7 +49,7 @@ def _terms(name: str, table: object, where: Callable[..., str]) -> ModelTerms:
     for key, value in table.items():
         at = f"{where('models', name, key)}.models.{name}.{key}"
         if key not in _TERMS:
-            raise ConfigError(f"{at} is not known", hint=near(key, _TERMS))
+            raise ConfigError(f"{at} is not known", hint=f"known: {', '.join(_TERMS)}")
         read, words = _TERMS[key]
         found[key] = read(value)
         if found[key] is None:
