@@ -39,10 +39,8 @@ def body_of(name: str, status: int, kind: str) -> bytes:
 
 def table(name: str, status: int, kind: str) -> type:
     """Return the class that the table gives to the ending of a submit."""
-    if status == 429 and name == "openai-images":
-        # Without Retry-After, and of a type that does not speak of a rate.
-        return Refused if kind == "envelope" else UnreadableReply
-    if status == 429:
+    # Without Retry-After, and of a type that does not speak of a rate, a gateway's is no Busy.
+    if status == 429 and name != "openai-images":
         return Busy
     if kind != "envelope":
         return UnreadableReply
@@ -52,7 +50,8 @@ def table(name: str, status: int, kind: str) -> type:
         return Refused if status in KIE_REFUSED else UnreadableReply
     if status == 200 and name != "seedreams":
         return Failed  # synchronous, with an error where the images should be
-    return Refused if status in REFUSED else UnreadableReply
+    refused = REFUSED | {429} if name == "openai-images" else REFUSED
+    return Refused if status in refused else UnreadableReply
 
 
 def ending(name: str, reply: Reply) -> type:
