@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.pictures import PNG
 
 from seedream_cli.storage.files.image_format import inspect
 
@@ -65,15 +66,25 @@ class Stranger:
     python: Path
     script: str
 
-    def ask(self, server: Server, *, key: str = "sk-test", retries: int = 0, **ask: object) -> Said:
+    def ask(
+        self,
+        server: Server,
+        *,
+        key: str = "sk-test",
+        retries: int = 0,
+        path: str = "/ark/api/v3",
+        files: tuple[str, ...] = (),
+        **ask: object,
+    ) -> Said:
         """Ask for pictures in a process of its own."""
-        base_url = f"{server.origin}/ark/api/v3"
+        base_url = f"{server.origin}{path}"
+        ask = {"model": MODEL, "prompt": "a fox"} | ask
         client = {"base_url": base_url, "api_key": key, "max_retries": retries}
         done = subprocess.run(
             [self.python, "-I", HERE / self.script],
             # Nothing is inherited: no proxy, no key, no other base URL.
             env={"PATH": os.defpath, "LANG": "C.UTF-8"},
-            input=json.dumps({"client": client, "ask": {"model": MODEL, "prompt": "a fox"} | ask}),
+            input=json.dumps({"client": client, "ask": ask, "files": files}),
             capture_output=True,
             text=True,
             timeout=60,
@@ -320,6 +331,48 @@ def test_a_retry_after_a_lost_answer_is_charged_twice(
     assert len(stranger.ask(server, retries=1).images) == 1
     assert statuses(server) == [status, 200]
     assert server.counters()["charged"] == {"ark": 2}
+
+
+GATEWAY = "/openai-images/v1"
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("response", ["url", "b64_json"])
+def test_its_own_sdk_buys_of_a_gateway(openai: Stranger, server: Server, response: str) -> None:
+    """OpenAI's client gets as many pictures as it asks for, each of its size, in one purchase."""
+    said = openai.ask(
+        server, path=GATEWAY, model="any", size="512x256", n=2, response_format=response
+    )
+    assert (len(said.images), said.error) == (2, "")
+    for image in said.images:
+        found = fetch(image["url"]) if response == "url" else facts(b64decode(image["b64_json"]))
+        assert found == ("png", 512, 256)
+    assert server.counters()["charged"] == {"openai-images": 1}
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("count", [1, 2])
+def test_its_own_sdk_edits_files(
+    openai: Stranger, server: Server, tmp_path: Path, count: int
+) -> None:
+    """OpenAI's client sends a form, one file as `image` and several as `image[]`: all are taken."""
+    files = [tmp_path / f"{number}.png" for number in range(count)]
+    for file in files:
+        file.write_bytes(PNG)
+    said = openai.ask(server, path=GATEWAY, model="any", files=tuple(map(str, files)))
+    assert (len(said.images), said.error) == (1, "")
+    assert server.charges()[0]["prompt"] == "a fox"
+
+
+@pytest.mark.network
+def test_a_gateways_words_are_its_own_sdks(openai: Stranger, server: Server) -> None:
+    """A wrong key, no credit and a wrong size raise what OpenAI's client has for them."""
+    wrong = openai.ask(server, path=GATEWAY, model="any", key="wrong-key")
+    assert (wrong.error, wrong.code) == ("AuthenticationError", "invalid_api_key")
+    spent = openai.ask(server, path=GATEWAY, model="any", key="no-credit-key")
+    assert (spent.error, spent.code) == ("RateLimitError", "insufficient_quota")
+    assert openai.ask(server, path=GATEWAY, model="any", size="a").error == "BadRequestError"
+    assert server.counters()["charged"] == {}
 
 
 NOTHING_THERE = "ERROR: Could not find a version that satisfies openai (from versions: none)"
