@@ -22,6 +22,7 @@ import pytest
 
 from seedream_cli.core.errors import StorageError
 from seedream_cli.core.model import State
+from seedream_cli.providers import PROVIDERS
 from seedream_cli.sandbox.faults import FAULTS
 from seedream_cli.storage.config.file import write_private
 from seedream_cli.storage.ledger.ledger import Ledger
@@ -401,6 +402,66 @@ def test_a_bad_neighbour_does_not_stop_an_addition(cli: Cli, config: Path) -> No
     assert cli("providers", "add", "kie", "--key-env", "KIE_API_KEY").code == 0
     assert config.read_text().startswith(BAD)
     assert "profiles.bad: unknown key asepct" in cli("providers").out.decode()
+
+
+def test_what_has_a_key_comes_first(cli: Cli, config: Path) -> None:
+    """Profiles and providers with a key, then the others; a key whose file is gone is marked."""
+    gone = cli.home / "gone"
+    written(config, f'[profiles.old]\nprovider = "kie"\napi_key_file = "{gone}"\n')
+    env = {"UNIALL_API_KEY": "k", "BYTEPLUS_API_KEY_FILE": str(gone)}
+    ran = cli("providers", env=env)
+    names = [line.partition(" ")[0] for line in ran.lines[1 : ran.lines.index("")]]
+    assert names[0] == "uniall"
+    assert sorted(names) == sorted({"old", *PROVIDERS})
+    out = ran.out.decode()
+    assert "dead: api_key_file" in out
+    assert "old has no key: config.toml: api_key_file: its file is not there" in out
+    assert "byteplus has no key: environment BYTEPLUS_API_KEY_FILE: its file is not there" in out
+    assert "no ARK_API_KEY" in out
+    told = cli("providers", "--json", env=env).objects
+    assert (told[0]["profile"], told[0]["has_key"]) == ("uniall", True)
+    problems = {each["profile"]: each.get("key_problem") for each in told}
+    assert problems["old"] == "its file is not there"
+    assert problems["ark"] == "not set"
+    gone.write_text("k")
+    assert "dead" not in cli("providers", env=env).out.decode()
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_the_list_fits_a_terminal(cli: Cli, config: Path, columns: int) -> None:
+    """No line is wider than the terminal but for a path on a line of its own; all are named."""
+    written(config, COMMENTED + BAD)
+    lines = cli("providers", env={"COLUMNS": str(columns), "FAL_KEY": "k"}).lines
+    paths = {str(config), str(cli.state / "ledger.db")}
+    wide = [line for line in lines if len(line) > columns and not set(line.split()) & paths]
+    assert [line for line in wide if not line.startswith(f"{config}:")] == []
+    for name in PROVIDERS:
+        assert any(line.startswith(name) for line in lines), name
+    shown = cli("providers", "show", "kie", env={"COLUMNS": str(columns)}).lines
+    assert [line for line in shown if len(line) > columns and "://" not in line] == []
+
+
+def test_show_needs_no_key(cli: Cli) -> None:
+    """Every provider is shown without a key, and says where one would be looked for."""
+    for name, provider in PROVIDERS.items():
+        if provider.base_url:
+            ran = cli("providers", "show", name)
+            assert ran.code == 0
+            assert "not set" in ran.out.decode()
+
+
+def test_a_gateway_is_added_with_a_way_to_a_key(cli: Cli, config: Path) -> None:
+    """Its address and a place for the key are asked for; no variable is guessed."""
+    add = ("providers", "add", "gw", "--provider", "openai-images")
+    ran = cli(*add, "--key-env", "GW_KEY")
+    assert (ran.code, config.exists()) == (2, False)
+    assert "base_url is missing" in ran.err
+    url = ("--base-url", "https://gw.example/v1")
+    ran = cli(*add, *url)
+    assert (ran.code, config.exists()) == (2, False)
+    assert "--key-env VARIABLE" in ran.err
+    assert cli(*add, *url, "--key-env", "GW_KEY").code == 0
+    assert "GW_KEY" in cli("providers", "show", "gw").out.decode()
 
 
 def test_a_device_is_never_replaced(tmp_path: Path) -> None:

@@ -77,6 +77,83 @@ print(json.dumps(told))
 """
 
 
+PLAIN = """
+import http.server, json, os, subprocess, sys, threading
+private, public = "10.9.8.7", "93.184.216.34"
+picture, hosts = open(sys.argv[1], "rb").read(), sys.argv[2]
+with open(hosts, "w") as file:
+    file.write(f"127.0.0.1 localhost\\n{private} gateway.lan\\n{public} gateway.example\\n")
+for command in (
+    ["mount", "--make-rprivate", "/"],
+    ["mount", "--bind", hosts, "/etc/hosts"],
+    ["ip", "link", "set", "lo", "up"],
+    *(["ip", "addr", "add", each, "dev", "lo"] for each in (private, public)),
+):
+    subprocess.run(command, check=True)
+heard = []
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_): pass
+    def say(self, body, kind):
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        heard.append(("GET", self.server.server_address[0], "authorization" in self.headers))
+        self.say(picture, "image/png")
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        heard.append(("POST", self.server.server_address[0], "authorization" in self.headers))
+        url = f"http://{self.headers['host']}/a.png"
+        self.say(json.dumps({"data": [{"url": url}]}).encode(), "application/json")
+for host in (private, public):
+    server = http.server.ThreadingHTTPServer((host, 8080), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+with open(os.environ["SEEDREAM_CONFIG"], "w") as file:
+    for name, host in ("ip", private), ("lan", "gateway.lan"), ("out", "gateway.example"):
+        file.write(f'[profiles.{name}]\\nprovider = "openai-images"\\nmodel = "m"\\n')
+        file.write(f'base_url = "http://{host}:8080/v1"\\nallow_http = true\\n')
+        file.write('api_key_env = "GW_KEY"\\n')
+def run(name, **env):
+    words = ["generate", "x", "-p", name, "-o", f"{name}-{len(env)}.png", "--timeout", "3"]
+    command = [sys.executable, "-m", "seedream_cli", *words]
+    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True)
+    found = {"code": done.returncode, "err": done.stderr, "heard": list(heard)}
+    heard.clear()
+    return found
+proxied = {"HTTP_PROXY": f"http://{public}:8080"}
+print(json.dumps([run("ip"), run("lan"), run("out"), run("lan", **proxied)]))
+"""
+
+
+def test_a_key_goes_unencrypted_to_private_addresses_only(tmp_path: Path) -> None:
+    """With `allow_http`: whatever a name stands for, no byte of ours reaches a public address."""
+    picture = tmp_path / "sent.png"
+    picture.write_bytes(png())
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "SEEDREAM_CONFIG": str(tmp_path / "config.toml"),
+        "SEEDREAM_STATE_DIR": str(tmp_path / "state"),
+        "GW_KEY": "sk-of-a-test-0123456789",
+    }
+    hosts = tmp_path / "hosts"
+    inside = ["unshare", "--net", "--mount", sys.executable, "-c", PLAIN, str(picture), str(hosts)]
+    done = subprocess.run(inside, env=environ, cwd=tmp_path, capture_output=True, check=False)
+    if b"unshare failed" in done.stderr:
+        pytest.skip("NOT TRIED: no network of its own is to be had here")
+    assert done.returncode == 0, done.stderr
+    by_address, by_name, public, proxied = json.loads(done.stdout)
+    for found, name in ((by_address, "ip"), (by_name, "lan")):
+        assert found["code"] == 0, found["err"]
+        assert found["heard"] == [["POST", "10.9.8.7", True], ["GET", "10.9.8.7", False]]
+        assert (tmp_path / f"{name}-0.png").read_bytes() == png()
+    for found in (public, proxied):
+        assert (found["code"], found["heard"]) == (69, []), found["err"]
+        assert "unencrypted" in found["err"]
+
+
 def test_a_fake_address_keeps_no_picture_away(tmp_path: Path) -> None:
     """As the API's own it is let in; else the way in is named, and leads to the picture: free."""
     pem, picture = tmp_path / "fake.pem", tmp_path / "sent.png"

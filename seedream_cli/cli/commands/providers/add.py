@@ -184,26 +184,33 @@ def _look_over(
     context: CommandContext, profile: Profile, table: Mapping[str, object], say: Plain
 ) -> None:
     """Say what may be a mistake; raise UsageError for what is one at every purchase."""
-    from seedream_cli.core.model import Options
-    from seedream_cli.providers import PROVIDERS
-    from seedream_cli.request.findings import Findings
-    from seedream_cli.request.model_choice import choose, retirement
     from seedream_cli.storage.files import naming
 
-    provider, findings = PROVIDERS[profile.provider], Findings()
     if profile.output == "-":
         raise UsageError("a profile's output is a folder or a template, not stdout")
     if profile.output is not None:
         naming.plan(profile.output, base="/", many=True)
+    for note in [*_notes_on_model(context, profile), *_notes_on_key(context, table)]:
+        say.say(note)
+
+
+def _notes_on_model(context: CommandContext, profile: Profile) -> list[str]:
+    """Look at the model that every purchase would be of; raise UsageError where it cannot be."""
+    from seedream_cli.core.model import Options
+    from seedream_cli.providers import PROVIDERS
+    from seedream_cli.request.findings import Findings
+    from seedream_cli.request.model_choice import choose, retirement
+
+    provider, findings = PROVIDERS[profile.provider], Findings()
+    if profile.model is None and provider.default_model == "":
+        return []  # it is typed each time
     options = Options(prompt="", model=profile.model, validate=False)
     others = tuple(one for one in PROVIDERS.values() if one is not provider)
     now = context.clock.now()
     model, _ = choose(provider, options, others, findings, now)
     findings.settle()
-    if note := retirement(provider, model, now, lambda _: True):
-        findings.note(note)
-    for note in [*findings.notes, *_notes_on_key(context, table)]:
-        say.say(note)
+    note = retirement(provider, model, now, lambda _: True)
+    return [*findings.notes, *([note] if note else [])]
 
 
 def _notes_on_key(context: CommandContext, table: Mapping[str, object]) -> list[str]:
