@@ -1223,6 +1223,26 @@ def test_loopback_stays_plain_beside_a_loopback_api() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("http://img.lan:8080/1.png", "http"),
+        ("http://192.168.3.4/1.png", "http"),
+        ("http://[fd00::9]/1.png", "http"),
+        ("http://minio:9000/1.png", "http"),
+        ("http://other.lan/1.png", "https"),
+        ("http://8.8.8.8/1.png", "https"),
+        ("http://169.254.169.254/1.png", "https"),
+        ("http://[2606:4700::1]/1.png", "https"),
+        ("http://cdn.example/1.png", "https"),
+    ],
+)
+def test_a_plain_gateways_pictures_are_asked_plainly(url: str, asked: str) -> None:
+    """Where the API itself has no TLS, so may its own host, and what can only be private."""
+    found = image_url(url, is_loopback_ok=False, plain_host="img.lan")
+    assert found == url.replace("http", asked, 1)
+
+
+@pytest.mark.parametrize(
     "address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8"]
 )
 def test_public_peers_are_public(address: str) -> None:

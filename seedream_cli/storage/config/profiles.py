@@ -294,10 +294,10 @@ def _no_address(raw: RawProfile, provider: Provider, config: Config) -> ConfigEr
     if raw.name in config.profiles:
         words = f"{config.where(raw.name)}: base_url is missing"
         return ConfigError(words, hint='for example base_url = "https://HOST/v1"')
-    line = ["seedream", "providers", "add", "NAME", "--provider", provider.name]
     return ConfigError(
         f"{provider.name} is any gateway that speaks this API: it needs a profile with base_url",
-        hint=shell_line([*line, "--base-url", "https://HOST/v1", "--key-env", "VARIABLE"]),
+        hint=f"it is written by: providers add NAME --provider {provider.name}"
+        " --base-url https://HOST/v1 --key-env VARIABLE",
     )
 
 
