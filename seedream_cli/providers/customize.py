@@ -38,14 +38,14 @@ def customize(provider: Provider, profile: Profile) -> Provider:
     models = dict(provider.models)
     for name, terms in profile.models.items():
         known = models.get(name)
-        models[name] = _described(name, terms) if known is None else _amended(known, terms)
+        models[name] = _describe(name, terms) if known is None else _amend(known, terms)
     provider = replace(provider, models=models)
     if provider.default_model == "" and len(models) == 1:
         provider = replace(provider, default_model=next(iter(models)))
     return provider
 
 
-def _described(name: str, terms: ModelTerms) -> Capabilities:
+def _describe(name: str, terms: ModelTerms) -> Capabilities:
     """Return a model of which nothing is known but what is said."""
     said = {option for option in ("references", "series") if getattr(terms, option) is not None}
     said |= {"size"} if terms.sizes is not None else set()
@@ -68,7 +68,7 @@ def _described(name: str, terms: ModelTerms) -> Capabilities:
     )
 
 
-def _amended(known: Capabilities, terms: ModelTerms) -> Capabilities:
+def _amend(known: Capabilities, terms: ModelTerms) -> Capabilities:
     sizes = known.sizes if terms.sizes is None else _sizes(terms, known.sizes)
     pixels = known.pixels
     if terms.sizes is not None:

@@ -55,17 +55,17 @@ def overview(world: CommandContext, *, is_json: bool) -> Iterator[str]:
     for profile, lack in accounts:
         if lack and lack != NOT_SET:
             yield ""
-            yield from _wrapped(f"{profile.name} has no key: {profile.key_source}: {lack}", width)
+            yield from _wrap(f"{profile.name} has no key: {profile.key_source}: {lack}", width)
     for name, error in mistakes.items():
         yield ""
-        yield from _wrapped(f"{name} cannot be used: {error.message}", width)
+        yield from _wrap(f"{name} cannot be used: {error.message}", width)
         yield from hint_lines(error.hint).splitlines()[1:]
     yield ""
     if world.config.default_profile is not None:
         yield f"default  {clean(world.config.default_profile, one_line=True)}"
     yield from _place("config", world.places.config_file, width)
     yield from _place("ledger", world.places.state_dir / "ledger.db", width)
-    yield from _wrapped("`providers show NAME` says what its models take.", width)
+    yield from _wrap("`providers show NAME` says what its models take.", width)
 
 
 def _key_cell(profile: Profile, lack: str, config: str) -> str:
@@ -152,7 +152,7 @@ def profile(profile: Profile, provider: Provider, *, is_json: bool, now: datetim
     words = (
         f'No models are known here: -m ID, and [profiles.{profile.name}.models."ID"] for prices.'
     )
-    yield from _wrapped(words, width)
+    yield from _wrap(words, width)
 
 
 def served(origin: str) -> Iterator[str]:
@@ -281,7 +281,7 @@ def _terminal_width() -> int:
     return shutil.get_terminal_size((_NO_WIDTH, 24)).columns
 
 
-def _wrapped(text: str, width: int) -> Iterator[str]:
+def _wrap(text: str, width: int) -> Iterator[str]:
     """Yield a sentence in lines; a path or URL longer than a line stands on its own."""
     import textwrap
 
@@ -329,4 +329,4 @@ def _table(
         for k in kept[1:]:
             if row[k] not in {"", "-"}:
                 words = f"{heads[k].lower()} {row[k]}" if heads else row[k]
-                yield from (f"  {line}" for line in _wrapped(words, width - 2))
+                yield from (f"  {line}" for line in _wrap(words, width - 2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import ConfigError
@@ -62,6 +61,8 @@ def _text(value: object) -> str | None:
 
 
 def _price(value: object) -> Money | None:
+    from decimal import Decimal
+
     match = _PRICE.fullmatch(value.strip()) if isinstance(value, str) else None
     amount = Decimal(match[1]) if match else Decimal(0)
     return Money(amount, match[2].upper()) if match and amount else None
