@@ -24,7 +24,7 @@ _seedream_command() {
         rows=(
             '-f|--prompt-file=@files'
             '-o|--output=@files'
-            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams openai-images'
             '-m|--model=@models'
             '-s|--size=@ 1K 1.5K 2K 3K 4K adaptive auto'
             '-a|--aspect=@ 1:1 4:3 3:4 16:9 9:16 3:2 2:3 21:9 1:4 1:8 4:1 4:5 5:4 8:1 auto'
@@ -72,7 +72,7 @@ _seedream_command() {
             '-f|--prompt-file=@files'
             '*-i|--image=@images'
             '-o|--output=@files'
-            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams openai-images'
             '-m|--model=@models'
             '-s|--size=@ 1K 1.5K 2K 3K 4K adaptive auto'
             '-a|--aspect=@ 1:1 4:3 3:4 16:9 9:16 3:2 2:3 21:9 1:4 1:8 4:1 4:5 5:4 8:1 auto'
@@ -109,7 +109,7 @@ _seedream_command() {
         commands='' more=1
         positions=('@jobs')
         rows=(
-            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams openai-images'
             '--state=@ planned sending running ready saved refused failed unknown expired closed'
             '--unsaved'
             '--expiring=@'
@@ -133,7 +133,7 @@ _seedream_command() {
         commands='' more=1
         positions=('@jobs')
         rows=(
-            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams'
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams openai-images'
             '-o|--output=@files'
             '--task-id=@'
             '--unsaved'
@@ -165,7 +165,7 @@ _seedream_command() {
         ;;
     'providers show')
         commands='' more=
-        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams')
+        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams openai-images')
         rows=(
             '--sandbox'
             '--json'
@@ -174,7 +174,7 @@ _seedream_command() {
         ;;
     'providers check')
         commands='' more=
-        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams')
+        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams openai-images')
         rows=(
             '--sandbox'
             '--json'
@@ -186,7 +186,7 @@ _seedream_command() {
         commands='' more=
         positions=('@')
         rows=(
-            '--provider=@ ark byteplus kie kie-seedream uniall seedreams'
+            '--provider=@ ark byteplus kie kie-seedream uniall seedreams openai-images'
             '-m|--model=@models'
             '--base-url=@'
             '-o|--output=@files'
@@ -203,7 +203,7 @@ _seedream_command() {
         ;;
     'providers use')
         commands='' more=
-        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams')
+        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams openai-images')
         rows=(
             '--json'
             '-q|--quiet'

@@ -125,10 +125,10 @@ class FakeTransport:
 
     @contextmanager
     def fetch(
-        self, url: str, limits: Limits, *, allowed: Collection[AddressKind]
+        self, url: str, limits: Limits, *, allowed: Collection[AddressKind], plain_host: str = ""
     ) -> Iterator[Download]:
         """Play the next picture of this URL; the last one stays."""
-        del limits
+        del limits, plain_host
         self.allowed = frozenset(allowed)
         self.fetched.append(url)
         plays = self.pictures.get(url, [PNG])
