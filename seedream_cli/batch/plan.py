@@ -16,8 +16,6 @@ from seedream_cli.batch.match import Matching
 from seedream_cli.batch.place import Placing, same_file
 from seedream_cli.batch.resolve import count_of, said
 from seedream_cli.core.errors import UsageError
-from seedream_cli.request.options import most_images
-from seedream_cli.request.price import estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -219,7 +217,7 @@ class Judge:
                 asked = found.resolved
                 if self.is_anew(row, picture.n):
                     asked = self.wish(row, n=picture.n).resolved
-                cost = estimate(asked.capabilities, asked.request)
+                cost = asked.price
                 if not self._is_to_be_had(picture):
                     self._said[row.name] = asked.notes
             yield replace(picture, price=cost, provider=found.provider.name, total=total)
@@ -420,7 +418,7 @@ class Judge:
                 return
             reason = missing[0].why or missing[0].reason
             stuck = next((p for p in missing if p.verdict is Verdict.CONFLICT), None)
-        most = most_images(found.resolved.request, found.resolved.capabilities)
+        most = found.resolved.most_images
         numbers = range(1, most + 1)
         places = [self._placing.targets(row, found, n, chosen.get(n)) for n in numbers]
         self._sets[row.name] = [paths[0] for paths in places]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Options, Reference
 from seedream_cli.request.check import resolve_named
-from seedream_cli.request.options import OF_REQUESTS, most_images, overlay
+from seedream_cli.request.options import OF_REQUESTS, overlay
 from seedream_cli.request.sizes import is_pixels
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Wish:
     @property
     def is_set(self) -> bool:
         """Tell whether one request brings several pictures that belong together."""
-        return most_images(self.resolved.request, self.resolved.capabilities) > 1
+        return self.resolved.most_images > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

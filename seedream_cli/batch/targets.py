@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.batch.action import Verdict
 from seedream_cli.request.check import split_count
+from seedream_cli.request.demand import measure
 from seedream_cli.request.price import estimate
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ def _of_row(judge: Judge, made: Sequence[Picture]) -> Iterator[Task]:
                 first_n=picture.n,
                 count=picture.of or count,
                 picture=replace(picture, replaces=replaced),
-                price=estimate(capabilities, replace(request, count=count)),
+                price=estimate(
+                    capabilities,
+                    measure(wish.provider, capabilities, replace(request, count=count)),
+                ),
             )
             first += count
 

@@ -244,6 +244,22 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What one body asks for."""
+
+    images: int | None = 1
+    """The most pictures that may come; None: its words do not tell."""
+    area: int | None = None
+    """Pixels of a picture at most; None: its words do not tell, and the dearest is meant."""
+    references: int | None = 0
+    """Reference images as sent; None: its words do not tell."""
+    is_layered: bool = False
+    """The pictures are layers of one."""
+    is_priced: bool = True
+    """Nothing in it costs extra by a price that is not published."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One HTTP request as a provider wants it, without host and key."""
 

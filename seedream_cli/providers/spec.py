@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.core.model import (
         Call,
+        Demand,
         Done,
         Ended,
         Failed,
@@ -54,6 +55,8 @@ class Tariff:
     reference: Decimal = Decimal(0)
     """For each reference image beyond the free ones."""
     free_references: int = 0
+    layers: tuple[Tier, ...] = ()
+    """For each picture of an answer in layers, ascending; empty: as any other picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,11 @@ class Capabilities:
     layers: int = 0
     """Most pictures of an answer in layers, one of them the base; 0: it makes none."""
     is_layered: bool = False
-    """It always answers in layers; else `--set layer_decomposition=true` asks for them."""
+    """It always answers in layers."""
+    modes: Mapping[str, tuple[object, Callable[[Capabilities], Capabilities]]] = field(
+        default_factory=dict
+    )
+    """Request field → the value that makes another model of it, and what it makes of it."""
     max_count: int = 1
     """Greatest number of independent pictures in one request; 1: one each."""
     seed: tuple[int, int] | None = None
@@ -124,8 +131,8 @@ class Capabilities:
     """The model that does the same from text alone, where that is another one."""
     fields: frozenset[str] = frozenset()
     """Further request fields that it documents: `--set` takes them without a warning."""
-    values: Mapping[str, frozenset[object]] = field(default_factory=dict)
-    """What it takes in some of `fields`, by dotted name; other fields take anything."""
+    values: Mapping[str, frozenset[object] | range] = field(default_factory=dict)
+    """What it takes in some of its fields, by dotted name; other fields take anything."""
     rejects: frozenset[str] = frozenset()
     """Fields that it answers with an error: `--set` refuses them."""
     is_plan_only: bool = False
@@ -141,6 +148,23 @@ class Capabilities:
     def is_retired(self, now: datetime) -> bool:
         """Tell whether its provider has ended it."""
         return self.retired_at is not None and self.retired_at <= now
+
+    def given(self, fields: Mapping[str, object]) -> Capabilities:
+        """Return what it can do where a request has these fields: layers know fewer sizes."""
+        for name, (value, change) in self.modes.items():
+            said = fields.get(name)
+            if said == value and type(said) is type(value):
+                return change(self)
+        return self
+
+    def takes(self, path: str, value: object) -> bool:
+        """Tell whether it documents a value for a field; null is: not said."""
+        allowed = self.values.get(path)
+        if allowed is None or value is None:
+            return True
+        if isinstance(allowed, range):
+            return type(value) is int and value in allowed
+        return any(type(value) is type(each) and value == each for each in allowed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +235,8 @@ class Dialect:
     """How an API is spoken. No I/O, no clock, no environment, no key."""
 
     submit: Callable[[Request], Call]
+    measure: Callable[[Capabilities | None, Mapping[str, object]], Demand]
+    """Reads from a body of `submit`, whatever `--set` has made of it, what it asks for at most."""
     decode: Callable[[Reply], Outcome]
     """Raises `UnreadableReply` for anything it has no reading for, and nothing else."""
     poll: Callable[[Task], Call] | None = None
@@ -286,6 +312,12 @@ class Provider:
         {"n", "num_images", "max_images", "sequential_image_generation_options"}
     )
     """Body fields that say no more than how many pictures a request brings."""
+    fields: frozenset[str] = frozenset()
+    """Body fields that it documents beside those of each model."""
+    inputs_in: str = ""
+    """The body field that holds a model's own fields; empty: they are the body."""
+    ignores_others: bool = False
+    """It documents, or was seen, to take a field that it does not know for nothing."""
     reference_kinds: frozenset[str] = frozenset({"url"})
     """How local references travel: `url` (only foreign URLs), `inline`, `upload`."""
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.model import Call, Done, Failed, Problem, Purpose, Refused, RemoteImage
+from seedream_cli.core.model import (
+    Call,
+    Demand,
+    Done,
+    Failed,
+    Problem,
+    Purpose,
+    Refused,
+    RemoteImage,
+)
+from seedream_cli.providers.demand import count_of, references_of
 from seedream_cli.providers.reading import (
     OK,
     REFUSALS,
@@ -84,6 +94,17 @@ def submit(request: Request) -> Call:
     )
 
 
+def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
+    """Read what a body asks for; of `n` and `num_images` nobody says which one wins."""
+    del model  # its page has no prices, and one rule for all models
+    counts = [count_of(body.get(name), 1) for name in ("n", "num_images")]
+    named = ("image", "image_url", "image_urls", "images")
+    return Demand(
+        images=None if None in counts else max(count for count in counts if count),
+        references=references_of(*map(body.get, named)),
+    )
+
+
 def decode(reply: Reply) -> Outcome:
     """Read an answer; what is in none of the tolerated envelopes is unknown, never refused."""
     said = opened(reply)
@@ -152,7 +173,7 @@ UNIALL: Final = Provider(
     charges_page="https://www.uniall.ai",
     keys_page="https://www.uniall.ai",
     credit_page="https://www.uniall.ai",
-    dialect=Dialect(submit=submit, decode=decode, check=check, checked=checked),
+    dialect=Dialect(submit=submit, measure=measure, decode=decode, check=check, checked=checked),
     models=MODELS,
     default_model="seedream-4.5",
     url_lifetime=None,

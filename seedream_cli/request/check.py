@@ -13,15 +13,18 @@ from seedream_cli.core.errors import UsageError
 from seedream_cli.core.formats import extension_of_format
 from seedream_cli.core.model import Options, Request
 from seedream_cli.core.text import shell_line
+from seedream_cli.request.demand import COUNTS, documented_fields, measure, most_images, paths
 from seedream_cli.request.findings import Findings
 from seedream_cli.request.model_choice import choose, is_edit, retirement
 from seedream_cli.request.options import OF_MODELS, makes, plain_format
+from seedream_cli.request.price import estimate
 from seedream_cli.request.sizes import Frame, frame, frame_as_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from seedream_cli.core.model import Demand, Money
     from seedream_cli.providers.spec import Capabilities, Provider
     from seedream_cli.request.options import Option
 
@@ -49,7 +52,19 @@ class Resolved:
     """Its `count` is all that was asked for; `split` makes the requests to send."""
     capabilities: Capabilities | None
     """None: the model is not known here, nothing was checked."""
+    demand: Demand
+    """What one request of it asks for at most."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def most_images(self) -> int:
+        """How many pictures one request may bring."""
+        return most_images(self.demand)
+
+    @property
+    def price(self) -> Money | None:
+        """What one request may cost; None where that is not known."""
+        return estimate(self.capabilities, self.demand)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +212,8 @@ def _resolve(desk: _Desk, options: Options) -> Resolved:
     desk = replace(desk, options=options, findings=findings)
     _hold_plain(desk)
     model, capabilities = choose(desk.provider, options, desk.others, findings, desk.now)
+    if capabilities is not None:
+        capabilities = capabilities.given(options.extra)
     if capabilities is None:
         request = _as_given(desk, model)
     elif capabilities.unsaid is not None:
@@ -206,7 +223,13 @@ def _resolve(desk: _Desk, options: Options) -> Resolved:
         request = _checked(desk, model, capabilities)
     _hold_callback(desk, request)
     findings.settle()
-    return Resolved(request=request, capabilities=capabilities, notes=tuple(findings.notes))
+    demand = measure(desk.provider, capabilities, replace(request, count=1))
+    if capabilities is not None and options.validate:
+        _hold_demand(capabilities, model or capabilities.label, demand, findings)
+        findings.settle()
+    return Resolved(
+        request=request, capabilities=capabilities, demand=demand, notes=tuple(findings.notes)
+    )
 
 
 def _is_choice(capabilities: Capabilities | None, wanted: str, stem: str) -> bool:
@@ -224,10 +247,8 @@ def _is_choice(capabilities: Capabilities | None, wanted: str, stem: str) -> boo
 
 
 def split(resolved: Resolved) -> tuple[Request, ...]:
-    """Return the requests to send, one a job."""
-    request = resolved.request
-    counts = split_count(resolved.capabilities, request.count, len(request.references))
-    return tuple(replace(request, count=count) for count in counts)
+    """Return the requests to send, one a job: a lost answer then loses one."""
+    return (replace(resolved.request, count=1),) * resolved.request.count
 
 
 def split_count(capabilities: Capabilities | None, count: int, references: int = 0) -> list[int]:
@@ -259,7 +280,7 @@ def _hold_plain(desk: _Desk) -> None:
     is_inline = any(reference.url.startswith("data:") for reference in options.references)
     if is_inline and desk.provider.reference_kinds == {"url"}:
         findings.object(f"{desk.provider.title} takes reference images by https URL only")
-    for path in _paths(options.extra):
+    for path in paths(options.extra):
         if way := _SPOKEN_FOR.get(path.rpartition(".")[2]):
             findings.object(f"--set {path} is not possible: {way}")
 
@@ -447,44 +468,61 @@ def _hold_extra(desk: _Desk, capabilities: Capabilities, name: str, request: Req
     """Check the fields of `--set` against those that the model documents."""
     if not request.extra or not desk.options.validate:
         return
-    known = set(capabilities.fields)
-    if not desk.findings.mistakes:  # an unfinished request is not shown to a dialect
-        body = desk.provider.dialect.submit(replace(request, extra={})).body or {}
-        known |= {path.rpartition(".")[2] for path in _paths(body)}
+    if desk.findings.mistakes:
+        return  # an unfinished request is not shown to a dialect
+    known = documented_fields(desk.provider, capabilities, request)
+    counts = f"-n N makes N pictures{' and --series N a set' * (capabilities.max_series > 1)}"
     for key, value in request.extra.items():
-        paths = set(_paths({key: value}))
-        if refused := sorted(paths & capabilities.rejects):
-            desk.findings.object(f"{name} answers {', '.join(refused)} with an error: leave it out")
-        elif not _hold_values(desk, capabilities, name, {key: value}) and not paths & known:
+        named = set(paths({key: value}))
+        # Where a provider nests a model's fields, they may be named with or without the way there.
+        own = {path.removeprefix(f"{desk.provider.inputs_in}.") for path in named}
+        is_count = bool(own & COUNTS)
+        if refused := sorted(own & capabilities.rejects):
+            way = counts if is_count else ""
+            message = f"{name} answers {', '.join(refused)} with an error: leave it out"
+            desk.findings.object(message, way)
+        elif wrong := [*_wrong_values(desk.provider, capabilities, {key: value})]:
+            for path, said, takes in wrong:
+                message = f"--set {path}={said}: {name} takes {takes}"
+                desk.findings.object(message, counts if is_count else "")
+        elif own & known:
+            continue
+        elif is_count and not desk.provider.ignores_others:
+            desk.findings.object(f"--set {key}: {name} has no such field", counts)
+        elif desk.provider.ignores_others:
+            tail = f"; {counts}" if is_count else ""
+            desk.findings.note(
+                f"--set {key} is no field that {name} documents; it is sent, and ignored{tail}"
+            )
+        else:
             desk.findings.note(f"--set {key} is no field that {name} documents; it is sent as is")
 
 
-def _hold_values(
-    desk: _Desk,
-    capabilities: Capabilities,
-    name: str,
-    fields: Mapping[str, object],
-    above: str = "",
-) -> bool:
-    """Object to values that the model answers with an error; tell whether there was one."""
-    is_wrong = False
+def _wrong_values(
+    provider: Provider, capabilities: Capabilities, fields: Mapping[str, object], above: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the name and value of each field that the model answers with an error, and its own."""
     for key, value in fields.items():
         path = f"{above}{key}"
         if isinstance(value, dict):
-            is_wrong |= _hold_values(desk, capabilities, name, value, f"{path}.")
-        elif path in capabilities.values and value not in capabilities.values[path]:
-            known = ", ".join(sorted(str(each).lower() for each in capabilities.values[path]))
-            desk.findings.object(f"--set {path}={value}: {name} takes {known}")
-            is_wrong = True
-    return is_wrong
+            inner = "" if path == provider.inputs_in else f"{path}."
+            yield from _wrong_values(provider, capabilities, value, inner)
+        elif not capabilities.takes(path, value):
+            allowed = capabilities.values[path]
+            words = sorted(str(each).lower() for each in allowed)
+            takes = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ""
+            yield path, str(value), takes or ", ".join(words)
 
 
-def _paths(fields: Mapping[str, object], above: str = "") -> Iterator[str]:
-    """Yield the dotted name of every field, of branches too."""
-    for key, value in fields.items():
-        yield f"{above}{key}"
-        if isinstance(value, dict):
-            yield from _paths(value, f"{above}{key}.")
+def _hold_demand(capabilities: Capabilities, name: str, demand: Demand, findings: Findings) -> None:
+    """Check that references and pictures stay within what a model takes together."""
+    together, images = capabilities.max_inputs_and_outputs, demand.images or 1
+    given = demand.references or 0
+    if together is not None and images > 1 and images + given > together:
+        findings.object(
+            f"{images} pictures with {given} references are {images + given} images; "
+            f"{name} takes {together} together"
+        )
 
 
 def _wording(

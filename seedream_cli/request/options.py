@@ -13,7 +13,7 @@ from seedream_cli.core.text import span_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from seedream_cli.core.model import Options, Request
+    from seedream_cli.core.model import Options
     from seedream_cli.providers.spec import Capabilities
 
 
@@ -126,15 +126,6 @@ def makes(capabilities: Capabilities | None, wanted: str) -> bool | None:
     if wanted not in capabilities.formats:
         return False
     return True if capabilities.picks_format or len(capabilities.formats) == 1 else None
-
-
-def most_images(request: Request, capabilities: Capabilities | None) -> int:
-    """Return how many pictures one request may bring at most."""
-    asked = request.count * (request.series or 1)
-    if capabilities is None or not capabilities.layers:
-        return asked
-    is_layered = capabilities.is_layered or request.extra.get("layer_decomposition") is True
-    return capabilities.layers if is_layered else asked
 
 
 def plain_format(text: str) -> str:

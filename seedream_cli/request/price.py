@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from seedream_cli.core.model import Money
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from decimal import Decimal
 
-    from seedream_cli.core.model import Request
-    from seedream_cli.providers.spec import Capabilities, Tariff
-
-_SIDE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)K", re.IGNORECASE)
+    from seedream_cli.core.model import Demand
+    from seedream_cli.providers.spec import Capabilities, Tier
 
 
-def estimate(capabilities: Capabilities | None, request: Request) -> Money | None:
-    """Return what this one request will cost at most; None where no price is published.
+def estimate(capabilities: Capabilities | None, demand: Demand) -> Money | None:
+    """Return what a request will cost at most; None where no price is published, or none can be.
 
-    A set is priced as if the model made all the pictures it may. Request by request: sum them.
+    Sets and layers are priced as if all the pictures came that may. Request by request: sum them.
     """
-    if capabilities is None or capabilities.tariff is None:
+    tariff = capabilities.tariff if capabilities is not None else None
+    if tariff is None or demand.images is None or not demand.is_priced:
         return None
-    tariff = capabilities.tariff
-    pictures = (request.series or 1) * request.count
-    paid_references = max(0, len(request.references) - tariff.free_references)
-    one = _of_one(tariff, _area(capabilities, request))
-    return Money(one * pictures + tariff.reference * paid_references, tariff.currency)
+    if demand.references is None and tariff.reference:
+        return None
+    paid_references = max(0, (demand.references or 0) - tariff.free_references)
+    tiers = (demand.is_layered and tariff.layers) or tariff.tiers
+    amount = _of_one(tiers, demand.area) * demand.images
+    return Money(amount + tariff.reference * paid_references, tariff.currency)
 
 
-def _of_one(tariff: Tariff, area: int | None) -> Decimal:
+def _of_one(tiers: Sequence[Tier], area: int | None) -> Decimal:
     """Return the price of one picture; the dearest where its area is not known."""
     if area is None:
-        return max(tier.amount for tier in tariff.tiers)
-    fitting = (tier.amount for tier in tariff.tiers if tier.pixels is None or area <= tier.pixels)
-    return next(fitting, tariff.tiers[-1].amount)
-
-
-def _area(capabilities: Capabilities, request: Request) -> int | None:
-    """Return the pixels of one picture as far as the request tells."""
-    if request.size is not None:
-        return request.size.pixels
-    if request.keyword is None:
-        return None
-    table = capabilities.sizes.get(request.keyword, {})
-    if table:
-        return max(size.pixels for size in table.values())
-    side = _SIDE.fullmatch(request.keyword)
-    return round(float(side[1]) * 1024) ** 2 if side else None
+        return max(tier.amount for tier in tiers)
+    fitting = (tier.amount for tier in tiers if tier.pixels is None or area <= tier.pixels)
+    return next(fitting, tiers[-1].amount)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.addresses import origin
 from seedream_cli.core.model import Charge, Job, State
 from seedream_cli.core.text import json_text
-from seedream_cli.request.options import most_images
+from seedream_cli.request.demand import most_images
 from seedream_cli.request.price import estimate
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def purchases(
     for request in requests:
         call = provider.dialect.submit(request)
         recipe = dict(provider.dialect.submit(_with_digests(request)).body or {})
-        expected = request.count * (request.series or 1)
+        demand = provider.dialect.measure(capabilities, call.body or {})
+        expected = most_images(demand)
         job = Job(
             id=job_id(),
             run=run,
@@ -76,13 +77,13 @@ def purchases(
             output=output,
             first_n=first_n,
             expected=expected,
-            price=estimate(capabilities, request),
+            price=estimate(capabilities, demand),
             owner=owner,
             created_at=now,
         )
         bought.append(Purchase(request=request, job=job, call=call))
         # So many numbers are its own, though it may need fewer.
-        first_n += most_images(request, capabilities)
+        first_n += expected
     return bought
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from seedream_cli.core.model import Charge, Request, Size
 from seedream_cli.providers import PROVIDERS
+from seedream_cli.request.demand import measure
 from seedream_cli.request.price import estimate
 
 if TYPE_CHECKING:
@@ -264,6 +265,7 @@ def test_where_the_bound_is_not_sure_the_higher_price_is_shown(
         (Size(1613, 1613), high),
         (Size(1616, 1616), high),
     ):
-        found = estimate(the(name, model), Request(model=model, prompt="x", size=size))
+        request = Request(model=model, prompt="x", size=size)
+        found = estimate(the(name, model), measure(PROVIDERS[name], the(name, model), request))
         assert found is not None
         assert found.amount == Decimal(amount)

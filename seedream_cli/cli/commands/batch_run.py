@@ -318,9 +318,23 @@ class Buying:
             adopted=found.adopted,
         )
         self.show.say(f"{line}, {cost}" if cost else line)
+        if self.asked.max_images is not None or self.asked.max_cost is not None:
+            self._check_bounded(found.bought)
         self._bounds = bounds(self.asked, found.bought)
         if not self.sandbox:
             confirm(_total(found.bought), self.asked)
+
+    def _check_bounded(self, tasks: Sequence[Task]) -> None:
+        """Object to rows of which nobody can say how many pictures they bring."""
+        from seedream_cli.request.demand import check_bounded
+
+        for task in tasks:
+            wish = self.judge.wish(task.row, n=task.first_n)
+            found = wish.resolved
+            try:
+                check_bounded(wish.provider, found.capabilities, found.request)
+            except UsageError as error:
+                raise UsageError(f"{task.name}: {error.message}", hint=error.hint) from error
 
     def _hold_waiting(self, tasks: Sequence[Task]) -> None:
         """Object to `--no-wait` where an API answers only when it is finished."""

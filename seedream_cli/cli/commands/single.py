@@ -121,7 +121,6 @@ class Making:
     ) -> tuple[Provider, Plan, Resolved, tuple[Request, ...]]:
         from seedream_cli.providers import PROVIDERS
         from seedream_cli.request.check import resolve_named, split
-        from seedream_cli.request.options import most_images
 
         asked, provider = self.asked, self.world.provider(profile)
         is_wait = asked.wait
@@ -142,18 +141,17 @@ class Making:
             providers=PROVIDERS.values(),
         )
         requests = split(resolved)
-        pictures = [most_images(request, resolved.capabilities) for request in requests]
+        most = resolved.most_images
         if draft is None:
             self.is_stdout = True
             if is_wait is False:
                 raise UsageError("-o - and --no-wait exclude each other")
-            if sum(pictures) != 1:
+            if most * len(requests) != 1:
                 raise UsageError("-o - takes one picture; more may come", hint="use -o FOLDER/")
             plan = naming.plan(None, base=self.world.files().held_folder)
         else:
-            plan = (
-                self._plan(profile, many=sum(pictures) > 1, many_per_job=max(pictures) > 1) or draft
-            )
+            is_many = most * len(requests) > 1
+            plan = self._plan(profile, many=is_many, many_per_job=most > 1) or draft
         return provider, plan, resolved, requests
 
     def _plan(self, profile: Profile, *, many: bool, many_per_job: bool) -> Plan | None:
@@ -475,11 +473,10 @@ def _rehearse(
 ) -> int:
     """Print what would be sent and what it would cost."""
     from seedream_cli.core import money as price
-    from seedream_cli.request.price import estimate
 
     for request in requests:
         call = provider.dialect.submit(request)
-        money = estimate(resolved.capabilities, request)
+        money = resolved.price
         url, body = profile.base_url + call.path, _shortened(call.body)
         if call.files and isinstance(body, dict):  # a form
             names = dict.fromkeys(name for name, _ in call.files)

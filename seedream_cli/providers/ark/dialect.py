@@ -6,16 +6,24 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.model import Call, Charge, Purpose
+from seedream_cli.core.model import Call, Charge, Demand, Purpose
 from seedream_cli.providers.ark.answers import checked, decode, event
 from seedream_cli.providers.ark.models import ARK_MODELS, BYTEPLUS_MODELS
+from seedream_cli.providers.demand import area_of, count_of, references_of
 from seedream_cli.providers.reading import given, merge, one_or_list
 from seedream_cli.providers.spec import Dialect, Provider, RateLimit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seedream_cli.core.model import Request
+    from seedream_cli.providers.spec import Capabilities
 
 _KNOWN: Final = {**ARK_MODELS, **BYTEPLUS_MODELS}
+_MOST_TOGETHER: Final = 15
+"""Pictures of a set and its references; also how many come where nobody says (82379/1541523)."""
+_MOST_LAYERS: Final = 100
+"""Of 5.5, base included; others make fewer."""
 
 
 def submit(request: Request) -> Call:
@@ -48,6 +56,43 @@ def submit(request: Request) -> Call:
     )
 
 
+def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
+    """Read what a body asks for (82379/1541523, 2026-09); `n` is ignored, 1 is made and billed."""
+    references = references_of(body.get("image"))
+    layered = body.get("layer_decomposition")
+    is_layered = layered is True
+    images: int | None
+    if is_layered:
+        images = (model.layers if model is not None else 0) or _MOST_LAYERS
+    else:
+        images = _set_of(body, references) if layered is None or layered is False else None
+    size = body.get("size")
+    if size is None and model is not None:
+        size = model.default_size
+    return Demand(
+        images=images,
+        area=area_of(model, size),
+        references=references,
+        is_layered=is_layered,
+        is_priced=not body.get("tools"),  # a search's price is not published
+    )
+
+
+def _set_of(body: Mapping[str, object], references: int | None) -> int | None:
+    """Return the most pictures of a set; the model makes as many as it likes up to there."""
+    match body.get("sequential_image_generation"):
+        case None | "disabled":
+            return 1
+        case "auto":
+            options = body.get("sequential_image_generation_options")
+            if options is not None and not isinstance(options, dict):
+                return None
+            room = max(1, _MOST_TOGETHER - (references or 0))
+            return count_of((options or {}).get("max_images"), room)
+        case _:
+            return None
+
+
 def check() -> Call:
     """Ask for the list of models, which is free."""
     return Call(purpose=Purpose.CHECK, method="GET", path="/models")
@@ -64,7 +109,9 @@ ARK: Final = Provider(
     keys_page="https://console.volcengine.com/ark/region:ark+cn-beijing/apiKey",
     credit_page="https://console.volcengine.com/finance/fund/recharge",
     access_page="https://console.volcengine.com/ark/region:ark+cn-beijing/openManagement",
-    dialect=Dialect(submit=submit, decode=decode, event=event, check=check, checked=checked),
+    dialect=Dialect(
+        submit=submit, measure=measure, decode=decode, event=event, check=check, checked=checked
+    ),
     models=ARK_MODELS,
     # 0.12 CNY whatever the size, and the fastest; at most 2K, 10 references, no sets (2026-11-30).
     default_model="doubao-seedream-5-0-flash-260915",
@@ -77,6 +124,8 @@ ARK: Final = Provider(
     charge_of_failed=Charge.NONE,  # "only successfully generated images are billed"
     client_id_header="X-Client-Request-Id",
     sandbox_path="/ark/api/v3",
+    # `n=2` made 1 picture, and a field of no meaning was 200 (real calls, 2026-09-19).
+    ignores_others=True,
     reference_kinds=frozenset({"url", "inline"}),
 )
 BYTEPLUS: Final = replace(

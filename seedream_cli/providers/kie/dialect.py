@@ -6,7 +6,13 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.model import Call, Purpose, Running
+from seedream_cli.core.model import Call, Demand, Purpose, Running
+from seedream_cli.providers.demand import (
+    area_of,
+    count_of,
+    keyword_of_quality,
+    references_of,
+)
 from seedream_cli.providers.kie.answers import done, failed, read, result, urls_in
 from seedream_cli.providers.kie.models import DOLLARS_A_CREDIT, IMAGE_SIZES, MODELS
 from seedream_cli.providers.reading import (
@@ -25,9 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from seedream_cli.core.model import LocalImage, Outcome, Reply, Request, Task
+    from seedream_cli.providers.spec import Capabilities
 
 _UNDER_WAY: Final = frozenset({"waiting", "queuing", "generating"})
 _ENVELOPE: Final = frozenset({"input", "callBackUrl"})
+
+_COUNTS: Final = ("max_images", "n", "num_images")
+"""Documented is the first one, of v4; others are words of its siblings, and counted if said."""
 
 # A model that we do not know is asked in the words of the newer ones.
 _USUAL: Final = frozenset(
@@ -75,6 +85,41 @@ def inputs(request: Request, quality: str | None) -> dict[str, object]:
         seed=request.seed,
         guidance_scale=request.guidance,
         num_inference_steps=request.steps,
+    )
+
+
+def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
+    """Read what a body asks for: all of it stands in `input`."""
+    inner = body.get("input")
+    if not isinstance(inner, dict):
+        return Demand(images=None, references=None)
+    return measure_inputs(model, inner)
+
+
+def measure_inputs(model: Capabilities | None, fields: Mapping[str, object]) -> Demand:
+    """Read what KIE's fields ask for.
+
+    A size in a field that the model does not have is priced as the dearest: should it be heard
+    after all, it is not cheaper than that.
+    """
+    sizes = {
+        "quality": keyword_of_quality(model, fields.get("quality")),
+        "size": fields.get("size"),
+        "image_resolution": fields.get("image_resolution"),
+        "resolution": None,
+    }
+    said = [name for name in sizes if fields.get(name) is not None]
+    is_plain = len(said) == 1 and model is not None and said[0] in model.fields
+    counts = [count_of(fields.get(name), 1) for name in _COUNTS]
+    images = None if None in counts else max(count for count in counts if count)
+    is_layered = model is not None and model.is_layered
+    if is_layered and model is not None and images is not None:
+        images *= model.layers
+    return Demand(
+        images=images,
+        area=area_of(model, sizes[said[0]]) if is_plain else None,
+        references=references_of(*map(fields.get, ("image_url", "image_urls", "input_image_url"))),
+        is_layered=is_layered,
     )
 
 
@@ -141,6 +186,7 @@ KIE: Final = Provider(
     credit_page="https://kie.ai/billing",
     dialect=Dialect(
         submit=submit,
+        measure=measure,
         decode=decode,
         poll=poll,
         upload=upload,
@@ -157,5 +203,7 @@ KIE: Final = Provider(
     poll_limit=RateLimit(count=8, per=timedelta(seconds=1)),
     upload_base_url="https://kieai.redpandaai.co",
     sandbox_path="/kie",
+    fields=frozenset({"callBackUrl", "input"}),
+    inputs_in="input",
     reference_kinds=frozenset({"url", "upload"}),
 )

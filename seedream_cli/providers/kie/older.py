@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Call, Purpose, Running
 from seedream_cli.providers.kie.answers import done, failed, read, result, urls_in
-from seedream_cli.providers.kie.dialect import KIE, inputs
+from seedream_cli.providers.kie.dialect import KIE, inputs, measure_inputs
 from seedream_cli.providers.kie.models import OLDER
 from seedream_cli.providers.reading import at, given, id_at, merge, message_at
 
@@ -76,7 +76,9 @@ KIE_SEEDREAM: Final = replace(
     KIE,
     name="kie-seedream",
     title="KIE.ai's older Seedream endpoint",
-    dialect=replace(KIE.dialect, submit=submit, decode=decode, poll=poll),
+    dialect=replace(KIE.dialect, submit=submit, measure=measure_inputs, decode=decode, poll=poll),
     models={"": OLDER},
     default_model=None,
+    fields=frozenset({"callBackUrl"}),
+    inputs_in="",
 )

@@ -8,12 +8,19 @@ from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.model import (
     Busy,
     Call,
+    Demand,
     Done,
     Failed,
     Problem,
     Purpose,
     Refused,
     Running,
+)
+from seedream_cli.providers.demand import (
+    area_of,
+    count_of,
+    keyword_of_quality,
+    references_of,
 )
 from seedream_cli.providers.reading import (
     REFUSALS,
@@ -37,7 +44,10 @@ from seedream_cli.providers.seedreams.models import MODELS
 from seedream_cli.providers.spec import Dialect, Provider
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seedream_cli.core.model import Outcome, Reply, Request, Task
+    from seedream_cli.providers.spec import Capabilities
 
 _PATH: Final = "/generate-image"
 _REFUSALS: Final = {
@@ -52,6 +62,7 @@ _MISHAPS: Final = frozenset({"generation_failed", "unknown_error"})
 # The page names `completed` and `failed` only; these are what others call the time before.
 _UNDER_WAY: Final = frozenset({"pending", "processing", "queued", "waiting", "generating"})
 _URL_KEYS: Final = ("resultUrl", "resultUrls", "images")
+_DEFAULT_IMAGES: Final = 4
 _USUAL: Final = frozenset({"ratio", "quality", "image", "maxImages"})
 
 
@@ -76,6 +87,17 @@ def submit(request: Request) -> Call:
         "maxImages": (request.series or 1) if is_set else 1,
     }
     return Call(purpose=Purpose.SUBMIT, method="POST", path=_PATH, body=merge(body, request.extra))
+
+
+def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
+    """Read what a body asks for: left out, `maxImages` is 4 where the model makes several."""
+    default = 1 if model is not None and model.max_series == 1 else _DEFAULT_IMAGES
+    word = body.get("quality")
+    return Demand(
+        images=count_of(body.get("maxImages"), default),
+        area=area_of(model, keyword_of_quality(model, word)),
+        references=references_of(body.get("image")),
+    )
 
 
 def poll(task: Task) -> Call:
@@ -171,7 +193,7 @@ SEEDREAMS: Final = Provider(
     charges_page="https://www.seedreams.app",
     keys_page="https://www.seedreams.app/api-docs",
     credit_page="https://www.seedreams.app",
-    dialect=Dialect(submit=submit, decode=decode, poll=poll),
+    dialect=Dialect(submit=submit, measure=measure, decode=decode, poll=poll),
     models=MODELS,
     default_model="seedream/4.5-text-to-image",
     url_lifetime=None,

@@ -6,16 +6,31 @@ import math
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedream_cli.core.errors import UsageError
-from seedream_cli.core.model import Call, Options, Outcome, Purpose, Reference, Reply, Request, Size
+from seedream_cli.core.model import (
+    Call,
+    Demand,
+    Options,
+    Outcome,
+    Purpose,
+    Reference,
+    Reply,
+    Request,
+    Size,
+)
+from seedream_cli.providers.demand import references_of
 from seedream_cli.providers.spec import Capabilities, Dialect, Provider
 from seedream_cli.request.check import Resolved, resolve, split, split_count
 from seedream_cli.request.sizes import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 RATIOS = ("1:1", "4:3", "16:9", "21:9")
@@ -135,6 +150,12 @@ def word_submit(request: Request) -> Call:
     return Call(purpose=Purpose.SUBMIT, method="POST", path="/jobs", body=body)
 
 
+def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
+    """Read what either API is asked for."""
+    del model
+    return Demand(references=references_of(body.get("image")))
+
+
 def no_decode(reply: Reply) -> Outcome:
     """Fail: a check never reads an answer."""
     raise AssertionError(reply)
@@ -155,7 +176,7 @@ def provider(
         keys_page="https://example.com/keys_page",
         credit_page="https://example.com/credit_page",
         path="/make",
-        dialect=Dialect(submit=submit, decode=no_decode),
+        dialect=Dialect(submit=submit, measure=measure, decode=no_decode),
         models=models,
         default_model=default,
         url_lifetime=timedelta(hours=24),
@@ -615,8 +636,8 @@ def test_a_count_is_split_into_requests(
 
 
 def test_split_requests_differ_in_nothing_but_their_count() -> None:
-    """Sets and pictures are asked for as often as counted."""
-    assert [part.count for part in split(ask(BATCH, count=7))] == [6, 1]
+    """Sets and pictures are asked for as often as counted, one request each."""
+    assert [part.count for part in split(ask(BATCH, count=7))] == [1] * 7
     sets = split(ask(series=4, count=2))
     assert [(part.series, part.count) for part in sets] == [(4, 1), (4, 1)]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedream_cli.core.model import Money, Reference, Request, Size
+from seedream_cli.core.model import Demand, Money, Size
 from seedream_cli.core.money import as_json, show, total
+from seedream_cli.providers.demand import area_of
 from seedream_cli.providers.spec import Capabilities, Tariff, Tier
 from seedream_cli.request.price import estimate
 
@@ -18,7 +20,12 @@ FLAT = Capabilities(
 )
 TIERED = Capabilities(
     label="Tiered",
-    sizes={"1K": {}, "2K": {"1:1": Size(2048, 2048), "4:3": Size(2368, 1776)}},
+    sizes={
+        "1K": {},
+        "1.5K": {},
+        "auto": {},
+        "2K": {"1:1": Size(2048, 2048), "4:3": Size(2368, 1776)},
+    },
     tariff=Tariff(
         currency="USD",
         tiers=(Tier(amount=Decimal("0.035"), pixels=2_601_123), Tier(amount=Decimal("0.07"))),
@@ -28,64 +35,87 @@ TIERED = Capabilities(
 )
 
 
-def request(**fields: object) -> Request:
-    """Return a request with these fields."""
-    return Request(model="m", prompt="x", **fields)  # type: ignore[arg-type]  # a test's shorthand
+def demand(**fields: object) -> Demand:
+    """Return what a request with these facts asks for."""
+    return Demand(**fields)  # type: ignore[arg-type]  # a test's shorthand
 
 
 def amount(capabilities: Capabilities, **fields: object) -> Decimal:
     """Return the estimate's amount, which must exist."""
-    money = estimate(capabilities, request(**fields))
+    money = estimate(capabilities, demand(**fields))
     assert money is not None
     return money.amount
 
 
 def test_one_picture_costs_its_list_price() -> None:
     """One picture at a flat price costs exactly that."""
-    assert estimate(FLAT, request()) == Money(Decimal("0.0325"), "USD")
+    assert estimate(FLAT, demand()) == Money(Decimal("0.0325"), "USD")
 
 
 def test_no_price_is_invented() -> None:
     """Unknown models and models without a tariff have no estimate."""
-    assert estimate(None, request()) is None
-    assert estimate(Capabilities(label="?"), request()) is None
+    assert estimate(None, demand()) is None
+    assert estimate(Capabilities(label="?"), demand()) is None
 
 
-@pytest.mark.parametrize(("fields", "pictures"), [({"count": 6}, 6), ({"series": 15}, 15)])
-def test_every_picture_that_may_come_is_counted(fields: dict[str, object], pictures: int) -> None:
-    """Counts and sets are priced as if every picture came."""
-    assert amount(FLAT, **fields) == Decimal("0.0325") * pictures
+def test_every_picture_that_may_come_is_counted() -> None:
+    """Counts and sets are priced as if every picture came; what cannot be told has no price."""
+    assert amount(FLAT, images=15) == Decimal("0.0325") * 15
+    assert estimate(FLAT, demand(images=None)) is None
+    assert estimate(FLAT, demand(is_priced=False)) is None
+
+
+def test_layers_have_a_price_of_their_own() -> None:
+    """Each layer costs its own price where there is one, else that of a picture."""
+    layers = (Tier(amount=Decimal("0.15"), pixels=10), Tier(amount=Decimal("0.30")))
+    tariff = replace(FLAT.tariff, layers=layers) if FLAT.tariff else None
+    layered = replace(FLAT, tariff=tariff)
+    assert amount(layered, images=17, is_layered=True) == Decimal("0.30") * 17
+    assert amount(layered, images=17, is_layered=True, area=10) == Decimal("0.15") * 17
+    assert amount(layered, images=1) == Decimal("0.0325")
+    assert amount(FLAT, images=2, is_layered=True) == Decimal("0.0650")
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
+    ("size", "expected"),
     [
-        ({"size": Size(1536, 1536)}, "0.035"),
-        ({"size": Size(2048, 2048)}, "0.07"),
-        ({"keyword": "1K"}, "0.035"),
-        ({"keyword": "2K"}, "0.07"),
-        ({"keyword": "1.5K"}, "0.035"),
-        ({"keyword": "auto"}, "0.07"),
-        ({}, "0.07"),
+        ("1536x1536", "0.035"),
+        ("2048x2048", "0.07"),
+        ("1K", "0.035"),
+        ("1k", "0.035"),
+        ("2K", "0.07"),
+        ("1.5K", "0.035"),
+        ("auto", "0.07"),
+        ("3K", "0.07"),
+        (" 1K", "0.07"),
+        ("1024 x 1024", "0.07"),
+        (["1K"], "0.07"),
+        (1, "0.07"),
+        (None, "0.07"),
     ],
 )
-def test_the_tier_follows_the_pixels(fields: dict[str, object], expected: str) -> None:
+def test_the_tier_follows_the_pixels(size: object, expected: str) -> None:
     """The area chooses the tier; an unknown area costs the dearest."""
-    assert amount(TIERED, **fields) == Decimal(expected)
+    assert amount(TIERED, area=area_of(TIERED, size)) == Decimal(expected)
 
 
 @pytest.mark.parametrize(("given_references", "extra"), [(0, 0), (1, 0), (4, 3)])
 def test_references_beyond_the_free_ones_cost(given_references: int, extra: int) -> None:
     """Only reference images beyond the free ones are charged."""
-    references = (Reference(source="a", url="https://example.com/a.png"),) * given_references
-    price = amount(TIERED, keyword="1K", references=references)
+    price = amount(TIERED, area=1, references=given_references)
     assert price == Decimal("0.035") + extra * Decimal("0.0025")
 
 
 def test_a_bounded_last_tier_still_prices_what_lies_beyond() -> None:
     """A picture beyond the last tier is priced at that tier rather than at nothing."""
     bounded = Tariff(currency="EUR", tiers=(Tier(amount=Decimal(2), pixels=10),))
-    assert amount(Capabilities(label="B", tariff=bounded), size=Size(9, 9)) == Decimal(2)
+    assert amount(Capabilities(label="B", tariff=bounded), area=81) == Decimal(2)
+
+
+def test_references_that_cannot_be_counted_have_no_price() -> None:
+    """Where references cost, a field that does not tell how many leaves the price open."""
+    assert estimate(TIERED, demand(references=None)) is None
+    assert estimate(FLAT, demand(references=None)) == Money(Decimal("0.0325"), "USD")
 
 
 def test_currencies_are_never_mixed() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from seedream_cli.core.addresses import SANDBOX_ORIGIN
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
-from seedream_cli.core.model import Call, Done, Profile, Purpose
+from seedream_cli.core.model import Call, Demand, Done, Profile, Purpose
 from seedream_cli.providers.spec import Dialect, Provider
 from seedream_cli.storage.config.file import Config, RawProfile, load
 from seedream_cli.storage.config.profiles import SANDBOX_KEY, choose, with_key
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DIALECT = Dialect(
     submit=lambda _: Call(purpose=Purpose.SUBMIT, method="POST", path="/"),
+    measure=lambda _, __: Demand(),
     decode=lambda _: Done(images=()),
 )
 
