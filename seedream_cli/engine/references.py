@@ -23,6 +23,7 @@ from seedream_cli.core.errors import (
 from seedream_cli.core.model import Busy, Done, LocalImage, Reference, Refused
 from seedream_cli.core.paths import is_there, unreadable
 from seedream_cli.core.text import shell_line
+from seedream_cli.storage.files.alpha import is_opaque
 from seedream_cli.storage.files.image_format import HEAD, inspect, sniff
 from seedream_cli.storage.ledger.names import find
 from seedream_cli.transport.exchange import Limits
@@ -311,6 +312,8 @@ def _objections(source: str, data: bytes, limits: InputLimits) -> Iterator[str]:
         yield f"{source} is {facts.width}x{facts.height}; a side has at least {limits.min_side}"
     elif limits.max_ratio and long > limits.max_ratio * short:
         yield f"{source} is {facts.width}x{facts.height}: longer than {limits.max_ratio:g}:1"
+    if limits.is_transparent and is_opaque(data):
+        yield f"{source} has no transparent pixel, and a transparent background needs one"
     area = facts.width * facts.height
     if limits.area and not limits.area[0] <= area <= limits.area[1]:
         yield f"{source} has {area} pixels; the model takes {limits.area[0]} to {limits.area[1]}"

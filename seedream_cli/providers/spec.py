@@ -72,6 +72,8 @@ class InputLimits:
     """Least and greatest, in pixels."""
     max_ratio: float | None = None
     """Longer side to shorter side."""
+    is_transparent: bool = False
+    """At least one of its pixels has to let something through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

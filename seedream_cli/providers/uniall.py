@@ -62,6 +62,7 @@ def _on_uniall(base: Capabilities) -> Capabilities:
         references=(0, 10),
         max_inputs_and_outputs=15,
         max_count=6,
+        values={"n": range(1, 7), "num_images": range(1, 7)},
         fields=frozenset({"n", "num_images", "custom_size", "timeout_seconds"})
         | {"image", "image_url", "image_urls", "images"},
     )

@@ -515,9 +515,13 @@ def _wrong_values(
 
 
 def _hold_demand(capabilities: Capabilities, name: str, demand: Demand, findings: Findings) -> None:
-    """Check that references and pictures stay within what a model takes together."""
+    """Check what `--set` makes of references and pictures against what a model takes."""
     together, images = capabilities.max_inputs_and_outputs, demand.images or 1
-    given = demand.references or 0
+    given, (least, most) = demand.references or 0, capabilities.references
+    if demand.references is not None and not least <= given <= most:
+        span = str(most) if least == most else f"{least} to {most}"
+        way = "seedream edit PROMPT -i IMAGE" if given < least else ""
+        findings.object(f"{given} reference images; {name} takes {span} for this", way)
     if together is not None and images > 1 and images + given > together:
         findings.object(
             f"{images} pictures with {given} references are {images + given} images; "

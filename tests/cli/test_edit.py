@@ -312,7 +312,7 @@ def test_layers_on_kie(cli: Cli, server: Server) -> None:
 @pytest.mark.parametrize(
     ("model", "setting"),
     [
-        ("doubao-seedream-4-5-251128", "optimize_prompt_options.mode=fast"),
+        ("doubao-seedream-5-0-flash-260915", "optimize_prompt_options.mode=fast"),
         ("doubao-seedream-5-0-pro-260628", "background=blue"),
         ("doubao-seedream-5-0-pro-260628", "stream=true"),
     ],

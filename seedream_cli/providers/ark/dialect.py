@@ -29,15 +29,18 @@ _MOST_LAYERS: Final = 100
 def submit(request: Request) -> Call:
     """Encode one purchase; a keyword does not fix the ratio, so pixels are sent where known."""
     model = _KNOWN.get(request.model) if request.is_known_model else None
+    # A transparent background wants PNG to be asked for (live on 5.0 pro, 2026-09).
+    is_clear = request.extra.get("background") == "transparent"
+    format_ = request.format or ("png" if is_clear else None)
     takes_references = model is None or model.references[1] > 0
     body = given(
         model=request.model,
-        prompt=request.prompt,
+        prompt=request.prompt or None,  # layers can be had without a word
         image=one_or_list(each.url for each in request.references) if takes_references else None,
         size=str(request.size) if request.size else request.keyword,
         response_format="url",
         watermark=request.watermark,  # the server's default is yes
-        output_format=request.format if model is None or model.picks_format else None,
+        output_format=format_ if model is None or model.picks_format else None,
         seed=request.seed if model is None or model.seed else None,
         guidance_scale=request.guidance if model is None or model.guidance else None,
     )

@@ -21,12 +21,16 @@ from seedream_cli.providers.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _SETS: Final = frozenset(
     {"sequential_image_generation", "sequential_image_generation_options", "stream"}
 )
-_LAYERS: Final = frozenset({"background", "layer_decomposition", "optimize_prompt_options"})
+_LAYERS: Final = frozenset({"background", "layer_decomposition"})
+_OPTIMIZE: Final = frozenset({"optimize_prompt_options"})
+# Web search is for 5.0 lite on Ark alone: pro answers it with 400 (live, 2026-09), and so does
+# lite on BytePlus (bragi-canvas PR 42); 82379/1541523 names no other model.
+_SEARCH: Final = frozenset({"tools"})
 
 
 # ArkAPI 2026-09; the seed, and older pages, say 10 MB and know no HEIC.
@@ -41,11 +45,73 @@ _INPUTS: Final = InputLimits(
 _INPUTS_3: Final = replace(_INPUTS, max_bytes=10_000_000, max_ratio=3.0)
 
 
+# Layers take PNG and JPEG only (image API page 82379/1541523 and tutorial 82379/1824121, 2026-10).
+_INPUTS_OF_LAYERS: Final = replace(
+    _INPUTS, formats=frozenset({"jpeg", "png"}), area=(262_144, 36_000_000)
+)
+
 _MODE: Final = "optimize_prompt_options.mode"
 _STANDARD: Final = {_MODE: frozenset[object]({"standard"})}
 _FAST: Final = {_MODE: frozenset[object]({"standard", "fast"})}
-"""`fast` is for 5.0 pro and 4.0 only (ArkTut, BP, AUDIT 2026-10)."""
+"""`fast` is for 5.0 pro and 4.0 (82379/1541523, 2026-10); older pages have it for 4.5 too.
+
+On lite it is a 400: "optimize_prompt_options.mode must be 'standard'" (live, 2026-09).
+"""
 _OPAQUE: Final = {"background": frozenset[object]({"opaque", "transparent"})}
+_OPAQUE_OR_AUTO: Final = {"background": frozenset[object]({"opaque", "transparent", "auto"})}
+_YES_OR_NO: Final = frozenset[object]({True, False})
+_ALL_MODELS: Final[Mapping[str, frozenset[object] | range]] = {
+    "response_format": frozenset({"url", "b64_json"}),
+    "watermark": _YES_OR_NO,
+}
+_OF_SETS: Final[Mapping[str, frozenset[object] | range]] = {
+    "sequential_image_generation": frozenset({"auto", "disabled"}),
+    "sequential_image_generation_options.max_images": range(1, 16),
+    "stream": _YES_OR_NO,
+}
+_SIZES_OF_LAYERS: Final = ("auto", "1K", "1.5K", "2K")
+
+
+def _in_layers(base: Capabilities) -> Capabilities:
+    """Return what a model does where `layer_decomposition` is true.
+
+    Exactly one picture in, the prompt optional, sizes by keyword only, never as pixels; a
+    background with it is an error (82379/1541523, 2026-10; live on 5.0 pro, 2026-09).
+    """
+    words = {word for size in _SIZES_OF_LAYERS for word in (size, size.lower())}
+    return replace(
+        base,
+        sizes={size: {} for size in _SIZES_OF_LAYERS},
+        default_size="auto",
+        aspects=(),
+        any_aspect=False,
+        pixels=None,
+        formats=("jpeg", "png"),  # of the base; layers are PNG
+        references=(1, 1),
+        inputs=_INPUTS_OF_LAYERS,
+        is_layered=True,
+        prompt=(0, None),
+        rejects=base.rejects | {"background"},
+        values={**base.values, "size": frozenset(words)},
+        modes={},
+    )
+
+
+def _on_glass(base: Capabilities) -> Capabilities:
+    """Return what 5.0 pro and flash do where the `background` is transparent.
+
+    Refused before drawing: not exactly one picture, one that is no PNG with a transparent pixel,
+    and any `output_format` but png, which has to be said (live on 5.0 pro, 2026-09).
+    """
+    inputs = replace(_INPUTS, formats=frozenset({"png"}), is_transparent=True)
+    return replace(_as_png(base), references=(1, 1), inputs=inputs)
+
+
+def _as_png(base: Capabilities) -> Capabilities:
+    """Return what 5.5 does where the `background` is transparent: from text too, as PNG."""
+    values = {**base.values, "output_format": frozenset[object]({"png"})}
+    rejects = base.rejects | {"layer_decomposition"}
+    return replace(base, formats=("png",), rejects=rejects, values=values, modes={})
 
 
 def _on_ark(
@@ -55,6 +121,7 @@ def _on_ark(
     fields: frozenset[str] = frozenset(),
     rejects: frozenset[str] = frozenset(),
     max_series: int = 1,
+    values: Mapping[str, frozenset[object] | range] = _ALL_MODELS,
 ) -> Capabilities:
     """Add what holds for every model on Ark: pixels are sent, and a watermark is the default."""
     return replace(
@@ -63,6 +130,11 @@ def _on_ark(
         references=references,
         inputs=_INPUTS if references[1] else None,
         fields=fields | ({"image"} if references[1] else frozenset()),
+        values={
+            **_ALL_MODELS,
+            **values,
+            **({"output_format": frozenset[object](base.formats)} if base.picks_format else {}),
+        },
         rejects=rejects,
         max_series=max_series,
         max_inputs_and_outputs=15 if max_series > 1 else None,
@@ -71,53 +143,75 @@ def _on_ark(
     )
 
 
-def _tariff(currency: str, *amounts: str, reference: str = "0", free: int = 0) -> Tariff:
-    """Read a flat price, or one up to 1.5K and one above."""
-    bounds = (PRO_CHEAP_PIXELS, None)[-len(amounts) :]
+def _tariff(
+    currency: str, *amounts: str, reference: str = "0", free: int = 0, layers: tuple[str, ...] = ()
+) -> Tariff:
+    """Read a flat price, or one up to 1.5K and one above; and that of each layer."""
     return Tariff(
         currency=currency,
-        tiers=tuple(
-            Tier(amount=Decimal(a), pixels=p) for a, p in zip(amounts, bounds, strict=True)
-        ),
+        tiers=_tiers(*amounts),
         reference=Decimal(reference),
         free_references=free,
+        layers=_tiers(*layers),
     )
 
 
+def _tiers(*amounts: str) -> tuple[Tier, ...]:
+    bounds = (PRO_CHEAP_PIXELS, None)[2 - len(amounts) :]
+    return tuple(Tier(amount=Decimal(a), pixels=p) for a, p in zip(amounts, bounds, strict=True))
+
+
 # 5.x but lite answer 400 to the fields of sets even when they say `disabled` (LZ, APIYI, 2026).
-_5_5: Final = replace(_on_ark(SEEDREAM_5_5, (0, 10), fields=_LAYERS, rejects=_SETS), layers=100)
-_5_PRO: Final = replace(
-    _on_ark(SEEDREAM_5_PRO, (0, 10), fields=_LAYERS, rejects=_SETS),
-    layers=17,
-    values=_FAST | _OPAQUE,
-)
-_5_FLASH: Final = replace(
-    _on_ark(SEEDREAM_5_FLASH, (0, 10), fields=_LAYERS, rejects=_SETS),
-    layers=17,
-    values=_STANDARD | _OPAQUE,
-)
-_5_LITE: Final = _on_ark(
-    SEEDREAM_5_LITE, (0, 14), fields=_SETS | {"tools", "optimize_prompt_options"}, max_series=15
-)
-_4_5: Final = replace(
-    _on_ark(
-        SEEDREAM_4_5,
+def _recent(
+    base: Capabilities,
+    values: Mapping[str, frozenset[object] | range],
+    *,
+    layers: int,
+    transparent: Callable[[Capabilities], Capabilities],
+) -> Capabilities:
+    """Return 5.0 pro, flash or 5.5: no sets, but layers and transparent backgrounds."""
+    model = _on_ark(
+        base,
+        (0, 10),
+        fields=_LAYERS | _OPTIMIZE,
+        rejects=_SETS | _SEARCH,
+        values={**values, "layer_decomposition": _YES_OR_NO},
+    )
+    modes = {"layer_decomposition": (True, _in_layers), "background": ("transparent", transparent)}
+    return replace(model, layers=layers, modes=modes)
+
+
+def _in_sets(
+    base: Capabilities,
+    values: Mapping[str, frozenset[object] | range],
+    *,
+    rejects: frozenset[str] = frozenset(),
+    fields: frozenset[str] = frozenset(),
+) -> Capabilities:
+    """Return 5.0 lite, 4.5 or 4.0: sets, as a stream too, and none of what came later."""
+    return _on_ark(
+        base,
         (0, 14),
-        fields=_SETS | {"optimize_prompt_options"},
-        # "not supported by the current model" (openhanako#657)
-        rejects=frozenset({"output_format"}),
+        fields=_SETS | _OPTIMIZE | fields,
+        rejects=_LAYERS | rejects,
         max_series=15,
-    ),
-    values=_STANDARD,
-)
-_4: Final = replace(
-    _on_ark(SEEDREAM_4, (0, 14), fields=_SETS | {"optimize_prompt_options"}, max_series=15),
-    values=_FAST,
-)
-_3: Final = _on_ark(SEEDREAM_3, (0, 0), rejects=frozenset({"image"}))
+        values={**_OF_SETS, **values},
+    )
+
+
+_5_5: Final = _recent(SEEDREAM_5_5, _OPAQUE_OR_AUTO, layers=100, transparent=_as_png)
+_5_PRO: Final = _recent(SEEDREAM_5_PRO, _FAST | _OPAQUE, layers=17, transparent=_on_glass)
+_5_FLASH: Final = _recent(SEEDREAM_5_FLASH, _STANDARD | _OPAQUE, layers=17, transparent=_on_glass)
+_5_LITE: Final = _in_sets(SEEDREAM_5_LITE, _STANDARD, fields=_SEARCH)
+# "output_format … not supported by the current model" (openhanako#657)
+_4_5: Final = _in_sets(SEEDREAM_4_5, _FAST, rejects=_SEARCH | {"output_format"})
+_4: Final = _in_sets(SEEDREAM_4, _FAST, rejects=_SEARCH)
+_3: Final = _on_ark(SEEDREAM_3, (0, 0), rejects=_LAYERS | _SETS | _SEARCH | {"image"})
 _SEEDEDIT: Final = replace(
     _on_ark(
-        Capabilities(label="SeedEdit 3.0", sizes={"adaptive": {}}, default_size="adaptive"), (1, 1)
+        Capabilities(label="SeedEdit 3.0", sizes={"adaptive": {}}, default_size="adaptive"),
+        (1, 1),
+        rejects=_LAYERS | _SETS | _SEARCH,
     ),
     any_aspect=False,
     inputs=_INPUTS_3,
@@ -136,7 +230,11 @@ _BP_3_ENDED: Final = datetime(2026, 5, 13, tzinfo=UTC)
 _BP_SEEDEDIT_ENDED: Final = datetime(2026, 1, 22, tzinfo=UTC)  # ComfyUI PR 11490 alone
 
 # Prices in CNY: Ark's price page (82379/1544106) by more than eight readers, 2026-08 to -10.
-_ARK_PRO: Final = replace(_5_PRO, tariff=_tariff("CNY", "0.30", "0.60", reference="0.02", free=1))
+# Of layers each picture costs, the base too; by its own size, it is said, which one source has.
+_ARK_PRO: Final = replace(
+    _5_PRO,
+    tariff=_tariff("CNY", "0.30", "0.60", reference="0.02", free=1, layers=("0.15", "0.30")),
+)
 _ARK_4: Final = replace(_4, tariff=_tariff("CNY", "0.20"))
 _ARK_LITE: Final = replace(
     _5_LITE,
@@ -150,9 +248,12 @@ ARK_MODELS: Final[Mapping[str, Capabilities]] = {
     "doubao-seedream-4-0-20260415": _ARK_4,  # a newer build of 4.0, in no notice
     "doubao-seedream-5-0-pro-260628": _ARK_PRO,
     "doubao-seedream-5-5-261028": _5_5,  # id by APIYI only; no price published
-    # Names of the Agent Plan (base URL …/api/plan/v3): paid by subscription. Whether lite outlived
-    # the tenth batch there is not known.
+    # Names of the Agent Plan (https://ark.cn-beijing.volces.com/api/plan/v3 and its own keys): paid
+    # by subscription. With its date pro is the name of both; flash, 4.5 and 4.0 are 404 there in
+    # every spelling (31 refused requests, 2026-09). Whether lite outlived the tenth batch there is
+    # not known.
     "doubao-seedream-5.0-pro": replace(_5_PRO, is_plan_only=True),
+    "doubao-seedream-5-0-pro": replace(_5_PRO, is_plan_only=True),
     "doubao-seedream-5.0-lite": replace(_5_LITE, is_plan_only=True),
     "doubao-seedream-4-5-251128": replace(
         _4_5,
@@ -175,11 +276,17 @@ ARK_MODELS: Final[Mapping[str, Capabilities]] = {
 
 # Prices in USD: BytePlus' price page by PRISM, 2026-09; 5.5 and flash by resellers (2026-11).
 _BP_5_5: Final = replace(_5_5, tariff=_tariff("USD", "0.020", "0.035", reference="0.008"))
-_BP_PRO: Final = replace(_5_PRO, tariff=_tariff("USD", "0.045", "0.09", reference="0.003", free=1))
+_BP_PRO: Final = replace(
+    _5_PRO,
+    tariff=_tariff("USD", "0.045", "0.09", reference="0.003", free=1, layers=("0.0225", "0.045")),
+)
 _BP_FLASH: Final = replace(_5_FLASH, tariff=_tariff("USD", "0.018"))
-# BytePlus' text does not document `tools`.
+# BytePlus answers `tools` with 400 (bragi-canvas PR 42, live).
 _BP_LITE: Final = replace(
-    _5_LITE, tariff=_tariff("USD", "0.035"), fields=_5_LITE.fields - {"tools"}
+    _5_LITE,
+    tariff=_tariff("USD", "0.035"),
+    fields=_5_LITE.fields - _SEARCH,
+    rejects=_5_LITE.rejects | _SEARCH,
 )
 
 BYTEPLUS_MODELS: Final[Mapping[str, Capabilities]] = {

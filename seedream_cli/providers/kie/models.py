@@ -22,7 +22,7 @@ from seedream_cli.providers.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 DOLLARS_A_CREDIT: Final = Decimal("0.005")
 
@@ -39,6 +39,20 @@ IMAGE_SIZES: Final[Mapping[str, str]] = {
     "21:9": "landscape_21_9",
 }
 """KIE's older names of ratios."""
+
+
+Allowed = frozenset[object] | range
+
+_VALUES: Final[Mapping[str, Allowed]] = {
+    "nsfw_checker": frozenset({True, False}),
+    "output_format": frozenset({"png", "jpeg"}),
+    "image_size": frozenset({*IMAGE_SIZES.values(), "square"}),
+    "image_resolution": frozenset({"1K", "2K", "4K"}),
+    "aspect_ratio": frozenset(IMAGE_SIZES),
+    "size": frozenset({"1K", "1.5K", "2K"}),
+    "max_images": range(1, 7),
+}
+"""All words are case sensitive (docs.kie.ai, 2026-08-19)."""
 
 
 def _usd(amount: str, *, high: str = "", reference: str = "0", free: int = 0) -> Tariff:
@@ -74,10 +88,21 @@ def _on_kie(base: Capabilities, fields: frozenset[str], *, is_4: bool = False) -
         formats=() if is_4 else ("png", "jpeg"),
         picks_format=not is_4,
         fields=fields,
+        values=_values(fields),
     )
 
 
+def _values(fields: frozenset[str], quality: Iterable[str] = ()) -> dict[str, Allowed]:
+    """Return the words that these fields take; those of `quality` differ between models."""
+    words = {"quality": frozenset[object](quality)} if quality else {}
+    every = {**_VALUES, **words}
+    return {name: every[name] for name in every if name in fields}
+
+
 _RATIO: Final = frozenset({"aspect_ratio", "nsfw_checker"})
+_QUALITY_4_5: Final = {"2K": "basic", "4K": "high"}
+_QUALITY_LITE: Final = {"2K": "basic", "3K": "high", "4K": "ultra"}
+_QUALITY_PRO: Final = {"1K": "basic", "2K": "high"}
 
 _3: Final = Capabilities(
     label="Seedream 3.0",
@@ -103,20 +128,23 @@ _4: Final = replace(
 )
 _4_5: Final = replace(
     _on_kie(SEEDREAM_4_5, _RATIO | {"quality"}, is_4=True),
-    quality={"2K": "basic", "4K": "high"},
+    quality=_QUALITY_4_5,
+    values=_values(_RATIO | {"quality"}, _QUALITY_4_5.values()),
     prompt=(1, 3000),
     tariff=_usd("0.0325"),
 )
 _5_LITE: Final = replace(
     _on_kie(SEEDREAM_5_LITE, _RATIO | {"quality", "output_format"}),
-    quality={"2K": "basic", "3K": "high", "4K": "ultra"},
+    quality=_QUALITY_LITE,
+    values=_values(_RATIO | {"quality", "output_format"}, _QUALITY_LITE.values()),
     prompt=(3, 3000),
     tariff=_usd("0.0275"),
 )
 _5_PRO: Final = replace(
     _on_kie(SEEDREAM_5_PRO, _RATIO | {"quality", "output_format"}),
     sizes={word: SEEDREAM_5_PRO.sizes[word] for word in ("1K", "2K")},
-    quality={"1K": "basic", "2K": "high"},
+    quality=_QUALITY_PRO,
+    values=_values(_RATIO | {"quality", "output_format"}, _QUALITY_PRO.values()),
     prompt=(3, 5000),
     tariff=_usd("0.035", high="0.07"),
 )
@@ -136,8 +164,12 @@ _LAYERS: Final = Capabilities(
     references=(1, 1),
     inputs=_LAYER_INPUTS,
     prompt=(0, 5000),
-    tariff=_usd("0.035", high="0.07"),  # one source; perhaps for each layer
+    tariff=_usd("0.035", high="0.07"),  # one source; perhaps for each layer: so it is counted
     fields=frozenset({"image_url", "size", "output_format"}),
+    values={
+        "size": frozenset({"auto", "1K", "1.5K", "2K"}),
+        "output_format": frozenset({"png", "jpeg"}),
+    },
 )
 
 MODELS: Final[Mapping[str, Capabilities]] = {

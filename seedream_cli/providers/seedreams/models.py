@@ -1,14 +1,15 @@
 """seedreams.app's capability matrix as data (facts: www.seedreams.app/api-docs, 2026-11-21).
 
-Credits, not money, are what it charges, and no rate is published: so there are no prices.
+Credits, not money, are what it charges, and of one model alone it says how many.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.providers.spec import Capabilities
+from seedream_cli.providers.spec import Capabilities, Tariff, Tier
 from seedream_cli.providers.tables import RATIOS, SEEDREAM_4_5
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _MOST_REFERENCES: Final = 16
 """The page names a bound for GPT Image 2 only; nothing is known to take more."""
+
+_ONE: Final = {"maxImages": range(1, 2)}
+"""The matrix gives several pictures to v4 alone."""
 
 _ANY: Final = Capabilities(
     label="",
@@ -25,6 +29,7 @@ _ANY: Final = Capabilities(
     references=(0, _MOST_REFERENCES),
     prompt=(1, 1000),
     fields=frozenset({"ratio", "image", "maxImages"}),
+    values=_ONE,
 )
 _BANANA: Final = replace(
     _ANY,
@@ -32,6 +37,7 @@ _BANANA: Final = replace(
     default_size="2K",
     quality={"1K": "1K", "2K": "2K", "4K": "4K"},
     fields=_ANY.fields | {"quality"},
+    values=_ONE | {"quality": frozenset({"1K", "2K", "4K"})},
 )
 _4_5: Final = replace(
     _ANY,
@@ -41,6 +47,7 @@ _4_5: Final = replace(
     quality={"2K": "basic", "4K": "high"},
     references=(0, 14),
     fields=_ANY.fields | {"quality"},
+    values=_ONE | {"quality": frozenset({"basic", "high"})},
 )
 # Which pixels `high` is on 5.0 is not said here, and on KIE it is 3K.
 _5: Final = replace(
@@ -58,7 +65,13 @@ MODELS: Final[Mapping[str, Capabilities]] = {
     ),
     "bytedance/seedream-v5.0": replace(_5, label="Seedream 5.0"),
     "bytedance/seedream-v4.5": _4_5,
-    "bytedance/seedream-v4": replace(_ANY, label="Seedream 4.0", references=(0, 14), max_series=15),
+    "bytedance/seedream-v4": replace(
+        _ANY,
+        label="Seedream 4.0",
+        references=(0, 14),
+        max_series=15,
+        values={"maxImages": range(1, 16)},
+    ),
     "google/nano-banana-2": replace(
         _BANANA,
         label="Banana 2",
@@ -73,6 +86,8 @@ MODELS: Final[Mapping[str, Capabilities]] = {
         label="GPT Image 2",
         aspects=("auto", "1:1", "5:4", "9:16", "21:9", "16:9", "4:3", "3:2", "4:5", "3:4", "2:3"),
         prompt=(1, 20_000),
+        # "Each request costs 2 credits" (www.seedreams.app/api-docs, 2026-11-30).
+        tariff=Tariff(currency="credits", tiers=(Tier(amount=Decimal(2)),)),
     ),
     "4o-Image": replace(
         _ANY, label="4o-Image", aspects=("1:1", "3:2", "2:3"), references=(1, _MOST_REFERENCES)

@@ -177,7 +177,7 @@ def _references(model: Capabilities | None, body: Mapping[str, object]) -> list[
 
 def _size(model: Capabilities | None, body: Mapping[str, object], prompt: str) -> Pixels:
     size = body.get("size")
-    if size is None:
+    if size is None or (body.get("layer_decomposition") is True and size == "auto"):
         offered = list(model.sizes) if model else []
         return pixels(model, "2K" if "2K" in offered or not offered else offered[0], "1:1")
     if not isinstance(size, str):

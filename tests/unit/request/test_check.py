@@ -153,7 +153,7 @@ def word_submit(request: Request) -> Call:
 def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
     """Read what either API is asked for."""
     del model
-    return Demand(references=references_of(body.get("image")))
+    return Demand(references=references_of(body["image"]) if "image" in body else None)
 
 
 def no_decode(reply: Reply) -> Outcome:
