@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from seedream_cli.core.model import Demand, Money
+    from seedream_cli.core.model import Call, Demand, Money
     from seedream_cli.providers.spec import Capabilities, Provider
     from seedream_cli.request.options import Option
 
@@ -408,20 +408,31 @@ def _shape(desk: _Desk, capabilities: Capabilities, name: str, options: Options)
 def _hold_heard(desk: _Desk, model: str, guide: Capabilities | None, *, is_known: bool) -> None:
     """Check that nothing said is lost in the provider's encoding: nothing goes in silence."""
     options = desk.options
-    said = _wording(model, guide, options, is_known=is_known)
+    # An option that says what others come to anyway changes nothing beside them, but alone.
+    silent = options
+    for option in OF_MODELS:
+        silent = option.drop(silent)
+
+    def body_of(said: Options) -> Call:
+        return desk.provider.dialect.submit(_wording(model, guide, said, is_known=is_known))
+
     for option in OF_MODELS:
         if not option.is_said(options):
             continue
-        unsaid = _wording(model, guide, option.drop(options), is_known=is_known)
         # A choice that the model leaves no choice in needs no words.
         is_moot = guide is not None and is_known and not option.objection(guide, model, options)
-        if is_moot or _is_heard(desk.provider, said, unsaid):
+        alone = replace(silent, **{option.name: getattr(options, option.name)})
+        is_heard = body_of(options) != body_of(option.drop(options))
+        if is_moot or is_heard or body_of(alone) != body_of(silent):
             continue
         message = f"{option.flag} has no known form for {model}"
         if option.name in options.defaulted or not options.validate:
             desk.findings.note(f"{message}: it is left out")
-        else:
-            desk.findings.object(message, "use the provider's own field: --set KEY=VALUE")
+            continue
+        way = "--set KEY=VALUE"
+        if option.name == "size" and desk.provider.has_own_words:
+            way = "--set quality=WORD, whose words differ between its models"
+        desk.findings.object(message, f"use the provider's own field: {way}")
 
 
 def _hold_callback(desk: _Desk, request: Request) -> None:

@@ -80,6 +80,7 @@ def frame_as_given(
     """
     wanted = parse_size(size) if size is not None else None
     if isinstance(wanted, Size):
+        _agree_shape(wanted, aspect)
         return Frame(size=wanted, aspect=aspect, quality=quality)
     if guide is None:
         return Frame(keyword=wanted, aspect=aspect, quality=quality)
@@ -203,11 +204,18 @@ def _agreed_shape(
     if aspect is None:
         return entries.get(size) or _listed(capabilities, _lowest(size))
     shape = _shape(capabilities, name, aspect)
+    _agree_shape(size, aspect)
+    return shape
+
+
+def _agree_shape(size: Size, aspect: str | None) -> None:
+    """Raise `UsageError` where `--aspect` says another ratio than WIDTHxHEIGHT."""
+    if aspect is None:
+        return
     ratio = parse_aspect(aspect)
     is_near = ratio and abs(math.log(size.width * ratio[1] / (size.height * ratio[0]))) < _NEAR
     if not is_near:
         raise UsageError(f"--size {size} is not --aspect {aspect}: leave one of them out")
-    return shape
 
 
 def _table_keyword(capabilities: Capabilities, name: str, size: Size, shape: str | None) -> str:

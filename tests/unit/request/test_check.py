@@ -24,6 +24,7 @@ from seedream_cli.core.model import (
     Request,
     Size,
 )
+from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.demand import references_of
 from seedream_cli.providers.spec import Capabilities, Dialect, Provider
 from seedream_cli.request.check import Resolved, resolve, split, split_count
@@ -656,6 +657,45 @@ def test_own_fields_pass_with_a_warning_where_unknown() -> None:
     assert "--set bogus is no field that pixel-4-5 documents" in note
     error = refused(model="pixel-pro", extra={"stream": False})
     assert "answers stream with an error" in error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "size", "aspect", "fields"),
+    [
+        ("ark", "ep-20261101-abcde", "2K", "16:9", {"size": "2848x1600"}),
+        ("ark", "ep-20261101-abcde", "4k", None, {"size": "4096x4096"}),
+        ("ark", "ep-20261101-abcde", None, "1:1", {"size": "2048x2048"}),
+        ("byteplus", "nova-9", "2048x1152", "16:9", {"size": "2048x1152"}),
+        ("uniall", "nova-9", "2K", "1:1", {"custom_size": {"width": 2048, "height": 2048}}),
+        ("seedreams", "nova-9", "2K", "16:9", {"quality": "basic", "ratio": "16:9"}),
+        ("kie", "nova-9", None, "16:9", {"aspect_ratio": "16:9"}),
+        ("kie", "nova-9", None, "1:1", {"aspect_ratio": "1:1"}),
+    ],
+)
+def test_an_unknown_model_gets_every_size(
+    name: str, model: str, size: str | None, aspect: str | None, fields: dict[str, object]
+) -> None:
+    """What is said of a size goes out, also where it is what would be sent without a word."""
+    at = PROVIDERS[name]
+    resolved = ask(at, model=model, size=size, aspect=aspect)
+    assert resolved.capabilities is None
+    body = at.dialect.submit(resolved.request).body or {}
+    inner = body.get("input", body)
+    assert isinstance(inner, dict)
+    assert fields.items() <= inner.items()
+
+
+@pytest.mark.parametrize("size", ["2K", "4K", "2048x2048"])
+def test_an_unknown_kie_model_is_lent_no_quality(size: str) -> None:
+    """A word means another size on each model there, so the person says it as KIE does."""
+    error = refused(PROVIDERS["kie"], model="nova-9", size=size)
+    assert "--set quality=WORD" in error.hint
+
+
+def test_an_unknown_models_words_may_not_clash() -> None:
+    """Pixels and another ratio say two things, whoever makes the picture."""
+    error = refused(PROVIDERS["ark"], model="ep-20261101-abcde", size="2048x2048", aspect="16:9")
+    assert "leave one of them out" in error.message
 
 
 @pytest.mark.parametrize("extra", [{"prompt": "x"}, {"model": "x"}, {"input": {"prompt": "x"}}])
