@@ -14,7 +14,7 @@ from seedream_cli.batch.action import Picture, Verdict
 from seedream_cli.batch.lock import entries as lock
 from seedream_cli.batch.match import Matching
 from seedream_cli.batch.place import Placing, same_file
-from seedream_cli.batch.resolve import count_of, said
+from seedream_cli.batch.resolve import count_of, is_model_chosen
 from seedream_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class Judge:
         be had is left as it is. None: there are none.
         """
         old = found.resolved.capabilities
-        is_chosen = said(row, self.terms.typed, "model") is not None
+        is_chosen = is_model_chosen(row, self.terms.typed, found)
         if is_chosen or old is None or not old.is_retired(self.terms.now):
             return None
         making = [p for p in pictures if _is_to_make(p) and not self._is_to_be_had(p)]

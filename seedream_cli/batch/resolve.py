@@ -107,6 +107,16 @@ def said(row: Row, typed: Mapping[str, object], name: str) -> object:
     return own if own is not None else typed.get(name)
 
 
+def is_model_chosen(row: Row, typed: Mapping[str, object], found: Wish) -> bool:
+    """Tell whether somebody means the very model of a request: no lock, no older short name."""
+    word = said(row, typed, "model")
+    ids = found.provider.short_names.get(str(word).lower(), ())
+    if not ids:
+        return word is not None
+    today, made = found.provider.models.get(ids[-1]), found.resolved.request.model
+    return made == ids[-1] or (today is not None and made in {today.edit_twin, today.text_twin})
+
+
 def count_of(row: Row, typed: Mapping[str, object]) -> int:
     """Return how many pictures a row asks for by number."""
     count = said(row, typed, "count")
@@ -140,6 +150,9 @@ def _filled(options: Options, provider: Provider, entry: Entry | None) -> Option
     if entry is None or entry.provider != provider.name:
         return options
     if options.model is None and entry.model and provider.default_model is not None:
+        options = replace(options, model=entry.model)
+    # A short name stays what it meant when the picture was made: an update makes nothing stale.
+    if options.model is not None and entry.model in provider.meanings(options.model.lower()):
         options = replace(options, model=entry.model)
     is_shaped = options.size is not None or options.quality is not None
     # Nobody asked for the lock's words: unlike a profile's or [defaults]' they give way in silence.

@@ -63,6 +63,7 @@ def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
     from seedream_cli.core.errors import SeedreamError
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.providers.customize import customize
+    from seedream_cli.providers.spec import SHORT_NAMES
     from seedream_cli.storage.config.file import load, places
     from seedream_cli.storage.config.profiles import choose
 
@@ -74,7 +75,15 @@ def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
     except SeedreamError:
         pass
     now = SystemClock().now()
-    return {model: one.label for each in providers for model, one in each.living(now).items()}
+    living = {each.name: each.living(now) for each in providers}
+    short = {
+        word: living[each.name][ids[-1]].label
+        for each in providers
+        for word, ids in each.short_names.items()
+        if ids[-1] in living[each.name]
+    }
+    words = {word: short[word] for word in SHORT_NAMES if word in short}
+    return words | {name: one.label for each in living.values() for name, one in each.items()}
 
 
 def _jobs(environ: Mapping[str, str]) -> dict[str, str]:

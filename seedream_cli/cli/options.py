@@ -57,7 +57,12 @@ ProfileName = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("-m", "--model", metavar="ID", help="See `seedream providers show`."),
+    typer.Option(
+        "-m",
+        "--model",
+        metavar="ID",
+        help="An id, or 5.5, 5-pro, 5-flash, 5-lite, 4.5, 4; see `seedream providers show`.",
+    ),
 ]
 SizeOption = Annotated[
     str | None,

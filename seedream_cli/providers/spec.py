@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _MARGIN: Final = 1.05
 """Of a limit's span: what left later may arrive earlier."""
+SHORT_NAMES: Final = ("5.5", "5-pro", "5-flash", "5-lite", "4.5", "4")
+"""Of generations of Seedream, alike for every provider that has them."""
 ON_ITS_WAY: Final = 30.0
 """Seconds after which a submit without an answer has arrived, if it ever does."""
 _NOT_THERE: Final = frozenset({404, 405})
@@ -285,6 +287,11 @@ class Provider:
     default_model: str | None
     """None: the API has no choice of model; then `models` has one entry, under `""`. Empty: there
     is none, and a person has to choose."""
+    short_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of `SHORT_NAMES`: every id that one has ever meant here, the present one last.
+
+    Ids are added and never taken away: locks of manifests rest on what a name meant.
+    """
     stand_ins: tuple[str, ...] = ()
     """Used in this order where nobody chose a model and the default cannot do what is asked."""
     former_defaults: tuple[str, ...] = ()
@@ -320,6 +327,8 @@ class Provider:
     """The body field that holds a model's own fields; empty: they are the body."""
     ignores_others: bool = False
     """It documents, or was seen, to take a field that it does not know for nothing."""
+    has_own_words: bool = False
+    """Its models have each their own words for a size, so none is lent to one that is unknown."""
     reference_kinds: frozenset[str] = frozenset({"url"})
     """How local references travel: `url` (only foreign URLs), `inline`, `upload`."""
 
@@ -358,7 +367,15 @@ class Provider:
         Locks hold what came of it, so it stays the same when the default changes.
         """
         names = (*self.former_defaults, self.default_model or "")
-        return next((self.models[name] for name in names if name in self.models), None)
+        found = next((self.models[name] for name in names if name in self.models), None)
+        return replace(found, quality={}) if found is not None and self.has_own_words else found
+
+    def meanings(self, word: str) -> frozenset[str]:
+        """Return every id that a short name has ever meant, twins too; empty for other words."""
+        ids = self.short_names.get(word, ())
+        models = [self.models[name] for name in ids if name in self.models]
+        twins = (twin for each in models for twin in (each.edit_twin, each.text_twin) if twin)
+        return frozenset({*ids, *twins})
 
     def living(self, now: datetime) -> dict[str, Capabilities]:
         """Return the models that are not retired."""

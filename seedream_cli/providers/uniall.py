@@ -177,6 +177,11 @@ UNIALL: Final = Provider(
     dialect=Dialect(submit=submit, measure=measure, decode=decode, check=check, checked=checked),
     models=MODELS,
     default_model="seedream-4.5",
+    short_names={
+        "5-lite": ("seedream-5.0-lite",),
+        "4.5": ("seedream-4.5",),
+        "4": ("seedream-4.0",),
+    },
     url_lifetime=None,
     sandbox_path="/uniall",
 )

@@ -9,6 +9,9 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.errors import UsageError
+from seedream_cli.providers.spec import SHORT_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -31,16 +34,20 @@ def choose(
 ) -> tuple[str, Capabilities | None]:
     """Return the model's id and what it can do; None where that is not known.
 
-    An id that is not known passes with one note that says where it is, or what is near it.
+    An id that is not known passes with one note that says where it is, or what is near it. Raises
+    `UsageError` for a short name that this provider lacks.
     """
     if provider.default_model is None:
         _hold_no_choice(provider, options, findings)
         return "", provider.models[""]
     wanted = options.model
     model = provider.default_model if wanted is None else wanted.strip()
+    if is_short := model.lower() in SHORT_NAMES:
+        model = _meant(provider, model.lower(), others)
     capabilities = provider.models.get(model)
     if capabilities is not None:
-        return _twin(provider, model, capabilities, options, findings)
+        is_named = wanted is not None and not is_short
+        return _twin(provider, model, capabilities, options, findings, is_named=is_named)
     if wanted is None:
         ways = [f"-m {name}" for name in provider.models] or ["-m ID"]
         findings.object(
@@ -52,6 +59,18 @@ def choose(
     else:
         findings.object(f"-m {wanted!r} is no model id")
     return model, None
+
+
+def _meant(provider: Provider, word: str, others: tuple[Provider, ...]) -> str:
+    """Return the id that a short name means here today."""
+    if ids := provider.short_names.get(word):
+        return ids[-1]
+    able = ", ".join(f"-p {other.name}" for other in others if word in other.short_names)
+    own = ", ".join(f"-m {name}" for name in provider.short_names)
+    raise UsageError(
+        f"{provider.name} has no Seedream {word}",
+        hint=f"{f'providers that do: {able}; ' if able else ''}here there are {own}",
+    )
 
 
 def is_edit(options: Options) -> bool:
@@ -75,12 +94,17 @@ def _twin(
     capabilities: Capabilities,
     options: Options,
     findings: Findings,
+    *,
+    is_named: bool,
 ) -> tuple[str, Capabilities]:
-    """Return the twin that edits, or the one that works from text, where that is needed."""
+    """Return the twin that edits, or the one that works from text, where that is needed.
+
+    `is_named` says that the model's very id was given: a short name stands for either.
+    """
     wants_edit, (least, most) = is_edit(options), capabilities.references
     if (most > 0) if wants_edit else (least == 0):
         return model, capabilities
-    is_typed = options.model is not None and "model" not in options.defaulted
+    is_typed = is_named and "model" not in options.defaulted
     twin = capabilities.edit_twin if wants_edit else capabilities.text_twin
     able = provider.models.get(twin or "")
     if twin is None or able is None or (is_typed and not (wants_edit and options.validate)):
@@ -89,7 +113,7 @@ def _twin(
             way = f"it takes edit, and -i IMAGE{text}"
             findings.object(f"{model} works from reference images", way)
         return model, capabilities
-    if options.model is not None:
+    if is_named:
         does = "edits" if wants_edit else "works from text"
         findings.note(f"{twin} {does}, so it stands in for {model}")
     return twin, able
@@ -117,7 +141,8 @@ def _stranger(provider: Provider, model: str, others: tuple[Provider, ...], now:
     if _ENDPOINT_ID.fullmatch(model):
         return f"{model} is an endpoint id: its model is not known here, so nothing is checked"
     owner = next((other.name for other in others if model in other.models), None)
-    near = difflib.get_close_matches(model.lower(), provider.models, n=1)
+    known = [*provider.models, *provider.short_names]
+    near = difflib.get_close_matches(model.lower(), known, n=1)
     # Nobody means a model that is gone, once they know.
     ways = [*provider.successors(near[0], now), *near] if near else []
     guess = f"; did you mean {ways[0]}?" if ways else ""

@@ -334,10 +334,11 @@ def test_providers_are_offered_without_seedream(terminal: Terminal, shell: str) 
 
 @pytest.mark.parametrize("said", ["-p byteplus -m ", "--profile=byteplus --model="])
 def test_models_are_those_of_the_profile(terminal: Terminal, shell: str, said: str) -> None:
-    """`-m` offers the models of the provider that the line names."""
+    """`-m` offers the models of the provider that the line names, and its short names."""
     terminal.install_ours()
     found = terminal.offers(shell, f"seedream generate {said}")
-    assert sorted(found) == sorted(PROVIDERS["byteplus"].living(TODAY))
+    short = ["5.5", "5-pro", "5-flash", "5-lite", "4.5", "4"]
+    assert sorted(found) == sorted([*PROVIDERS["byteplus"].living(TODAY), *short])
 
 
 def test_jobs_are_asked_for(terminal: Terminal, shell: str) -> None:
@@ -469,11 +470,14 @@ def test_names_that_would_break_a_line_are_left_out(terminal: Terminal) -> None:
 def test_models_follow_the_profile_in_effect(terminal: Terminal) -> None:
     """Without `-p` the environment's choice counts; an unknown profile offers every model."""
     environ = {**terminal.environ, "SEEDREAM_PROFILE": "uniall"}
-    assert [line.partition("\t")[0] for line in words("models", environ)] == list(
-        PROVIDERS["uniall"].models
-    )
+    assert [line.partition("\t")[0] for line in words("models", environ)] == [
+        *("5-lite", "4.5", "4"),
+        *PROVIDERS["uniall"].models,
+    ]
     everything = {name for one in PROVIDERS.values() for name in one.living(TODAY) if name}
     found = {line.partition("\t")[0] for line in words("models", environ, "nobody")}
-    assert found == everything
+    assert found == everything | {"5.5", "5-pro", "5-flash", "5-lite", "4.5", "4"}
+    on_ark = {line.partition("\t")[0] for line in words("models", environ, "ark")}
+    assert on_ark & {"4", "4.5", "5-lite"} == {"4"}  # what the others mean is retired there
     assert "doubao-seedream-5-0-flash-260915" in found
     assert "doubao-seedream-4-5-251128" not in found

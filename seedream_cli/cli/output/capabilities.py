@@ -146,13 +146,17 @@ def profile(profile: Profile, provider: Provider, *, is_json: bool, now: datetim
     yield f"  charges  {provider.charges_page}"
     yield ""
     models = [_model_row(name, model, now) for name, model in provider.models.items()]
-    if models:
-        yield from _table([_MODEL_HEADS, *models], width, heads=_MODEL_HEADS)
+    if not models:
+        words = (
+            "No models are known here: -m ID, and"
+            f' [profiles.{profile.name}.models."ID"] for prices.'
+        )
+        yield from _wrap(words, width)
         return
-    words = (
-        f'No models are known here: -m ID, and [profiles.{profile.name}.models."ID"] for prices.'
-    )
-    yield from _wrap(words, width)
+    yield from _table([_MODEL_HEADS, *models], width, heads=_MODEL_HEADS)
+    if short := [(f"-m {word}", ids[-1]) for word, ids in provider.short_names.items()]:
+        yield ""
+        yield from _table([("SHORT", "MODEL"), *short], width)
 
 
 def served(origin: str) -> Iterator[str]:
@@ -233,6 +237,7 @@ def _profile_json(
         "charges_page": provider.charges_page,
     }
     if models_at is not None:
+        found["short_names"] = {word: ids[-1] for word, ids in provider.short_names.items()}
         found["models"] = {
             name: _model_json(model, models_at) for name, model in provider.models.items()
         }

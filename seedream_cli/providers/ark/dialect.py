@@ -118,6 +118,14 @@ ARK: Final = Provider(
     models=ARK_MODELS,
     # 0.12 CNY whatever the size, and the fastest; at most 2K, 10 references, no sets (2026-11-30).
     default_model="doubao-seedream-5-0-flash-260915",
+    short_names={
+        "5.5": ("doubao-seedream-5-5-261028",),
+        "5-pro": ("doubao-seedream-5-0-pro-260628",),
+        "5-flash": ("doubao-seedream-5-0-flash-260915",),
+        "5-lite": ("doubao-seedream-5-0-260128",),
+        "4.5": ("doubao-seedream-4-5-251128",),
+        "4": ("doubao-seedream-4-0-250828", "doubao-seedream-4-0-20260415"),
+    },
     stand_ins=("doubao-seedream-4-0-20260415",),  # sets, 4K, 14 references
     former_defaults=("doubao-seedream-4-5-251128",),
     url_lifetime=timedelta(hours=24),
@@ -144,6 +152,14 @@ BYTEPLUS: Final = replace(
     access_page="https://console.byteplus.com/ark/region:ark+ap-southeast-1/openManagement",
     models=BYTEPLUS_MODELS,
     default_model="seedream-4-5-251128",
+    short_names={
+        "5.5": ("dola-seedream-5-5-261028",),
+        "5-pro": ("dola-seedream-5-0-pro-260628",),
+        "5-flash": ("dola-seedream-5-0-flash-260915",),
+        "5-lite": ("seedream-5-0-260128",),
+        "4.5": ("seedream-4-5-251128",),
+        "4": ("seedream-4-0-250828",),
+    },
     stand_ins=(),
     former_defaults=(),
     sandbox_path="/byteplus/api/v3",

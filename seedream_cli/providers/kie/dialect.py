@@ -196,6 +196,14 @@ KIE: Final = Provider(
     ),
     models=MODELS,
     default_model="seedream/4.5-text-to-image",
+    # Of 5.5 no id is published (docs.kie.ai, 2026-11-30).
+    short_names={
+        "5-pro": ("seedream/5-pro-text-to-image",),
+        "5-flash": ("seedream/5-flash-text-to-image",),
+        "5-lite": ("seedream/5-lite-text-to-image",),
+        "4.5": ("seedream/4.5-text-to-image",),
+        "4": ("bytedance/seedream-v4-text-to-image",),
+    },
     url_lifetime=timedelta(days=14),
     limit=RateLimit(count=20, per=timedelta(seconds=10), from_answer=True),
     most_at_once=100,  # "~100+ concurrent tasks typical" (kie.md, 2.5)
@@ -205,5 +213,7 @@ KIE: Final = Provider(
     sandbox_path="/kie",
     fields=frozenset({"callBackUrl", "input"}),
     inputs_in="input",
+    # `basic` is 2K of 4.5 and 1K of 5 pro (docs.kie.ai, 2026-08-19).
+    has_own_words=True,
     reference_kinds=frozenset({"url", "upload"}),
 )

@@ -79,6 +79,7 @@ KIE_SEEDREAM: Final = replace(
     dialect=replace(KIE.dialect, submit=submit, measure=measure_inputs, decode=decode, poll=poll),
     models={"": OLDER},
     default_model=None,
+    short_names={},
     fields=frozenset({"callBackUrl"}),
     inputs_in="",
 )

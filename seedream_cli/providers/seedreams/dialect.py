@@ -196,6 +196,11 @@ SEEDREAMS: Final = Provider(
     dialect=Dialect(submit=submit, measure=measure, decode=decode, poll=poll),
     models=MODELS,
     default_model="seedream/4.5-text-to-image",
+    short_names={
+        "5-lite": ("seedream/5-lite-text-to-image",),
+        "4.5": ("seedream/4.5-text-to-image",),
+        "4": ("bytedance/seedream-v4",),
+    },
     url_lifetime=None,
     sandbox_path="/seedreams/api",
 )

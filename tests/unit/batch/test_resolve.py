@@ -333,3 +333,35 @@ def test_a_name_asks_for_its_format() -> None:
         wish(row(), "byteplus", named="png")
     asked = row(any_format=True)
     assert wish(asked, "byteplus", named="png").resolved.request.format is None
+
+
+def test_a_short_name_means_what_it_meant_to_the_lock() -> None:
+    """An update that gives a name a new meaning makes no picture stale; a new one takes today's."""
+    assert wish(row(model="4")).resolved.request.model == "doubao-seedream-4-0-20260415"
+    locked = wish(row(model="4"), entry=LOCKED)
+    assert locked.resolved.request.model == LOCKED.model
+    assert locked.fingerprint == wish(row(), entry=LOCKED).fingerprint
+    other = replace(LOCKED, model="doubao-seedream-4-5-251128")
+    assert wish(row(model="4"), entry=other).resolved.request.model.endswith("20260415")
+    elsewhere = wish(row(model="4"), "byteplus", entry=LOCKED)
+    assert elsewhere.resolved.request.model == "seedream-4-0-250828"
+
+
+def test_a_short_name_means_either_twin_to_the_lock() -> None:
+    """What edits is found by the lock's edit id; a row that no longer edits draws from text."""
+    entry = replace(LOCKED, provider="kie", model="seedream/4.5-edit", keyword="2K")
+    edits = wish(row(model="4.5"), "kie", sources=sources("b"), entry=entry)
+    assert edits.resolved.request.model == "seedream/4.5-edit"
+    assert wish(row(model="4.5"), "kie", entry=entry).resolved.request.model.endswith("to-image")
+
+
+def test_who_chose_a_model_is_known() -> None:
+    """An id and today's meaning are a person's choice; an older meaning is the lock's alone."""
+    for asked, entry, is_chosen in (
+        (row(model="4"), LOCKED, False),
+        (row(model="4"), None, True),
+        (row(model=LOCKED.model), LOCKED, True),
+        (row(), LOCKED, False),
+    ):
+        found = wish(asked, entry=entry)
+        assert wishes.is_model_chosen(asked, {}, found) is is_chosen
