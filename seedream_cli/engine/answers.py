@@ -144,6 +144,7 @@ def _makes(model: Capabilities, job: Job) -> bool:
 def mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:
     """Write down where the images are, before any of them is fetched."""
     images = new_images(context, job, done, reply)
+    tell_of_more(context, job, images)
     return context.ledger.move(
         job,
         State.READY,
@@ -152,6 +153,16 @@ def mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:
         cost=done.cost or share_price(job.price, images, job.expected),
         images=images,
     )
+
+
+def tell_of_more(context: Context, job: Job, images: Sequence[Image]) -> None:
+    """Say that a provider sent more pictures than were asked for; all of them are kept."""
+    made = sum(not image.problem for image in images)
+    if not job.recipe or made <= job.expected:
+        return  # of a task that was made elsewhere nobody here knows what was asked for
+    many = "picture was" if job.expected == 1 else "pictures were"
+    words = f"job {job.id}: {job.expected} {many} asked for, {made} came; all of them are kept"
+    context.notify(Note(message=words, is_warning=True))
 
 
 def mark_failed(
@@ -237,7 +248,8 @@ def new_images(context: Context, job: Job, done: Done, reply: Reply) -> list[Ima
             index=remote.index,
             n=job.first_n + remote.index - 1,
             url=remote.url,
-            expires_at=remote.expires_at or lapses,
+            # What came inline has no URL that could lapse.
+            expires_at=(remote.expires_at or lapses) if remote.url is not None else None,
             problem=remote.problem,
             name=remote.name,
         )

@@ -515,6 +515,9 @@ def place_of(job: Job, image: Image) -> str:
     fields = naming.fields_of_job(job, image.n) | {"width": image.width, "height": image.height}
     ext = extension_of_format(image.format or "")
     path = plan.absolute(naming.expand(plan, fields=fields, ext=ext))
+    if image.index > job.expected and not image.name:
+        # More came than was asked for: its number may be another job's.
+        return naming.labelled(path, f"{job.id}-{image.index}")
     return naming.labelled(path, image.name) if image.name else path
 
 

@@ -20,7 +20,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import JobChanged, Note
 from seedream_cli.core.model import Done, Ended, Failed, Image, Problem, State
-from seedream_cli.engine.answers import mark_failed, new_images, share_price
+from seedream_cli.engine.answers import mark_failed, new_images, share_price, tell_of_more
 from seedream_cli.engine.save import save_image
 from seedream_cli.transport.sse import events
 
@@ -176,6 +176,7 @@ def close_stream(context: Context, job: Job, failure: Problem | None) -> Job:
             index = max((image.index for image in job.images), default=0) + 1
             number = job.first_n + index - 1
             lost = [Image(job=job.id, index=index, n=number, problem=failure)]
+        tell_of_more(context, job, job.images)
         cost = share_price(job.price, [*job.images, *lost], job.expected)
         job = context.ledger.move(job, State.READY, cost=cost, images=lost)
     context.notify(JobChanged(job=job))

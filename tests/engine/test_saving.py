@@ -161,6 +161,59 @@ def test_a_url_lives_from_when_its_provider_was_done(house: House) -> None:
     assert job.images[0].expires_at == ended + timedelta(days=14)
 
 
+def test_an_answer_says_when_it_was_made(house: House) -> None:
+    """Ark's own `created` counts, unless its server's clock says that it is a sample's."""
+    made_at = house.clock.now().replace(microsecond=0) - timedelta(minutes=5)
+    body = {"created": int(made_at.timestamp()), "data": [{"url": url_of(1)}]}
+    said = {"date": format_datetime(made_at + timedelta(minutes=1), usegmt=True)}
+    house.transport.answers = [reply(body), replace(reply(body), headers=said)]
+    for job in house.run(house.buy(count=2)):
+        assert job.images[0].expires_at == made_at + timedelta(days=1)
+    late = made_at + timedelta(days=400)
+    old = {"date": format_datetime(late, usegmt=True)}
+    house.transport.answers = [replace(reply(body), headers=old)]
+    (job,) = house.run(house.buy(prompt="another"))
+    assert job.images[0].expires_at == late + timedelta(days=1)
+
+
+def test_what_came_inline_has_no_url_that_lapses(house: House) -> None:
+    """Nobody is told that a picture lapses that lies in the stored answer."""
+    (png,) = house.transport.whole
+    house.transport.answers = [made(1, inline(captioned(png)))]
+    (job,) = house.run(house.buy())
+    assert [image.expires_at is None for image in job.images] == [False, True]
+
+
+# -- more than was asked for -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", [None, "cat.png", "cat-{n}.png", "art/"])
+def test_more_than_was_asked_for_is_kept_and_told(house: House, output: str | None) -> None:
+    """Each picture has a name of its own beside the others', and one warning says how many came."""
+    (png,) = house.transport.whole
+    more = inline(captioned(png))
+    house.transport.answers = [made(1, 2, more), made(3)]
+    first, second = house.run(house.buy(count=2, output=output))
+    assert (saved(first), saved(second)) == ([1, 2, 3], [1])
+    paths = [image.path for job in (first, second) for image in job.images]
+    assert len(set(paths)) == len(paths)
+    warnings = [each.message for each in house.events if isinstance(each, Note)]
+    assert warnings == [f"job {first.id}: 1 picture was asked for, 3 came; all of them are kept"]
+    assert first.price is not None
+    assert first.cost == replace(first.price, amount=first.price.amount * 3)
+
+
+def test_of_a_set_more_may_come_than_was_allowed(house: House) -> None:
+    """What a stream brings beyond its bound is kept and told, too."""
+    house.transport.answers = [made(1, 2, 3)]
+    (job,) = house.run(house.buy(series=2, output="cat.png"))
+    assert saved(job) == [1, 2, 3]
+    names = sorted(path.name for path in house.pictures())
+    assert names == ["cat-1.png", "cat-2.png", f"cat-3-{job.id}-3.png"]
+    (note,) = [each.message for each in house.events if isinstance(each, Note)]
+    assert note.startswith(f"job {job.id}: 2 pictures were asked for, 3 came")
+
+
 def test_an_undocumented_url_lives_two_weeks(house: House) -> None:
     """Where nobody says how long, a picture is not lost before 14 days and an hour are over."""
     house.transport.answers = [made(1)]
