@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.model import Problem
+from seedream_cli.core.model import Problem, Purpose
 from seedream_cli.providers.ark.answers import expiry
 from seedream_cli.transport.backoff import http_date
 
@@ -33,7 +33,11 @@ def lapse_of(
     tells that: ours may be wrong by years. `else_after` stands for a lifetime that nobody names.
     """
     lifetime = context.provider(job).url_lifetime or else_after
-    began = done.ended_at or _said_at(reply.headers) or context.clock.now()
+    said_at, ended_at = _said_at(reply.headers), done.ended_at
+    if reply.purpose is not Purpose.POLL and ended_at is not None and said_at is not None:
+        # An answer at once is of now; a gateway may leave the time of a sample in it.
+        ended_at = ended_at if abs(said_at - ended_at) < _LATENESS else None
+    began = ended_at or said_at or context.clock.now()
     return began + lifetime if lifetime else None
 
 

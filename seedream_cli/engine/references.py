@@ -15,6 +15,7 @@ from seedream_cli.core.addresses import AddressKind, origin
 from seedream_cli.core.errors import (
     AccountError,
     HostBarred,
+    ImageBroken,
     OutcomeUnknown,
     UnreadableReply,
     Unsent,
@@ -25,6 +26,7 @@ from seedream_cli.core.paths import is_there, unreadable
 from seedream_cli.core.text import shell_line
 from seedream_cli.storage.files.alpha import is_opaque
 from seedream_cli.storage.files.image_format import HEAD, inspect, sniff
+from seedream_cli.storage.files.inline import blocks_of, decoded
 from seedream_cli.storage.ledger.names import find
 from seedream_cli.transport.exchange import Limits
 
@@ -88,6 +90,8 @@ class ReferenceLoader:
     def _one(self, name: str) -> Iterator[LoadedReference]:
         if name == "-":
             yield _local("-", self._stdin(), "stdin")
+        elif name[:5].lower() == "data:":
+            yield _from_data(name)
         elif "://" in name:
             yield LoadedReference(source=name, url=_check_url(name))
         elif name.startswith(("job:", "@")) and not is_there(name):
@@ -265,6 +269,18 @@ def _local(source: str, data: bytes, name: str) -> LoadedReference:
     return LoadedReference(source=source, local=image, digest=digest)
 
 
+def _from_data(name: str) -> LoadedReference:
+    """Return the picture that a `data:` URL is: what it says of its type counts for nothing."""
+    head, comma, _ = name.partition(",")
+    if not (comma and head.lower().endswith(";base64")):
+        raise UsageError("-i data:… is a picture as base64: data:image/png;base64,…")
+    try:
+        data = b"".join(decoded(blocks_of(name)))
+    except ImageBroken as error:
+        raise UsageError(f"-i {head},… is no base64: {error.message}") from error
+    return _local(f"{head},…", data, "the picture in -i data:…")
+
+
 def _read(name: str) -> bytes:
     path = Path(name).expanduser()
     try:
@@ -286,8 +302,9 @@ def _read(name: str) -> bytes:
 
 def _check_url(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.username is not None:
-        raise UsageError(f"{url}: a reference is a file, an https URL, -, or job:last.2")
+    is_web = parts.scheme.lower() in {"http", "https"}
+    if not is_web or not parts.hostname or parts.username is not None:
+        raise UsageError(f"{url}: a reference is a file, a web address, data:…, -, or job:last.2")
     if not url.isprintable() or " " in url:
         raise UsageError("the reference's URL holds what no URL may hold")
     return url

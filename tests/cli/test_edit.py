@@ -167,7 +167,8 @@ def test_a_bad_reference_is_not_sent(cli: Cli, server: Server, content: bytes, w
     [
         ["edit", "night"],
         ["edit", "night", "-i", "missing.jpg"],
-        ["edit", "night", "-i", "http://example.com/a.png"],
+        ["edit", "night", "-i", "ftp://example.com/a.png"],
+        ["edit", "night", "-i", "data:image/png,abc"],
         ["edit", "night", "-i", "job:last"],
         ["edit", "night", "-i", "-", "-i", "-"],
         ["edit", "night", *["-i", URL] * 15],
@@ -175,7 +176,7 @@ def test_a_bad_reference_is_not_sent(cli: Cli, server: Server, content: bytes, w
     ],
 )
 def test_what_cannot_be_edited_is_exit_2(cli: Cli, server: Server, arguments: list[str]) -> None:
-    """No image, a missing one, plain http, none made yet, too many: nothing is sent."""
+    """No image, a missing one, no web address, none made yet, too many: nothing is sent."""
     cli.configure(server)
     more = [] if "-p" in arguments else ["-p", "ark"]
     ran = cli(*arguments, *more, "--json")
