@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+CREDITS: Final = "credits"
+"""Stands for a currency where a provider prices in credits and sells them at no fixed rate."""
 _MILLIONTH: Final = Decimal("0.000001")
 
 
@@ -28,9 +30,14 @@ def share(money: Money, count: int) -> Money:
 
 
 def show(money: Money) -> str:
-    """Write an amount for people: at least two decimals, no zeros beyond them (`0.0325 USD`)."""
+    """Write an amount for people: at least two decimals, no zeros beyond them (`0.0325 USD`).
+
+    Credits are counted: `2 credits`.
+    """
     whole, _, decimals = f"{money.amount:f}".partition(".")
-    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')} {money.currency}"
+    places = 0 if money.currency == CREDITS else 2
+    decimals = decimals.rstrip("0").ljust(places, "0")
+    return f"{whole}{'.' * bool(decimals)}{decimals} {money.currency}"
 
 
 def as_json(money: Money) -> dict[str, object]:

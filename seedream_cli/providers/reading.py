@@ -179,16 +179,28 @@ def whole_at(value: object, *keys: str) -> int | None:
     return found if isinstance(found, int) and not isinstance(found, bool) else None
 
 
-def time_at(value: object, *keys: str) -> datetime | None:
-    """Return the time under `keys`, in milliseconds since 1970; None for anything else.
+def time_at(value: object, *keys: str, in_seconds: bool = False) -> datetime | None:
+    """Return the time under `keys`, in milliseconds since 1970 or as ISO 8601 with its zone.
 
-    What lies before the provider did is no time: one that counts in seconds, or 0 for "none".
+    None for anything else. What lies before the provider did is no time: one that counts in
+    seconds where that is not its way (`in_seconds`), or 0 for "none".
     """
     found = id_at(value, *keys) or ""
-    milliseconds = int(found) if re.fullmatch(r"[0-9]{13}", found) else 0
+    if in_seconds:
+        found = f"{found}000"
+    milliseconds = int(found) if re.fullmatch(r"[0-9]{13}", found) else _iso(found)
     if milliseconds not in _MILLISECONDS:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _iso(text: str) -> int:
+    """Return an ISO time in milliseconds since 1970; 0 for what is none, or has no zone."""
+    try:
+        at = datetime.fromisoformat(text)
+        return round(at.timestamp() * 1000) if at.tzinfo is not None else 0
+    except (ValueError, OverflowError):
+        return 0
 
 
 def number_at(value: object, *keys: str) -> int | float | None:

@@ -29,6 +29,7 @@ from seedream_cli.providers.reading import (
     parse,
     pictures,
     str_at,
+    time_at,
     unread,
     whole_at,
 )
@@ -62,7 +63,9 @@ def decode(reply: Reply) -> Outcome:
         return Done(images=())
     images = pictures(said.get("data"), _item_problem, _image)
     if any(image.problem is None for image in images):
-        return Done(images=images, request_id=reply.headers.get("x-request-id"))
+        request_id = reply.headers.get("x-request-id")
+        ended_at = time_at(said, "created", in_seconds=True)
+        return Done(images=images, request_id=request_id, ended_at=ended_at)
     failures = [image.problem for image in images if image.problem and reply.status == OK]
     if not _has_error(said):
         return Failed(problem=failures[0]) if failures else unread(reply)
@@ -85,7 +88,8 @@ def event(data: bytes) -> Done | Failed | Ended | None:
         return Done(images=(RemoteImage(index=index + 1, problem=lost),))
     if kind == "image_generation.partial_succeeded":
         (image,) = pictures([said], _item_problem, _image) or (None,)
-        return Done(images=(replace(image, index=index + 1),)) if image else None
+        ended_at = time_at(said, "created", in_seconds=True)
+        return Done(images=(replace(image, index=index + 1),), ended_at=ended_at) if image else None
     return None
 
 

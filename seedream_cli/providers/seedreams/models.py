@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.money import CREDITS
 from seedream_cli.providers.spec import Capabilities, Tariff, Tier
 from seedream_cli.providers.tables import RATIOS, SEEDREAM_4_5
 
@@ -87,7 +88,7 @@ MODELS: Final[Mapping[str, Capabilities]] = {
         aspects=("auto", "1:1", "5:4", "9:16", "21:9", "16:9", "4:3", "3:2", "4:5", "3:4", "2:3"),
         prompt=(1, 20_000),
         # "Each request costs 2 credits" (www.seedreams.app/api-docs, 2026-11-30).
-        tariff=Tariff(currency="credits", tiers=(Tier(amount=Decimal(2)),)),
+        tariff=Tariff(currency=CREDITS, tiers=(Tier(amount=Decimal(2)),)),
     ),
     "4o-Image": replace(
         _ANY, label="4o-Image", aspects=("1:1", "3:2", "2:3"), references=(1, _MOST_REFERENCES)
