@@ -170,6 +170,10 @@ def read_prompt(arguments: GenerateArguments) -> str:
         return _read_bytes(sys.stdin.buffer.read(MAX_PROMPT_FILE + 1), "stdin")
     if arguments.prompt_file is not None:
         return _read_file(arguments.prompt_file)
+    if arguments.prompt is None and arguments.image and (arguments.set or arguments.model):
+        return (
+            ""  # layers of a picture can be had without a word; other models say that they lack it
+        )
     if arguments.prompt is None:
         raise UsageError(
             "there is no PROMPT",

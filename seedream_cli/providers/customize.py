@@ -33,6 +33,7 @@ def customize(provider: Provider, profile: Profile) -> Provider:
     """
     if provider.name == OPENAI_IMAGES.name:
         provider = of_gateway(profile.gateway)
+    provider = provider.at(profile.base_url)
     if not profile.models:
         return provider
     models = dict(provider.models)

@@ -126,6 +126,8 @@ class Capabilities:
     """The request can ask for one (and must say no where the default is yes)."""
     prompt: tuple[int, int | None] = (1, None)
     """Least and greatest length in characters."""
+    needs_prompt: bool = True
+    """The picture alone does not say enough."""
     prompt_advice: tuple[int, int] | None = None
     """Advised greatest length: Han characters, words of other scripts. A note, not a limit."""
     tariff: Tariff | None = None
@@ -329,8 +331,14 @@ class Provider:
     """It documents, or was seen, to take a field that it does not know for nothing."""
     has_own_words: bool = False
     """Its models have each their own words for a size, so none is lent to one that is unknown."""
+    elsewhere: Mapping[str, Provider] = field(default_factory=dict)
+    """What it is at other addresses of its own, by base URL: a subscription knows other models."""
     reference_kinds: frozenset[str] = frozenset({"url"})
     """How local references travel: `url` (only foreign URLs), `inline`, `upload`."""
+
+    def at(self, base_url: str) -> Provider:
+        """Return what it is at an account's address."""
+        return self.elsewhere.get(base_url.rstrip("/"), self)
 
     def doubt(self, base_url: str, reply: Reply) -> str:
         """Say what `base_url` has to be, where an answer looks as if that was not it."""

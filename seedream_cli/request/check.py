@@ -350,6 +350,7 @@ def _way_out(desk: _Desk, model: str, option: Option) -> str:
 
 def _takes(capabilities: Capabilities, name: str, option: Option, options: Options) -> bool:
     """Return whether another model takes the option and serves the same kind of request."""
+    capabilities = capabilities.given(options.extra)
     least, most = capabilities.references
     given = max(1, len(options.references))
     is_same_kind = least <= given <= most if is_edit(options) else least == 0
@@ -359,8 +360,9 @@ def _takes(capabilities: Capabilities, name: str, option: Option, options: Optio
 def _hold_prompt(desk: _Desk, capabilities: Capabilities, name: str) -> None:
     """Check the prompt's length; what is only advised is a note."""
     text, (least, most) = desk.options.prompt, capabilities.prompt
-    if not text.strip() and least > 0:
-        desk.findings.object(*_NO_PROMPT)
+    if not text.strip():
+        if capabilities.needs_prompt:
+            desk.findings.object(*_NO_PROMPT)
         return
     if not desk.options.validate:
         return
@@ -531,7 +533,7 @@ def _hold_demand(capabilities: Capabilities, name: str, demand: Demand, findings
     given, (least, most) = demand.references or 0, capabilities.references
     if demand.references is not None and not least <= given <= most:
         span = str(most) if least == most else f"{least} to {most}"
-        way = "seedream edit PROMPT -i IMAGE" if given < least else ""
+        way = "it takes edit, and -i IMAGE" if given < least else ""
         findings.object(f"{given} reference images; {name} takes {span} for this", way)
     if together is not None and images > 1 and images + given > together:
         findings.object(

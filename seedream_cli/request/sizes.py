@@ -226,7 +226,8 @@ def _table_keyword(capabilities: Capabilities, name: str, size: Size, shape: str
             return keyword
     if not entries:
         words = ", ".join(capabilities.sizes)
-        raise UsageError(f"{name} takes no --size in pixels, only {words} (and --aspect)")
+        shapes = " (and --aspect)" if capabilities.aspects else ""
+        raise UsageError(f"{name} takes no --size in pixels, only {words}{shapes}")
 
     def distance(entry: tuple[str, str, Size]) -> float:
         # A square stays one: the ratio counts for more than the area.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Call, Charge, Demand, Purpose
 from seedream_cli.providers.ark.answers import checked, decode, event
-from seedream_cli.providers.ark.models import ARK_MODELS, BYTEPLUS_MODELS
+from seedream_cli.providers.ark.models import ARK_MODELS, BYTEPLUS_MODELS, PLAN_MODELS
 from seedream_cli.providers.demand import area_of, count_of, references_of
 from seedream_cli.providers.reading import given, merge, one_or_list
 from seedream_cli.providers.spec import Dialect, Provider, RateLimit
@@ -101,7 +101,7 @@ def check() -> Call:
     return Call(purpose=Purpose.CHECK, method="GET", path="/models")
 
 
-ARK: Final = Provider(
+_ARK: Final = Provider(
     name="ark",
     title="Volcengine Ark",
     base_url="https://ark.cn-beijing.volces.com/api/v3",
@@ -139,8 +139,22 @@ ARK: Final = Provider(
     ignores_others=True,
     reference_kinds=frozenset({"url", "inline"}),
 )
+_PLAN: Final = replace(
+    _ARK,
+    title="Volcengine Ark Agent Plan",
+    base_url="https://ark.cn-beijing.volces.com/api/plan/v3",
+    # Its keys are taken there alone, flash, 4.5 and 4.0 are 404 in every spelling, and there is no
+    # list of models (31 refused requests of a plan's key, 2026-09).
+    dialect=replace(_ARK.dialect, check=None, checked=None),
+    models=PLAN_MODELS,
+    default_model="doubao-seedream-5.0-pro",
+    short_names={"5-pro": ("doubao-seedream-5.0-pro",), "5-lite": ("doubao-seedream-5.0-lite",)},
+    stand_ins=(),
+    former_defaults=(),
+)
+ARK: Final = replace(_ARK, elsewhere={_PLAN.base_url: _PLAN})
 BYTEPLUS: Final = replace(
-    ARK,
+    _ARK,
     name="byteplus",
     title="BytePlus ModelArk",
     base_url="https://ark.ap-southeast.bytepluses.com/api/v3",

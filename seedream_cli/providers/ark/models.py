@@ -90,7 +90,7 @@ def _in_layers(base: Capabilities) -> Capabilities:
         references=(1, 1),
         inputs=_INPUTS_OF_LAYERS,
         is_layered=True,
-        prompt=(0, None),
+        needs_prompt=False,
         rejects=base.rejects | {"background"},
         values={**base.values, "size": frozenset(words)},
         modes={},
@@ -243,18 +243,27 @@ _ARK_LITE: Final = replace(
     successor="doubao-seedream-5-0-pro-260628",  # named by the notice
 )
 
+# Names of the Agent Plan (https://ark.cn-beijing.volces.com/api/plan/v3 and its own keys), which is
+# paid by subscription: 31 requests that were refused before drawing, 2026-09. Whether lite outlived
+# the tenth batch there is not known.
+_OF_PLANS: Final[Mapping[str, Capabilities]] = {
+    "doubao-seedream-5.0-pro": replace(_5_PRO, is_plan_only=True),
+    "doubao-seedream-5-0-pro": replace(_5_PRO, is_plan_only=True),
+    "doubao-seedream-5.0-lite": replace(_5_LITE, is_plan_only=True),
+}
+PLAN_MODELS: Final[Mapping[str, Capabilities]] = {
+    **{name: replace(model, is_plan_only=False) for name, model in _OF_PLANS.items()},
+    # Its whole names are those of pay-as-you-go, too.
+    "doubao-seedream-5-0-pro-260628": _5_PRO,
+    "doubao-seedream-5-0-lite-260128": _5_LITE,
+}
+
 ARK_MODELS: Final[Mapping[str, Capabilities]] = {
     "doubao-seedream-5-0-flash-260915": replace(_5_FLASH, tariff=_tariff("CNY", "0.12")),
     "doubao-seedream-4-0-20260415": _ARK_4,  # a newer build of 4.0, in no notice
     "doubao-seedream-5-0-pro-260628": _ARK_PRO,
     "doubao-seedream-5-5-261028": _5_5,  # id by APIYI only; no price published
-    # Names of the Agent Plan (https://ark.cn-beijing.volces.com/api/plan/v3 and its own keys): paid
-    # by subscription. With its date pro is the name of both; flash, 4.5 and 4.0 are 404 there in
-    # every spelling (31 refused requests, 2026-09). Whether lite outlived the tenth batch there is
-    # not known.
-    "doubao-seedream-5.0-pro": replace(_5_PRO, is_plan_only=True),
-    "doubao-seedream-5-0-pro": replace(_5_PRO, is_plan_only=True),
-    "doubao-seedream-5.0-lite": replace(_5_LITE, is_plan_only=True),
+    **_OF_PLANS,
     "doubao-seedream-4-5-251128": replace(
         _4_5,
         tariff=_tariff("CNY", "0.25"),

@@ -51,7 +51,7 @@ def submit(request: Request) -> Call:
     model = MODELS.get(request.model) if request.is_known_model else None
     fields = model.fields if model else _USUAL
     quality = request.quality or (model.quality.get(request.keyword or "") if model else None)
-    wanted = inputs(request, quality) | {"prompt": request.prompt}
+    wanted = inputs(request, quality)
     taken = {key: wanted[key] for key in wanted if key in fields or key == "prompt"}
     outer = {key: value for key, value in request.extra.items() if key in _ENVELOPE}
     inner = {key: value for key, value in request.extra.items() if key not in _ENVELOPE}
@@ -71,7 +71,7 @@ def inputs(request: Request, quality: str | None) -> dict[str, object]:
     if name == "square_hd" and request.keyword == "1K":
         name = "square"
     return given(
-        prompt=request.prompt,
+        prompt=request.prompt or None,  # layers can be had without a word
         image_url=urls[0] if urls else None,
         image_urls=urls or None,
         input_image_url=urls[0] if urls else None,

@@ -163,7 +163,8 @@ _LAYERS: Final = Capabilities(
     is_layered=True,
     references=(1, 1),
     inputs=_LAYER_INPUTS,
-    prompt=(0, 5000),
+    prompt=(1, 5000),
+    needs_prompt=False,
     tariff=_usd("0.035", high="0.07"),  # one source; perhaps for each layer: so it is counted
     fields=frozenset({"image_url", "size", "output_format"}),
     values={
@@ -193,7 +194,7 @@ MODELS: Final[Mapping[str, Capabilities]] = {
         _edits(_5_FLASH, 10), text_twin="seedream/5-flash-text-to-image"
     ),
     "seedream/5-flash-layer-decomposition": replace(
-        _LAYERS, label="Seedream 5.0 flash layers", tariff=_usd("0.0162")
+        _LAYERS, label="Seedream 5.0 flash layers", prompt=(3, 5000), tariff=_usd("0.0162")
     ),
     "bytedance/seedream-v4-text-to-image": replace(_4, edit_twin="bytedance/seedream-v4-edit"),
     "bytedance/seedream-v4-edit": replace(

@@ -145,8 +145,10 @@ def whole(given: Mapping[str, object], key: str) -> int | None:
 def _prompt(model: Capabilities, given: Mapping[str, object]) -> str:
     prompt = given.get("prompt", "")
     least, most = model.prompt
-    if not isinstance(prompt, str) or (least and not prompt):
+    if not isinstance(prompt, str) or (model.needs_prompt and not prompt):
         raise Complaint("prompt is required")
+    if not prompt:
+        return ""
     if len(prompt) < least or (most is not None and len(prompt) > most):
         raise Complaint(f"The prompt length must be between {least} and {most} characters")
     return prompt

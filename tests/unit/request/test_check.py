@@ -101,7 +101,9 @@ WORD_4 = Capabilities(
     max_series=6,
     references=(0, 10),
 )
-LAYERS = Capabilities(label="Layers", references=(1, 1), sizes={"2K": {}}, prompt=(0, 5000))
+LAYERS = Capabilities(
+    label="Layers", references=(1, 1), sizes={"2K": {}}, prompt=(3, 5000), needs_prompt=False
+)
 BATCHING = Capabilities(
     label="Batching",
     sizes={"2K": TWO_K},

@@ -41,7 +41,7 @@ def _checked(context: CommandContext, profile: Profile, say: Plain, *, with_bodi
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.transport.exchange import Limits
 
-    provider = PROVIDERS[profile.provider]
+    provider = PROVIDERS[profile.provider].at(profile.base_url)
     dialect = provider.dialect
     if dialect.check is None or dialect.checked is None:
         return f"a key is set ({profile.key_source}); {provider.name} has no free call to prove it"
