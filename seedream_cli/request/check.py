@@ -13,7 +13,8 @@ from seedream_cli.core.errors import UsageError
 from seedream_cli.core.formats import extension_of_format
 from seedream_cli.core.model import Options, Request
 from seedream_cli.core.text import shell_line
-from seedream_cli.request.demand import COUNTS, documented_fields, measure, most_images, paths
+from seedream_cli.request.demand import measure, most_images
+from seedream_cli.request.fields import check_demand, check_fields, paths
 from seedream_cli.request.findings import Findings
 from seedream_cli.request.model_choice import choose, is_edit, retirement
 from seedream_cli.request.options import OF_MODELS, makes, plain_format
@@ -21,7 +22,7 @@ from seedream_cli.request.price import estimate
 from seedream_cli.request.sizes import Frame, frame, frame_as_given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from seedream_cli.core.model import Call, Demand, Money
@@ -225,7 +226,7 @@ def _resolve(desk: _Desk, options: Options) -> Resolved:
     findings.settle()
     demand = measure(desk.provider, capabilities, replace(request, count=1))
     if capabilities is not None and options.validate:
-        _hold_demand(capabilities, model or capabilities.label, demand, findings)
+        check_demand(capabilities, model or capabilities.label, demand, findings)
         findings.settle()
     return Resolved(
         request=request, capabilities=capabilities, demand=demand, notes=tuple(findings.notes)
@@ -295,7 +296,8 @@ def _checked(desk: _Desk, model: str, capabilities: Capabilities) -> Request:
         _hold_heard(desk, model, capabilities, is_known=True)
     elif not capabilities.picks_format:
         request = replace(request, format=None)
-    _hold_extra(desk, capabilities, name, request)
+    if options.validate:
+        check_fields(desk.provider, capabilities, name, request, desk.findings)
     return request
 
 
@@ -475,71 +477,6 @@ def _has_callbacks(provider: Provider) -> bool:
         return False
     plain = _request(model, Options(prompt="-"), frame(provider.models[model], model))
     return _is_heard(provider, replace(plain, callback_url="https://example.com/"), plain)
-
-
-def _hold_extra(desk: _Desk, capabilities: Capabilities, name: str, request: Request) -> None:
-    """Check the fields of `--set` against those that the model documents."""
-    if not request.extra or not desk.options.validate:
-        return
-    if desk.findings.mistakes:
-        return  # an unfinished request is not shown to a dialect
-    known = documented_fields(desk.provider, capabilities, request)
-    counts = f"-n N makes N pictures{' and --series N a set' * (capabilities.max_series > 1)}"
-    for key, value in request.extra.items():
-        named = set(paths({key: value}))
-        # Where a provider nests a model's fields, they may be named with or without the way there.
-        own = {path.removeprefix(f"{desk.provider.inputs_in}.") for path in named}
-        is_count = bool(own & COUNTS)
-        if refused := sorted(own & capabilities.rejects):
-            way = counts if is_count else ""
-            message = f"{name} answers {', '.join(refused)} with an error: leave it out"
-            desk.findings.object(message, way)
-        elif wrong := [*_wrong_values(desk.provider, capabilities, {key: value})]:
-            for path, said, takes in wrong:
-                message = f"--set {path}={said}: {name} takes {takes}"
-                desk.findings.object(message, counts if is_count else "")
-        elif own & known:
-            continue
-        elif is_count and not desk.provider.ignores_others:
-            desk.findings.object(f"--set {key}: {name} has no such field", counts)
-        elif desk.provider.ignores_others:
-            tail = f"; {counts}" if is_count else ""
-            desk.findings.note(
-                f"--set {key} is no field that {name} documents; it is sent, and ignored{tail}"
-            )
-        else:
-            desk.findings.note(f"--set {key} is no field that {name} documents; it is sent as is")
-
-
-def _wrong_values(
-    provider: Provider, capabilities: Capabilities, fields: Mapping[str, object], above: str = ""
-) -> Iterator[tuple[str, str, str]]:
-    """Yield the name and value of each field that the model answers with an error, and its own."""
-    for key, value in fields.items():
-        path = f"{above}{key}"
-        if isinstance(value, dict):
-            inner = "" if path == provider.inputs_in else f"{path}."
-            yield from _wrong_values(provider, capabilities, value, inner)
-        elif not capabilities.takes(path, value):
-            allowed = capabilities.values[path]
-            words = sorted(str(each).lower() for each in allowed)
-            takes = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ""
-            yield path, str(value), takes or ", ".join(words)
-
-
-def _hold_demand(capabilities: Capabilities, name: str, demand: Demand, findings: Findings) -> None:
-    """Check what `--set` makes of references and pictures against what a model takes."""
-    together, images = capabilities.max_inputs_and_outputs, demand.images or 1
-    given, (least, most) = demand.references or 0, capabilities.references
-    if demand.references is not None and not least <= given <= most:
-        span = str(most) if least == most else f"{least} to {most}"
-        way = "it takes edit, and -i IMAGE" if given < least else ""
-        findings.object(f"{given} reference images; {name} takes {span} for this", way)
-    if together is not None and images > 1 and images + given > together:
-        findings.object(
-            f"{images} pictures with {given} references are {images + given} images; "
-            f"{name} takes {together} together"
-        )
 
 
 def _wording(

@@ -82,6 +82,8 @@ def test_uniall_counts_its_own_n(cli: Cli) -> None:
         (("-p", "kie", "-m", "4", "--set", "max_images=true"), "--series N a set"),
         (("-p", "uniall", "--set", "n=7"), "-n N makes N pictures"),
         (("-p", "uniall", "--set", "n=[3]"), "-n N makes N pictures"),
+        (("-p", "uniall", "--set", 'n={"n": 3}'), "-n N makes N pictures"),
+        (("-p", "kie", "--set", "max_images=3", "-s", "1K"), "-n N makes N pictures"),
         (("-p", "seedreams", "--set", "maxImages=5"), "-n N makes N pictures"),
         (("-m", "5-pro", "--set", AUTO), "-n N makes N pictures"),
     ],

@@ -501,5 +501,6 @@ def _rehearse(
 
         stdout.line(f"{call.method} {url}")
         stdout.line(escape_unseen(json.dumps(body, ensure_ascii=False, indent=2)))
-        stdout.line(f"about {price.show(money)}" if money else "price not known")
+        many = f" for up to {resolved.most_images} pictures" if resolved.most_images > 1 else ""
+        stdout.line(f"about {price.show(money)}{many}" if money else f"price not known{many}")
     return 0

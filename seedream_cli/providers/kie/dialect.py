@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -93,7 +94,10 @@ def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
     inner = body.get("input")
     if not isinstance(inner, dict):
         return Demand(images=None, references=None)
-    return measure_inputs(model, inner)
+    demand = measure_inputs(model, inner)
+    # An id that nobody knows here tells by its name that it makes layers, not how many.
+    is_open = model is None and "layer" in str(body.get("model"))
+    return replace(demand, images=None) if is_open else demand
 
 
 def measure_inputs(model: Capabilities | None, fields: Mapping[str, object]) -> Demand:
