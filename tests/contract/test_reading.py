@@ -143,3 +143,29 @@ def test_what_was_sent_is_not_what_was_made() -> None:
     sent = {"image": ["https://cdn.example/mine.png"], "prompt": "x"}
     body = b'{"echo": "https://cdn.example/mine.png", "out": "https://cdn.example/1.png"}'
     assert reading.picture_urls(body, but=sent) == ["https://cdn.example/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("value", "in_seconds", "expected"),
+    [
+        (1_796_030_717_000, False, "2026-11-30T09:25:17+00:00"),
+        ("1796030717000", False, "2026-11-30T09:25:17+00:00"),
+        ("2025-12-07T10:15:30Z", False, "2025-12-07T10:15:30+00:00"),
+        ("2025-12-07T12:15:30+02:00", False, "2025-12-07T10:15:30+00:00"),
+        (1_796_030_717, True, "2026-11-30T09:25:17+00:00"),
+        (1_796_030_717, False, None),
+        ("2025-12-07T10:15:30", False, None),
+        ("1999-12-07T10:15:30Z", False, None),
+        ("soon", False, None),
+        (0, True, None),
+        (1, True, None),
+        (None, True, None),
+        (True, True, None),
+    ],
+)
+def test_times_are_read_as_they_are_written(
+    *, value: object, in_seconds: bool, expected: str | None
+) -> None:
+    """Milliseconds, ISO text with its zone, seconds where that is the way; nothing else."""
+    found = reading.time_at({"at": value}, "at", in_seconds=in_seconds)
+    assert (found.isoformat() if found else None) == expected
