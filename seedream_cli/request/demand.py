@@ -39,13 +39,15 @@ def check_bounded(provider: Provider, capabilities: Capabilities | None, request
     if capabilities is None and request.extra:
         words = ", ".join(f"--set {path}" for path in paths(request.extra, is_leaves=True))
         raise UsageError(
-            f"{words}: what {name} makes of it is not known, so no bound holds it", hint=way
+            f"{words}: what {name} makes of it is not known, nor what that costs", hint=way
         )
     if capabilities is not None and (strange := strange_fields(provider, capabilities, request)):
         words = ", ".join(f"--set {path}" for path in strange)
-        raise UsageError(f"{words} is no field that {name} documents; no bound holds it", hint=way)
+        raise UsageError(
+            f"{words} is no field that {name} documents: what it brings, nobody can say", hint=way
+        )
     if measure(provider, capabilities, request).images is None:
         raise UsageError(
-            f"how many pictures {name} makes of this cannot be told, so no bound holds it",
+            f"how many pictures {name} makes of this, nobody can say",
             hint="say it with --series N or -n N in place of --set",
         )

@@ -305,9 +305,8 @@ class Buying:
             tasks = [t for t in found.bought if (t.row.profile, t.picture.provider) == account]
             check_budget(profile, [(t.name, t.price) for t in tasks], self.world.ledger)
             for task in tasks if bound_of(self.asked, profile) else ():
-                if self.asked.set or task.row.options.get("set"):
-                    wish = self.judge.wish(task.row)
-                    check_settings(self.asked, profile, wish.resolved, wish.provider)
+                wish = self.judge.wish(task.row, n=task.first_n)
+                check_settings(self.asked, profile, wish.resolved, wish.provider, task.name)
         self._hold_waiting(found.bought)
         cost = plans.cost_of(found.bought)
         line = plans.sentence(
@@ -318,23 +317,9 @@ class Buying:
             adopted=found.adopted,
         )
         self.show.say(f"{line}, {cost}" if cost else line)
-        if self.asked.max_images is not None or self.asked.max_cost is not None:
-            self._check_bounded(found.bought)
         self._bounds = bounds(self.asked, found.bought)
         if not self.sandbox:
             confirm(_total(found.bought), self.asked)
-
-    def _check_bounded(self, tasks: Sequence[Task]) -> None:
-        """Object to rows of which nobody can say how many pictures they bring."""
-        from seedream_cli.request.demand import check_bounded
-
-        for task in tasks:
-            wish = self.judge.wish(task.row, n=task.first_n)
-            found = wish.resolved
-            try:
-                check_bounded(wish.provider, found.capabilities, found.request)
-            except UsageError as error:
-                raise UsageError(f"{task.name}: {error.message}", hint=error.hint) from error
 
     def _hold_waiting(self, tasks: Sequence[Task]) -> None:
         """Object to `--no-wait` where an API answers only when it is finished."""

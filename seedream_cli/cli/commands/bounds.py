@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import nullcontext, suppress
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,39 +112,36 @@ def bound_of(asked: GenerateArguments, profile: Profile) -> str:
 
 
 def check_settings(
-    asked: GenerateArguments, profile: Profile, resolved: Resolved, provider: Provider
+    asked: GenerateArguments,
+    profile: Profile,
+    resolved: Resolved,
+    provider: Provider,
+    name: str = "",
 ) -> None:
-    """Raise `UsageError` where `--set` may get more pictures than a bound can count."""
+    """Raise `UsageError` where `--set` may get more pictures than a bound can count.
+
+    `name` is that of a batch's row.
+    """
     bound = bound_of(asked, profile)
-    unknown = unknown_settings(resolved, provider) if bound else []
-    if unknown:
-        raise UsageError(
-            f"--set {unknown[0]} is not known here as a field of"
-            f" {resolved.request.model or provider.name}: how many pictures may come with it, and"
-            f" for how much, nobody can say, and {bound} could not be kept; nothing was sent"
-        )
+    if not bound:
+        return
+    from seedream_cli.request.demand import check_bounded
 
-
-def unknown_settings(resolved: Resolved, provider: Provider) -> list[str]:
-    """Return the fields of `--set` that no table here knows."""
-    extra, capabilities = resolved.request.extra, resolved.capabilities
-    if not extra or capabilities is None:
-        return sorted(extra)
-    from seedream_cli.request.check import split
-
-    plain = split(replace(resolved, request=replace(resolved.request, extra={})))[0]
-    body = provider.dialect.submit(plain).body or {}
-    inner = [each for each in body.values() if isinstance(each, dict)]
-    known = {*capabilities.fields, *capabilities.values}.union(body, *inner)
-    return sorted(extra.keys() - known)
+    try:
+        check_bounded(provider, resolved.capabilities, resolved.request)
+    except UsageError as error:
+        row = f"{name}: " if name else ""
+        words = f"{row}{error.message}, and {bound} could not be kept; nothing was sent"
+        raise UsageError(words, hint=error.hint) from error
 
 
 def parsed(text: str) -> tuple[Decimal, str]:
     """Read `--max-cost`: an amount and a currency, empty where none is named."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]{3})?", text.strip())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]{3}|credits)?", text.strip())
     if match is None:
         raise UsageError(f"--max-cost {text}: an amount, as 5 or 5USD")
-    return Decimal(match[1]), (match[2] or "").upper()
+    currency = match[2] or ""
+    return Decimal(match[1]), currency if currency == money.CREDITS else currency.upper()
 
 
 def _pictures(count: int) -> str:
