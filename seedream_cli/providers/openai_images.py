@@ -16,6 +16,7 @@ from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.model import (
     Busy,
     Call,
+    Demand,
     Done,
     Failed,
     Gateway,
@@ -26,6 +27,7 @@ from seedream_cli.core.model import (
     RemoteImage,
 )
 from seedream_cli.providers.ark.answers import expiry
+from seedream_cli.providers.demand import count_of
 from seedream_cli.providers.reading import (
     OK,
     REFUSALS,
@@ -46,7 +48,10 @@ from seedream_cli.providers.reading import (
 from seedream_cli.providers.spec import Dialect, Provider
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seedream_cli.core.model import Outcome, Reference, Reply, Request
+    from seedream_cli.providers.spec import Capabilities
 
 _DATA_URL: Final = re.compile(r"data:(image/([a-z0-9.+-]+));base64,(.*)", re.DOTALL)
 _CREDIT: Final = re.compile(
@@ -57,6 +62,9 @@ _CREDIT: Final = re.compile(
 """`insufficient_quota` (429) and `billing_hard_limit_reached` (400) are OpenAI's own words, 403
 `insufficient_user_quota` those of gateways built on one-api."""
 _MODEL: Final = re.compile(r"model_not_found|been retired|no available channel", re.IGNORECASE)
+_COUNTS: Final = ("n", "num_images", "num_outputs", "batch_size", "max_images", "maxImages")
+_SETS: Final = ("sequential_image_generation", "layer_decomposition")
+"""Ark's words for several pictures, which gateways before it pass on."""
 _ACCESS: Final = re.compile(r"access to (?:the )?model|must be verified", re.IGNORECASE)
 
 
@@ -84,7 +92,21 @@ def submit(request: Request, gateway: Gateway) -> Call:
         path="/images/edits" if is_edit else "/images/generations",
         body=body,
         files=_files(request, gateway),
-        is_inline=body.get("response_format") in {"b64_json", "base64"},
+        is_inline=body.get("response_format") in ("b64_json", "base64"),  # any JSON
+    )
+
+
+def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
+    """Read what a body asks for; a gateway may pass on any word for a count that it is given.
+
+    References are not counted: they may travel beside the body, as files.
+    """
+    del model  # its price is one, whatever the size
+    counts = [count_of(body.get(name), 1) for name in _COUNTS]
+    is_open = any(body.get(name) not in (None, False, "disabled") for name in _SETS)
+    known = [count for count in counts if count is not None]
+    return Demand(
+        images=None if is_open or len(known) < len(counts) else max(known), references=None
     )
 
 
@@ -225,7 +247,11 @@ OPENAI_IMAGES: Final = Provider(
     keys_page="the gateway's own page",
     credit_page="the gateway's own page",
     dialect=Dialect(
-        submit=partial(submit, gateway=Gateway()), decode=decode, check=check, checked=checked
+        submit=partial(submit, gateway=Gateway()),
+        measure=measure,
+        decode=decode,
+        check=check,
+        checked=checked,
     ),
     models={},
     default_model="",

@@ -144,6 +144,15 @@ def images_on_seedreams(model: str, body: Mapping[str, object]) -> int:
     return whole(body.get("maxImages"), 4 if several else 1)
 
 
+def images_at_gateways(model: str, body: Mapping[str, object]) -> int:
+    """Read every word for a count that a gateway may know, Ark's too."""
+    words = ("n", "num_images", "num_outputs", "batch_size", "max_images", "maxImages")
+    is_set = body.get("sequential_image_generation") not in (None, "disabled", False)
+    is_set = is_set or body.get("layer_decomposition") not in (None, False, "disabled")
+    del model
+    return ENDLESS if is_set else max(whole(body.get(word), 1) for word in words)
+
+
 IMAGES: dict[str, Callable[[str, Mapping[str, object]], int]] = {
     "ark": images_on_ark,
     "byteplus": images_on_ark,
@@ -151,6 +160,7 @@ IMAGES: dict[str, Callable[[str, Mapping[str, object]], int]] = {
     "kie-seedream": images_on_kie,
     "uniall": images_on_uniall,
     "seedreams": images_on_seedreams,
+    "openai-images": images_at_gateways,
 }
 
 # -- what the page says that costs -----------------------------------------------------------------
@@ -245,7 +255,7 @@ def ask(provider: str, model: str, extra: dict[str, object], **more: object) -> 
 MODELS = [
     (name, model)
     for name, provider in PROVIDERS.items()
-    for model in [*provider.models, *(["nova-9"] if provider.default_model else [])]
+    for model in [*provider.models, *(["nova-9"] if provider.default_model is not None else [])]
 ]
 KINDS = {
     (name, getattr(PROVIDERS[name].models.get(model), "label", "")): model for name, model in MODELS

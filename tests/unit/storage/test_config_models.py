@@ -13,7 +13,6 @@ from seedream_cli.core.model import Gateway, ModelTerms, Money, Options, Profile
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.customize import customize
 from seedream_cli.request.check import resolve
-from seedream_cli.request.price import estimate
 from seedream_cli.storage.config.file import parse, with_profile, without_profile
 from seedream_cli.storage.config.profiles import choose, lack_of_key, with_key
 
@@ -202,13 +201,13 @@ def test_a_list_price_gives_way() -> None:
         edit=True,
     )
     found = resolve(made, options, now=now)
-    assert estimate(found.capabilities, found.request) == Money(Decimal("0.018"), "USD")
+    assert found.price == Money(Decimal("0.018"), "USD")
     dearer = ModelTerms(price=Money(Decimal("0.1"), "CNY"))
     made = customize(
         PROVIDERS["byteplus"], account("byteplus", **{"dola-seedream-5-5-261028": dearer})
     )
     found = resolve(made, options, now=now)
-    assert estimate(found.capabilities, found.request) == Money(Decimal("0.1"), "CNY")
+    assert found.price == Money(Decimal("0.1"), "CNY")
 
 
 def test_a_known_model_keeps_what_is_not_said() -> None:
