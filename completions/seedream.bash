@@ -228,6 +228,7 @@ _seedream_command() {
             '--delay=@'
             '*--fault=@ 429 500 drop slow expire refuse fail truncate cut partial html lost late odd'
             '--at=@'
+            '--wrapped'
             '-h|--help'
         )
         ;;

@@ -236,5 +236,6 @@ complete -c seedream -n '__seedream_open "providers sandbox" --port' -l port -r 
 complete -c seedream -n '__seedream_open "providers sandbox" --delay' -l delay -r -f -d 'How long a picture takes'
 complete -c seedream -n '__seedream_at "providers sandbox"' -l fault -r -f -k -a '429\\t"too busy, come again in 1 s" 500\\t"charged, then an internal error" drop\\t"charged, then no answer" slow\\t"never gets ready" expire\\t"the image URL has lapsed" refuse\\t"content policy" fail\\t"accepted, then failed" truncate\\t"half an image" cut\\t"charged, then cut in the middle" partial\\t"an image of a set fails" html\\t"charged, then a web page" lost\\t"accepted, charged, no answer" late\\t"404 for 10 s" odd\\t"whole, but not as its format says"' -d '429 500 drop slow expire refuse fail truncate cut partial html lost late odd'
 complete -c seedream -n '__seedream_open "providers sandbox" --at' -l at -r -f -d 'Models live or are retired as on that day'
+complete -c seedream -n '__seedream_new "providers sandbox" --wrapped' -l wrapped -d 'KIE\'s older record in the envelope of its other pages'
 complete -c seedream -n '__seedream_new "providers sandbox" -h --help' -s h -l help -d 'Show this message and exit'
 # <<< made from the app

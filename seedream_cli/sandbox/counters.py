@@ -13,6 +13,7 @@ from seedream_cli.sandbox.pictures.host import PATH
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from seedream_cli.core.model import Money
     from seedream_cli.sandbox.messages import Answer, Asked
 
 LONGEST_LOG: Final = 10_000
@@ -32,6 +33,7 @@ class Tally:
         with self._lock:
             self._counts: dict[Where, Counter[str]] = {where: Counter() for where in Where}
             self._charges: list[dict[str, object]] = []
+            self._bought: list[tuple[str, int, Money | None]] = []
             self._authorised = 0
             self._log: deque[dict[str, object]] = deque(maxlen=LONGEST_LOG)
 
@@ -42,17 +44,32 @@ class Tally:
             self._counts[deed.where][deed.provider] += 1
             if deed.where is Where.SUBMIT and deed.is_good:
                 self._charges.append(_charge(asked, reply))
+                self._bought.append((deed.provider, deed.images, deed.price))
             if asked.path.startswith(PATH) and "authorization" in asked.headers:
                 self._authorised += 1
             self._log.append(_line(asked, reply, at))
 
     def counters(self) -> dict[str, object]:
-        """Return what was counted; a charge is a paid request that the provider accepted."""
+        """Return what was counted; a charge is a paid request that the provider accepted.
+
+        `bought` are the pictures of all charges, by provider; `spent` what they cost by the
+        providers' lists, by currency, where a list has a price.
+        """
         with self._lock:
-            charged = Counter(str(charge["provider"]) for charge in self._charges)
+            charged, bought = Counter[str](), Counter[str]()
+            for provider, images, _ in self._bought:
+                charged[provider] += 1
+                bought[provider] += images
+            prices = [price for _, _, price in self._bought if price is not None]
+            spent = {
+                currency: str(sum(price.amount for price in prices if price.currency == currency))
+                for currency in sorted({price.currency for price in prices})
+            }
             return {
                 "submits": dict(self._counts[Where.SUBMIT]),
                 "charged": dict(charged),
+                "bought": dict(bought),
+                "spent": spent,
                 "charges": list(self._charges),
                 "polls": dict(self._counts[Where.POLL]),
                 "uploads": self._counts[Where.UPLOAD].total(),
@@ -69,11 +86,14 @@ class Tally:
 def _charge(asked: Asked, reply: Answer) -> dict[str, object]:
     body: Mapping[str, object] = asked.json() or _texts(asked)
     given = body.get("input")
+    price = reply.deed.price
     return {
         "provider": reply.deed.provider,
         "task": reply.deed.task,
         "client_request_id": asked.client_request_id,
         "prompt": (given if isinstance(given, dict) else body).get("prompt"),
+        "images": reply.deed.images,
+        "price": {"amount": str(price.amount), "currency": price.currency} if price else None,
     }
 
 

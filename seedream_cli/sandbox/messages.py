@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from seedream_cli.core.model import Money
+
 
 LAYER_NAMES: Final = ("base", "sun", "hills", "foreground")
 LAYERS: Final = len(LAYER_NAMES)
@@ -50,8 +52,8 @@ class Settings:
     """Seconds after which a synchronous answer comes that should never have come."""
     at: datetime | None = None
     """The day by which models live or are retired; None: today's."""
-    bare_record_info: bool = False
-    """KIE's older record-info as its seed prints it, without an envelope."""
+    is_wrapped: bool = False
+    """KIE's older record-info in the envelope of all other pages, and with their two failures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,17 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """What a provider posts to the address of a submit when its task has ended."""
+
+    url: str
+    after: float
+    """Seconds from the submit on."""
+    body: bytes
+    """JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
     """What a request was about and whether it went well, for counters and faults."""
 
@@ -140,6 +153,11 @@ class Deed:
     """Accepted, found, delivered. An accepted submit is a charge."""
     task: str = ""
     """The provider's task id, or its request id where there are no tasks."""
+    images: int = 1
+    """Pictures that an accepted submit makes, by its body as it was sent."""
+    price: Money | None = None
+    """Of all of them, by the provider's list; None where it has no price."""
+    callback: Callback | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from seedream_cli.core.addresses import is_loopback, split
 from seedream_cli.core.errors import UsageError
 from seedream_cli.sandbox.counters import Tally
 from seedream_cli.sandbox.faults import Weather
-from seedream_cli.sandbox.messages import Answer, Asked, Settings, Stage, says
+from seedream_cli.sandbox.messages import JSON, Answer, Asked, Settings, Stage, says
 from seedream_cli.sandbox.router import answer, struck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
+
+    from seedream_cli.sandbox.messages import Callback
 
 HOST: Final = "127.0.0.1"
 LARGEST_BODY: Final = 512 * 1024 * 1024
@@ -28,27 +33,53 @@ LARGEST_BODY: Final = 512 * 1024 * 1024
 
 _CONTROL: Final = "/_sandbox/"
 _BACKLOG: Final = 256
+_LONGEST_LINE: Final = 8192
+_CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;[^\r\n]*)?\r?\n")
+_TOO_LARGE: Final = "The body is too large."
+_CALLBACK_PATIENCE: Final = 15.0
+"""Seconds that KIE waits for a listener's answer (docs.kie.ai, callbacks of Flux Kontext)."""
+
+
+class _Unread(Exception):
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status, self.text = status, text
 
 
 class Sandbox:
     """A stand-in that listens on loopback from its making until `close`."""
 
     def __init__(
-        self, *, port: int = 0, settings: Settings | None = None, faults: Iterable[str] = ()
+        self,
+        *,
+        port: int = 0,
+        settings: Settings | None = None,
+        faults: Iterable[str] = (),
+        has_ipv6: bool = False,
     ) -> None:
         """Bind and begin to answer; port 0 takes a free one.
 
-        Raises `UsageError` for an unknown fault, and `OSError` where the port is taken.
+        With `has_ipv6` it answers at `[::1]` too, where this machine has that and the port is
+        free. Raises `UsageError` for an unknown fault, and `OSError` where the port is taken.
         """
         self.settings = settings or Settings()
         self.weather = Weather(faults)
         self.tally = Tally()
         self.closing = threading.Event()
         self._server = _Server(self, port)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
-        self._thread.start()
+        self._servers = [self._server]
+        if has_ipv6 and socket.has_ipv6:
+            # Programs that are told `localhost` may try this address first, and only this one.
+            with suppress(OSError):
+                self._servers.append(_Server6(self, self.port))
+        self._threads = [
+            threading.Thread(
+                target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+            )
+            for server in self._servers
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def port(self) -> int:
@@ -68,9 +99,10 @@ class Sandbox:
     def close(self) -> None:
         """Stop listening and wake everybody who still waits for an answer."""
         self.closing.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        for server, thread in zip(self._servers, self._threads, strict=True):
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
     def __enter__(self) -> Self:
         """Return itself: it listens already."""
@@ -95,7 +127,23 @@ class Sandbox:
         if fault is not None:
             reply = struck(asked, stage, fault, reply)
         self.tally.note(asked, reply, stage.now)
+        callback = reply.deed.callback
+        if callback is not None and reply.deed.is_good:
+            threading.Thread(target=self._call_back, args=(callback,), daemon=True).start()
         return reply
+
+    def _call_back(self, callback: Callback) -> None:
+        """Post the end of a task to whoever wanted to hear of it, on this machine only."""
+        parts = split(callback.url)
+        is_here = parts is not None and parts.scheme == "http" and is_loopback(parts.hostname or "")
+        if parts is None or not is_here or self.closing.wait(callback.after):
+            return
+        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_CALLBACK_PATIENCE)
+        path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        # What becomes of it is the listener's business: KIE counts on nobody either.
+        with suppress(OSError, HTTPException), closing(connection):
+            connection.request("POST", path, callback.body, dict(JSON))
+            connection.getresponse().read()
 
     def _control(self, asked: Asked) -> Answer:
         match asked.method, asked.path.removeprefix(_CONTROL):
@@ -124,21 +172,28 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = _BACKLOG
 
+    host = HOST
+
     def __init__(self, sandbox: Sandbox, port: int) -> None:
         self.sandbox = sandbox
-        super().__init__((HOST, port), _Connection)
+        super().__init__((self.host, port), _Connection)
 
     def server_bind(self) -> None:
         """Bind without the name look-up of the parent, which can hang."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = HOST, self.server_address[1]
+        self.server_name, self.server_port = self.host, self.server_address[1]
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Keep quiet about clients that went away; they are what this server is for."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]  # as given
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+    host = "::1"
 
 
 class _Connection(BaseHTTPRequestHandler):
@@ -164,15 +219,12 @@ class _Connection(BaseHTTPRequestHandler):
     do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  # named by http.server
 
     def _asked(self) -> Asked | None:
-        length = self.headers.get("content-length", "0")
-        if "transfer-encoding" in self.headers or not length.isdecimal():
-            self._turn_away(411, "Say the length of the body.")
+        try:
+            body = self._chunks() if self._is_chunked() else self._counted()
+        except _Unread as unread:
+            self._turn_away(unread.status, unread.text)
             return None
-        if int(length) > LARGEST_BODY:
-            self._turn_away(413, "The body is too large.")
-            return None
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
+        if body is None:
             # Half a request is no purchase.
             self._drop()
             return None
@@ -185,6 +237,46 @@ class _Connection(BaseHTTPRequestHandler):
             body=body,
             nonce=secrets.randbits(32),
         )
+
+    def _is_chunked(self) -> bool:
+        coding = self.headers.get("transfer-encoding", "").strip().lower()
+        if coding and (coding != "chunked" or "content-length" in self.headers):
+            raise _Unread(400, "A body is either counted or chunked.")
+        return bool(coding)
+
+    def _counted(self) -> bytes | None:
+        """Return a body of a told length; None where it broke off."""
+        length = self.headers.get("content-length", "0")
+        if not (length.isascii() and length.isdecimal()):
+            raise _Unread(411, "Say the length of the body.")
+        if int(length) > LARGEST_BODY:
+            raise _Unread(413, _TOO_LARGE)
+        body = self.rfile.read(int(length))
+        return body if len(body) == int(length) else None
+
+    def _chunks(self) -> bytes | None:
+        """Return a body that came in chunks (RFC 9112, 7.1); None where it broke off."""
+        body = bytearray()
+        while True:
+            line = self.rfile.readline(_LONGEST_LINE)
+            if not line.endswith(b"\n"):
+                return None
+            size = _CHUNK.fullmatch(line)
+            if size is None:
+                raise _Unread(400, "A chunk of the body does not say its size.")
+            length = int(size[1], 16)
+            if not length:
+                break
+            if len(body) + length > LARGEST_BODY:
+                raise _Unread(413, _TOO_LARGE)
+            chunk = self.rfile.read(length)
+            if len(chunk) < length or self.rfile.readline(3) not in {b"\r\n", b"\n"}:
+                return None
+            body += chunk
+        while (line := self.rfile.readline(_LONGEST_LINE)) not in {b"\r\n", b"\n"}:
+            if not line.endswith(b"\n"):
+                return None
+        return bytes(body)
 
     def _turn_away(self, status: int, text: str) -> None:
         self.close_connection = True

@@ -24,6 +24,7 @@ _CHECK: Final = struct.Struct(">I")
 _PNG: Final = 1
 _MARKED: Final = 2
 _SIGNED: Final = 4
+_CLEAR: Final = 8
 
 
 class Kind(IntEnum):
@@ -54,6 +55,8 @@ class Picture:
     """With the provider's watermark."""
     is_signed: bool = False
     """Its URL is only good with the query that it was handed out with."""
+    is_clear: bool = False
+    """A PNG whose background is transparent."""
     expires_at: int = 0
     """Seconds since 1970; 0: never."""
 
@@ -62,6 +65,12 @@ class Picture:
         if number == 0:
             return self
         return replace(self, seed=_number(8, self.seed, number))
+
+    def layer(self, number: int) -> Picture:
+        """Return a layer of this picture: 0 is the base, the others are clear PNGs above it."""
+        if number == 0:
+            return self
+        return replace(self.sibling(number), format="png", is_clear=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +160,10 @@ def read_task_id(kind: Kind, prefix: str, text: str) -> Task | None:
 
 def _packed(picture: Picture) -> bytes:
     flags = (
-        _PNG * (picture.format == "png") + _MARKED * picture.is_marked + _SIGNED * picture.is_signed
+        _PNG * (picture.format == "png")
+        + _MARKED * picture.is_marked
+        + _SIGNED * picture.is_signed
+        + _CLEAR * picture.is_clear
     )
     size = (picture.width, picture.height)
     return _PICTURE.pack(picture.seed, picture.tint, *size, flags, picture.expires_at)
@@ -167,6 +179,7 @@ def _unpacked(content: bytes) -> Picture:
         format="png" if flags & _PNG else "jpeg",
         is_marked=bool(flags & _MARKED),
         is_signed=bool(flags & _SIGNED),
+        is_clear=bool(flags & _CLEAR),
         expires_at=expires_at,
     )
 

@@ -7,9 +7,19 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.sandbox.apis.ark_checks import Complaint, read_purchase
+from seedream_cli.sandbox.apis.ark_checks import read_purchase
+from seedream_cli.sandbox.apis.ark_references import Complaint
 from seedream_cli.sandbox.apis.frames import models_of
-from seedream_cli.sandbox.messages import LAYER_NAMES, Answer, Deed, Fate, Voice, Where, says
+from seedream_cli.sandbox.messages import (
+    LAYER_NAMES,
+    LAYERS,
+    Answer,
+    Deed,
+    Fate,
+    Voice,
+    Where,
+    says,
+)
 from seedream_cli.sandbox.pictures.host import draw, image_url, signed_query
 
 if TYPE_CHECKING:
@@ -40,7 +50,8 @@ def answer(asked: Asked, stage: Stage) -> Answer:
                 reply = _models(asked, stage, provider)
             case _:
                 reply = _error(asked, stage, 404, "NotFound", "The requested path does not exist.")
-    deed = Deed(
+    deed = replace(
+        reply.deed,
         provider=provider,
         where=where,
         is_good=reply.status == 200,  # noqa: PLR2004  # HTTP's OK
@@ -85,9 +96,9 @@ def _generations(asked: Asked, stage: Stage, provider: str) -> Answer:
             asked, stage, complaint.status, complaint.code, complaint.text, parameter=name
         )
     sale = _Sale(asked=asked, stage=stage, purchase=purchase)
-    if purchase.is_stream and stage.fate is not Fate.FAILED:
-        return sale.stream()
-    return sale.whole()
+    is_streamed = purchase.is_stream and stage.fate is not Fate.FAILED
+    reply = sale.stream() if is_streamed else sale.whole()
+    return replace(reply, deed=Deed(images=purchase.count, price=purchase.price))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +166,9 @@ class _Sale:
         return f" Request id: {self._headers['x-request-id']}"
 
     def _picture(self, number: int) -> Picture:
-        expires_at = int(self.stage.now) + LIFETIME
-        return replace(self.purchase.picture.sibling(number), expires_at=expires_at)
+        first = self.purchase.picture
+        one = first.layer(number) if self.purchase.is_layered else first.sibling(number)
+        return replace(one, expires_at=int(self.stage.now) + LIFETIME)
 
     def _item(self, number: int) -> dict[str, object]:
         picture = self._picture(number)
@@ -164,11 +176,24 @@ class _Sale:
         if self.purchase.is_recent:
             item["output_format"] = picture.format
         if self.purchase.is_layered:
-            item |= {"z_index": number, "name": LAYER_NAMES[number]}
+            item |= _layer(number, picture)
         if self.purchase.is_inline:
             return {"b64_json": b64encode(draw(picture)).decode()} | item
         query = signed_query(picture, self.stage, LIFETIME)
         return {"url": f"{image_url(self.asked, picture)}?{query}"} | item
+
+
+def _layer(number: int, picture: Picture) -> dict[str, object]:
+    """Return what is told of a layer: it lies a little further in than the one below."""
+    share = number / (2 * LAYERS)
+    edges = (share, share, 1 - share, 1 - share)
+    sides = (picture.width, picture.height) * 2
+    box = {
+        "absolute": [round(edge * side) for edge, side in zip(edges, sides, strict=True)],
+        "normalized": [round(edge * 1000) for edge in edges],
+    }
+    name = LAYER_NAMES[number]
+    return {"z_index": number, "name": name, "description": f"the {name}", "bounding_box": box}
 
 
 def _ids(asked: Asked, stage: Stage) -> dict[str, str]:

@@ -6,35 +6,24 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.sandbox.apis.frames import pixels, ratio_in, read_size
-from seedream_cli.sandbox.messages import LAYERS, is_whole, texts
+from seedream_cli.sandbox.apis.ark_references import Complaint, invalid, read_references
+from seedream_cli.sandbox.apis.frames import pixels, price_of, ratio_in, read_size
+from seedream_cli.sandbox.messages import LAYERS, is_number, is_whole
 from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from seedream_cli.core.model import Money
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
     from seedream_cli.sandbox.messages import Asked
 
 _STEEPEST: Final = 16
-_REFERENCE: Final = re.compile(
-    r"https?://[^\s/]+\S*|data:image/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=\s]+"
-)
 _FAST: Final = re.compile(r".*(5[-.]0-pro|4-0).*")
-_LITE: Final = re.compile(r".*5[-.]0-(lite-)?[0-9]*")
-
-
-class Complaint(Exception):
-    """A refusal in Ark's own words."""
-
-    def __init__(
-        self, text: str, parameter: str = "", *, code: str = "InvalidParameter", status: int = 400
-    ) -> None:
-        """Say what is wrong with `parameter`."""
-        super().__init__(text)
-        self.text, self.parameter, self.code, self.status = text, parameter, code, status
+_LARGEST_SEED: Final = 2**31 - 1
+_OF_LAYERS: Final = ("auto", "1K", "1.5K", "2K")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +37,8 @@ class Purchase:
     references: int
     is_inline: bool
     is_stream: bool
+    price: Money | None
+    """Of all pictures, by the public list."""
     is_recent: bool
     """One of the models whose answers also tell format and inputs: 5.0 pro, flash, 5.5."""
 
@@ -68,7 +59,7 @@ def read_purchase(asked: Asked, models: Mapping[str, Capabilities], today: datet
     if model is not None:
         _check_keys(name, model, body)
     _check_types(body)
-    references = _references(model, body)
+    references = read_references(model, body)
     width, height = _size(model, body, prompt)
     picture = Picture(
         seed=seed_of(prompt, body.get("seed"), references, nonce=asked.nonce),
@@ -78,15 +69,18 @@ def read_purchase(asked: Asked, models: Mapping[str, Capabilities], today: datet
         format=_format(model, body),
         is_marked=body.get("watermark") is not False,
         is_signed=True,
+        is_clear=body.get("background") == "transparent",
     )
+    count = _count(model, body, len(references))
     return Purchase(
         model=name,
         picture=picture,
-        count=_count(model, body, len(references)),
+        count=count,
         references=len(references),
         is_inline=body.get("response_format") == "b64_json",
         is_stream=body.get("stream") is True,
         is_layered=body.get("layer_decomposition") is True,
+        price=price_of(model, width * height, count, len(references)),
         is_recent=model is not None and model.picks_format and model.max_series == 1,
     )
 
@@ -101,7 +95,7 @@ def _required(body: Mapping[str, object], key: str) -> str:
         text = f"The request failed because it is missing `{key}` parameter."
         raise Complaint(text, key, code="MissingParameter")
     if not isinstance(value, str):
-        raise _invalid(key, "it must be a string")
+        raise invalid(key, "it must be a string")
     return value
 
 
@@ -115,14 +109,9 @@ def _model(name: str, models: Mapping[str, Capabilities], today: datetime) -> Ca
     return models[name]
 
 
-def _invalid(parameter: str, why: str) -> Complaint:
-    text = f"The parameter `{parameter}` specified in the request is not valid: {why}."
-    return Complaint(text, parameter)
-
-
 def _unsupported(parameter: str) -> Complaint:
     why = f"the parameter `{parameter}` is not supported by the current model"
-    return _invalid(parameter, why)
+    return invalid(parameter, why)
 
 
 def _check_keys(name: str, model: Capabilities, body: Mapping[str, object]) -> None:
@@ -134,80 +123,86 @@ def _check_keys(name: str, model: Capabilities, body: Mapping[str, object]) -> N
         wrong.add("output_format")
     if not model.references[1]:
         wrong.add("image")
-    if not _LITE.fullmatch(name):
+    if "tools" not in model.fields:
         wrong.add("tools")
+    if not model.layers:
+        wrong |= {"background", "layer_decomposition"}
     for key in body:
         if key in wrong:
             raise _unsupported(key)
     match body.get("optimize_prompt_options"):
         case {"mode": "fast"} if not _FAST.fullmatch(name):
-            raise _unsupported("optimize_prompt_options.mode")
+            # As a live refusal of 5.0 lite words it (2026-09).
+            name = "optimize_prompt_options.mode"
+            raise invalid(name, f"{name} must be 'standard'")
         case _:
             pass
 
 
 def _check_types(body: Mapping[str, object]) -> None:
-    for key in ("watermark", "stream"):
+    for key in ("watermark", "stream", "layer_decomposition"):
         if not isinstance(body.get(key, True), bool):
-            raise _invalid(key, "it must be a boolean")
+            raise invalid(key, "it must be a boolean")
     words = {
-        "response_format": ("url", "b64_json"),
-        "output_format": ("png", "jpeg"),
+        "response_format": ("b64_json", "url"),
+        "output_format": ("jpeg", "png"),
         "sequential_image_generation": ("auto", "disabled"),
+        "background": ("auto", "opaque", "transparent"),
     }
     for key, allowed in words.items():
         if body.get(key, allowed[0]) not in allowed:
-            raise _invalid(key, f"it must be one of {', '.join(allowed)}")
-
-
-def _references(model: Capabilities | None, body: Mapping[str, object]) -> list[str]:
-    image = body.get("image")
-    references = texts(image)
-    if image is not None and (not references or not all(map(_REFERENCE.fullmatch, references))):
-        text = "The request failed because an image URL is neither a URL nor a base64 image."
-        raise Complaint(text, "image", code="InvalidImageURL.InvalidFormat")
-    least, most = model.references if model else (0, 14)
-    if len(references) > most:
-        raise _invalid("image", f"the number of images must be at most {most}")
-    if len(references) < least:
-        text = "The request failed because it is missing `image` parameter."
-        raise Complaint(text, "image", code="MissingParameter")
-    return references
+            raise invalid(key, f"{key} must be one of: {', '.join(allowed)}")
+    seed = body.get("seed", -1)
+    if not is_whole(seed) or not -1 <= int(str(seed)) <= _LARGEST_SEED:
+        raise invalid("seed", f"it must be an integer from -1 to {_LARGEST_SEED}")
+    if not is_number(body.get("guidance_scale", 1)):
+        raise invalid("guidance_scale", "it must be a number")
+    for key in ("optimize_prompt_options", "sequential_image_generation_options"):
+        if not isinstance(body.get(key, {}), dict):
+            raise invalid(key, "it must be an object")
+    match body.get("optimize_prompt_options"):
+        case {"mode": mode} if mode not in {None, "standard", "fast"}:
+            name = "optimize_prompt_options.mode"
+            raise invalid(name, f"{name} must be one of: standard, fast")
+        case _:
+            pass
 
 
 def _size(model: Capabilities | None, body: Mapping[str, object], prompt: str) -> Pixels:
     size = body.get("size")
-    if size is None or (body.get("layer_decomposition") is True and size == "auto"):
+    is_layered = body.get("layer_decomposition") is True
+    if size is None or (is_layered and size == "auto"):
         offered = list(model.sizes) if model else []
         return pixels(model, "2K" if "2K" in offered or not offered else offered[0], "1:1")
     if not isinstance(size, str):
-        raise _invalid("size", "it must be a string")
-    exact = read_size(size)
+        raise invalid("size", "it must be a string")
+    exact = None if is_layered else read_size(size)
     if exact is not None:
         return _checked(model, *exact)
-    keywords = _keywords(model)
-    if size.upper() not in keywords:
-        words = [f"'{word.lower()}'" for word in sorted(keywords)]
-        raise _invalid("size", "size must be one of " + ", ".join(("'WIDTHxHEIGHT'", *words)))
+    words = _OF_LAYERS if is_layered else ("WIDTHxHEIGHT", *_keywords(model))
+    if size.upper() not in words[1:]:
+        quoted = [f"'{word if word == words[0] else word.lower()}'" for word in words]
+        listed = ", ".join((*quoted[:-1], f"or {quoted[-1]}")) if quoted[1:] else quoted[0]
+        raise invalid("size", f"size must be one of {listed}")
     # A keyword does not fix the ratio: the model picks it from the prompt.
     return pixels(model, size.upper(), ratio_in(prompt) or "1:1")
 
 
-def _keywords(model: Capabilities | None) -> set[str]:
+def _keywords(model: Capabilities | None) -> list[str]:
     if model is None:
-        return {"1K", "1.5K", "2K", "3K", "4K"}
+        return ["1K", "1.5K", "2K", "3K", "4K"]
     # 3.0 has no keywords at all, whatever the product calls its sizes.
-    return set() if model.guidance else {word.upper() for word in model.sizes}
+    return [] if model.guidance else sorted(word.upper() for word in model.sizes)
 
 
 def _checked(model: Capabilities | None, width: int, height: int) -> Pixels:
     least, most = model.pixels if model and model.pixels else (196, 16_777_216)
     if width * height < least:
-        raise _invalid("size", f"image size must be at least {least} pixels")
+        raise invalid("size", f"image size must be at least {least} pixels")
     if width * height > most:
-        raise _invalid("size", f"image size must be at most {most} pixels")
+        raise invalid("size", f"image size must be at most {most} pixels")
     if max(width, height) > _STEEPEST * min(width, height):
-        raise _invalid("size", "image aspect ratio must be between 1/16 and 16")
+        raise invalid("size", "image aspect ratio must be between 1/16 and 16")
     return (width, height)
 
 
@@ -231,10 +226,10 @@ def _count(model: Capabilities | None, body: Mapping[str, object], references: i
     match body.get(f"{key}_options"):
         case {"max_images": most} if most is not None:
             if not is_whole(most) or not 1 <= int(str(most)) <= together:
-                raise _invalid(f"{key}_options.max_images", f"it must be from 1 to {together}")
+                raise invalid(f"{key}_options.max_images", f"it must be from 1 to {together}")
             if int(str(most)) + references > together:
                 why = f"input and output images must be at most {together} together"
-                raise _invalid(f"{key}_options.max_images", why)
+                raise invalid(f"{key}_options.max_images", why)
             return int(str(most))
         case _:
             return max(1, together - references)

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from seedream_cli.core.model import Money
     from seedream_cli.providers.spec import Capabilities
 
 Pixels = tuple[int, int]
@@ -25,6 +26,19 @@ def models_of(provider: str) -> dict[str, Capabilities]:
     from seedream_cli.providers import PROVIDERS
 
     return dict(PROVIDERS[provider].models)
+
+
+def price_of(model: Capabilities | None, area: int, images: int, references: int) -> Money | None:
+    """Return what `images` of `area` pixels from so many references cost; None: no list has it."""
+    from seedream_cli.core.model import Money
+
+    if model is None or model.tariff is None:
+        return None
+    tariff = model.tariff
+    fitting = (one for one in tariff.tiers if one.pixels is None or area <= one.pixels)
+    tier = next(fitting, tariff.tiers[-1])
+    extra = max(0, references - tariff.free_references) * tariff.reference
+    return Money(tier.amount * images + extra, tariff.currency)
 
 
 def read_size(text: str) -> Pixels | None:

@@ -13,6 +13,7 @@ from seedream_cli.sandbox.apis import kie_older, kie_uploads
 from seedream_cli.sandbox.apis.kie_checks import (
     Complaint,
     accepted,
+    callback,
     credits_of,
     read_purchase,
     refusal,
@@ -104,7 +105,21 @@ def _create(asked: Asked, stage: Stage) -> Answer:
         model=model,
         picture=replace(picture, expires_at=int(stage.now) + LIFETIME),
     )
-    return accepted(task_id(task, PREFIX), with_record=True)
+    identity = task_id(task, PREFIX)
+    return accepted(
+        identity,
+        task,
+        with_record=True,
+        callback=callback(asked.json() or {}, task, _ended(asked, task, identity)),
+    )
+
+
+def _ended(asked: Asked, task: Task, identity: str) -> dict[str, object]:
+    """Return what is posted when a task has ended: its record, and a code that tells how."""
+    data = {"taskId": identity, "model": task.model} | _state(asked, task, task.finished_ms / 1000)
+    if task.fate is Fate.MADE:
+        return {"code": 200, "msg": "success", "data": data}
+    return {"code": 501, "msg": "Image generation failed.", "data": data}
 
 
 def _record(asked: Asked, stage: Stage) -> Answer:
@@ -140,7 +155,12 @@ def _state(asked: Asked, task: Task, now: float) -> dict[str, object]:
 
 
 def _result(asked: Asked, task: Task) -> str:
-    urls = [image_url(asked, task.picture.sibling(number)) for number in range(task.count)]
+    first = task.picture
+    is_layered = task.model.endswith("layer-decomposition")
+    urls = [
+        image_url(asked, first.layer(number) if is_layered else first.sibling(number))
+        for number in range(task.count)
+    ]
     return encoded({"resultUrls": urls}).decode()
 
 

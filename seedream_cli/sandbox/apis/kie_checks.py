@@ -5,13 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.sandbox.apis.frames import models_of, pixels
-from seedream_cli.sandbox.messages import LAYERS, Answer, Deed, is_number, is_whole, says, texts
-from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
+from seedream_cli.sandbox.apis.frames import models_of, pixels, price_of
+from seedream_cli.sandbox.messages import (
+    LAYERS,
+    Answer,
+    Callback,
+    Deed,
+    Fate,
+    encoded,
+    is_number,
+    is_whole,
+    says,
+    texts,
+)
+from seedream_cli.sandbox.tickets import Kind, Picture, seed_of, tint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from seedream_cli.core.model import Money
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
     from seedream_cli.sandbox.messages import Asked
@@ -50,23 +62,48 @@ def refusal(complaint: Complaint) -> Answer:
     return says({"code": complaint.code, "msg": complaint.text, "data": None})
 
 
-def accepted(task: str, *, with_record: bool) -> Answer:
+def accepted(
+    identity: str, task: Task, *, with_record: bool, callback: Callback | None = None
+) -> Answer:
     """Return the envelope of an accepted job; market jobs repeat their id as `recordId`."""
-    data = {"taskId": task} | ({"recordId": task} if with_record else {})
+    data = {"taskId": identity} | ({"recordId": identity} if with_record else {})
     reply = says({"code": 200, "msg": "success", "data": data})
-    return replace(reply, deed=Deed(is_good=True, task=task))
+    deed = Deed(
+        is_good=True, task=identity, images=task.count, price=_price_of(task), callback=callback
+    )
+    return replace(reply, deed=deed)
+
+
+def check_callback(body: Mapping[str, object]) -> None:
+    """Raise `Complaint` unless `callBackUrl` is left out, null or an http(s) URL."""
+    url = body.get("callBackUrl")
+    if url is not None and not isinstance(url, str):
+        raise Complaint("callBackUrl must be a string")
+    if url and not url.startswith(("http://", "https://")):
+        raise Complaint("callBackUrl is not a valid URL")
+
+
+def callback(
+    body: Mapping[str, object], task: Task, record: Mapping[str, object]
+) -> Callback | None:
+    """Return what is posted to the `callBackUrl` of a submit when `task` has ended."""
+    url = body.get("callBackUrl")
+    if not isinstance(url, str) or not url or task.fate is Fate.ENDLESS:
+        return None
+    return Callback(url=url, after=task.delay_ms / 1000, body=encoded(record))
 
 
 def credits_of(task: Task) -> float | None:
     """Return what KIE would charge for `task`; None for models whose price is not known."""
-    model = models_of("kie").get(task.model)
-    if model is None or model.tariff is None:
-        return None
+    price = _price_of(task)
+    return float(price.amount * _CREDITS_A_DOLLAR) if price is not None else None
+
+
+def _price_of(task: Task) -> Money | None:
+    is_older = task.kind is Kind.KIE_OLDER
+    model = models_of("kie-seedream").get("") if is_older else models_of("kie").get(task.model)
     area = task.picture.width * task.picture.height
-    tiers = model.tariff.tiers
-    tier = next((one for one in tiers if one.pixels is None or area <= one.pixels), tiers[-1])
-    extra = max(0, task.references - model.tariff.free_references) * model.tariff.reference
-    return float((tier.amount * task.count + extra) * _CREDITS_A_DOLLAR)
+    return price_of(model, area, task.count, task.references)
 
 
 def read_purchase(asked: Asked) -> tuple[str, Picture, int, int]:
@@ -83,8 +120,7 @@ def read_purchase(asked: Asked) -> tuple[str, Picture, int, int]:
     given = body.get("input")
     if not isinstance(given, dict):
         raise Complaint("input is required")
-    if not isinstance(body.get("callBackUrl", ""), str):
-        raise Complaint("callBackUrl must be a string")
+    check_callback(body)
     if name not in known:
         return name, _foreign(asked, given), 1, 0
     return name, *_ours(asked, known[name], name, given)
@@ -104,6 +140,8 @@ def _ours(
     references = _references(model, name, given)
     seed = _seed(model, given)
     _guidance(model, given)
+    if not isinstance(given.get("nsfw_checker") or False, bool):
+        raise Complaint("nsfw_checker must be a boolean")
     width, height = _size(model, given)
     picture = Picture(
         seed=seed_of(prompt, seed, references, nonce=asked.nonce),

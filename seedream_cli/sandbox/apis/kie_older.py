@@ -12,6 +12,8 @@ from seedream_cli.sandbox.apis.kie_checks import (
     Complaint,
     accepted,
     bounded,
+    callback,
+    check_callback,
     refusal,
     whole,
     word_in,
@@ -29,12 +31,18 @@ from seedream_cli.sandbox.tickets import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seedream_cli.sandbox.messages import Asked, Stage
 
 PREFIX: Final = "seedream_task_"
 LIFETIME: Final = 14 * 86_400
 
-_GENERATING, _SUCCESS, _FAILED = 0, 1, 3
+_GENERATING, _SUCCESS = 0, 1
+_FLAGS: Final = {Fate.FAILED: 2, Fate.REFUSED: 3}
+"""By its own page: failed, creation failed."""
+_WRAPPED_FLAGS: Final = {Fate.FAILED: 3, Fate.REFUSED: 2}
+"""By KIE's pages of its siblings (4o, Flux): generate failed, create task failed."""
 
 
 def generate(asked: Asked, stage: Stage) -> Answer:
@@ -54,11 +62,18 @@ def generate(asked: Asked, stage: Stage) -> Answer:
         model="",
         picture=replace(picture, expires_at=int(stage.now) + LIFETIME),
     )
-    return accepted(task_id(task, PREFIX), with_record=False)
+    identity = task_id(task, PREFIX)
+    ended = replace(stage, now=task.finished_ms / 1000)
+    return accepted(
+        identity,
+        task,
+        with_record=False,
+        callback=callback(asked.json() or {}, task, _record(asked, task, identity, ended)),
+    )
 
 
 def record_info(asked: Asked, stage: Stage) -> Answer:
-    """Tell where a task stands, wrapped as all of KIE, or bare as the seed prints it."""
+    """Tell where a task stands: bare as its own page prints it, or wrapped as all of KIE."""
     identity = asked.query.get("taskId", "")
     if not identity:
         return says({"code": 400, "msg": "taskId parameter is required", "data": None})
@@ -66,13 +81,17 @@ def record_info(asked: Asked, stage: Stage) -> Answer:
     if task is None:
         # Sibling endpoints answer an unknown task so (recorded live, 2026-05).
         return says({"code": 200, "msg": "success", "data": None})
-    data = {"taskId": identity} | _state(asked, task, stage.now)
-    is_bare = stage.settings.bare_record_info
-    reply = says(data if is_bare else {"code": 200, "msg": "success", "data": data})
+    reply = says(_record(asked, task, identity, stage))
     return replace(reply, deed=Deed(is_good=True, task=identity))
 
 
-def _state(asked: Asked, task: Task, now: float) -> dict[str, object]:
+def _record(asked: Asked, task: Task, identity: str, stage: Stage) -> dict[str, object]:
+    flags = _WRAPPED_FLAGS if stage.settings.is_wrapped else _FLAGS
+    data = {"taskId": identity} | _state(asked, task, stage.now, flags)
+    return {"code": 200, "msg": "success", "data": data} if stage.settings.is_wrapped else data
+
+
+def _state(asked: Asked, task: Task, now: float, flags: Mapping[Fate, int]) -> dict[str, object]:
     times: dict[str, object] = {"createTime": _iso(task.created_ms), "completeTime": None}
     if task.progress(now) < 1:
         return {"successFlag": _GENERATING, "imageUrl": None} | times
@@ -80,13 +99,14 @@ def _state(asked: Asked, task: Task, now: float) -> dict[str, object]:
     if task.fate is Fate.MADE:
         return {"successFlag": _SUCCESS, "imageUrl": image_url(asked, task.picture)} | times
     error = {"errorCode": 501, "errorMessage": "Image generation failed."}
-    return {"successFlag": _FAILED, "imageUrl": None} | error | times
+    return {"successFlag": flags.get(task.fate, 2), "imageUrl": None} | error | times
 
 
 def _purchase(asked: Asked) -> tuple[Picture, int]:
     body = asked.json()
     if body is None:
         raise Complaint("The request body is not valid JSON", 400)
+    check_callback(body)
     prompt = body.get("prompt")
     if not isinstance(prompt, str) or not prompt:
         raise Complaint("prompt is required")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.sandbox.apis.frames import models_of, pixels
+from seedream_cli.sandbox.apis.frames import models_of, pixels, price_of
 from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, is_whole, says, texts
 from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import (
@@ -29,8 +29,11 @@ PREFIX: Final = "task_"
 
 _DEFAULT_MODEL: Final = "google/nano-banana-2"
 _DEFAULT_IMAGES: Final = 4
+"""Of models that make sets; the page's matrix has 1 for every other model."""
 _MOST_IMAGES: Final = 15
 _ALWAYS_ONE: Final = "z-image"
+_NANO_BANANA: Final = "google/nano-banana"
+"""Only the page's notes name it, as a model of text alone."""
 _LONGEST_PROMPT: Final = 1000
 _GENERATION: Final = "image_generation.error."
 _CODES: Final = {Fate.FAILED: 500, Fate.REFUSED: 1}
@@ -71,7 +74,15 @@ def _submit(asked: Asked, stage: Stage) -> Answer:
         picture=picture,
     )
     identity = task_id(task, PREFIX)
-    return _good({"taskId": identity}, identity)
+    reply = _good({"taskId": identity}, identity)
+    price = price_of(_models().get(name), picture.width * picture.height, count, references)
+    return replace(reply, deed=replace(reply.deed, images=count, price=price))
+
+
+def _models() -> dict[str, Capabilities]:
+    models = models_of("seedreams")
+    pro = models["google/nano-banana-pro"]
+    return {_NANO_BANANA: replace(pro, label="Banana", references=(0, 0))} | models
 
 
 def _query(asked: Asked, stage: Stage) -> Answer:
@@ -92,22 +103,21 @@ def _query(asked: Asked, stage: Stage) -> Answer:
 
 
 def _purchase(asked: Asked) -> tuple[str, Picture, int, int]:
+    kind = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
     raw = asked.json()
-    if raw is None:
+    if raw is None or kind != "application/json":
         raise _Complaint(f"{_GENERATION}unknown_error")
     body = {key: value for key, value in raw.items() if value is not None}
     prompt = body.get("prompt")
     if not isinstance(prompt, str) or not prompt.strip():
         raise _Complaint(f"{_GENERATION}empty_prompt")
     name = body.get("model") or _DEFAULT_MODEL
-    model = models_of("seedreams").get(str(name))
+    model = _models().get(str(name))
     if model is None:
         raise _Complaint(f"{_GENERATION}generation_failed")
     if len(prompt) > (model.prompt[1] or _LONGEST_PROMPT):
         raise _Complaint(f"{_GENERATION}prompt_too_long")
-    references = texts(body.get("image")) if model.references[1] else []
-    if not model.references[0] <= len(references) <= max(1, model.references[1]):
-        raise _Complaint(f"{_GENERATION}generation_failed")
+    references = _references(model, body.get("image"))
     width, height = _size(model, body)
     picture = Picture(
         seed=seed_of(prompt, None, references, nonce=asked.nonce),
@@ -117,6 +127,17 @@ def _purchase(asked: Asked) -> tuple[str, Picture, int, int]:
         format="png",
     )
     return str(name), picture, _count(str(name), model, body), len(references)
+
+
+def _references(model: Capabilities, image: object) -> list[str]:
+    """Return the reference images: a URL or a list of them, nothing else."""
+    references = texts(image)
+    is_whole_list = not isinstance(image, list) or len(image) == len(references)
+    is_read = isinstance(image, str | list | None) and is_whole_list
+    are_urls = all(one.startswith(("http://", "https://")) for one in references)
+    if not (is_read and are_urls and model.references[0] <= len(references) <= model.references[1]):
+        raise _Complaint(f"{_GENERATION}generation_failed")
+    return references
 
 
 def _size(model: Capabilities, body: Mapping[str, object]) -> Pixels:
@@ -130,12 +151,12 @@ def _size(model: Capabilities, body: Mapping[str, object]) -> Pixels:
 
 
 def _count(name: str, model: Capabilities, body: Mapping[str, object]) -> int:
-    """Return how many pictures are made, and billed: four where the request does not say."""
+    """Return how many pictures are made, and billed: of v4 four where the request says nothing."""
     if name == _ALWAYS_ONE:
         return 1
     count = body.get("maxImages")
     if count is None:
-        return _DEFAULT_IMAGES
+        return min(_DEFAULT_IMAGES, model.max_series)
     if not is_whole(count) or not 1 <= int(str(count)) <= _MOST_IMAGES:
         raise _Complaint(f"{_GENERATION}generation_failed")
     return min(int(str(count)), model.max_series)

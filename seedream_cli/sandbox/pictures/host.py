@@ -32,7 +32,9 @@ def draw(picture: Picture) -> bytes:
         colours=picture.tint or picture.seed ^ 0x5EED,
         is_marked=picture.is_marked,
     )
-    return write_png(tiles) if picture.format == "png" else write_jpeg(tiles)
+    if picture.format == "png":
+        return write_png(tiles, is_clear=picture.is_clear)
+    return write_jpeg(tiles)
 
 
 def image_url(asked: Asked, picture: Picture) -> str:

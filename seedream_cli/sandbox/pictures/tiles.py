@@ -34,8 +34,11 @@ class Tiles:
         return -(-self.width // TILE)
 
 
-def write_png(tiles: Tiles) -> bytes:
-    """Return `tiles` as a whole PNG file: indexed, 8 bits deep."""
+def write_png(tiles: Tiles, *, is_clear: bool = False) -> bytes:
+    """Return `tiles` as a whole PNG file: indexed, 8 bits deep.
+
+    Of a clear one what lies in the upper left corner, the sky, is transparent everywhere.
+    """
     squeeze = zlib.compressobj(1)
     # Filter 2 tells the difference to the row above.
     again = b"\2" + bytes(tiles.width)
@@ -51,6 +54,7 @@ def write_png(tiles: Tiles) -> bytes:
     chunks = (
         (b"IHDR", header),
         (b"PLTE", b"".join(map(bytes, tiles.palette))),
+        *(((b"tRNS", b"\xff" * tiles.cells[0] + b"\0"),) if is_clear else ()),
         (b"IDAT", b"".join((*parts, squeeze.flush()))),
         (b"IEND", b""),
     )

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode
+import zlib
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from support.pictures import SIGNATURE, chunk, png
 
 from seedream_cli.sandbox.messages import Answer, Asked, Fate, Settings, Stage, Where
+from seedream_cli.sandbox.pictures.host import draw
 from seedream_cli.sandbox.router import answer
+from seedream_cli.sandbox.tickets import Picture
 
 MODEL = "doubao-seedream-4-5-251128"
 NOW = 1_795_000_000.5
 STAGE = Stage(now=NOW, settings=Settings(delay=2.0))
+JPEG = draw(Picture(seed=1, width=16, height=16, format="jpeg"))
+HUGE = (
+    SIGNATURE
+    + chunk(b"IHDR", (6001).to_bytes(4) * 2 + b"\x08\0\0\0\0")
+    + chunk(b"IDAT", b"x")
+    + chunk(b"IEND", b"")
+)
 SEED_EXAMPLE = {
     "model": MODEL,
     "prompt": "A serene mountain landscape",
@@ -219,6 +230,262 @@ def test_a_model_of_elsewhere_is_not_found(model: str) -> None:
     assert (reply.status, error(reply)["code"]) == (404, "InvalidEndpointOrModel.NotFound")
 
 
+def inline(content: bytes, kind: str = "png") -> str:
+    """Return a picture as it stands in a body."""
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"
+
+
+INLINE = inline(png(15, 15))
+
+
+def picture(width: int, height: int, *, kind: int, pixels: bytes, extra: bytes = b"") -> bytes:
+    """Build an 8-bit PNG of this colour type, of rows that begin with their filter."""
+    header = width.to_bytes(4) + height.to_bytes(4) + bytes([8, kind, 0, 0, 0])
+    parts = (chunk(b"IHDR", header), extra, chunk(b"IDAT", zlib.compress(pixels)))
+    return b"".join((SIGNATURE, *parts, chunk(b"IEND", b"")))
+
+
+@pytest.mark.parametrize(
+    ("image", "code", "words"),
+    [
+        ("data:image/PNG;base64," + INLINE.partition(",")[2], "InvalidImageURL", "neither a URL"),
+        ("data:image/png;base64,???", "InvalidImageURL", "not valid base64"),
+        ("data:image/png;base64,", "InvalidImageURL", "empty"),
+        ("data:image/png;base64,AAAA", "InvalidImageURL", "decoded"),
+        ("data:image/png," + INLINE.partition(",")[2], "InvalidImageURL", "neither a URL"),
+        (INLINE.partition(",")[2], "InvalidImageURL", "neither a URL"),
+        (inline(b"\xff\x0a" + bytes(60)), "InvalidParameter", "format jxl is not supported"),
+        (inline(png(14, 20)), "InvalidParameter", "larger than 14"),
+        (inline(png(15, 241)), "InvalidParameter", "aspect ratio must be between 1/16 and 16"),
+        (inline(HUGE), "InvalidParameter", "between 196 and 36000000 pixels"),
+    ],
+)
+def test_references_in_the_body_are_looked_into(image: str, code: str, words: str) -> None:
+    """Format, base64, bytes, sides, ratio and area hold before any drawing, and cost nothing."""
+    for value in (image, [INLINE, image]):
+        reply = ask(SEED_EXAMPLE | {"image": value})
+        found = error(reply)
+        assert (reply.status, reply.deed.is_good) == (400, False)
+        assert (found["code"].partition(".")[0], found["param"]) == (code, "image")
+        assert words in found["message"]
+
+
+def test_a_reference_has_at_most_thirty_megabytes() -> None:
+    """The bytes are counted decoded, before the picture is looked into."""
+    reply = ask(SEED_EXAMPLE | {"image": inline(bytes(30_000_001))})
+    assert (reply.status, error(reply)["param"]) == (400, "image")
+    assert "at most 30 MB" in error(reply)["message"]
+
+
+OPAQUE = picture(16, 16, kind=6, pixels=(b"\0" + b"abc\xff" * 16) * 16)
+CLEAR = picture(16, 16, kind=6, pixels=(b"\0" + b"abc\xff" * 15 + b"abc\0") * 16)
+PALETTE = (b"\0" + bytes(16)) * 16
+SUB, UP, AVERAGE, PAETH = 1, 2, 3, 4
+
+
+def filtered(kind: int) -> bytes:
+    """Build rows of white that a filter makes of an opaque first row: all stay opaque."""
+    first = b"\0" + b"\xff" * 64
+    white = {
+        SUB: b"\1" + b"\xff" * 4 + bytes(60),
+        UP: b"\2" + bytes(64),
+        AVERAGE: b"\3" + b"\x80" * 4 + bytes(60),
+        PAETH: b"\4" + bytes(64),
+    }
+    return picture(16, 16, kind=6, pixels=first + white[kind] * 15)
+
+
+NEEDS_ALPHA = "transparent background requires a PNG input with at least one transparent pixel"
+NEEDS_ONE = "transparent background requires exactly one input image"
+
+
+@pytest.mark.parametrize(
+    ("change", "parameter", "words"),
+    [
+        ({"image": None}, "background", NEEDS_ONE),
+        ({"image": [inline(CLEAR)] * 2}, "background", NEEDS_ONE),
+        ({"image": INLINE}, "image", NEEDS_ALPHA),
+        ({"image": inline(OPAQUE)}, "image", NEEDS_ALPHA),
+        *(({"image": inline(filtered(kind))}, "image", NEEDS_ALPHA) for kind in range(1, 5)),
+        ({"image": inline(JPEG, "jpeg")}, "image", NEEDS_ALPHA),
+        (
+            {
+                "image": inline(
+                    picture(16, 16, kind=3, pixels=PALETTE, extra=chunk(b"PLTE", b"abc"))
+                )
+            },
+            "image",
+            NEEDS_ALPHA,
+        ),
+        ({"output_format": "jpeg"}, "output_format", "must be png when background is transparent"),
+        ({"output_format": None}, "output_format", "must be png when background is transparent"),
+        ({"layer_decomposition": True}, "background", "layer_decomposition"),
+        ({"background": "clear"}, "background", "must be one of: auto, opaque, transparent"),
+    ],
+)
+def test_a_transparent_background_has_its_conditions(
+    change: dict[str, object], parameter: str, words: str
+) -> None:
+    """Pro wants one PNG with a pixel that is not opaque, and PNG said as the format."""
+    body = {"model": PRO, "prompt": "a fox", "background": "transparent", "output_format": "png"}
+    reply = ask(body | {"image": inline(CLEAR)} | change)
+    assert (reply.status, error(reply)["param"]) == (400, parameter)
+    assert words in error(reply)["message"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        inline(CLEAR),
+        inline(picture(16, 16, kind=4, pixels=(b"\1" + b"\0\xff" + b"\0\xff" * 15) * 16)),
+        inline(
+            picture(
+                16, 16, kind=3, pixels=PALETTE, extra=chunk(b"PLTE", b"abc") + chunk(b"tRNS", b"\0")
+            )
+        ),
+        "https://a.example/with-alpha.png",
+    ],
+)
+def test_a_transparent_background_is_made(image: str) -> None:
+    """What meets the conditions becomes a PNG with alpha, and says so; 5.5 does it from text."""
+    body = {"model": PRO, "prompt": "fox", "background": "transparent", "output_format": "png"}
+    answered = json.loads(ask(body | {"image": image}).body)
+    assert answered["data"][0]["output_format"] == "png"
+    assert answered["usage"]["input_images"] == 1
+    made = fetch(answered["data"][0]["url"]).body
+    assert made[:4] == b"\x89PNG"
+    # What was made can be edited again: the stand-in sees its own alpha.
+    assert ask(body | {"image": inline(made)}).status == 200
+    newest = "doubao-seedream-5-5-261028"
+    for background in ("transparent", "opaque", "auto"):
+        assert ask({"model": newest, "prompt": "fox", "background": background}).status == 200
+
+
+LAYERS = {"model": PRO, "image": inline(png(512, 512)), "layer_decomposition": True}
+
+
+@pytest.mark.parametrize("model", [PRO, FLASH, "doubao-seedream-5-5-261028"])
+@pytest.mark.parametrize("size", [None, "auto", "1K", "1.5K", "2K"])
+def test_layers_come_without_a_word(model: str, size: str | None) -> None:
+    """One picture and no prompt become a base and clear PNGs, each with its place."""
+    answered = json.loads(ask(LAYERS | {"model": model, "size": size}).body)
+    base, *layers = answered["data"]
+    assert answered["usage"]["generated_images"] == len(answered["data"]) > 1
+    assert [item["z_index"] for item in answered["data"]] == list(range(1 + len(layers)))
+    assert {item["output_format"] for item in layers} == {"png"}
+    for item in answered["data"]:
+        assert {"name", "description", "bounding_box"} < set(item)
+        assert set(item["bounding_box"]) == {"absolute", "normalized"}
+    assert fetch(base["url"]).status == 200
+    assert b"tRNS" in fetch(layers[0]["url"]).body
+
+
+@pytest.mark.parametrize(
+    ("change", "parameter"),
+    [
+        ({"size": "2048x2048"}, "size"),
+        ({"size": "4K"}, "size"),
+        ({"image": None}, "image"),
+        ({"image": [LAYERS["image"]] * 2}, "image"),
+        ({"image": inline(png(511, 512))}, "image"),
+        ({"layer_decomposition": "yes"}, "prompt"),
+        ({"layer_decomposition": "yes", "prompt": "x"}, "layer_decomposition"),
+        ({"layer_decomposition": False, "size": "auto", "prompt": "x"}, "size"),
+        ({"model": V4, "prompt": "x"}, "layer_decomposition"),
+        ({"model": V4, "prompt": "x", "layer_decomposition": False}, "layer_decomposition"),
+        (
+            {"model": LITE, "prompt": "x", "layer_decomposition": None, "background": "opaque"},
+            "background",
+        ),
+    ],
+)
+def test_layers_have_their_conditions(change: dict[str, object], parameter: str) -> None:
+    """Free sizes, none or two pictures, small ones, and models without layers are refused."""
+    reply = ask(LAYERS | change)
+    assert (reply.status, error(reply)["param"]) == (400, parameter)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "parameter", "words"),
+    [
+        (
+            {"model": PRO, "image": ["https://a.example/1"] * 11},
+            "InvalidParameter",
+            "image",
+            r"number of reference images .*cannot exceed 10\b",
+        ),
+        (
+            {"model": LITE, "image": ["https://a.example/1"] * 15},
+            "InvalidParameter",
+            "image",
+            r"number of reference images .*cannot exceed 14\b",
+        ),
+        *(
+            (
+                {"model": PRO, key: value},
+                "InvalidParameter",
+                key,
+                f"`{key}` is not supported by the current model",
+            )
+            for key, value in (
+                ("sequential_image_generation", "auto"),
+                ("stream", True),
+                ("tools", [{"type": "web_search"}]),
+            )
+        ),
+        (
+            {"model": LITE, "optimize_prompt_options": {"mode": "fast"}},
+            "InvalidParameter",
+            "optimize_prompt_options.mode",
+            r"optimize_prompt_options\.mode must be 'standard'",
+        ),
+        (
+            {"model": LITE, "output_format": "webp"},
+            "InvalidParameter",
+            "output_format",
+            "must be one of: jpeg, png",
+        ),
+        (
+            {"model": LITE, "size": "1K"},
+            "InvalidParameter",
+            "size",
+            r"size must be one of 'WIDTHxHEIGHT', '2k', '3k', or '4k'\. Request id: 02",
+        ),
+        ({"size": "1x1"}, "InvalidParameter", "size", "image size must be at least 3686400 pixels"),
+        (
+            {"model": PRO, "size": "1x1"},
+            "InvalidParameter",
+            "size",
+            "image size must be at least 921600 pixels",
+        ),
+        (
+            {"optimize_prompt_options": {"mode": "turbo"}},
+            "InvalidParameter",
+            "optimize_prompt_options.mode",
+            "one of",
+        ),
+        ({"seed": 2**31}, "InvalidParameter", "seed", "from -1 to 2147483647"),
+    ],
+)
+def test_refusals_have_the_words_that_were_seen(
+    change: dict[str, object], code: str, parameter: str, words: str
+) -> None:
+    """Wordings of live refusals and of public reports (2026-09): code, field, sentence."""
+    reply = ask(SEED_EXAMPLE | change)
+    found = error(reply)
+    assert (reply.status, found["code"], found["param"]) == (400, code, parameter)
+    assert re.search(words, found["message"])
+    assert not reply.deed.is_good
+
+
+def test_web_search_is_for_arks_lite_only() -> None:
+    """BytePlus' lite answers 400 to `tools`, where Ark's takes them."""
+    tools = {"tools": [{"type": "web_search"}], "size": "2K", "prompt": "a fox"}
+    assert ask(tools | {"model": LITE}).status == 200
+    reply = ask(tools | {"model": "seedream-5-0-260128"}, base="/byteplus/api/v3")
+    assert (reply.status, error(reply)["param"]) == (400, "tools")
+
+
 @pytest.mark.parametrize(
     ("change", "size"),
     [
@@ -231,7 +498,8 @@ def test_a_model_of_elsewhere_is_not_found(model: str) -> None:
         ({"size": None}, "2048x2048"),
         ({"n": 2, "bogus_field": True}, "2048x2048"),
         ({"seed": 5, "guidance_scale": 2.5}, "2048x2048"),
-        ({"image": "data:image/png;base64,AAAA"}, "2048x2048"),
+        ({"image": INLINE}, "2048x2048"),
+        ({"image": [INLINE, "https://a.example/1.png"]}, "2048x2048"),
         ({"model": V4, "optimize_prompt_options": {"mode": "fast"}}, "2048x2048"),
         ({"model": LITE, "tools": [{"type": "web_search"}]}, "2048x2048"),
     ],

@@ -40,9 +40,16 @@ APP_EXAMPLE = {
 }
 
 
-def post(path: str, body: object, *, key: str = "k", stage: Stage = STAGE) -> Answer:
+def post(
+    path: str,
+    body: object,
+    *,
+    key: str = "k",
+    stage: Stage = STAGE,
+    kind: str = "application/json",
+) -> Answer:
     """POST JSON."""
-    headers = {"authorization": f"Bearer {key}", "host": "h"}
+    headers = {"authorization": f"Bearer {key}", "host": "h", "content-type": kind}
     body = json.dumps(body).encode()
     return answer(Asked(method="POST", path=path, headers=headers, body=body), stage)
 
@@ -261,33 +268,64 @@ def test_an_upload_answers_with_a_url_that_holds_the_digest() -> None:
     assert answer(asked, STAGE).deed.where is Where.UPLOAD
 
 
-def test_the_older_endpoint_goes_through_its_flags() -> None:
-    """Its two examples are generated, wrapped in the envelope of all KIE."""
-    task = task_of(OLDER, OLDER_EXAMPLE)
+WRAPPED = replace(STAGE, settings=Settings(delay=10.0, is_wrapped=True))
+
+
+def older(
+    body: object, fate: Fate = Fate.MADE, *, later: float = 10, base: Stage = STAGE
+) -> object:
+    """Submit to the older endpoint and return its record, `later` seconds on."""
+    task = task_of(OLDER, body, replace(base, fate=fate))
     assert task.startswith("seedream_task_")
-    running = told(OLDER_RECORD, task, 3)
+    headers = {"authorization": "Bearer k", "host": "h"}
+    asked = Asked(method="GET", path=OLDER_RECORD, query={"taskId": task}, headers=headers)
+    return json.loads(answer(asked, replace(base, now=NOW + later)).body)
+
+
+def test_the_older_endpoint_goes_through_its_flags() -> None:
+    """Its record is bare as its page prints it: generating, success, failed, creation failed."""
+    running = older(OLDER_EXAMPLE, later=3)
+    assert isinstance(running, dict)
     assert (running["successFlag"], running["imageUrl"]) == (0, None)
-    done = told(OLDER_RECORD, task, 10)
+    done = older(OLDER_EXAMPLE)
+    assert isinstance(done, dict)
+    assert set(done) == {"taskId", "successFlag", "imageUrl", "createTime", "completeTime"}
     assert done["successFlag"] == 1
     assert str(done["completeTime"]).endswith("Z")
     assert len(sizes([str(done["imageUrl"])])) == 1
-    edit = {"prompt": "anime", "input_image_url": "https://example.com/image.jpg"}
-    assert told(OLDER_RECORD, task_of(OLDER, edit), 10)["successFlag"] == 1
-    failed = task_of(OLDER, OLDER_EXAMPLE, replace(STAGE, fate=Fate.FAILED))
-    assert told(OLDER_RECORD, failed, 10)["successFlag"] == 3
+    for fate, flag in ((Fate.FAILED, 2), (Fate.REFUSED, 3)):
+        failed = older(OLDER_EXAMPLE, fate)
+        assert isinstance(failed, dict)
+        assert (failed["successFlag"], failed["errorCode"]) == (flag, 501)
 
 
-def test_the_older_record_can_be_bare_as_its_page_prints_it() -> None:
-    """With the setting, the answer has no envelope."""
-    settings = Settings(delay=0.0, bare_record_info=True)
-    stage = replace(STAGE, settings=settings)
-    asked = Asked(
-        method="GET",
-        path=OLDER_RECORD,
-        query={"taskId": task_of(OLDER, OLDER_EXAMPLE, stage)},
-        headers={"authorization": "Bearer k"},
-    )
-    assert json.loads(answer(asked, stage).body)["successFlag"] == 1
+def test_the_older_record_can_be_wrapped_as_all_of_kie() -> None:
+    """With the setting it has KIE's envelope, and the two failures of KIE's other pages."""
+    for fate, flag in ((Fate.MADE, 1), (Fate.FAILED, 3), (Fate.REFUSED, 2)):
+        record = older(OLDER_EXAMPLE, fate, base=WRAPPED)
+        assert isinstance(record, dict)
+        assert (record["code"], record["msg"]) == (200, "success")
+        assert record["data"]["successFlag"] == flag
+
+
+@pytest.mark.parametrize("path", [CREATE, OLDER])
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://example.com/hook", 200),
+        ("https://example.com/hook", 200),
+        (None, 200),
+        ("", 200),
+        ("ftp://example.com/hook", 422),
+        ("example.com/hook", 422),
+        (7, 422),
+        (["https://example.com/hook"], 422),
+    ],
+)
+def test_a_callback_is_an_http_url(path: str, url: object, code: int) -> None:
+    """`callBackUrl` is a URL of http or https, or null; anything else is refused."""
+    body = KIE_EXAMPLE if path == CREATE else OLDER_EXAMPLE
+    assert envelope(post(path, body | {"callBackUrl": url}))[0] == code
 
 
 @pytest.mark.parametrize(
@@ -324,10 +362,12 @@ def test_seedreams_goes_from_processing_to_completed() -> None:
 
 
 def test_seedreams_bills_four_where_nothing_is_said() -> None:
-    """Left-out `maxImages` means four pictures; z-image always makes one."""
-    four = told(APP, task_of(APP, {"prompt": "a fox"}), 10)["resultUrls"]
-    assert isinstance(four, list)
-    assert len(set(four)) == 4
+    """Left-out `maxImages` means four pictures of v4 and one of every other model."""
+    four = told(APP, task_of(APP, {"prompt": "a fox", "model": "bytedance/seedream-v4"}), 10)
+    assert isinstance(four["resultUrls"], list)
+    assert len(set(four["resultUrls"])) == 4
+    for model in (None, "google/nano-banana", "bytedance/seedream-v5.0", "gpt-image-2"):
+        assert "resultUrls" not in told(APP, task_of(APP, {"prompt": "fox", "model": model}), 10)
     many = APP_EXAMPLE | {"model": "bytedance/seedream-v4", "maxImages": 7}
     seven = told(APP, task_of(APP, {k: v for k, v in many.items() if k != "quality"}), 10)
     assert isinstance(seven["resultUrls"], list)
@@ -346,6 +386,13 @@ def test_seedreams_bills_four_where_nothing_is_said() -> None:
         ({"ratio": "5:4"}, "generation_failed"),
         ({"quality": "2K"}, "generation_failed"),
         ({"maxImages": 16}, "generation_failed"),
+        ({"image": "https://a.example/1.png"}, "generation_failed"),
+        ({"model": "z-image", "quality": None, "image": ["https://a/1"]}, "generation_failed"),
+        ({"model": "seedream/4.5-edit", "image": "cat.png"}, "generation_failed"),
+        ({"model": "seedream/4.5-edit", "image": ["https://a/1", 7]}, "generation_failed"),
+        ({"model": "seedream/4.5-edit", "image": {"url": "https://a/1"}}, "generation_failed"),
+        ({"model": "seedream/4.5-edit", "image": "data:image/png;base64,AA"}, "generation_failed"),
+        ({"model": "google/nano-banana-pro", "quality": "2K"}, "generation_failed"),
     ],
 )
 def test_seedreams_names_its_errors(change: dict[str, object], key: str) -> None:
@@ -362,3 +409,10 @@ def test_seedreams_takes_a_url_or_a_list() -> None:
     listed = told(APP, task_of(APP, edit | {"image": ["https://a.example/1.png"]}), 10)
     other = told(APP, task_of(APP, edit | {"image": ["https://a.example/2.png"]}), 10)
     assert single["resultUrl"] == listed["resultUrl"] != other["resultUrl"]
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_seedreams_wants_json_to_be_called_so(kind: str) -> None:
+    """The content type has to be `application/json`, with parameters or without."""
+    assert envelope(post(APP, APP_EXAMPLE, kind=kind))[0] == -1
+    assert envelope(post(APP, APP_EXAMPLE, kind="application/json; charset=utf-8"))[0] == 0

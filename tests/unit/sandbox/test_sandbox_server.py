@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import queue
+import socket
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,19 +27,20 @@ if TYPE_CHECKING:
 
 QUICK = Settings(delay=0.0)
 SMALL = "1024x1024"
-ARK = {"model": "doubao-seedream-4-0-20260415", "prompt": "a fox", "size": SMALL}
-KIE = {
+ARK: dict[str, object] = {"model": "doubao-seedream-4-0-20260415", "prompt": "a fox", "size": SMALL}
+KIE: dict[str, object] = {
     "model": "bytedance/seedream-v4-text-to-image",
     "input": {"prompt": "a fox", "image_resolution": "1K"},
 }
-OLDER = {"prompt": "a fox"}
-UNIALL = {
+OLDER: dict[str, object] = {"prompt": "a fox"}
+UNIALL: dict[str, object] = {
     "model": "seedream-4.0",
     "prompt": "a fox",
     "custom_size": {"width": 1024, "height": 1024},
 }
-APP = {"prompt": "a fox", "model": "bytedance/seedream-v4", "maxImages": 1}
-SUBMITS = {
+JSON = {"Content-Type": "application/json"}
+APP: dict[str, object] = {"prompt": "a fox", "model": "bytedance/seedream-v4", "maxImages": 1}
+SUBMITS: dict[str, tuple[str, dict[str, object]]] = {
     "ark": ("/ark/api/v3/images/generations", ARK),
     "byteplus": (
         "/byteplus/api/v3/images/generations",
@@ -79,7 +84,7 @@ def send(
             method or ("POST" if content else "GET"),
             path,
             content,
-            {"Authorization": "Bearer k"} if headers is None else dict(headers),
+            JSON | ({"Authorization": "Bearer k"} if headers is None else dict(headers)),
         )
         return Reply(connection.getresponse())
     finally:
@@ -104,7 +109,7 @@ def image_of(sandbox: Sandbox, provider: str) -> str:
             url = json.loads(record["resultJson"])["resultUrls"][0]
         case "kie-seedream":
             path = f"/kie/api/v1/seedream/record-info?taskId={bought['data']['taskId']}"
-            url = json.loads(send(sandbox, path).body)["data"]["imageUrl"]
+            url = json.loads(send(sandbox, path).body)["imageUrl"]
         case _:
             path = f"/seedreams/api/generate-image?taskId={bought['data']['taskId']}"
             url = json.loads(send(sandbox, path).body)["data"]["resultUrl"]
@@ -340,14 +345,152 @@ def test_faults_are_read_as_typed() -> None:
 
 
 def test_bodies_of_unknown_length_and_strange_paths_are_turned_away() -> None:
-    """A chunked body, a HEAD, and an unknown path do no harm."""
+    """A length that is none, a body with two lengths, a HEAD, and an unknown path do no harm."""
     with Sandbox(settings=QUICK) as sandbox:
-        chunked = {"Transfer-Encoding": "chunked"}
-        assert send(sandbox, "/kie/x", headers=chunked).status == 411
+        assert send(sandbox, "/kie/x", headers={"Content-Length": "few"}).status == 411
+        both = {"Content-Length": "2", "Transfer-Encoding": "chunked"}
+        assert send(sandbox, "/kie/x", headers=both).status == 400
         assert send(sandbox, "/nothing/here").status == 404
         image = image_of(sandbox, "ark")
         head = send(sandbox, image, headers={}, method="HEAD")
         assert (head.status, head.body) == (200, b"")
+
+
+def converse(sandbox: Sandbox, *pieces: bytes) -> bytes:
+    """Send raw bytes and hang up the sending side; return all that comes back."""
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=10) as wire:
+        wire.sendall(b"".join(pieces))
+        wire.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: wire.recv(65536), b""))
+
+
+CHUNKED = (
+    b"POST /ark/api/v3/images/generations HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer k\r\n"
+    b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+)
+
+
+def test_a_body_may_come_in_chunks() -> None:
+    """Pieces of any size, with extensions and trailers, are one body and one charge."""
+    body = json.dumps(ARK).encode()
+    whole = b"%x;note=1\r\n%b\r\n" % (len(body) - 7, body[:-7])
+    rest = b"%X\r\n%b\r\n0\r\nX-Trailer: 1\r\n\r\n" % (7, body[-7:])
+    with Sandbox(settings=QUICK) as sandbox:
+        assert converse(sandbox, CHUNKED, whole, rest).startswith(b"HTTP/1.1 200 ")
+        assert sandbox.tally.log()[0]["body"] == ARK
+        assert sandbox.counters["charged"] == {"ark": 1}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "answer"),
+    [
+        (b"zz\r\n", b"HTTP/1.1 400 "),
+        (b"ffffffffff\r\n", b"HTTP/1.1 413 "),
+        (b"20\r\n{", b""),
+        (b"2\r\n{}", b""),
+        (b"2\r\n{}\r\n0\r\n", b""),
+        (b"2", b""),
+    ],
+)
+def test_broken_chunks_are_no_purchase(chunks: bytes, answer: bytes) -> None:
+    """What is no chunk is refused; what broke off gets no answer; neither counts as asked."""
+    with Sandbox(settings=QUICK) as sandbox:
+        assert converse(sandbox, CHUNKED, chunks)[:13] == answer
+        assert sandbox.counters["submits"] == {}
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6: [::1] NOT TRIED")
+def test_the_other_loopback_answers_too() -> None:
+    """At `[::1]` the same sandbox is found, and its URLs lead back there."""
+    with Sandbox(settings=QUICK, has_ipv6=True) as sandbox:
+        connection = http.client.HTTPConnection("::1", sandbox.port, timeout=10)
+        with closing(connection):
+            connection.request(
+                "POST", SUBMITS["ark"][0], json.dumps(ARK), {"Authorization": "Bearer k"}
+            )
+            url = json.loads(connection.getresponse().read())["data"][0]["url"]
+            assert url.startswith(f"http://[::1]:{sandbox.port}/images/")
+            connection.request("GET", url.removeprefix(f"http://[::1]:{sandbox.port}"))
+            assert connection.getresponse().status == 200
+        assert sandbox.counters["charged"] == {"ark": 1}
+
+
+def test_what_was_bought_is_counted_by_picture_and_price() -> None:
+    """The counters say how many pictures the bodies asked for, and what lists take for them."""
+    bodies: list[tuple[str, dict[str, object], int, str | None]] = [
+        ("ark", {"sequential_image_generation": "auto"}, 15, "3.00 CNY"),
+        ("ark", {"n": 9}, 1, "0.20 CNY"),
+        ("uniall", {"n": 3}, 3, None),
+        ("uniall", {"num_images": 2}, 2, None),
+        ("kie", {"input": {"prompt": "a fox", "max_images": 4}}, 4, "0.1300 USD"),
+        ("seedreams", {"maxImages": None}, 4, None),
+        ("seedreams", {"maxImages": 3, "model": "bytedance/seedream-v4.5"}, 1, None),
+        ("kie-seedream", {}, 1, "0.0175 USD"),
+    ]
+    with Sandbox(settings=QUICK) as sandbox:
+        for provider, change, _, _ in bodies:
+            path, body = SUBMITS[provider]
+            assert send(sandbox, path, body | change).status == 200
+        counters = sandbox.counters
+    charges = counters["charges"]
+    assert isinstance(charges, list)
+    prices = [
+        each["price"] and f"{each['price']['amount']} {each['price']['currency']}"
+        for each in charges
+    ]
+    assert [each["images"] for each in charges] == [images for _, _, images, _ in bodies]
+    assert prices == [price for _, _, _, price in bodies]
+    bought = {"ark": 16, "uniall": 5, "kie": 4, "seedreams": 5, "kie-seedream": 1}
+    assert counters["bought"] == bought
+    assert counters["spent"] == {"CNY": "3.20", "USD": "0.1475"}
+
+
+class Listener(BaseHTTPRequestHandler):
+    """Takes callbacks."""
+
+    heard: ClassVar[queue.Queue[tuple[str, object]]] = queue.Queue()
+
+    def do_POST(self) -> None:  # named by http.server
+        """Keep path and JSON."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.heard.put((self.path, json.loads(body)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the parent's name
+        """Say nothing."""
+
+
+def test_callbacks_are_made_on_this_machine_only() -> None:
+    """KIE posts the end of a task, good or bad, to a listener on loopback, and to nobody else."""
+    with HTTPServer(("127.0.0.1", 0), Listener) as listener, Sandbox(settings=QUICK) as sandbox:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{listener.server_port}/done?job=1"
+        tasks = []
+        for provider, url in (
+            ("kie", "https://your-domain.com/api/callback"),
+            ("kie", here),
+            ("kie-seedream", here),
+        ):
+            path, body = SUBMITS[provider]
+            accepted = send(sandbox, path, {**body, "callBackUrl": url})
+            tasks.append(accepted.json()["data"])
+        market, older = (Listener.heard.get(timeout=10) for _ in range(2))
+        sandbox.weather.change(["fail"])
+        send(sandbox, SUBMITS["kie"][0], {**KIE, "callBackUrl": here})
+        failed = Listener.heard.get(timeout=10)
+        listener.shutdown()
+    # Two threads post: which is first is nobody's promise.
+    (path, record), (_, bare) = sorted((market, older), key=lambda one: "code" not in str(one[1]))
+    assert path == "/done?job=1"
+    assert isinstance(record, dict)
+    assert isinstance(bare, dict)
+    assert (record["code"], record["data"]["state"]) == (200, "success")
+    assert {"taskId": record["data"]["taskId"], "recordId": record["data"]["taskId"]} == tasks[1]
+    assert (bare["successFlag"], {"taskId": bare["taskId"]}) == (1, tasks[2])
+    assert isinstance(failed[1], dict)
+    assert (failed[1]["code"], failed[1]["data"]["state"]) == (501, "fail")
+    assert Listener.heard.empty()
 
 
 def test_half_a_request_is_no_purchase() -> None:

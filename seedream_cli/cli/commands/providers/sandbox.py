@@ -36,6 +36,10 @@ def sandbox(
         str | None,
         typer.Option("--at", metavar="DATE", help="Models live or are retired as on that day."),
     ] = None,
+    wrapped: Annotated[
+        bool,
+        typer.Option("--wrapped", help="KIE's older record in the envelope of its other pages."),
+    ] = False,
 ) -> int:
     """Serve a stand-in for every provider on this machine, until Ctrl-C."""
     import signal
@@ -47,7 +51,12 @@ def sandbox(
     if at is not None and day is None:
         raise UsageError(f"--at {at} is no date", hint="--at 2026-11-01")
     try:
-        serving = Sandbox(port=port, settings=Settings(delay=delay, at=day), faults=fault or ())
+        serving = Sandbox(
+            port=port,
+            settings=Settings(delay=delay, at=day, is_wrapped=wrapped),
+            faults=fault or (),
+            has_ipv6=True,
+        )
     except OSError as error:
         raise UsageError(f"port {port} is taken: {error.strerror}", hint="--port 0") from error
     with serving:
