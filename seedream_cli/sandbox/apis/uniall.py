@@ -5,11 +5,12 @@ Its errors are not documented: they are shaped after OpenAI's, as the rest of it
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.sandbox.apis.forms import read_form
-from seedream_cli.sandbox.apis.frames import models_of, pixels
+from seedream_cli.sandbox.apis.forms import read_fields
+from seedream_cli.sandbox.apis.frames import models_of, pixels, price_of
 from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, is_whole, says
 from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
@@ -17,7 +18,9 @@ from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from seedream_cli.core.model import Money
     from seedream_cli.providers.spec import Capabilities
+    from seedream_cli.sandbox.apis.forms import Part
     from seedream_cli.sandbox.apis.frames import Pixels
     from seedream_cli.sandbox.messages import Asked, Stage
 
@@ -25,6 +28,7 @@ _MOST_IMAGES: Final = 6
 _MOST_REFERENCES: Final = 10
 _MOST_TOGETHER: Final = 15
 _LONGEST: Final = 4096
+_NUMBERS: Final = frozenset({"n", "num_images", "timeout_seconds"})
 _PATHS: Final = ("/v1/images/generations", "/v1/images/edits")
 
 
@@ -40,6 +44,7 @@ class _Purchase:
     picture: Picture
     count: int
     timeout: int | None
+    price: Money | None
 
 
 def answer(asked: Asked, stage: Stage) -> Answer:
@@ -75,7 +80,7 @@ def _images(asked: Asked, stage: Stage, *, is_edit: bool) -> Answer:
         purchase = _purchase(asked, is_edit=is_edit)
     except _Complaint as complaint:
         return _error(complaint.status, complaint.text, complaint.code, complaint.parameter)
-    charged = Deed(is_good=True)
+    charged = Deed(is_good=True, images=purchase.count, price=purchase.price)
     if purchase.timeout is not None and purchase.timeout < stage.patience:
         late = _error(504, "The image was not ready within timeout_seconds.", "timeout")
         return replace(late, delay=float(purchase.timeout), deed=charged)
@@ -90,18 +95,38 @@ def _images(asked: Asked, stage: Stage, *, is_edit: bool) -> Answer:
 
 
 def _body(asked: Asked) -> Mapping[str, object]:
-    """Return the fields; edits may come as a form, in which all values are text."""
+    """Return the fields; they may come as a form, in which all values are text."""
     body = asked.json()
     if body is not None:
         return {key: value for key, value in body.items() if value is not None}
-    form = read_form(asked)
+    form = read_fields(asked)
     if not form:
         raise _Complaint("We could not parse the JSON body of your request.", "")
-    fields: dict[str, object] = {name: part.text for name, part in form.items()}
-    for key in ("n", "num_images", "timeout_seconds"):
-        if str(fields.get(key, "")).isdecimal():
-            fields[key] = int(str(fields[key]))
+    fields: dict[str, object] = {}
+    for key, part in form:
+        name, value = key.removesuffix("[]"), _value(key, part)
+        if name not in fields:
+            fields[name] = value
+        else:
+            # A list is a name that is said again, with brackets or without.
+            before = fields[name]
+            fields[name] = [*(before if isinstance(before, list) else [before]), value]
     return fields
+
+
+def _value(key: str, part: Part) -> object:
+    """Return what a field of a form means: text, a number, or JSON for a list or an object."""
+    name = key.removesuffix("[]")
+    if part.is_file:
+        raise _Complaint("Reference images are passed as URLs, not as files.", name)
+    if name in _NUMBERS and part.text.isdecimal():
+        return int(part.text)
+    if name in {"model", "prompt"} or part.text[:1] not in {"[", "{"}:
+        return part.text
+    try:
+        return json.loads(part.text)
+    except (ValueError, RecursionError):
+        raise _Complaint(f"{name} is not valid JSON.", name) from None
 
 
 def _purchase(asked: Asked, *, is_edit: bool) -> _Purchase:
@@ -122,7 +147,8 @@ def _purchase(asked: Asked, *, is_edit: bool) -> _Purchase:
         format="png",
     )
     count = _count(body, len(references))
-    return _Purchase(picture=picture, count=count, timeout=_timeout(body))
+    price = price_of(models[name], width * height, count, len(references))
+    return _Purchase(picture=picture, count=count, timeout=_timeout(body), price=price)
 
 
 def _text(body: Mapping[str, object], key: str) -> str:

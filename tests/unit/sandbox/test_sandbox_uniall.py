@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -98,24 +98,75 @@ def test_all_spellings_of_a_reference_are_one() -> None:
     assert len({tuple(urls(post("edits", EDIT | spelling))) for spelling in spellings}) == 1
 
 
-def test_an_edit_may_come_as_a_form() -> None:
-    """The page allows a form for edits, with URLs in it."""
-    fields = {"model": "seedream-4.5", "prompt": "at night", "image": A, "n": "2"}
-    parts = [
-        f'--X\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in fields.items()
-    ]
+def form(*fields: tuple[str, str], path: str = "edits", is_multipart: bool) -> Answer:
+    """POST a form, of either kind."""
+    kind, body = "application/x-www-form-urlencoded", urlencode(fields)
+    if is_multipart:
+        kind = "multipart/form-data; boundary=X"
+        parts = [
+            f'--X\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields
+        ]
+        body = "".join(parts) + "--X--\r\n"
     asked = Asked(
         method="POST",
-        path="/uniall/v1/images/edits",
-        headers={
-            "authorization": "Bearer k",
-            "host": "h",
-            "content-type": "multipart/form-data; boundary=X",
-        },
-        body=("".join(parts) + "--X--\r\n").encode(),
+        path=f"/uniall/v1/images/{path}",
+        headers={"authorization": "Bearer k", "host": "h", "content-type": kind},
+        body=body.encode(),
     )
-    assert urls(answer(asked, STAGE)) == urls(post("edits", EDIT | {"image": A, "n": 2}))
+    return answer(asked, STAGE)
+
+
+@pytest.mark.parametrize("is_multipart", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "meant"),
+    [
+        ([("image", A)], {"image": A}),
+        ([("image", A), ("image", B)], {"image": [A, B]}),
+        ([("image_urls[]", A), ("image_urls[]", B)], {"image_urls": [A, B]}),
+        ([("image_urls", A), ("image_urls", B), ("image_urls", A)], {"image_urls": [A, B, A]}),
+        ([("image_urls", json.dumps([A, B]))], {"image_urls": [A, B]}),
+        ([("image_url", json.dumps({"url": A}))], {"image_url": {"url": A}}),
+        ([("images", json.dumps([A, {"image_url": B}]))], {"images": [A, {"image_url": B}]}),
+        ([("image", A), ("n", "2")], {"image": A, "n": 2}),
+        ([("image", A), ("num_images", "3")], {"image": A, "num_images": 3}),
+        ([("image", A), ("custom_size", json.dumps(SQUARE))], {"image": A, "custom_size": SQUARE}),
+    ],
+)
+def test_an_edit_may_come_as_a_form(
+    fields: list[tuple[str, str]],
+    meant: dict[str, object],
+    is_multipart: bool,  # noqa: FBT001 - a cell
+) -> None:
+    """In a form, a list is a repeated field or JSON text, an object JSON text."""
+    asked = [*(("model", "seedream-4.5"), ("prompt", "at night")), *fields]
+    reply = form(*asked, is_multipart=is_multipart)
+    assert urls(reply) == urls(post("edits", EDIT | meant))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("image_urls", "[broken"), ("image", "cat.png"), ("n", "two"), ("custom_size", "2048x2048")],
+)
+def test_a_form_is_judged_as_json_is(name: str, value: str) -> None:
+    """Text that is no list, no URL, no number, no size is refused, and names its field."""
+    fields = (("model", "seedream-4.5"), ("prompt", "x"), ("image_url", A), (name, value))
+    reply = form(*fields, is_multipart=False)
+    assert (reply.status, reply.deed.is_good) == (400, False)
+    assert json.loads(reply.body)["error"]["param"] == name
+
+
+def test_files_are_no_references() -> None:
+    """The page rules out passing a file: a part with a file name is refused."""
+    body = (
+        '--X\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n'
+        "Content-Type: image/png\r\n\r\nPNG\r\n--X--\r\n"
+    )
+    headers = {"authorization": "Bearer k", "content-type": "multipart/form-data; boundary=X"}
+    path = "/uniall/v1/images/edits"
+    asked = Asked(method="POST", path=path, headers=headers, body=body.encode())
+    reply = answer(asked, STAGE)
+    assert (reply.status, json.loads(reply.body)["error"]["param"]) == (400, "image")
 
 
 @pytest.mark.parametrize(
