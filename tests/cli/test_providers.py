@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import socket
 import stat
 import subprocess
 import sys
@@ -653,3 +654,27 @@ def test_the_sandbox_serves_another_day(cli: Cli, start_server: StartServer) -> 
     assert (codes, charged) == ([200, 404], [{"ark": 1}, {}])
     ran = cli("providers", "sandbox", "--at", "yesterday")
     assert (ran.code, "--at yesterday is no date" in ran.err) == (2, True)
+
+
+def test_the_sandbox_serves_both_loopbacks_and_can_wrap(cli: Cli) -> None:
+    """At 127.0.0.1 and at [::1] one server answers; `--wrapped` gives KIE's record an envelope."""
+    command = ("providers", "sandbox", "--port", "0", "--delay", "0", "--wrapped")
+    server = cli.start(*command)
+    assert server.stdout is not None
+    try:
+        origins = [server.stdout.readline().decode().strip()]
+        if socket.has_ipv6:
+            origins.append(origins[0].replace("127.0.0.1", "[::1]"))
+        for origin in origins:
+            base, headers = f"{origin}/kie/api/v1/seedream", {"authorization": "Bearer k"}
+            asked = urllib.request.Request(f"{base}/generate", b'{"prompt":"x"}', headers)  # noqa: S310 - loopback
+            with urllib.request.urlopen(asked) as answer:  # noqa: S310 - likewise
+                task = json.loads(answer.read())["data"]["taskId"]
+            asked = urllib.request.Request(f"{base}/record-info?taskId={task}", None, headers)  # noqa: S310 - likewise
+            with urllib.request.urlopen(asked) as answer:  # noqa: S310 - likewise
+                record = json.loads(answer.read())["data"]
+            assert record["successFlag"] == 1
+            assert record["imageUrl"].startswith(f"{origin}/images/")
+    finally:
+        server.terminate()
+        server.communicate(timeout=10)

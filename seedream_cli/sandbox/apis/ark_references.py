@@ -71,6 +71,9 @@ def read_references(model: Capabilities | None, body: Mapping[str, object]) -> l
     image = body.get("image")
     references = texts(image)
     is_list = isinstance(image, list) and len(references) == len(image)
+    if image == "" or (isinstance(image, list) and "" in image):
+        text = "The request failed because an image URL is empty."
+        raise Complaint(text, "image", code="InvalidImageURL.EmptyURL")
     if image is not None and not (references and (isinstance(image, str) or is_list)):
         raise _no_image("the parameter `image` must be a URL, a base64 image, or a list of them")
     least, most = model.references if model else (0, _MOST)

@@ -465,6 +465,9 @@ def test_layers_have_their_conditions(change: dict[str, object], parameter: str)
             "one of",
         ),
         ({"seed": 2**31}, "InvalidParameter", "seed", "from -1 to 2147483647"),
+        ({"image": ""}, "InvalidImageURL.EmptyURL", "image", "empty"),
+        ({"image": ["https://a.example/1", ""]}, "InvalidImageURL.EmptyURL", "image", "empty"),
+        ({"image": 7}, "InvalidImageURL.InvalidFormat", "image", "a URL, a base64 image"),
     ],
 )
 def test_refusals_have_the_words_that_were_seen(
