@@ -200,13 +200,16 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _alphas(pixels: bytes, width: int, stride: int, size: int) -> Iterator[bytes]:
     """Yield the high bytes of each row's alpha: filters keep channels apart (PNG, 9.2)."""
-    above = bytes(width)
+    above, opaque = bytes(width), bytes([_OPAQUE]) * width
     line = width * stride + 1
     for start in range(0, len(pixels) - line + 1, line):
         raw = pixels[start + 1 + stride - size : start + line : stride]
         match pixels[start]:
             case 0:
                 row = raw
+            case 2 | 4 if above == opaque and not any(raw):
+                # Most rows of a picture without transparency, told at once.
+                row = above
             case 1:
                 row = bytes(each & 255 for each in accumulate(raw))
             case 2:
