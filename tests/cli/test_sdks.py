@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
-import sys
-import tempfile
 import urllib.request
 from base64 import b64decode
 from contextlib import contextmanager
@@ -16,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.documents import Client, fenced
 from support.pictures import PNG
+from support.strangers import is_out_of_reach, python_environment
 
 from seedream_cli.storage.files.image_format import inspect
 
@@ -27,23 +26,35 @@ if TYPE_CHECKING:
     from support.server import Server
 
 HERE = Path(__file__).parent
-SDKS = {"sdk_openai.py": "openai", "sdk_volcengine.py": "volcengine-python-sdk[ark]"}
-"""The scripts, and what they need from the package index."""
-MODEL = "doubao-seedream-4-5-251128"
-PRO = "doubao-seedream-5-0-pro-260628"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sdk:
+    """An SDK, and the service that it is made for."""
+
+    packages: tuple[str, ...]
+    """What it takes from the package index."""
+    script: tuple[str, ...]
+    path: str = "/ark/api/v3"
+    brand: str = "doubao-"
+    """What the names of models begin with."""
+    pro: str = "doubao-seedream-5-0-pro-260628"
+
+
+OPENAI = Sdk(packages=("openai",), script=("sdk_openai.py",))
+VOLCENGINE = Sdk(
+    packages=("volcengine-python-sdk[ark]",), script=("sdk_ark.py", "volcenginesdkarkruntime")
+)
+BYTEPLUS = Sdk(
+    # It imports httpx and sniffio without asking for them (3.0.63).
+    packages=("byteplus-python-sdk-v2[ark]", "httpx", "sniffio"),
+    script=("sdk_ark.py", "byteplussdkarkruntime"),
+    path="/byteplus/api/v3",
+    brand="",
+    pro="dola-seedream-5-0-pro-260628",
+)
+MODEL = "seedream-4-5-251128"
 SQUARE = ("jpeg", 2048, 2048)
-SLOWEST_INSTALL = 900
-"""Seconds: Volcengine's packages are some 600 MB on disk."""
-NO_ANSWER = re.compile(
-    r"\(from versions: none\)"
-    r"|(NewConnection|ConnectTimeout|ReadTimeout|NameResolution|Proxy|SSL|Protocol|HTTP)Error"
-    r"|IncompleteRead|connection broken"
-)
-"""How pip words an index that is not there, or that went away; its exit status is always 1."""
-OURS = re.compile(
-    r"require a different python|ResolutionImpossible|No space left|Permission denied"
-)
-"""What is no fault of the index, whatever else pip wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +75,12 @@ class Stranger:
     """A program on somebody else's SDK."""
 
     python: Path
-    script: str
+    sdk: Sdk
+
+    @property
+    def provider(self) -> str:
+        """The name of its service in counters."""
+        return self.sdk.path.split("/")[1]
 
     def ask(
         self,
@@ -72,16 +88,16 @@ class Stranger:
         *,
         key: str = "sk-test",
         retries: int = 0,
-        path: str = "/ark/api/v3",
+        path: str = "",
         files: tuple[str, ...] = (),
         **ask: object,
     ) -> Said:
         """Ask for pictures in a process of its own."""
-        base_url = f"{server.origin}{path}"
-        ask = {"model": MODEL, "prompt": "a fox"} | ask
+        base_url = f"{server.origin}{path or self.sdk.path}"
+        ask = {"model": self.sdk.brand + MODEL, "prompt": "a fox"} | ask
         client = {"base_url": base_url, "api_key": key, "max_retries": retries}
         done = subprocess.run(
-            [self.python, "-I", HERE / self.script],
+            [self.python, "-I", HERE / self.sdk.script[0], *self.sdk.script[1:]],
             # Nothing is inherited: no proxy, no key, no other base URL.
             env={"PATH": os.defpath, "LANG": "C.UTF-8"},
             input=json.dumps({"client": client, "ask": ask, "files": files}),
@@ -102,61 +118,43 @@ class Stranger:
         )
 
 
-def is_out_of_reach(words: str) -> bool:
-    """Tell whether pip failed for want of an index, by what it wrote."""
-    return bool(NO_ANSWER.search(words)) and not OURS.search(words)
-
-
 @contextmanager
-def environment(request: pytest.FixtureRequest, script: str) -> Iterator[Stranger]:
-    """Install the SDK of a script in an environment of its own, gone at the end; or skip."""
-    package = SDKS[script]
-    if not request.config.option.soak:
-        pytest.skip(f"{package} NOT TRIED: it takes --soak and a package index")
-    with tempfile.TemporaryDirectory(prefix="seedream-sdk-") as folder:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
-        python = Path(folder, "bin", "python")
-        code, words = install(python, package)
-        if code != 0 and is_out_of_reach(words):
-            why = f"the index is out of reach; pip ended with {code}: {words[-600:].strip()}"
-            pytest.skip(f"{package} NOT TRIED: {why}")
-        assert code == 0, f"{package} cannot be installed, pip ended with {code}: {words}"
-        yield Stranger(python=python, script=script)
-
-
-def install(python: Path, package: str) -> tuple[int, str]:
-    """Return pip's exit status and what it wrote to stderr."""
-    command: list[str | Path] = [python, "-m", "pip", "install", "--no-input", "--no-compile"]
-    try:
-        done = subprocess.run(
-            [*command, package],
-            # Of whoever runs the tests: PIP_… and proxies lead to their index.
-            env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-            capture_output=True,
-            text=True,
-            timeout=SLOWEST_INSTALL,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return 1, f"ReadTimeoutError: stopped after {SLOWEST_INSTALL} s"
-    return done.returncode, done.stderr
+def environment(request: pytest.FixtureRequest, sdk: Sdk) -> Iterator[Stranger]:
+    """Install an SDK in an environment of its own, gone at the end; or skip."""
+    with python_environment(request, *sdk.packages) as folder:
+        yield Stranger(python=folder / "bin" / "python", sdk=sdk)
 
 
 @pytest.fixture(scope="session")
 def openai(request: pytest.FixtureRequest) -> Iterator[Stranger]:
     """Return a program on the `openai` SDK."""
-    with environment(request, "sdk_openai.py") as stranger:
+    with environment(request, OPENAI) as stranger:
         yield stranger
 
 
 @pytest.fixture(scope="session")
 def volcengine(request: pytest.FixtureRequest) -> Iterator[Stranger]:
     """Return a program on Volcengine's SDK."""
-    with environment(request, "sdk_volcengine.py") as stranger:
+    with environment(request, VOLCENGINE) as stranger:
         yield stranger
 
 
-@pytest.fixture(params=["openai", "volcengine"])
+@pytest.fixture(scope="session")
+def byteplus(request: pytest.FixtureRequest) -> Iterator[Stranger]:
+    """Return a program on BytePlus' SDK."""
+    with environment(request, BYTEPLUS) as stranger:
+        yield stranger
+
+
+@pytest.fixture(params=["volcengine", "byteplus"])
+def vendor(request: pytest.FixtureRequest) -> Stranger:
+    """Return the two services' own SDKs in turn."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Stranger)
+    return found
+
+
+@pytest.fixture(params=["openai", "volcengine", "byteplus"])
 def stranger(request: pytest.FixtureRequest) -> Stranger:
     """Return each of them in turn."""
     found = request.getfixturevalue(request.param)
@@ -212,10 +210,26 @@ def test_openai_gets_a_picture_inline(openai: Stranger, server: Server) -> None:
 
 
 @pytest.mark.network
-def test_volcengine_may_send_every_key_as_null(volcengine: Stranger, server: Server) -> None:
+def test_the_documents_example_runs_as_written(openai: Stranger, server: Server) -> None:
+    """ark.txt, Python (OpenAI SDK): with the base URL replaced it prints a picture's URL."""
+    text = Client(origin=server.origin).place(fenced("ark.txt", "python")[1])
+    done = subprocess.run(
+        [openai.python, "-I", "-c", "import os\n" + text],
+        env={"PATH": os.defpath, "ARK_API_KEY": "sk-test"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert fetch(done.stdout.strip()) == SQUARE
+
+
+@pytest.mark.network
+def test_a_vendor_may_send_every_key_as_null(vendor: Stranger, server: Server) -> None:
     """The SDK sends all that was left out as null: a picture, also from a model without sets."""
-    for model in (MODEL, PRO):
-        (image,) = volcengine.ask(server, model=model).images
+    for model in (vendor.sdk.brand + MODEL, vendor.sdk.pro):
+        (image,) = vendor.ask(server, model=model).images
         assert fetch(image["url"]) == SQUARE
     for entry in server.submits():
         body = entry["body"]
@@ -226,9 +240,9 @@ def test_volcengine_may_send_every_key_as_null(volcengine: Stranger, server: Ser
 
 
 @pytest.mark.network
-def test_volcengine_gets_a_set(volcengine: Stranger, server: Server) -> None:
+def test_a_vendor_gets_a_set(vendor: Stranger, server: Server) -> None:
     """A set of up to three is three pictures in one answer."""
-    said = volcengine.ask(
+    said = vendor.ask(
         server,
         sequential_image_generation="auto",
         sequential_image_generation_options={"max_images": 3},
@@ -240,12 +254,12 @@ def test_volcengine_gets_a_set(volcengine: Stranger, server: Server) -> None:
 
 
 @pytest.mark.network
-def test_volcengine_gets_a_streamed_set_one_by_one(
-    volcengine: Stranger, start_server: StartServer
+def test_a_vendor_gets_a_streamed_set_one_by_one(
+    vendor: Stranger, start_server: StartServer
 ) -> None:
     """With `stream=True` each picture comes when it is made, and `completed` ends it."""
     server = start_server(delay=1)
-    *images, end = volcengine.ask(
+    *images, end = vendor.ask(
         server,
         stream=True,
         sequential_image_generation="auto",
@@ -289,10 +303,10 @@ def test_an_unknown_model_is_the_sdks_own_error(stranger: Stranger, server: Serv
 @pytest.mark.network
 @pytest.mark.parametrize("value", ["auto", "disabled"])
 def test_a_set_from_a_model_without_sets_is_refused(
-    volcengine: Stranger, server: Server, value: str
+    vendor: Stranger, server: Server, value: str
 ) -> None:
     """Once it is not null, the key of sets is refused by 5.0 pro, even as `disabled`."""
-    said = volcengine.ask(server, model=PRO, sequential_image_generation=value)
+    said = vendor.ask(server, model=vendor.sdk.pro, sequential_image_generation=value)
     assert (said.error, said.code) == ("BadRequestError", "InvalidParameter")
     name = "`sequential_image_generation`"
     assert f"the parameter {name} is not supported by the current model" in said.text
@@ -306,7 +320,7 @@ def test_a_busy_provider_is_asked_again(stranger: Stranger, start_server: StartS
     (image,) = stranger.ask(server, retries=1).images
     assert fetch(image["url"]) == SQUARE
     assert statuses(server) == [429, 200]
-    assert server.counters()["charged"] == {"ark": 1}
+    assert server.counters()["charged"] == {stranger.provider: 1}
 
 
 @pytest.mark.network
@@ -330,7 +344,7 @@ def test_a_retry_after_a_lost_answer_is_charged_twice(
     server = start_server(f"{fault}:1")
     assert len(stranger.ask(server, retries=1).images) == 1
     assert statuses(server) == [status, 200]
-    assert server.counters()["charged"] == {"ark": 2}
+    assert server.counters()["charged"] == {stranger.provider: 2}
 
 
 GATEWAY = "/openai-images/v1"
