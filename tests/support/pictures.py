@@ -26,6 +26,14 @@ def png(width: int = 1, height: int = 1, *extra: bytes) -> bytes:
     )
 
 
+def clear_png(side: int) -> bytes:
+    """Build a square PNG, grey with alpha, that nothing of is to be seen in."""
+    header = side.to_bytes(4) * 2 + bytes([8, 4, 0, 0, 0])
+    pixels = zlib.compress(bytes(1 + 2 * side) * side)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b""))
+    return SIGNATURE + b"".join(parts)
+
+
 PNG = png()
 
 
