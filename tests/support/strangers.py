@@ -138,7 +138,9 @@ def _shared(
     run_id = request.getfixturevalue("testrun_uid")
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     folder = Path(tempfile.gettempdir(), f"seedream-{run_id[:8]}-{slug}")
-    with Path(f"{folder}.lock").open("a+") as lock:
+    temporary = request.getfixturevalue("tmp_path_factory").getbasetemp()
+    # What is beside the workers' own folders is theirs together, and pytest clears it away.
+    with (temporary.parent / f"{folder.name}.lock").open("a+") as lock:
         with _alone(lock):
             users = _users(lock)
             if not users:
