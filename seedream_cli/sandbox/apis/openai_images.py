@@ -88,7 +88,8 @@ def _images(asked: Asked, stage: Stage) -> Answer:
             else {"url": image_url(asked, picture)}
             for picture in drawn
         ]
-    return replace(says(body), delay=stage.patience, deed=Deed(is_good=True))
+    deed = Deed(is_good=True, images=purchase.count)
+    return replace(says(body), delay=stage.patience, deed=deed)
 
 
 def _body(asked: Asked) -> Mapping[str, object]:
