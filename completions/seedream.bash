@@ -120,6 +120,8 @@ _seedream_command() {
             '--offline'
             '--json'
             '--exit-status'
+            '--gallery=@'
+            '--open'
             '--adopt=@'
             '--not-charged'
             '--write-off'

@@ -169,6 +169,8 @@ complete -c seedream -n '__seedream_open "status" --limit' -l limit -r -f -d 'At
 complete -c seedream -n '__seedream_new "status" --offline' -l offline -d 'Ask no provider'
 complete -c seedream -n '__seedream_new "status" --json' -l json -d 'One JSON object a job on stdout'
 complete -c seedream -n '__seedream_new "status" --exit-status' -l exit-status -d 'Exit 1 where a job did not end well'
+complete -c seedream -n '__seedream_open "status" --gallery' -l gallery -r -f -d 'Write a page of the pictures, which opens in any browser'
+complete -c seedream -n '__seedream_new "status" --open' -l open -d 'Open the pictures, or the page, in the system\'s viewer'
 complete -c seedream -n '__seedream_open "status" --adopt' -l adopt -r -f -d 'It was made: this is the provider\'s task, or the picture\'s address'
 complete -c seedream -n '__seedream_new "status" --not-charged' -l not-charged -d 'The provider shows no charge for it'
 complete -c seedream -n '__seedream_new "status" --write-off' -l write-off -d 'Leave it, charged or not; stop asking'

@@ -353,6 +353,17 @@ Since = Annotated[
     str | None,
     typer.Option("--since", metavar="SPAN", help="Only jobs of the last 30d, 12h, 1w."),
 ]
+Gallery = Annotated[
+    str | None,
+    typer.Option(
+        "--gallery",
+        metavar="FILE.html",
+        help="Write a page of the pictures, which opens in any browser.",
+    ),
+]
+Open = Annotated[
+    bool, typer.Option("--open", help="Open the pictures, or the page, in the system's viewer.")
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no provider.")]
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit 1 where a job did not end well.")

@@ -88,14 +88,23 @@ def purchases(
 
 
 def shown(request: Request) -> dict[str, object]:
-    """Return the part of a request that `--json` shows."""
+    """Return the part of a request that `--json` shows, and that makes it again."""
+    said = {
+        "count": request.count if request.count > 1 else None,
+        "series": request.series,
+        "guidance": request.guidance,
+        "steps": request.steps,
+        "quality": request.quality,
+        "watermark": request.watermark or None,
+        "set": dict(request.extra) or None,
+    }
     return {
         "size": str(request.size) if request.size else request.keyword,
         "aspect": request.aspect,
         "seed": request.seed,
         "format": request.format,
         "references": [reference.source for reference in request.references],
-    }
+    } | {key: value for key, value in said.items() if value is not None}
 
 
 def fingerprint(profile: Profile, call: Call, recipe: Mapping[str, object]) -> str:

@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli import options as o
@@ -47,6 +48,8 @@ def status(
     offline: o.Offline = False,
     json: o.Json = False,
     exit_status: o.ExitStatus = False,
+    gallery: o.Gallery = None,
+    open: o.Open = False,  # noqa: A002 - the option's name
     adopt: o.Adopt = None,
     not_charged: o.NotCharged = False,
     write_off: o.WriteOff = False,
@@ -71,24 +74,25 @@ def status(
             names = "--state, --unsaved, --expiring, --since and --grep"
             raise UsageError(f"{names} choose jobs by themselves; leave the names out")
         word = _Word.of(adopt=adopt, not_charged=not_charged, write_off=write_off, is_sure=yes)
+        _check_gallery(gallery)
         if word is not None and not jobs:
             raise UsageError("settling takes a JOB", hint="seedream status --state unknown")
         is_damaged = bool(world.ledger.check())
         unsettled = 0 if is_damaged else conclude_quietly(world, profile, say)
         asking = _Asking(world, say, profile, is_off=offline or is_damaged or word is not None)
         asking.is_named = bool(jobs)
-        if word is not None:
-            found = _Report(jobs=_settled(world, jobs or [], word, asking), is_named=True)
-        elif jobs:
-            found = _named(world, jobs, asking)
+        if word is not None or jobs:
+            found = _named(world, jobs or [], asking, word)
         else:
-            is_short = not json and selection.is_any and not all
+            is_short = not json and selection.is_any and not all and gallery is None
             most = limit if limit is not None else DEFAULT_LIMIT if is_short else -1
             found = _selected(world, selection, most, asking, with_sums=not json)
         found = replace(
             found, unasked=asking.unasked, asked=asking.asked, is_cut_by_default=limit is None
         )
-        _print(world, found, is_json=json, verbose=verbose, is_off=offline)
+        if gallery is None or json:
+            _print(world, found, is_json=json, verbose=verbose, is_off=offline)
+        _show_pictures(world, found, gallery, say, is_open=open)
         if code := work.say_damage(world.ledger, say) or unsettled:
             return code
         # What was settled, or never sent, is no bad end of a purchase.
@@ -166,9 +170,14 @@ def _costs(jobs: Iterable[Job]) -> Counter[tuple[Charge, Money]]:
     return Counter(cost for cost in map(cost_of, jobs) if cost is not None)
 
 
-def _named(world: CommandContext, names: Sequence[str], asking: _Asking) -> _Report:
+def _named(
+    world: CommandContext, names: Sequence[str], asking: _Asking, word: _Word | None
+) -> _Report:
+    """Return the jobs of these names: settled by `word`, else asked about."""
     from seedream_cli.storage.ledger.names import find_any
 
+    if word is not None:
+        return _Report(jobs=_settled(world, names, word, asking), is_named=True)
     found = [find_any(world.ledger, name) for name in names]
     for note in filter(None, (each.note for each in found)):
         asking.say.say(note)
@@ -302,6 +311,44 @@ def _print(
             stdout.line(line)
     else:
         Plain().say("no jobs" if not found.is_named else "nothing found")
+
+
+def _check_gallery(gallery: str | None) -> None:
+    """Raise `UsageError` where what lies in the page's place is none of ours."""
+    if gallery is not None:
+        from seedream_cli.cli.output.gallery import check_page
+
+        check_page(Path(gallery))
+
+
+def _show_pictures(
+    world: CommandContext, found: _Report, gallery: str | None, say: Plain, *, is_open: bool
+) -> None:
+    """Write the page that was asked for, and open it, or the pictures."""
+    if gallery is not None:
+        _write_gallery(world, found, Path(gallery), say)
+    if is_open:
+        from seedream_cli.cli.output.viewer import open_files
+
+        saved = [image.path for job in found.jobs for image in job.images if image.saved_at]
+        open_files([gallery] if gallery is not None else list(filter(None, saved)), say.say)
+
+
+def _write_gallery(world: CommandContext, found: _Report, file: Path, say: Plain) -> None:
+    from seedream_cli.cli.again import again_line
+    from seedream_cli.cli.output.gallery import cards_of, write_page
+
+    now, jobs = world.clock.now(), found.jobs
+    pictures = sum(1 for job in jobs for image in job.images if image.saved_at)
+    note = f"{pictures} picture{'s' * (pictures != 1)} of {len(jobs)} job{'s' * (len(jobs) != 1)}"
+    write_page(
+        file,
+        cards_of(jobs, now, again_line, lambda job: _sources(world, job)),
+        title="seedream",
+        note=f"{note}, {now.astimezone():%Y-%m-%d %H:%M}",
+        write=lambda path, content: world.files().write_atomically(str(path), content),
+    )
+    say.say(f"{file}: {note}")
 
 
 def _sources(world: CommandContext, job: Job) -> list[Image]:

@@ -1,0 +1,253 @@
+"""The page of pictures: one file, prompts are text, no file that is not ours is replaced."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import random
+import re
+import shlex
+import threading
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support import browser as browsers
+from support.command import Cli
+from support.server import serving
+
+from seedream_cli.cli.output.gallery import Card, Shot, page
+
+if TYPE_CHECKING:
+    from support.server import Server
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+PIECES = (
+    *("<", ">", "&", "'", '"', "`", "$title", "${x}", "$$", "\0", "\x1b[31m", "\u202e", "\n"),
+    *("</p>", "</pre>", "</style>", "</script>", "<script>", "<img src=x onerror=alert(1)>"),
+    *("<!--", "-->", "]]>", "&lt;", "&#60;", "javascript:alert(1)", "\udcff", "é", "狐", "fox "),
+    *("%3C", "{{", "\\", "</li>", "<dialog open>"),
+)
+PROMPT = "a fox </script><script>alert(1)</script> & “more”"
+
+
+class Reader(HTMLParser):
+    """Reads a page as a browser does: which elements there are, with which attributes."""
+
+    def __init__(self) -> None:
+        """Read nothing yet."""
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.prompts: list[str] = []
+        self._is_prompt = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take an element in."""
+        self.tags.append((tag, dict(attrs)))
+        self._is_prompt = dict(attrs).get("class") == "prompt"
+        if self._is_prompt:
+            self.prompts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leave it."""
+        self._is_prompt = self._is_prompt and tag != "p"
+
+    def handle_data(self, data: str) -> None:
+        """Take text in."""
+        if self._is_prompt:
+            self.prompts[-1] += data
+
+
+def read(text: str) -> Reader:
+    """Return a page as a browser reads it."""
+    reader = Reader()
+    reader.feed(text)
+    return reader
+
+
+def card(prompt: str, path: str = "/g/a.png") -> Card:
+    """Return a card with one picture."""
+    return Card(
+        anchor="j.1",
+        prompt=prompt,
+        state="saved",
+        shots=(Shot(path=path),),
+        why=prompt,
+        sources=((prompt, "j.2"),),
+        facts=(prompt,),
+        command=prompt,
+    )
+
+
+def test_hostile_prompts_are_text() -> None:
+    """No prompt adds an element, an attribute or a script to the page, and each is readable."""
+    plain = read(page([card("fox")], title="t", note="n", folder=Path("/g")))
+    dice = random.Random(1)
+    for prompt in ["".join(dice.choices(PIECES, k=dice.randrange(1, 9))) for _ in range(500)]:
+        found = read(page([card(prompt)], title=prompt, note=prompt, folder=Path("/g")))
+        assert [tag for tag, _ in found.tags] == [tag for tag, _ in plain.tags], prompt
+        assert [set(a) for _, a in found.tags] == [set(a) for _, a in plain.tags], prompt
+    assert read(page([card(PROMPT)], title="", note="", folder=Path("/g"))).prompts == [PROMPT]
+
+
+def test_the_policy_lets_in_the_pages_own_script_and_style_alone() -> None:
+    """The hashes of the page's policy are those of what stands in it."""
+    text = page([], title="t", note="n", folder=Path("/g"))
+    for tag in ("script", "style"):
+        (body,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in text
+    assert "default-src 'none'; img-src 'self' file:" in text
+    assert not re.search(r"https?://|@import|url\(", text)
+
+
+def test_pictures_are_named_from_the_pages_own_folder() -> None:
+    """Below the folder relative and percent-encoded, elsewhere a link, in a published page none."""
+    odd = "/g/art/50% é #1?.png"
+    text = page([card("x", odd), card("y", "/far/b.png")], title="", note="", folder=Path("/g"))
+    assert 'src="./art/50%25%20%C3%A9%20%231%3F.png"' in text
+    assert 'href="file:///far/b.png"' in text
+    public = page([card("y", "/far/b.png")], title="", note="", folder=Path("/g"), is_portable=True)
+    assert "/far/" not in public
+    raw = "/g/\udcff.png"
+    assert "%FF.png" in page([card("z", raw)], title="", note="", folder=Path("/g"))
+
+
+def test_status_writes_the_page_of_what_matches(cli: Cli, server: Server) -> None:
+    """`status --gallery` shows every job that matches, with what it was made from."""
+    cli.configure(server)
+    assert cli("generate", PROMPT, "-p", "ark", "-n", "2", "-o", "art/{n}").code == 0
+    assert cli("edit", "at night", "-i", "job:last.1", "-p", "ark", "-o", "night").code == 0
+    ran = cli("status", "--gallery", "page.html")
+    assert (ran.code, ran.out) == (0, b""), ran.err
+    assert "3 pictures of 3 jobs" in ran.err
+    found = read((cli.work / "page.html").read_text())
+    assert sorted(found.prompts) == sorted([PROMPT, PROMPT, "at night"])
+    pictures = [attrs["src"] for tag, attrs in found.tags if tag == "img" and "src" in attrs]
+    assert sorted(map(str, pictures)) == ["./art/1.jpg", "./art/2.jpg", "./night.jpg"]
+    anchors = {attrs["id"] for _, attrs in found.tags if "id" in attrs}
+    links = [str(a["href"])[1:] for _, a in found.tags if str(a.get("href")).startswith("#")]
+    assert links
+    assert set(links) <= anchors
+    again = cli("status", "--grep", "night", "--gallery", "page.html", "--json")
+    assert [each["prompt"] for each in again.objects] == ["at night"]
+    assert read((cli.work / "page.html").read_text()).prompts == ["at night"]
+
+
+def test_a_file_that_is_no_page_of_ours_is_left_alone(cli: Cli) -> None:
+    """`--gallery notes.html` replaces no page that somebody wrote, and asks nobody before."""
+    cli.work.mkdir(parents=True, exist_ok=True)
+    mine = cli.work / "notes.html"
+    mine.write_text("<html>mine")
+    ran = cli("status", "--gallery", "notes.html")
+    assert ran.code == 2
+    assert "left alone" in ran.err
+    assert mine.read_text() == "<html>mine"
+    assert cli("status", "--gallery", str(cli.work)).code == 2
+    assert cli("status", "--gallery", "new/page.html").code == 0
+    assert (cli.work / "new/page.html").is_file()
+
+
+def test_the_command_of_a_card_buys_the_same(cli: Cli, server: Server) -> None:
+    """What the page says to copy makes the same request, where it was a rehearsal as one."""
+    cli.configure(server)
+    line = ("generate", "it's a fox", "-a", "16:9", "--seed", "7", "-p", "kie", "-m")
+    model = "bytedance/seedream-v4-text-to-image"
+    ran = cli(*line, model, "--set", 'tags=["a b"]', "--sandbox", "-o", "fox.png")
+    assert ran.code == 0, ran.err
+    cli("status", "--gallery", "page.html")
+    text = (cli.work / "page.html").read_text()
+    (found,) = re.findall("<pre>(.*?)</pre>", text, re.DOTALL)
+    words = shlex.split(html.unescape(found))
+    assert words[0] == "seedream"
+    assert "--sandbox" in words
+    first = cli(*line, model, "--set", 'tags=["a b"]', "--sandbox", "--dry-run", "--json").object
+    assert cli(*words[1:], "--dry-run", "--json").object["body"] == first["body"]
+
+
+def _served(stack: ExitStack, folder: Path) -> str:
+    """Serve a folder over HTTP on this machine and return where."""
+    answering = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), answering))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    stack.callback(server.shutdown)
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(browsers.PROGRAM is None, reason="needs a Chromium: none is on PATH")
+def test_the_page_in_a_real_browser(tmp_path: Path) -> None:
+    """Filter, large view, keys and copying work from a file and over HTTP; the console is empty."""
+    with ExitStack() as stack:
+        server = stack.enter_context(serving())
+        browser = stack.enter_context(browsers.browsing(tmp_path / "profile"))
+        cli = Cli(tmp_path / "home")
+        cli.configure(server)
+        for word in ("ant", "bee", "cat", "dog", "elk", "fly"):
+            assert cli("generate", f"{PROMPT} {word}", "-p", "ark", "-o", word).code == 0
+        assert cli("status", "--gallery", "page.html").code == 0
+        browser.open((cli.work / "page.html").as_uri())
+        assert browser.eval("document.querySelectorAll('a.shot img').length") == 6
+        # Tab reaches a picture, Enter opens it large, arrows go on, Escape gives the focus back.
+        for _ in range(20):
+            browser.press("Tab", 9)
+            if browser.eval("document.activeElement.className") == "shot":
+                break
+        browser.press("Enter", 13, "\r")
+        assert browser.eval("document.querySelector('dialog').open") is True
+        first = browser.eval("document.querySelector('dialog img').src")
+        browser.press("ArrowRight", 39)
+        assert browser.eval("document.querySelector('dialog img').src") != first
+        browser.press("ArrowLeft", 37)
+        assert browser.eval("document.querySelector('dialog img').src") == first
+        browser.press("ArrowLeft", 37)  # the first one: it stays
+        assert browser.eval("document.querySelector('dialog img').src") == first
+        browser.press("Escape", 27)
+        assert browser.eval("document.querySelector('dialog').open") is False
+        assert browser.eval("document.activeElement.className") == "shot"
+        browser.press("/", 191, "/")
+        browser.type("cat wolf")
+        assert browser.eval("document.querySelectorAll('li:not([hidden])').length") == 0
+        browser.eval("document.querySelector('input').value = ''")
+        browser.type("CAT fox")
+        assert browser.eval("document.querySelectorAll('li:not([hidden])').length") == 1
+        assert browser.eval("document.querySelector('output').value") == "1 of 6 shown"
+        copied = browser.eval(
+            "new Promise((done) => { const b = document.querySelector('li:not([hidden]) details');"
+            " b.open = true; document.execCommand = () => true;"
+            " b.querySelector('button').click();"
+            " setTimeout(() => done(b.querySelector('button').textContent), 300); })"
+        )
+        assert copied == "copied"
+        assert browser.complaints() == []
+        asked = {url for url in browser.requested() if not url.endswith(".jpg")}
+        assert asked == {(cli.work / "page.html").as_uri()}
+        browser.open(f"{_served(stack, cli.work)}/page.html")
+        assert browser.eval("document.querySelector('a.shot img').complete") is not None
+        assert browser.eval("document.querySelectorAll('a.shot img').length") == 6
+        assert browser.complaints() == []
+        for width, is_dark in ((1200, False), (1200, True), (420, False)):
+            name = f"{width}-{'dark' if is_dark else 'light'}.png"
+            browser.look(tmp_path / name, width, 900, is_dark=is_dark)
+            assert (tmp_path / name).stat().st_size > 10_000
+
+
+@pytest.mark.soak
+def test_two_thousand_jobs_make_a_small_page_quickly(cli: Cli) -> None:
+    """It is smaller than 3 MB, and made in less than five times what `status --json` takes."""
+    for part in range(10):
+        line = ("generate", "a fox", "-s", "1K", "--sandbox", "-n", "200", "-o", f"{part}/{{n}}")
+        assert cli(*line).code == 0
+    started = time.monotonic()
+    assert len(cli("status", "--json").objects) == 2000
+    middle = time.monotonic()
+    assert cli("status", "--gallery", "page.html").code == 0
+    assert time.monotonic() - middle < 5 * (middle - started)
+    assert (cli.work / "page.html").stat().st_size < 3_000_000
