@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.providers.ark.dialect import ARK, BYTEPLUS
+from seedream_cli.providers.fal.dialect import FAL
 from seedream_cli.providers.kie.dialect import KIE
 from seedream_cli.providers.kie.older import KIE_SEEDREAM
 from seedream_cli.providers.openai_images import OPENAI_IMAGES
 from seedream_cli.providers.seedreams.dialect import SEEDREAMS
 from seedream_cli.providers.uniall import UNIALL
+from seedream_cli.providers.wavespeed.dialect import WAVESPEED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,5 +25,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
     "kie-seedream": KIE_SEEDREAM,
     "uniall": UNIALL,
     "seedreams": SEEDREAMS,
+    "fal": FAL,
+    "wavespeed": WAVESPEED,
     "openai-images": OPENAI_IMAGES,
 }

@@ -1,0 +1,1 @@
+"""fal.ai: a queue of models."""

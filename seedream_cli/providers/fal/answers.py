@@ -1,0 +1,187 @@
+"""What fal's answers mean (fal.ai/docs: queue, errors, request errors; 2026-11-30)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.model import (
+    Busy,
+    Charge,
+    Done,
+    Failed,
+    Problem,
+    Purpose,
+    Refused,
+    RemoteImage,
+    Running,
+    Slot,
+)
+from seedream_cli.providers.reading import (
+    OK,
+    REFUSALS,
+    TOO_MANY_REQUESTS,
+    account_or_request,
+    at,
+    given,
+    id_at,
+    is_about_content,
+    message_at,
+    opened,
+    pictures,
+    remote_image,
+    str_at,
+    unread,
+    web_url,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seedream_cli.core.model import Outcome, Reply
+
+_UNDER_WAY: Final = frozenset({"IN_QUEUE", "IN_PROGRESS"})
+_LOCKED: Final = re.compile(r"locked|exhausted balance|top.?up", re.IGNORECASE)
+"""Of a 403: the account has no credit."""
+_OWN_FAULT: Final = re.compile(
+    r"(runner|client)_\w+|internal_error|(request|startup)_timeout|concurrent_requests_limit"
+)
+"""Types of failures that are never charged: no runner, or one that broke."""
+_GONE: Final = 404
+_FREE: Final = frozenset({499})
+_ENDS: Final = _FREE | {422}
+_SERVER_ERROR: Final = 500
+_ACCOUNT: Final = frozenset({401, 402, 403})
+_NO_VERDICT: Final = frozenset({402, 403})
+"""Of a question about a task: "User is locked" speaks of the account, not of the task."""
+
+
+def decode(reply: Reply) -> Outcome:
+    """Read an answer of the queue, the storage or the list."""
+    said = opened(reply)
+    found: Outcome | None = None
+    match reply.purpose:
+        case Purpose.SUBMIT:
+            # A request that has an id can be asked about, whatever else the answer says.
+            task_id = id_at(said, "request_id")
+            found = _running(said, task_id) if task_id else None
+        case Purpose.POLL:
+            found = _status(said)
+        case Purpose.RESULT:
+            found = _result(reply, said)
+        case Purpose.UPLOAD:
+            url, place = web_url(said.get("file_url")), web_url(said.get("upload_url"))
+            image = RemoteImage(index=1, url=url)
+            found = Done(images=(image,), slot=Slot(url=place)) if url and place else None
+        case Purpose.CHECK:
+            found = Done(images=()) if reply.status == OK and said else None
+        case Purpose.REFRESH | Purpose.EVENT:
+            pass
+    return found or _turned_down(reply, said)
+
+
+def _running(said: Mapping[str, object], task_id: str, word: str = "") -> Running:
+    links = given(poll=web_url(said.get("status_url")), result=web_url(said.get("response_url")))
+    return Running(task_id=task_id, word=word, links={key: str(links[key]) for key in links})
+
+
+def _status(said: Mapping[str, object]) -> Outcome | None:
+    """Read where a request stands: one that failed is COMPLETED, too."""
+    word, task_id = str_at(said, "status"), id_at(said, "request_id")
+    if word is None:
+        return None
+    message, kind = message_at(said, "error"), str_at(said, "error_type")
+    if word == "COMPLETED" and (message or kind):
+        return _failed(message or "", kind, task_id)
+    is_finished = word == "COMPLETED"
+    is_strange = not is_finished and word not in _UNDER_WAY
+    running = _running(said, task_id or "", word[:100])
+    return replace(running, is_finished=is_finished, is_strange=is_strange)
+
+
+def _result(reply: Reply, said: Mapping[str, object]) -> Outcome | None:
+    """Read what came of a request: an error here is how it ended, not trouble on the way."""
+    if reply.status == OK:
+        images = pictures(_items(said), lambda _: None, remote_image)
+        if any(image.problem is None for image in images):
+            return Done(images=images)
+        word = "done, without a picture yet"
+        return Running(task_id="", word=word, is_empty=True) if "images" in said else None
+    message, kind = _words(reply, said)
+    if message and reply.status == _GONE:
+        # Kept for an hour, or for six minutes where it is large: it ran, and that is over.
+        return Running(task_id="", word=f"done, and its answer is gone: {message}", is_empty=True)
+    # What is flat and names no type may come from before the model: "still in progress".
+    is_typed = kind is not None and reply.status in REFUSALS - _ACCOUNT
+    is_end = is_typed or reply.status in _ENDS or reply.status >= _SERVER_ERROR
+    if not message or not is_end:
+        return None
+    is_free = kind is not None and (reply.status in _FREE or reply.status >= _SERVER_ERROR)
+    return _failed(message, kind, is_free=is_free)
+
+
+def _items(said: Mapping[str, object]) -> list[object]:
+    """Return the pictures of an answer, each once: layers lie in a list of their own."""
+    lists = [each for each in (said.get("images"), said.get("layers")) if isinstance(each, list)]
+    items = {str(at(item, "url")): item for each in reversed(lists) for item in each}
+    return [items.pop(url) for each in lists for url in _urls(each) if url in items]
+
+
+def _urls(items: list[object]) -> list[str]:
+    return [str(at(item, "url")) for item in items]
+
+
+def _failed(
+    message: str, kind: str | None, task_id: str | None = None, *, is_free: bool = False
+) -> Failed:
+    """Return why a request failed.
+
+    Failures of fal's own are not charged; validation and content policy are where a runner had
+    worked. What names no type may as well come from a gateway in trouble, so it counts as charged.
+    """
+    text = f"{message} ({kind})" if kind and message else message or str(kind)
+    is_free = is_free or (kind is not None and _OWN_FAULT.fullmatch(kind) is not None)
+    return Failed(
+        problem=Problem("content_policy" if is_about_content(text) else "provider_failed", text),
+        task_id=task_id,
+        charge=Charge.NONE if is_free else Charge.MAYBE,
+    )
+
+
+def _words(reply: Reply, said: Mapping[str, object]) -> tuple[str, str | None]:
+    """Return what an error says, and its type.
+
+    Errors of requests are flat; those of models hold a list, each with its place and type.
+    """
+    kind = str_at(said, "error_type") or reply.headers.get("x-fal-error-type")
+    detail = said.get("detail")
+    if not isinstance(detail, list) or not detail:
+        return message_at(said, "detail") or "", kind
+    first = detail[0]
+    place = at(first, "loc")
+    path = ".".join(str(step)[:50] for step in place[:6]) if isinstance(place, list) else ""
+    message = message_at(first, "msg") or "it says only that it failed"
+    return f"{path}: {message}" if path else message, str_at(first, "type") or kind
+
+
+def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
+    """Class an error (`charge-safety.md`, the table of endings)."""
+    message, kind = _words(reply, said)
+    status = reply.status
+    if not message or status == TOO_MANY_REQUESTS:
+        return unread(reply)
+    text = f"{message} ({kind})" if kind else message
+    code = account_or_request(status, text)
+    if status in _NO_VERDICT and _LOCKED.search(message):
+        code = "credit"
+    if reply.purpose in {Purpose.POLL, Purpose.RESULT}:
+        if status == _GONE:
+            return Running(task_id="", is_missing=True)
+        if status in _NO_VERDICT:
+            return Busy(problem=Problem(code, text))
+        return Refused(problem=Problem(code, text)) if code == "auth" else unread(reply)
+    is_model = reply.purpose is Purpose.SUBMIT and status == _GONE
+    if status not in REFUSALS or (status == _GONE and not is_model):
+        return unread(reply)
+    return Refused(problem=Problem(code, text), is_model=is_model)

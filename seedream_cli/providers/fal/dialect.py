@@ -1,0 +1,138 @@
+"""fal's queue: a request is put in line, asked about, and what came of it is a second question."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from seedream_cli.core.model import Call, Purpose
+from seedream_cli.providers.fal.answers import decode
+from seedream_cli.providers.fal.models import MODELS
+from seedream_cli.providers.reading import given, merge
+from seedream_cli.providers.spec import Dialect, Provider
+
+if TYPE_CHECKING:
+    from seedream_cli.core.model import LocalImage, Request, Task
+
+_DEFAULT: Final = "fal-ai/bytedance/seedream/v4.5/text-to-image"
+_CDN: Final = {"storage_type": "fal-cdn-v3"}
+_NEVER: Final = frozenset({"sync_mode"})
+"""Pictures inline, and no record of the run to find it by (fal.ai/docs, 2026)."""
+
+
+def submit(request: Request) -> Call:
+    """Encode one purchase.
+
+    A request may bill num_images x max_images pictures, so both are always said.
+    """
+    model = MODELS.get(request.model) if request.is_known_model else None
+    urls = [each.url for each in request.references]
+    is_layered = model is not None and model.is_layered
+    is_set = model.max_series > 1 if model else request.series is not None
+    wanted = given(
+        image_urls=None if is_layered else urls or None,
+        image_url=urls[0] if is_layered and urls else None,
+        image_size=_size(request),
+        num_images=None if is_layered else request.count,
+        max_images=(request.series or 1) if is_set else None,
+        seed=request.seed,
+        guidance_scale=request.guidance,
+        output_format=request.format,
+    )
+    body = {"prompt": request.prompt} | {
+        key: value for key, value in wanted.items() if model is None or key in model.fields
+    }
+    extra = {key: value for key, value in request.extra.items() if key not in _NEVER}
+    return Call(
+        purpose=Purpose.SUBMIT,
+        method="POST",
+        path=f"/{request.model}",
+        query={"fal_webhook": request.callback_url} if request.callback_url else {},
+        body=merge(body, extra),
+    )
+
+
+def _size(request: Request) -> object:
+    """Return pixels, or the word for a class of sizes."""
+    if request.size is not None:
+        return {"width": request.size.width, "height": request.size.height}
+    word = request.keyword
+    return f"auto_{word}" if word is not None and word != "auto" else word
+
+
+def poll(task: Task) -> Call:
+    """Ask where a request stands."""
+    path = task.links.get("poll") or f"{_place(task)}/status"
+    return Call(purpose=Purpose.POLL, method="GET", path=path)
+
+
+def result(task: Task) -> Call:
+    """Ask what came of a request that is over."""
+    path = task.links.get("result") or _place(task)
+    return Call(purpose=Purpose.RESULT, method="GET", path=path)
+
+
+def _place(task: Task) -> str:
+    """Return where a request lies: below the first two segments of its model's id.
+
+    The documents want the addresses of the answer to be used; where there was no such answer
+    (a task that a person or a list names), this is the rule of the official clients.
+    """
+    model = task.model if "/" in task.model else _DEFAULT
+    return f"/{'/'.join(model.split('/')[:2])}/requests/{quote(task.id, safe='')}"
+
+
+def upload(image: LocalImage) -> Call:
+    """Ask for a place for a reference image, which is free; its bytes are put there next."""
+    return Call(
+        purpose=Purpose.UPLOAD,
+        method="POST",
+        host="upload",
+        path="/storage/upload/initiate",
+        query=_CDN,
+        body={"file_name": image.name, "content_type": image.media_type},
+    )
+
+
+def check() -> Call:
+    """Ask for a price, which is free.
+
+    The list of requests would prove a key, too; newer pages know that one for the caller's own
+    endpoints only, and its 404 would say nothing about the key.
+    """
+    query = {"endpoint_id": _DEFAULT}
+    return Call(
+        purpose=Purpose.CHECK, method="GET", host="list", path="/models/pricing", query=query
+    )
+
+
+FAL: Final = Provider(
+    name="fal",
+    title="fal.ai",
+    base_url="https://queue.fal.run",
+    path="/<model id>",
+    key_env=("FAL_KEY",),
+    docs="https://fal.ai/docs",
+    charges_page="https://fal.ai/dashboard/billing",
+    keys_page="https://fal.ai/dashboard/keys",
+    credit_page="https://fal.ai/dashboard/billing",
+    dialect=Dialect(
+        submit=submit, decode=decode, poll=poll, result=result, upload=upload, check=check
+    ),
+    models=MODELS,
+    default_model=_DEFAULT,
+    stand_ins=(
+        "bytedance/seedream/v5/flash/text-to-image",  # 1K, PNG
+        "fal-ai/bytedance/seedream/v3/text-to-image",  # guidance
+    ),
+    # "At least 7 days" (FAQ), "for ever" (page on headers): the shorter one.
+    url_lifetime=timedelta(days=7),
+    upload_base_url="https://rest.fal.ai",
+    list_base_url="https://api.fal.ai/v1",
+    auth_scheme="Key",
+    request_id_header="x-fal-request-id",
+    counts=frozenset({"num_images", "max_images"}),
+    sandbox_path="/fal",
+    reference_kinds=frozenset({"url", "upload"}),
+)

@@ -1,0 +1,1 @@
+"""WaveSpeedAI: a host of models."""

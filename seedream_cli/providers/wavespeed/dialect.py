@@ -1,0 +1,102 @@
+"""WaveSpeed's tasks: one path a model, and an envelope around everything."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from seedream_cli.core.model import Call, Charge, Purpose
+from seedream_cli.providers.reading import given, merge, number_at, opened
+from seedream_cli.providers.spec import Dialect, Provider, RateLimit
+from seedream_cli.providers.wavespeed.answers import decode
+from seedream_cli.providers.wavespeed.models import MODELS
+
+if TYPE_CHECKING:
+    from seedream_cli.core.model import LocalImage, Reply, Request, Task
+
+_NEVER: Final = frozenset({"enable_sync_mode", "enable_base64_output"})
+
+
+def submit(request: Request) -> Call:
+    """Encode one purchase.
+
+    What is left out would be 1k on the newer models, and one picture of a set, so both are said.
+    """
+    model = MODELS.get(request.model) if request.is_known_model else None
+    urls = [each.url for each in request.references]
+    is_layered = model is not None and model.is_layered
+    size, keyword = request.size, request.keyword
+    is_set = model.max_series > 1 if model else request.series is not None
+    wanted = given(
+        images=None if is_layered else urls or None,
+        image=urls[0] if is_layered and urls else None,
+        size=f"{size.width}*{size.height}" if size else None,
+        aspect_ratio=request.aspect,
+        resolution=keyword.lower() if keyword else None,
+        max_images=(request.series or 1) if is_set else None,
+        output_format=request.format,
+    )
+    if model is None and size is not None:
+        wanted = {key: wanted[key] for key in wanted if key not in {"aspect_ratio", "resolution"}}
+    body = {"prompt": request.prompt} | {
+        key: value for key, value in wanted.items() if model is None or key in model.fields
+    }
+    extra = {key: value for key, value in request.extra.items() if key not in _NEVER}
+    return Call(
+        purpose=Purpose.SUBMIT,
+        method="POST",
+        path=f"/{request.model}",
+        query={"webhook": request.callback_url} if request.callback_url else {},
+        body=merge(body, extra),
+    )
+
+
+def poll(task: Task) -> Call:
+    """Ask about a task."""
+    path = f"/predictions/{quote(task.id, safe='')}/result"
+    return Call(purpose=Purpose.POLL, method="GET", path=path)
+
+
+def upload(image: LocalImage) -> Call:
+    """Take a reference image to its file host, which is free; it is kept for seven days."""
+    path, files = "/media/upload/binary", (("file", image),)
+    return Call(purpose=Purpose.UPLOAD, method="POST", path=path, files=files)
+
+
+def check() -> Call:
+    """Ask for the balance, which is free."""
+    return Call(purpose=Purpose.CHECK, method="GET", path="/balance")
+
+
+def checked(reply: Reply) -> str:
+    """Say the balance."""
+    return f"{number_at(opened(reply), 'data', 'balance') or 0} USD"
+
+
+WAVESPEED: Final = Provider(
+    name="wavespeed",
+    title="WaveSpeedAI",
+    base_url="https://api.wavespeed.ai/api/v3",
+    path="/<model id>",
+    key_env=("WAVESPEED_API_KEY",),
+    docs="https://wavespeed.ai/docs",
+    charges_page="https://wavespeed.ai/billing",
+    keys_page="https://wavespeed.ai/accesskey",
+    credit_page="https://wavespeed.ai/billing",
+    dialect=Dialect(
+        submit=submit, decode=decode, poll=poll, upload=upload, check=check, checked=checked
+    ),
+    models=MODELS,
+    default_model="bytedance/seedream-v4.5",
+    stand_ins=("bytedance/seedream-v4.5/sequential", "bytedance/seedream-v5.0-flash"),
+    url_lifetime=timedelta(days=7),
+    # Of the lowest level ("Bronze", wavespeed.ai/docs on rate limits, 2026): higher ones are
+    # bought. A submit counts from its answer on, for that proves that it arrived.
+    limit=RateLimit(count=10, per=timedelta(minutes=1), of="images", from_answer=True),
+    # A failed task is refunded within three hours.
+    charge_of_failed=Charge.NONE,
+    counts=frozenset({"max_images"}),
+    sandbox_path="/wavespeed",
+    reference_kinds=frozenset({"url", "upload"}),
+)
