@@ -7,7 +7,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.apis.forms import read_form
-from seedream_cli.sandbox.messages import Where
+from seedream_cli.sandbox.messages import Record, Where
 from seedream_cli.sandbox.pictures.host import PATH
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Tally:
             self._counts: dict[Where, Counter[str]] = {where: Counter() for where in Where}
             self._charges: list[dict[str, object]] = []
             self._bought: list[tuple[str, int, Money | None]] = []
+            self._records: deque[Record] = deque(maxlen=LONGEST_LOG)
             self._authorised = 0
             self._log: deque[dict[str, object]] = deque(maxlen=LONGEST_LOG)
 
@@ -45,6 +46,7 @@ class Tally:
             if deed.where is Where.SUBMIT and deed.is_good:
                 self._charges.append(_charge(asked, reply))
                 self._bought.append((deed.provider, deed.images, deed.price))
+                self._records.append(_record(asked, reply, at))
             if asked.path.startswith(PATH) and "authorization" in asked.headers:
                 self._authorised += 1
             self._log.append(_line(asked, reply, at))
@@ -77,6 +79,11 @@ class Tally:
                 "authorised_image_requests": self._authorised,
             }
 
+    def records(self) -> tuple[Record, ...]:
+        """Return the newest accepted submits, oldest first, at most `LONGEST_LOG`."""
+        with self._lock:
+            return tuple(self._records)
+
     def log(self) -> list[dict[str, object]]:
         """Return the newest requests, oldest first, at most `LONGEST_LOG`."""
         with self._lock:
@@ -99,6 +106,16 @@ def _charge(asked: Asked, reply: Answer) -> dict[str, object]:
 
 def _texts(asked: Asked) -> dict[str, str]:
     return {name: part.text for name, part in read_form(asked).items() if not part.is_file}
+
+
+def _record(asked: Asked, reply: Answer, at: float) -> Record:
+    return Record(
+        provider=reply.deed.provider,
+        task=reply.deed.task,
+        key=asked.account,
+        at=at,
+        body=asked.json() or {},
+    )
 
 
 def _line(asked: Asked, reply: Answer, at: float) -> dict[str, object]:

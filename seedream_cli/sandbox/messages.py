@@ -10,7 +10,7 @@ from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from seedream_cli.core.model import Money
 
@@ -57,6 +57,19 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """An accepted submit, as the provider's list of recent requests has it."""
+
+    provider: str
+    task: str
+    key: str
+    """A digest: one account's list has no requests of another's. Keys are never kept."""
+    at: float
+    """Seconds since 1970."""
+    body: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """The moment at which a request is answered, and what shall become of it."""
 
@@ -64,6 +77,8 @@ class Stage:
     """Seconds since 1970."""
     settings: Settings = field(default_factory=Settings)
     fate: Fate = Fate.MADE
+    records: Sequence[Record] = ()
+    """What this server has accepted, oldest first."""
 
     @property
     def date(self) -> datetime:
@@ -124,6 +139,12 @@ class Asked:
         except (ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
+
+    @property
+    def account(self) -> str:
+        """A digest of the key, whatever its scheme; the same for every request of an account."""
+        _, _, token = self.headers.get("authorization", "").partition(" ")
+        return hashlib.sha256(token.strip().encode()).hexdigest()[:16]
 
     def hash(self, *parts: object) -> str:
         """Return 64 hex digits that stand for this request and `parts`."""

@@ -121,7 +121,8 @@ class Sandbox:
         """Answer one request, let the weather have its way, and count."""
         if asked.path.startswith(_CONTROL):
             return self._control(asked)
-        stage = Stage(now=time.time(), settings=self.settings)
+        now, records = time.time(), self.tally.records()
+        stage = Stage(now=now, settings=self.settings, records=records)
         reply = answer(asked, stage)
         fault = self.weather.strike(reply.deed, asked.path, stage)
         if fault is not None:
