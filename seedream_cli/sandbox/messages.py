@@ -50,6 +50,8 @@ class Settings:
     """Seconds that a picture is late at its host, with the fault of that name."""
     endless: float = 600.0
     """Seconds after which a synchronous answer comes that should never have come."""
+    list_delay: float = 1.0
+    """Seconds after which an accepted submit shows in its provider's list of recent requests."""
     at: datetime | None = None
     """The day by which models live or are retired; None: today's."""
     is_wrapped: bool = False

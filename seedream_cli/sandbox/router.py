@@ -23,6 +23,8 @@ PREFIXES: Final = {
     "/uniall": "uniall",
     "/seedreams/api": "seedreams",
     "/openai-images/v1": "openai-images",
+    "/fal": "fal",
+    "/wavespeed": "wavespeed",
 }
 """Where each provider's base URL begins; KIE's older endpoint lies below KIE's."""
 _MODULES: Final = {"byteplus": "ark"}
