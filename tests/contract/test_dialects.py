@@ -36,6 +36,7 @@ def seen(outcome: Outcome) -> dict[str, object]:
             facts |= {"task_id": outcome.task_id, "word": outcome.word}
             facts |= {"is_missing": outcome.is_missing, "is_strange": outcome.is_strange}
             facts |= {"is_empty": outcome.is_empty, "ended_at": outcome.ended_at}
+            facts |= {"is_finished": outcome.is_finished, "links": dict(outcome.links)}
         case Done(images=images):
             lapses = [each.expires_at for each in images if each.expires_at]
             facts |= {"task_id": outcome.task_id, "request_id": outcome.request_id}
@@ -45,9 +46,11 @@ def seen(outcome: Outcome) -> dict[str, object]:
                 "codes": [each.problem and each.problem.code for each in images],
                 "cost": str(outcome.cost.amount.normalize()) if outcome.cost else None,
                 "expires_at": lapses[0].isoformat() if lapses else None,
+                "slot": outcome.slot and outcome.slot.url,
             }
         case Failed(problem=problem):
             facts |= {"code": problem.code, "says": problem.message, "task_id": outcome.task_id}
+            facts |= {"charge": outcome.charge}
         case Refused(problem=problem):
             facts |= {"code": problem.code, "says": problem.message, "is_model": outcome.is_model}
         case Busy(problem=problem):
@@ -75,6 +78,7 @@ def test_reply_means_what_its_case_says(case: str) -> None:
     assert not facts.get("is_missing", False) or expected["is_missing"]
     assert not facts.get("is_model", False) or expected["is_model"]
     assert not facts.get("is_strange", False) or expected["is_strange"]
+    assert not facts.get("is_finished", False) or expected["is_finished"]
     assert facts.get("code", "usage") in EXITS
 
 
