@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from support.command import Cli
     from support.server import Server
 
+UPLOADS = {
+    "kie": "file-stream-upload",
+    "kie-seedream": "file-stream-upload",
+    "fal": "/fal/files/",
+    "wavespeed": "/media/upload/binary",
+}
 URL = "https://example.com/a.png"
 URLS_ONLY = ("uniall", "seedreams")
-TAKES_FILES = ("ark", "byteplus", "kie", "kie-seedream")
+TAKES_FILES = ("ark", "byteplus", "kie", "kie-seedream", "fal", "wavespeed")
 
 
 @pytest.fixture
@@ -42,7 +48,7 @@ def _sent(body: dict[str, object]) -> list[str]:
     """Return the references in a paid body, whatever its provider calls them."""
     inner = body.get("input", body)
     assert isinstance(inner, dict)
-    for key in ("image", "image_urls", "input_image_url"):
+    for key in ("image", "images", "image_urls", "input_image_url"):
         if key in inner:
             value = inner[key]
             return value if isinstance(value, list) else [value]
@@ -53,7 +59,7 @@ def _sent(body: dict[str, object]) -> list[str]:
 def test_a_local_file_reaches_the_provider(
     cli: Cli, server: Server, photo: Path, provider: str
 ) -> None:
-    """A file travels inline on Ark, and by KIE's upload host on KIE; one paid request."""
+    """A file travels inline on Ark, else it is uploaded first; one paid request."""
     cli.configure(server)
     ran = cli("edit", "make it night", "-i", photo.name, "-p", provider)
     assert ran.code == 0, ran.err
@@ -62,7 +68,7 @@ def test_a_local_file_reaches_the_provider(
         assert reference.startswith("data:image/jpeg;base64,")
     else:
         assert hashlib.sha256(photo.read_bytes()).hexdigest()[:24] in reference
-        assert any("file-stream-upload" in str(entry["path"]) for entry in server.log())
+        assert any(UPLOADS[provider] in str(entry["path"]) for entry in server.log())
 
 
 def test_an_upload_is_used_again(cli: Cli, server: Server, photo: Path) -> None:
@@ -91,7 +97,8 @@ def test_a_local_file_is_refused_where_only_urls_are_taken(
 
 
 @pytest.mark.parametrize(
-    "provider", ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"]
+    "provider",
+    ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams", "fal", "wavespeed"],
 )
 def test_a_url_is_passed_on_as_it_is(cli: Cli, server: Server, provider: str) -> None:
     """A reference by URL goes to every provider byte for byte."""
@@ -101,7 +108,7 @@ def test_a_url_is_passed_on_as_it_is(cli: Cli, server: Server, provider: str) ->
     assert _sent(_submit(server)) == [URL]
 
 
-@pytest.mark.parametrize("provider", ["ark", "kie", "uniall", "seedreams"])
+@pytest.mark.parametrize("provider", ["ark", "kie", "uniall", "seedreams", "fal", "wavespeed"])
 def test_two_references_keep_their_order(cli: Cli, server: Server, provider: str) -> None:
     """Image 1 and image 2 of the prompt are the first and the second `-i`."""
     cli.configure(server)
@@ -112,7 +119,8 @@ def test_two_references_keep_their_order(cli: Cli, server: Server, provider: str
 
 
 @pytest.mark.parametrize(
-    "provider", ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"]
+    "provider",
+    ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams", "fal", "wavespeed"],
 )
 @pytest.mark.parametrize("name", ["job:last", "@last", "job:last.1"])
 def test_the_last_picture_is_edited_by_its_url(
@@ -238,10 +246,15 @@ def test_a_failed_member_keeps_the_others(cli: Cli, start_server: StartServer) -
 
 @pytest.mark.parametrize(
     ("provider", "model"),
-    [("kie", "bytedance/seedream-v4-text-to-image"), ("seedreams", "bytedance/seedream-v4")],
+    [
+        ("kie", "bytedance/seedream-v4-text-to-image"),
+        ("seedreams", "bytedance/seedream-v4"),
+        ("fal", "bytedance/seedream/v5/lite/text-to-image"),
+        ("wavespeed", "bytedance/seedream-v4.5/sequential"),
+    ],
 )
 def test_a_polled_set_is_one_request(cli: Cli, server: Server, provider: str, model: str) -> None:
-    """KIE v4 and seedreams.app v4 make a set in one polled job."""
+    """Where tasks are polled, a set is one job, too."""
     cli.configure(server)
     ran = cli("generate", "x", "--series", "3", "-p", provider, "-m", model, "-o", "s.{ext}")
     assert ran.code == 0, ran.err

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from support.server import Server
 
 LONG = pytest.mark.soak
-PROVIDERS = ("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams")
-POLLED = ("kie", "kie-seedream", "seedreams")
+PROVIDERS = ("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams", "fal", "wavespeed")
+POLLED = ("kie", "kie-seedream", "seedreams", "fal", "wavespeed")
 
 
 def dimensions(path: Path) -> tuple[str, int, int]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from support.command import Cli
     from support.server import Server
 
-PROVIDERS = ("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams")
+PROVIDERS = ("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams", "fal", "wavespeed")
 
 
 @pytest.fixture

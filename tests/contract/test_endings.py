@@ -7,7 +7,17 @@ import json
 import pytest
 
 from seedream_cli.core.errors import UnreadableReply
-from seedream_cli.core.model import Busy, Done, Failed, Outcome, Purpose, Refused, Reply, Running
+from seedream_cli.core.model import (
+    Busy,
+    Charge,
+    Done,
+    Failed,
+    Outcome,
+    Purpose,
+    Refused,
+    Reply,
+    Running,
+)
 from seedream_cli.providers import PROVIDERS
 
 STATUSES = range(100, 600)
@@ -25,6 +35,10 @@ def error_body(name: str, status: int) -> bytes:
             said: object = {"error": {"code": "SomethingElse", "message": "no", "param": ""}}
         case "uniall" | "openai-images":
             said = {"error": {"message": "no", "type": "some_error", "code": None}}
+        case "fal":
+            said = {"detail": "no"}
+        case "wavespeed":
+            said = {"code": status, "message": "no", "data": None}
         case "kie" | "kie-seedream":
             said = {"code": status, "msg": "no", "data": None}
         case _:
@@ -48,7 +62,7 @@ def table(name: str, status: int, kind: str) -> type:
         if status == 455:
             return Busy
         return Refused if status in KIE_REFUSED else UnreadableReply
-    if status == 200 and name != "seedreams":
+    if status == 200 and PROVIDERS[name].dialect.poll is None:
         return Failed  # synchronous, with an error where the images should be
     refused = REFUSED | {429} if name == "openai-images" else REFUSED
     return Refused if status in refused else UnreadableReply
@@ -96,6 +110,46 @@ def test_polls_go_on_through_trouble(name: str) -> None:
             if got is Refused:
                 assert kind == "envelope"
                 assert status in {401, 402, 403, 433}
+
+
+FREE_TYPES = (
+    "runner_server_error",
+    "runner_disconnected",
+    "runner_scheduling_failure",
+    "client_cancelled",
+    "internal_error",
+    "request_timeout",
+    "startup_timeout",
+)
+
+
+@pytest.mark.parametrize("kind", FREE_TYPES)
+def test_fals_own_failures_cost_nothing(kind: str) -> None:
+    """A failure that is fal's own is not charged, in the state of a request and in its result."""
+    state = {"status": "COMPLETED", "request_id": "1", "error": "no", "error_type": kind}
+    told = {"detail": "no", "error_type": kind}
+    for purpose, status, said in ((Purpose.POLL, 200, state), (Purpose.RESULT, 500, told)):
+        body = json.dumps(said).encode()
+        reply = Reply(purpose=purpose, status=status, headers={}, body=body)
+        outcome = PROVIDERS["fal"].dialect.decode(reply)
+        assert isinstance(outcome, Failed)
+        assert outcome.charge is Charge.NONE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fals_results_end_a_request_only_in_its_own_words(kind: str) -> None:
+    """What the second question is answered with is an outcome, or trouble that is asked again."""
+    for status in STATUSES:
+        body = body_of("fal", status, kind)
+        reply = Reply(purpose=Purpose.RESULT, status=status, headers={}, body=body)
+        got = ending("fal", reply)
+        if kind != "envelope":
+            assert got is (Busy if status == 429 else UnreadableReply), status
+        elif status in {422, 499} or status >= 500:
+            assert got is Failed, status
+        else:
+            expected = {401: Refused, 402: Busy, 403: Busy, 404: Running, 429: Busy}
+            assert got is expected.get(status, UnreadableReply), status
 
 
 @pytest.mark.parametrize("name", ["kie", "kie-seedream"])

@@ -81,6 +81,8 @@ def test_twins_point_at_each_other(name: str, model: str) -> None:
         ("kie", "seedream/4.5-text-to-image"),
         ("uniall", "seedream-4.5"),
         ("seedreams", "seedream/4.5-text-to-image"),
+        ("fal", "fal-ai/bytedance/seedream/v4.5/text-to-image"),
+        ("wavespeed", "bytedance/seedream-v4.5"),
     ],
 )
 def test_defaults_are_the_promised_ones(name: str, model: str) -> None:
@@ -140,16 +142,17 @@ def test_the_older_endpoint_has_no_choice_of_model() -> None:
     assert set(provider.models) == {""}
 
 
-def test_the_seven_in_order() -> None:
-    """The providers are the seven of the contract, under their own names."""
-    expected = ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams", "openai-images"]
+def test_all_in_order() -> None:
+    """The providers are those of the contract, under their own names."""
+    expected = ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"]
+    expected += ["fal", "wavespeed", "openai-images"]
     assert [provider.name for provider in PROVIDERS.values()] == expected == list(PROVIDERS)
 
 
 def test_synchronous_and_polled() -> None:
-    """Ark, BytePlus and UniAll answer at once; KIE and seedreams.app are asked."""
+    """Ark, BytePlus and UniAll answer at once; the others are asked."""
     polled = {name for name, provider in PROVIDERS.items() if provider.dialect.poll}
-    assert polled == {"kie", "kie-seedream", "seedreams"}
+    assert polled == {"kie", "kie-seedream", "seedreams", "fal", "wavespeed"}
 
 
 def test_places_and_lifetimes() -> None:
@@ -158,7 +161,7 @@ def test_places_and_lifetimes() -> None:
         name: (provider.base_url, provider.key_env, provider.url_lifetime, provider.sandbox_path)
         for name, provider in PROVIDERS.items()
     }
-    day, kie = timedelta(days=1), timedelta(days=14)
+    day, week, kie = timedelta(days=1), timedelta(days=7), timedelta(days=14)
     assert facts == {
         "ark": ("https://ark.cn-beijing.volces.com/api/v3", ("ARK_API_KEY",), day, "/ark/api/v3"),
         "byteplus": (
@@ -176,10 +179,24 @@ def test_places_and_lifetimes() -> None:
             None,
             "/seedreams/api",
         ),
+        "fal": ("https://queue.fal.run", ("FAL_KEY",), week, "/fal"),
+        "wavespeed": (
+            "https://api.wavespeed.ai/api/v3",
+            ("WAVESPEED_API_KEY",),
+            week,
+            "/wavespeed",
+        ),
         "openai-images": ("", (), None, "/openai-images/v1"),
     }
+    fal = PROVIDERS["fal"]
+    assert (fal.upload_base_url, fal.list_base_url, fal.auth_scheme) == (
+        "https://rest.fal.ai",
+        "https://api.fal.ai/v1",
+        "Key",
+    )
     assert PROVIDERS["ark"].charge_of_failed is Charge.NONE
     assert PROVIDERS["kie"].charge_of_failed is Charge.MAYBE
+    assert PROVIDERS["wavespeed"].charge_of_failed is Charge.NONE
 
 
 def test_aliases_are_the_same_model() -> None:
@@ -191,7 +208,7 @@ def test_aliases_are_the_same_model() -> None:
 
 
 def test_sets_are_where_the_contract_has_them() -> None:
-    """`--series` is for 4.0, 4.5 and 5.0 lite on Ark, and for v4 on KIE and seedreams.app."""
+    """`--series` is for 4.0, 4.5 and 5.0 lite, where it is not v4 alone."""
     able = {
         (name, capabilities.label)
         for name, provider in PROVIDERS.items()
@@ -199,7 +216,8 @@ def test_sets_are_where_the_contract_has_them() -> None:
         if capabilities.max_series > 1
     }
     labels = ("Seedream 4.0", "Seedream 4.5", "Seedream 5.0 lite")
-    assert able == {(name, label) for name in ("ark", "byteplus") for label in labels} | {
+    everywhere = ("ark", "byteplus", "fal", "wavespeed")
+    assert able == {(name, label) for name in everywhere for label in labels} | {
         ("kie", "Seedream 4.0"),
         ("seedreams", "Seedream 4.0"),
     }
@@ -216,6 +234,9 @@ def test_sets_are_where_the_contract_has_them() -> None:
         ("byteplus", "dola-seedream-5-0-pro-260628", "2K", "3:4", Size(1776, 2368)),
         ("uniall", "seedream-4.5", "4K", "1:1", Size(4096, 4096)),
         ("kie", "seedream/4.5-text-to-image", "2K", "1:1", Size(2048, 2048)),
+        ("fal", "bytedance/seedream/v5/lite/edit", "3K", "4:3", Size(3456, 2592)),
+        ("fal", "bytedance/seedream/v5/pro/us/text-to-image", "2K", "3:4", Size(1776, 2368)),
+        ("wavespeed", "bytedance/seedream-v4/sequential", "1K", "9:16", Size(736, 1312)),
     ],
 )
 def test_tables_hold_the_published_pixels(
@@ -236,6 +257,12 @@ def test_tables_hold_the_published_pixels(
         ("kie", "seedream/5-pro-text-to-image", "USD", ["0.035", "0.07"]),
         ("kie", "seedream/5-flash-image-to-image", "USD", ["0.0162"]),
         ("kie-seedream", "", "USD", ["0.0175"]),
+        ("fal", "fal-ai/bytedance/seedream/v4/edit", "USD", ["0.03"]),
+        ("fal", "bytedance/seedream/v5/pro/text-to-image", "USD", ["0.0675", "0.135"]),
+        ("fal", "bytedance/seedream/v5/pro/layerize", "USD", ["0.03375", "0.0675"]),
+        ("fal", "bytedance/seedream/v5.5/text-to-image", "USD", ["0.03", "0.0405"]),
+        ("wavespeed", "bytedance/seedream-v5.0-flash/edit", "USD", ["0.018"]),
+        ("wavespeed", "bytedance/seedream-v5.0-pro", "USD", ["0.045", "0.09"]),
     ],
 )
 def test_prices_are_the_published_ones(

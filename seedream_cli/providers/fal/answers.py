@@ -48,6 +48,7 @@ _OWN_FAULT: Final = re.compile(
     r"(runner|client)_\w+|internal_error|(request|startup)_timeout|concurrent_requests_limit"
 )
 """Types of failures that are never charged: no runner, or one that broke."""
+_LONGEST_PATH: Final = 100
 _GONE: Final = 404
 _FREE: Final = frozenset({499})
 _ENDS: Final = _FREE | {422}
@@ -91,7 +92,7 @@ def _status(said: Mapping[str, object]) -> Outcome | None:
     word, task_id = str_at(said, "status"), id_at(said, "request_id")
     if word is None:
         return None
-    message, kind = message_at(said, "error"), str_at(said, "error_type")
+    message, kind = message_at(said, "error"), message_at(said, "error_type")
     if word == "COMPLETED" and (message or kind):
         return _failed(message or "", kind, task_id)
     is_finished = word == "COMPLETED"
@@ -123,13 +124,12 @@ def _result(reply: Reply, said: Mapping[str, object]) -> Outcome | None:
 
 def _items(said: Mapping[str, object]) -> list[object]:
     """Return the pictures of an answer, each once: layers lie in a list of their own."""
-    lists = [each for each in (said.get("images"), said.get("layers")) if isinstance(each, list)]
-    items = {str(at(item, "url")): item for each in reversed(lists) for item in each}
-    return [items.pop(url) for each in lists for url in _urls(each) if url in items]
-
-
-def _urls(items: list[object]) -> list[str]:
-    return [str(at(item, "url")) for item in items]
+    items: list[object] = []
+    for each in (said.get("images"), said.get("layers")):
+        known = {str(at(item, "url")) for item in items if at(item, "url")}
+        more = each if isinstance(each, list) else []
+        items += [item for item in more if str(at(item, "url")) not in known]
+    return items
 
 
 def _failed(
@@ -154,15 +154,16 @@ def _words(reply: Reply, said: Mapping[str, object]) -> tuple[str, str | None]:
 
     Errors of requests are flat; those of models hold a list, each with its place and type.
     """
-    kind = str_at(said, "error_type") or reply.headers.get("x-fal-error-type")
+    kind = message_at(said, "error_type") or reply.headers.get("x-fal-error-type")
     detail = said.get("detail")
     if not isinstance(detail, list) or not detail:
         return message_at(said, "detail") or "", kind
     first = detail[0]
     place = at(first, "loc")
-    path = ".".join(str(step)[:50] for step in place[:6]) if isinstance(place, list) else ""
+    steps = [id_at({"": step}, "") or "" for step in place] if isinstance(place, list) else []
+    path = ".".join(steps)[:_LONGEST_PATH]
     message = message_at(first, "msg") or "it says only that it failed"
-    return f"{path}: {message}" if path else message, str_at(first, "type") or kind
+    return f"{path}: {message}" if path else message, message_at(first, "type") or kind
 
 
 def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
