@@ -147,6 +147,7 @@ class Bench:
             name=job.profile,
             provider=job.provider,
             base_url=self.addresses.get(job.id, job.origin + PATHS[job.provider]),
+            auth_scheme=PROVIDERS[job.provider].auth_scheme,
             api_key=Secret(KEY),
         )
 

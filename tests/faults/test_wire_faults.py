@@ -292,6 +292,10 @@ def refusal(provider: str, status: int) -> bytes:
             said = {"error": {"message": "no such thing", "type": "some_error", "code": None}}
         case "kie" | "kie-seedream":
             said = {"code": status, "msg": "no such thing", "data": None}
+        case "fal":
+            said = {"detail": "no such thing"}
+        case "wavespeed":
+            said = {"code": status, "message": "no such thing", "data": None}
         case _:
             said = {"code": -1, "message": "no such thing"}
     return json.dumps(said).encode()

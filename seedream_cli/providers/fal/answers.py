@@ -182,7 +182,7 @@ def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
         if status in _NO_VERDICT:
             return Busy(problem=Problem(code, text))
         return Refused(problem=Problem(code, text)) if code == "auth" else unread(reply)
-    is_model = reply.purpose is Purpose.SUBMIT and status == _GONE
-    if status not in REFUSALS or (status == _GONE and not is_model):
+    # Beside a submit, where it is a model's id, a path that is not there says nothing.
+    if status not in REFUSALS or (status == _GONE and reply.purpose is not Purpose.SUBMIT):
         return unread(reply)
-    return Refused(problem=Problem(code, text), is_model=is_model)
+    return Refused(problem=Problem(code, text))

@@ -126,5 +126,4 @@ def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
         return Running(task_id="", is_missing=True)
     if is_poll and code not in _ACCOUNT:
         return unread(reply)
-    is_model = reply.purpose is Purpose.SUBMIT and code == _NOT_FOUND
-    return Refused(problem=Problem(account_or_request(code, message), text), is_model=is_model)
+    return Refused(problem=Problem(account_or_request(code, message), text))
