@@ -9,11 +9,11 @@ from urllib.parse import quote
 from seedream_cli.core.model import Call, Purpose
 from seedream_cli.providers.fal.answers import decode
 from seedream_cli.providers.fal.models import MODELS
-from seedream_cli.providers.reading import given, merge
+from seedream_cli.providers.reading import given, merge, number_at, opened, str_at
 from seedream_cli.providers.spec import Dialect, Provider
 
 if TYPE_CHECKING:
-    from seedream_cli.core.model import LocalImage, Request, Task
+    from seedream_cli.core.model import LocalImage, Reply, Request, Task
 
 _DEFAULT: Final = "fal-ai/bytedance/seedream/v4.5/text-to-image"
 _CDN: Final = {"storage_type": "fal-cdn-v3"}
@@ -107,6 +107,14 @@ def check() -> Call:
     )
 
 
+def checked(reply: Reply) -> str:
+    """Say the price that was asked for, where it can be read; there is no balance by this key."""
+    prices = opened(reply).get("prices")
+    first = prices[0] if isinstance(prices, list) and prices else None
+    price, currency = number_at(first, "unit_price"), str_at(first, "currency")
+    return f"Seedream 4.5: {price} {currency}" if price and currency else "it may ask for prices"
+
+
 FAL: Final = Provider(
     name="fal",
     title="fal.ai",
@@ -118,7 +126,13 @@ FAL: Final = Provider(
     keys_page="https://fal.ai/dashboard/keys",
     credit_page="https://fal.ai/dashboard/billing",
     dialect=Dialect(
-        submit=submit, decode=decode, poll=poll, result=result, upload=upload, check=check
+        submit=submit,
+        decode=decode,
+        poll=poll,
+        result=result,
+        upload=upload,
+        check=check,
+        checked=checked,
     ),
     models=MODELS,
     default_model=_DEFAULT,

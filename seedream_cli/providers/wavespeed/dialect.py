@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from seedream_cli.core.model import Call, Charge, Purpose
 from seedream_cli.providers.reading import given, merge, number_at, opened
-from seedream_cli.providers.spec import Dialect, Provider, RateLimit
+from seedream_cli.providers.spec import Dialect, Provider
 from seedream_cli.providers.wavespeed.answers import decode
 from seedream_cli.providers.wavespeed.models import MODELS
 
@@ -91,9 +91,9 @@ WAVESPEED: Final = Provider(
     default_model="bytedance/seedream-v4.5",
     stand_ins=("bytedance/seedream-v4.5/sequential", "bytedance/seedream-v5.0-flash"),
     url_lifetime=timedelta(days=7),
-    # Of the lowest level ("Bronze", wavespeed.ai/docs on rate limits, 2026): higher ones are
-    # bought. A submit counts from its answer on, for that proves that it arrived.
-    limit=RateLimit(count=10, per=timedelta(minutes=1), of="images", from_answer=True),
+    # The lowest level makes 3 at once and 10 a minute, the next 100 and 500 (wavespeed.ai/docs,
+    # rate limits, 2026). What is beyond is a 429 with Retry-After, so no level is held here.
+    most_at_once=3,
     # A failed task is refunded within three hours.
     charge_of_failed=Charge.NONE,
     counts=frozenset({"max_images"}),
