@@ -176,8 +176,9 @@ def _status(asked: Asked, task: Task, identity: str, now: float) -> Answer:
     if progress < 1:
         word = "IN_QUEUE" if progress < _WAITING else "IN_PROGRESS"
         position = {"queue_position": 0} if word == "IN_QUEUE" else {}
-        return says({"status": word, **links, **position}, 202)
-    body = {"status": "COMPLETED", **links, "metrics": {"inference_time": task.delay_ms / 1000}}
+        return says({"status": word, **links, "logs": None, **position}, 202)
+    metrics = {"inference_time": task.delay_ms / 1000}
+    body = {"status": "COMPLETED", **links, "logs": None, "metrics": metrics}
     if task.fate is Fate.FAILED:
         # What the model itself says, a refusal too, is in the result alone.
         body |= {"error": "The runner failed.", "error_type": "runner_server_error"}
