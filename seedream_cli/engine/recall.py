@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 ASKING_SECONDS: Final = 30.0
 """For all questions of one look together."""
 _AT_ONCE: Final = 8
-_URGENT: Final = timedelta(hours=1)
-"""What a provider keeps no longer than this is asked about before all else."""
 
 
 def ask_once(context: Context, jobs: Iterable[Job]) -> dict[str, Problem]:
@@ -70,11 +67,7 @@ def ask_once(context: Context, jobs: Iterable[Job]) -> dict[str, Problem]:
 
 
 def _by_urgency(context: Context, jobs: Iterable[Job]) -> list[Job]:
-    def is_patient(job: Job) -> bool:
-        lifetime = context.provider(job).url_lifetime
-        return lifetime is None or lifetime > _URGENT
-
-    return sorted(jobs, key=is_patient)
+    return sorted(jobs, key=lambda job: not context.provider(job).is_fleeting)
 
 
 def recall(context: Context, jobs: Iterable[Job]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -11,7 +12,7 @@ from seedream_cli.core.model import Charge, Size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from seedream_cli.core.model import (
         Call,
@@ -33,6 +34,7 @@ SHORT_NAMES: Final = ("5.5", "5-pro", "5-flash", "5-lite", "4.5", "4")
 """Of generations of Seedream, alike for every provider that has them."""
 ON_ITS_WAY: Final = 30.0
 """Seconds after which a submit without an answer has arrived, if it ever does."""
+_FLEETING: Final = timedelta(hours=1)
 _NOT_THERE: Final = frozenset({404, 405})
 """HTTP's words for a path that nobody serves."""
 _HAIR: Final = 1e-3
@@ -300,6 +302,9 @@ class Provider:
     """Of earlier versions, the first ever first: what was bought by them is still looked for."""
     url_lifetime: timedelta | None
     """How long result URLs live; None: not documented."""
+    answer_lifetime: timedelta | None = None
+    """How long after its end a task can surely be asked what came of it; None: no less than its
+    URLs live."""
     limit: RateLimit | None = None
     """Of submits."""
     poll_limit: RateLimit | None = None
@@ -339,6 +344,12 @@ class Provider:
     def at(self, base_url: str) -> Provider:
         """Return what it is at an account's address."""
         return self.elsewhere.get(base_url.rstrip("/"), self)
+
+    @property
+    def is_fleeting(self) -> bool:
+        """What it made may be gone within the hour: that is asked about before all else."""
+        spans = (self.url_lifetime, self.answer_lifetime)
+        return any(span is not None and span <= _FLEETING for span in spans)
 
     def doubt(self, base_url: str, reply: Reply) -> str:
         """Say what `base_url` has to be, where an answer looks as if that was not it."""

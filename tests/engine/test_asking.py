@@ -68,3 +68,12 @@ def test_what_is_kept_shortest_is_asked_about_first(house: House) -> None:
     ask_once(house.engine, [new, house.ledger.job(old.id)])
     assert sorted(asked) == ["t0", "t1"]
     assert _by_urgency(house.engine, [new, house.ledger.job(old.id)])[0].id == old.id
+
+
+def test_answers_that_are_kept_shortest_are_fetched_first(house: House) -> None:
+    """Of fal, whose addresses live for days, the answers that name them live for an hour."""
+    old, new = running(house, 2)
+    with house.ledger._write() as connection:
+        connection.execute("UPDATE jobs SET provider = 'fal' WHERE id = ?", (new.id,))
+    jobs = [house.ledger.job(job.id) for job in (old, new)]
+    assert [job.id for job in _by_urgency(house.engine, jobs)] == [new.id, old.id]

@@ -142,6 +142,8 @@ FAL: Final = Provider(
     ),
     # "At least 7 days" (FAQ), "for ever" (page on headers): the shorter one.
     url_lifetime=timedelta(days=7),
+    # "1 hour after completion" where payloads are not stored; large answers 6 minutes.
+    answer_lifetime=timedelta(hours=1),
     upload_base_url="https://rest.fal.ai",
     list_base_url="https://api.fal.ai/v1",
     auth_scheme="Key",
