@@ -138,6 +138,7 @@ _seedream_command() {
             '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams fal wavespeed openai-images'
             '-o|--output=@files'
             '--task-id=@'
+            '-m|--model=@models'
             '--unsaved'
             '--expiring=@'
             '--no-wait'

@@ -182,6 +182,7 @@ complete -c seedream -n '__seedream_at "download"' -f -k -a '(__seedream_words j
 complete -c seedream -n '__seedream_open "download" -p --profile' -s p -l profile -r -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app" openai-images\\t"OpenAI-style gateway"' -d 'A profile, or a provider\'s name'
 complete -c seedream -n '__seedream_open "download" -o --output' -s o -l output -r -F -d 'Save there instead: a file or a folder/'
 complete -c seedream -n '__seedream_open "download" --task-id' -l task-id -r -f -d 'Adopt a task that was made elsewhere (with -p NAME)'
+complete -c seedream -n '__seedream_open "download" -m --model' -s m -l model -r -f -k -a '(__seedream_words models)' -d 'What made the --task-id; fal is asked by it'
 complete -c seedream -n '__seedream_new "download" --unsaved' -l unsaved -d 'Only jobs with something not yet on disk'
 complete -c seedream -n '__seedream_open "download" --expiring' -l expiring -r -f -d 'Only what is not on disk and lapses within 2h, 30m, 1d, or nobody knows when'
 complete -c seedream -n '__seedream_new "download" --no-wait' -l no-wait -d 'Save what is ready; do not wait for the rest'

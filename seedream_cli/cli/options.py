@@ -380,6 +380,12 @@ TaskId = Annotated[
         help="Adopt a task that was made elsewhere (with -p NAME).",
     ),
 ]
+TaskModel = Annotated[
+    str | None,
+    typer.Option(
+        "-m", "--model", metavar="ID", help="What made the --task-id; fal is asked by it."
+    ),
+]
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Save what is ready; do not wait for the rest.")
 ]

@@ -229,6 +229,8 @@ def describe_loss(context: Context, job: Job, reply: Reply) -> str:
     match outcome:
         case Running(task_id=task_id):
             words = ["seedream", "download", "--task-id", task_id, "-p", job.profile]
+            # Where a task lies may depend on what makes it.
+            words += ["-m", job.model] if context.provider(job).dialect.result else []
             return f"write this down:\n{shell_line(words)}"
         case Done(images=images):
             urls = " ".join(image.url for image in images if image.url)

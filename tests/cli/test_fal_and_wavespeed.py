@@ -186,6 +186,21 @@ def test_a_lost_answer_is_unknown_and_listed(
     assert len(server.charges()) == 1
 
 
+def test_a_task_made_elsewhere_is_asked_about_by_its_model(cli: Cli, server: Server) -> None:
+    """Where a request lies at fal depends on its model: `-m` says it, and it buys nothing."""
+    cli.configure(server)
+    model = "bytedance/seedream/v5/flash/text-to-image"
+    assert cli("generate", "x", "-p", "fal", "-m", model, "--no-wait").code == 0
+    (charge,) = server.charges()
+    task = ("download", "--task-id", str(charge["task"]), "-p", "fal")
+    elsewhere = {"SEEDREAM_STATE_DIR": str(cli.home / "elsewhere")}
+    ran = cli(*task, "-m", model, env=elsewhere)
+    assert ran.code == 0, ran.err
+    assert len(cli.pictures()) == 1
+    assert len(server.charges()) == 1
+    assert cli("download", "-m", model).code == 2
+
+
 def test_a_file_goes_to_fal_in_two_steps(cli: Cli, server: Server) -> None:
     """The place is asked for with the key, the bytes are put there without it."""
     cli.configure(server)

@@ -36,6 +36,7 @@ def download(
     profile: o.ProfileName = None,
     output: o.NewOutput = None,
     task_id: o.TaskId = None,
+    model: o.TaskModel = None,
     unsaved: o.Unsaved = False,
     expiring: o.Expiring = None,
     no_wait: o.NoWait = False,
@@ -51,6 +52,8 @@ def download(
         world, stdout = CommandContext.of_process(exits), Stdout()
         show = observer(world.environ, quiet=quiet, verbose=verbose)
         _check_words(jobs or [], task_id, expiring)
+        if model is not None and task_id is None:
+            raise UsageError("-m says what made a --task-id; a JOB is known")
         if profile is not None:
             world.check_account(profile)
         seconds = 0.0 if no_wait else timeout if timeout is not None else DEFAULT_TIMEOUT
@@ -64,7 +67,7 @@ def download(
             show.say(error.message, is_error=True)
             codes = [error.exit]
         if task_id is not None:
-            found = [_adopted(world, task_id, profile, sandbox=sandbox)]
+            found = [_adopted(world, task_id, profile, model or "", sandbox=sandbox)]
         else:
             found = _found(world, jobs or [], expiring, show)
         written_off = [job for job in found if job.state is State.CLOSED]
@@ -216,7 +219,9 @@ def _plan(world: CommandContext, output: str | None, *, many: bool) -> naming.Pl
     return plan_of(world.environ, output, many=many)
 
 
-def _adopted(world: CommandContext, task_id: str, name: str | None, *, sandbox: bool) -> Job:
+def _adopted(
+    world: CommandContext, task_id: str, name: str | None, model: str, *, sandbox: bool
+) -> Job:
     """Write down a task that was made elsewhere as a job of ours."""
     import secrets
 
@@ -247,7 +252,7 @@ def _adopted(world: CommandContext, task_id: str, name: str | None, *, sandbox: 
         profile=profile.name,
         origin=address,
         sandbox=profile.sandbox,
-        model="",
+        model=model,
         prompt="",
         request={"size": None, "aspect": None, "seed": None, "format": None, "references": []},
         recipe={},
