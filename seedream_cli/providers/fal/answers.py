@@ -50,8 +50,8 @@ _OWN_FAULT: Final = re.compile(
 """Types of failures that are never charged: no runner, or one that broke."""
 _LONGEST_PATH: Final = 100
 _GONE: Final = 404
-_FREE: Final = frozenset({499})
-_ENDS: Final = _FREE | {422}
+_CLIENT_LEFT: Final = 499
+_ENDS: Final = frozenset({422, _CLIENT_LEFT})
 _SERVER_ERROR: Final = 500
 _ACCOUNT: Final = frozenset({401, 402, 403})
 _NO_VERDICT: Final = frozenset({402, 403})
@@ -93,9 +93,9 @@ def _status(said: Mapping[str, object]) -> Outcome | None:
     if word is None:
         return None
     message, kind = message_at(said, "error"), message_at(said, "error_type")
-    if word == "COMPLETED" and (message or kind):
-        return _failed(message or "", kind, task_id)
     is_finished = word == "COMPLETED"
+    if is_finished and (message or kind):
+        return _failed(message or "", kind, task_id)
     is_strange = not is_finished and word not in _UNDER_WAY
     running = _running(said, task_id or "", word[:100])
     return replace(running, is_finished=is_finished, is_strange=is_strange)
@@ -116,10 +116,7 @@ def _result(reply: Reply, said: Mapping[str, object]) -> Outcome | None:
     # What is flat and names no type may come from before the model: "still in progress".
     is_typed = kind is not None and reply.status in REFUSALS - _ACCOUNT
     is_end = is_typed or reply.status in _ENDS or reply.status >= _SERVER_ERROR
-    if not message or not is_end:
-        return None
-    is_free = kind is not None and (reply.status in _FREE or reply.status >= _SERVER_ERROR)
-    return _failed(message, kind, is_free=is_free)
+    return _failed(message, kind, status=reply.status) if message and is_end else None
 
 
 def _items(said: Mapping[str, object]) -> list[object]:
@@ -133,7 +130,7 @@ def _items(said: Mapping[str, object]) -> list[object]:
 
 
 def _failed(
-    message: str, kind: str | None, task_id: str | None = None, *, is_free: bool = False
+    message: str, kind: str | None, task_id: str | None = None, *, status: int = OK
 ) -> Failed:
     """Return why a request failed.
 
@@ -141,7 +138,8 @@ def _failed(
     worked. What names no type may as well come from a gateway in trouble, so it counts as charged.
     """
     text = f"{message} ({kind})" if kind and message else message or str(kind)
-    is_free = is_free or (kind is not None and _OWN_FAULT.fullmatch(kind) is not None)
+    is_own = status == _CLIENT_LEFT or status >= _SERVER_ERROR
+    is_free = kind is not None and (is_own or _OWN_FAULT.fullmatch(kind) is not None)
     return Failed(
         problem=Problem("content_policy" if is_about_content(text) else "provider_failed", text),
         task_id=task_id,
