@@ -153,6 +153,18 @@ def images_at_gateways(model: str, body: Mapping[str, object]) -> int:
     return ENDLESS if is_set else max(whole(body.get(word), 1) for word in words)
 
 
+def images_on_fal(model: str, body: Mapping[str, object]) -> int:
+    """Multiply runs and the most of each; layers are 17 at most."""
+    count = whole(body.get("num_images"), 1) * whole(body.get("max_images"), 1)
+    return count * (17 if "layerize" in model else 1)
+
+
+def images_on_wavespeed(model: str, body: Mapping[str, object]) -> int:
+    """Read the most of a set; layers are 17 at most, of 5.5 a hundred."""
+    layers = (100 if "5.5" in model else 17) if "layer" in model else 1
+    return whole(body.get("max_images"), 1) * layers
+
+
 IMAGES: dict[str, Callable[[str, Mapping[str, object]], int]] = {
     "ark": images_on_ark,
     "byteplus": images_on_ark,
@@ -161,6 +173,8 @@ IMAGES: dict[str, Callable[[str, Mapping[str, object]], int]] = {
     "uniall": images_on_uniall,
     "seedreams": images_on_seedreams,
     "openai-images": images_at_gateways,
+    "fal": images_on_fal,
+    "wavespeed": images_on_wavespeed,
 }
 
 # -- what the page says that costs -----------------------------------------------------------------
@@ -186,8 +200,31 @@ PRICES: list[tuple[str, str, tuple[str, str], tuple[str, str], str, int]] = [
     ("kie", "v4", ("0.0325", "0.0325"), ("0.0325", "0.0325"), "0", 0),
     ("kie", "seedream", ("0.0175", "0.0175"), ("0.0175", "0.0175"), "0", 0),
     ("kie-seedream", "", ("0.0175", "0.0175"), ("0.0175", "0.0175"), "0", 0),
+    ("fal", "v5/pro/layerize", ("0.03375", "0.0675"), ("0.03375", "0.0675"), "0", 0),
+    ("fal", "v5/pro/edit", ("0.0675", "0.135"), ("0.0675", "0.135"), "0.0045", 1),
+    ("fal", "v5/pro", ("0.0675", "0.135"), ("0.0675", "0.135"), "0", 0),
+    ("fal", "v5/flash", ("0.027", "0.027"), ("0.027", "0.027"), "0", 0),
+    ("fal", "v5/lite", ("0.035", "0.035"), ("0.035", "0.035"), "0", 0),
+    ("fal", "v5.5", ("0.03", "0.0405"), ("0.03", "0.0405"), "0", 0),
+    ("fal", "v4.5", ("0.04", "0.04"), ("0.04", "0.04"), "0", 0),
+    ("fal", "seedream", ("0.03", "0.03"), ("0.03", "0.03"), "0", 0),
+    ("wavespeed", "pro", ("0.045", "0.09"), ("0.045", "0.09"), "0", 0),
+    ("wavespeed", "flash", ("0.018", "0.018"), ("0.018", "0.018"), "0", 0),
+    ("wavespeed", "lite", ("0.04", "0.04"), ("0.04", "0.04"), "0", 0),
+    ("wavespeed", "v4.5", ("0.04", "0.04"), ("0.04", "0.04"), "0", 0),
+    ("wavespeed", "seedream", ("0.027", "0.027"), ("0.027", "0.027"), "0", 0),
 ]
 BOUND = 2_601_123
+
+
+def is_cheap_in_a_queue(model: str, body: Mapping[str, object]) -> bool:
+    """Tell it of fal, which has pixels or `auto_1K`, and of WaveSpeed, which has `1k`."""
+    size, word = body.get("image_size"), body.get("resolution")
+    if isinstance(size, dict):
+        width, height = whole(size.get("width"), 1), whole(size.get("height"), 1)
+        return width * height <= (2_610_000 if "v5.5" in model else 1536 * 1536)
+    is_small = isinstance(word, str) and word.lower() in {"1k", "1.5k"} and not body.get("size")
+    return is_small or size in ("auto_1K", "auto_1.5K")
 
 
 def is_cheap(provider: str, model: str, body: Mapping[str, object]) -> bool:
@@ -198,6 +235,8 @@ def is_cheap(provider: str, model: str, body: Mapping[str, object]) -> bool:
         if pair is not None:
             return int(pair[1]) * int(pair[2]) <= BOUND
         return isinstance(size, str) and size.upper() in {"1K", "1.5K"}
+    if provider in {"fal", "wavespeed"}:
+        return is_cheap_in_a_queue(model, body)
     fields = body.get("input", body)
     assert isinstance(fields, dict)
     if fields.get("resolution") is not None or fields.get("image_resolution") is not None:
@@ -327,6 +366,12 @@ def test_every_single_field_is_counted_or_refused(provider: str, model: str, soa
         ("kie", "4", {"input": {"max_images": 3}}, 3, "0.0975"),
         ("kie", "4", {"max_images": "3"}, None, None),
         ("kie", "4", {"image_resolution": "4K"}, 1, "0.0325"),
+        ("fal", "4.5", {"num_images": 3, "max_images": 4}, 12, "0.48"),
+        ("fal", "4.5", {"max_images": "4"}, None, None),
+        ("fal", "5-pro", {"image_size": "auto_1K"}, 1, "0.0675"),
+        ("fal", "5-pro", {"image_size": "square_hd"}, 1, "0.135"),
+        ("wavespeed", "5-pro", {"resolution": "1k"}, 1, "0.045"),
+        ("wavespeed", "bytedance/seedream-v4.5/sequential", {"max_images": 4}, 4, "0.16"),
         ("uniall", "4.5", {"n": 3}, 3, None),
         ("uniall", "4.5", {"num_images": 3}, 3, None),
         ("seedreams", "4", {"maxImages": 7}, 7, None),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from seedream_cli.core.model import Call, Purpose
+from seedream_cli.core.model import Call, Demand, Purpose
+from seedream_cli.providers.demand import area_of, count_of, references_of
 from seedream_cli.providers.fal.answers import decode
 from seedream_cli.providers.fal.models import MODELS
-from seedream_cli.providers.reading import given, merge, number_at, opened, str_at
+from seedream_cli.providers.reading import given, merge, number_at, opened, str_at, whole_at
 from seedream_cli.providers.spec import Dialect, Provider
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seedream_cli.core.model import LocalImage, Reply, Request, Task
+    from seedream_cli.providers.spec import Capabilities
 
 _DEFAULT: Final = "fal-ai/bytedance/seedream/v4.5/text-to-image"
 _CDN: Final = {"storage_type": "fal-cdn-v3"}
@@ -59,6 +64,29 @@ def _size(request: Request) -> object:
         return {"width": request.size.width, "height": request.size.height}
     word = request.keyword
     return f"auto_{word}" if word is not None and word != "auto" else word
+
+
+def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
+    """Read what a body asks for: of each run at most a set, up to 36 pictures are billed."""
+    counts = [count_of(body.get(name), 1) for name in ("num_images", "max_images")]
+    images = None if None in counts else math.prod(count for count in counts if count)
+    is_layered = model is not None and model.is_layered
+    if is_layered and model is not None and images is not None:
+        images *= model.layers
+    return Demand(
+        images=images,
+        area=_area(model, body.get("image_size")),
+        references=references_of(body.get("image_urls"), body.get("image_url")),
+        is_layered=is_layered,
+    )
+
+
+def _area(model: Capabilities | None, size: object) -> int | None:
+    """Return the pixels of a size; those that only its other words name are not known."""
+    if isinstance(size, dict):
+        width, height = whole_at(size, "width") or 0, whole_at(size, "height") or 0
+        return width * height if width > 0 < height else None
+    return area_of(model, size.removeprefix("auto_")) if isinstance(size, str) else None
 
 
 def poll(task: Task) -> Call:
@@ -127,6 +155,7 @@ FAL: Final = Provider(
     credit_page="https://fal.ai/dashboard/billing",
     dialect=Dialect(
         submit=submit,
+        measure=measure,
         decode=decode,
         poll=poll,
         result=result,
@@ -136,6 +165,14 @@ FAL: Final = Provider(
     ),
     models=MODELS,
     default_model=_DEFAULT,
+    short_names={
+        "5.5": ("bytedance/seedream/v5.5/text-to-image",),
+        "5-pro": ("bytedance/seedream/v5/pro/text-to-image",),
+        "5-flash": ("bytedance/seedream/v5/flash/text-to-image",),
+        "5-lite": ("bytedance/seedream/v5/lite/text-to-image",),
+        "4.5": (_DEFAULT,),
+        "4": ("fal-ai/bytedance/seedream/v4/text-to-image",),
+    },
     stand_ins=(
         "bytedance/seedream/v5/flash/text-to-image",  # 1K, PNG
         "fal-ai/bytedance/seedream/v3/text-to-image",  # guidance

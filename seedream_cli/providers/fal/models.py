@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 _SEED: Final = (0, 2**31 - 1)
 _MOST_RUNS: Final = 6
-_SETS: Final = frozenset({"max_images"})
+_VALUES: Final[Mapping[str, frozenset[object] | range]] = {
+    "num_images": range(1, _MOST_RUNS + 1),
+    "max_images": range(1, 7),
+}
 _PRO_PIXELS: Final = (1024 * 1024, 2048 * 2048)
 _CHEAP_PRO: Final = 1536 * 1536
 _CHEAP_5_5: Final = 2_610_000
@@ -54,8 +57,10 @@ def _on_fal(base: Capabilities, tariff: Tariff | None, *fields: str) -> Capabili
         keyword: {ratio: size for ratio, size in table.items() if least <= size.pixels <= most}
         for keyword, table in base.sizes.items()
     }
+    words = {**_VALUES, "output_format": frozenset[object](base.formats)}
     return replace(
         base,
+        values={name: words[name] for name in words if name in {"num_images", *fields}},
         sizes=sizes,
         any_aspect=True,
         formats=base.formats if "output_format" in fields else (),

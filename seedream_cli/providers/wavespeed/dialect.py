@@ -6,14 +6,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from seedream_cli.core.model import Call, Charge, Purpose
+from seedream_cli.core.model import Call, Charge, Demand, Purpose
+from seedream_cli.providers.demand import area_of, count_of, references_of
 from seedream_cli.providers.reading import given, merge, number_at, opened
 from seedream_cli.providers.spec import Dialect, Provider
 from seedream_cli.providers.wavespeed.answers import decode
 from seedream_cli.providers.wavespeed.models import MODELS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seedream_cli.core.model import LocalImage, Reply, Request, Task
+    from seedream_cli.providers.spec import Capabilities
 
 _NEVER: Final = frozenset({"enable_sync_mode", "enable_base64_output"})
 
@@ -52,6 +56,22 @@ def submit(request: Request) -> Call:
     )
 
 
+def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
+    """Read what a body asks for: one picture, but for sets and layers."""
+    images = count_of(body.get("max_images"), 1)
+    is_layered = model is not None and model.is_layered
+    if is_layered and model is not None and images is not None:
+        images *= model.layers
+    words = [word for word in (body.get("size"), body.get("resolution")) if word is not None]
+    is_plain = len(words) == 1 and isinstance(words[0], str)
+    return Demand(
+        images=images,
+        area=area_of(model, str(words[0]).replace("*", "x")) if is_plain else None,
+        references=references_of(body.get("images"), body.get("image")),
+        is_layered=is_layered,
+    )
+
+
 def poll(task: Task) -> Call:
     """Ask about a task."""
     path = f"/predictions/{quote(task.id, safe='')}/result"
@@ -85,10 +105,24 @@ WAVESPEED: Final = Provider(
     keys_page="https://wavespeed.ai/accesskey",
     credit_page="https://wavespeed.ai/billing",
     dialect=Dialect(
-        submit=submit, decode=decode, poll=poll, upload=upload, check=check, checked=checked
+        submit=submit,
+        measure=measure,
+        decode=decode,
+        poll=poll,
+        upload=upload,
+        check=check,
+        checked=checked,
     ),
     models=MODELS,
     default_model="bytedance/seedream-v4.5",
+    short_names={
+        "5.5": ("bytedance/seedream-v5.5",),
+        "5-pro": ("bytedance/seedream-v5.0-pro",),
+        "5-flash": ("bytedance/seedream-v5.0-flash",),
+        "5-lite": ("bytedance/seedream-v5.0-lite",),
+        "4.5": ("bytedance/seedream-v4.5",),
+        "4": ("bytedance/seedream-v4",),
+    },
     stand_ins=("bytedance/seedream-v4.5/sequential", "bytedance/seedream-v5.0-flash"),
     url_lifetime=timedelta(days=7),
     # The lowest level makes 3 at once and 10 a minute, the next 100 and 500 (wavespeed.ai/docs,

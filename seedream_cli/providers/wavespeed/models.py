@@ -65,6 +65,11 @@ def _in_words(base: Capabilities, tariff: Tariff | None, *fields: str) -> Capabi
     return replace(
         base,
         sizes={keyword: {} for keyword in base.sizes},
+        values={
+            "resolution": frozenset(keyword.lower() for keyword in base.sizes),
+            "aspect_ratio": frozenset(_RATIOS),
+            "output_format": frozenset(base.formats),
+        },
         aspects=_RATIOS,
         pixels=None,
         fields=frozenset({"aspect_ratio", "resolution", "output_format", *fields}),
@@ -81,9 +86,14 @@ def _family(name: str, text: Capabilities, *, has_sets: bool) -> dict[str, Capab
     made = {words: replace(text, edit_twin=edit), edit: replace(editing, text_twin=words)}
     if not has_sets:
         return made
+    counts = {**text.values, "max_images": range(1, 16)}
     return made | {
         series: replace(
-            text, edit_twin=series_edit, max_series=15, fields=text.fields | {"max_images"}
+            text,
+            edit_twin=series_edit,
+            max_series=15,
+            fields=text.fields | {"max_images"},
+            values=counts,
         ),
         series_edit: replace(
             editing,
@@ -91,6 +101,7 @@ def _family(name: str, text: Capabilities, *, has_sets: bool) -> dict[str, Capab
             max_series=15,
             max_inputs_and_outputs=15,
             fields=editing.fields | {"max_images"},
+            values=counts,
         ),
     }
 
