@@ -19,7 +19,7 @@ from seedream_cli.providers import PROVIDERS
 from seedream_cli.request.check import resolve, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 PICTURE = Reference(source="a", url="https://example.com/a.png")
@@ -95,6 +95,56 @@ UNIALL_TABLE = {
 }
 UNIALL_TOO_SMALL = "960x960 1280x720 720x1280"
 
+# fal: `image_size` in pixels, of 5.0 pro, flash and 5.5 from 1024x1024 to 2048x2048 in area, where
+# what other hosts make of a word may lie outside; the US endpoint has ByteDance's own bounds.
+U = UNSAID
+FAL_PRO = {
+    "1K": ["1024x1024", U, U, "1424x800", "800x1424", U, U, "1568x672"],
+    "1.5K": K15_PRO,
+    "2K": ["2048x2048", U, U, U, U, "2496x1664", "1664x2496", U],
+}
+FAL = "bytedance/seedream"
+ON_FAL = {
+    **{
+        f"{place}/{way}": table
+        for way in ("text-to-image", "edit")
+        for place, table in (
+            (f"fal-ai/{FAL}/v4", V4),
+            (f"fal-ai/{FAL}/v4.5", V45),
+            (f"fal-ai/{FAL}/v5/lite", LITE),
+            (f"{FAL}/v5/lite", LITE),
+            (f"{FAL}/v5/pro", FAL_PRO),
+            (f"{FAL}/v5/flash", FAL_PRO),
+            (f"{FAL}/v5.5", FAL_PRO),
+        )
+    },
+    f"{FAL}/v5/pro/us/text-to-image": PRO,
+}
+FAL_APART = {
+    f"fal-ai/{FAL}/v3/text-to-image",
+    *(f"{FAL}/v5/{w}/layerize" for w in ("pro", "flash")),
+}
+
+# WaveSpeed: `W*H` of the older models, a resolution and a ratio of the newer ones.
+WAVE = "bytedance/seedream-"
+ON_WAVESPEED = {
+    f"{WAVE}{name}{way}": table
+    for way in ("", "/edit", "/sequential", "/edit-sequential")
+    for name, table in (("v4", V4), ("v4.5", V45), ("v5.0-lite", LITE))
+}
+IN_WORDS = {
+    f"{WAVE}{name}{way}": sizes
+    for way in ("", "/edit")
+    for name, sizes in (
+        ("v5.0-pro", words("1K 1.5K 2K")),
+        ("v5.0-flash", words("1K 1.5K 2K")),
+        ("v5.5", words("1K 1.5K 2K 3K")),
+    )
+}
+FIFTEEN = words("1:1 1:2 2:1 1:3 3:1 2:3 3:2 3:4 4:3 4:5 5:4 9:16 16:9 9:21 21:9")
+WAVE_LAYERS = {f"{WAVE}{name}/layer-decomposition" for name in ("v5.0-pro", "v5.0-flash", "v5.5")}
+WAVE_APART = {f"{WAVE}v3", f"{WAVE}v3.1", *WAVE_LAYERS}
+
 NAMES = dict(
     zip(
         EIGHT,
@@ -159,19 +209,22 @@ def pixels(size: str) -> dict[str, int]:
 
 
 def by_pixels(
-    provider: str, model: str, table: Mapping[str, list[str]], *, is_object: bool = False
+    provider: str,
+    model: str,
+    table: Mapping[str, list[str]],
+    write: Callable[[str], dict[str, object]] = lambda size: {"size": size},
 ) -> Iterator[Case]:
     """Yield a model's cases that go out as pixels: words, their lower case, pixels, nothing."""
+    base: dict[str, object] = {"references": (PICTURE,), "edit": True} if "/edit" in model else {}
 
     def case(typed: dict[str, object], size: str | None) -> Case:
-        expected: dict[str, object] | None = None
-        if size is not None:
-            expected = {"custom_size": pixels(size)} if is_object else {"size": size}
-        return Case(provider=provider, model=model, typed=typed, expected=expected)
+        expected = write(size) if size is not None else None
+        return Case(provider=provider, model=model, typed=base | typed, expected=expected)
 
     yield case({}, table["2K"][0])
     for aspect, size in zip(EIGHT, table["2K"], strict=True):
-        yield case({"aspect": aspect}, size)
+        if size != UNSAID:
+            yield case({"aspect": aspect}, size)
     for keyword in EVERY_SIZE:
         row: Sequence[str | None] = table.get(keyword, [None] * len(EIGHT))
         yield case({"size": keyword}, row[0])
@@ -216,11 +269,46 @@ def ark() -> Iterator[Case]:
 def uniall() -> Iterator[Case]:
     """Yield what UniAll documents."""
     for model, table in ON_UNIALL.items():
-        yield from by_pixels("uniall", model, table, is_object=True)
+        yield from by_pixels("uniall", model, table, lambda size: {"custom_size": pixels(size)})
         for size in {*UNIALL_TABLE[model].split(), *UNIALL_TOO_SMALL.split()}:
             is_known = size in UNIALL_TABLE[model].split()
             expected = {"custom_size": pixels(size)} if is_known else None
             yield Case(provider="uniall", model=model, typed={"size": size}, expected=expected)
+
+
+def fal() -> Iterator[Case]:
+    """Yield what fal documents, by pixels, and by word for layers."""
+    for model, table in ON_FAL.items():
+        yield from by_pixels("fal", model, table, lambda size: {"image_size": pixels(size)})
+    for kind in ("pro", "flash"):
+        for keyword in (None, "auto", *EVERY_SIZE):
+            word = {"1K": "auto_1K", "1.5K": "auto_1.5K", "2K": "auto_2K"}.get(
+                keyword or "", "auto"
+            )
+            is_known = keyword in {None, "auto", "1K", "1.5K", "2K"}
+            typed: dict[str, object] = {"size": keyword, "references": (PICTURE,), "edit": True}
+            expected = {"image_size": word} if is_known else None
+            model = f"{FAL}/v5/{kind}/layerize"
+            yield Case(provider="fal", model=model, typed=typed, expected=expected)
+
+
+def wavespeed() -> Iterator[Case]:
+    """Yield what WaveSpeed documents: `W*H`, or words in lower case."""
+    for model, table in ON_WAVESPEED.items():
+        yield from by_pixels(
+            "wavespeed", model, table, lambda size: {"size": size.replace("x", "*")}
+        )
+    for model, sizes in IN_WORDS.items():
+        base: dict[str, object] = (
+            {"references": (PICTURE,), "edit": True} if "/" in model[10:] else {}
+        )
+        for aspect in (None, *FIFTEEN, "7:5"):
+            for size in (None, *EVERY_SIZE):
+                is_known = aspect != "7:5" and (size or "2K") in sizes
+                fields = {"aspect_ratio": aspect or "1:1", "resolution": (size or "2K").lower()}
+                typed = base | {"size": size, "aspect": aspect}
+                expected = fields if is_known else None
+                yield Case(provider="wavespeed", model=model, typed=typed, expected=expected)
 
 
 def kie() -> Iterator[Case]:
@@ -311,7 +399,7 @@ SIZES = {"size", "custom_size", "quality", "image_size", "image_resolution", "as
 SIZES |= {"ratio", "resolution", "maxImages", "layer_decomposition"}
 
 
-@pytest.mark.parametrize("page", [ark, uniall, kie, kie_older, seedreams])
+@pytest.mark.parametrize("page", [ark, uniall, kie, kie_older, seedreams, fal, wavespeed])
 def test_bodies_are_those_of_the_page(page: object) -> None:
     """Each word of a page gives its fields and no other of that kind; what it lacks is refused."""
     assert callable(page)
@@ -336,6 +424,8 @@ def test_no_model_is_left_out() -> None:
         "kie-seedream": {""},
         "uniall": {*ON_UNIALL},
         "seedreams": {*ON_SEEDREAMS},
+        "fal": {*ON_FAL, *FAL_APART},
+        "wavespeed": {*ON_WAVESPEED, *IN_WORDS, *WAVE_APART},
     }
     for name, provider in PROVIDERS.items():
         assert set(provider.models) <= tables.get(name, set()), name
