@@ -9,6 +9,8 @@ from seedream_cli.providers.fal.dialect import FAL
 from seedream_cli.providers.kie.dialect import KIE
 from seedream_cli.providers.kie.older import KIE_SEEDREAM
 from seedream_cli.providers.openai_images import OPENAI_IMAGES
+from seedream_cli.providers.openrouter.dialect import OPENROUTER
+from seedream_cli.providers.replicate.dialect import REPLICATE
 from seedream_cli.providers.seedreams.dialect import SEEDREAMS
 from seedream_cli.providers.uniall import UNIALL
 from seedream_cli.providers.wavespeed.dialect import WAVESPEED
@@ -26,6 +28,8 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
     "uniall": UNIALL,
     "seedreams": SEEDREAMS,
     "fal": FAL,
+    "replicate": REPLICATE,
+    "openrouter": OPENROUTER,
     "wavespeed": WAVESPEED,
     "openai-images": OPENAI_IMAGES,
 }

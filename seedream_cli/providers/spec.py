@@ -96,6 +96,8 @@ class Capabilities:
     """Other ratios of 1:16 to 16:1 work too, because pixels are sent."""
     pixels: tuple[int, int] | None = None
     """Least and greatest area of a free WIDTHxHEIGHT; None: no free sizes."""
+    min_side: int = 1
+    """Shortest side in pixels of a free size."""
     max_side: int | None = None
     """Longest side in pixels of a free size."""
     formats: tuple[str, ...] = ("jpeg",)

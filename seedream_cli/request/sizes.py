@@ -187,7 +187,10 @@ def _of_pixels(
         return Frame(keyword=keyword, size=size, aspect=shape, quality=word)
     if quality is not None:
         raise UsageError(f"--size {size} and --quality {quality} exclude each other")
-    if breach := _breach(size, capabilities.pixels, capabilities.max_side):
+    breach = _breach(size, capabilities.pixels, capabilities.max_side)
+    if not breach and _is_narrow(capabilities, size):
+        breach = f"is too narrow; {{name}} makes sides of at least {capabilities.min_side}"
+    if breach:
         example = _example(capabilities, size)
         raise UsageError(f"{size} {breach.format(name=name)}{example}")
     return Frame(size=size, aspect=shape)
@@ -337,7 +340,13 @@ def _example(capabilities: Capabilities, size: Size) -> str:
     keyword = (min if is_small else max)(known, key=lambda key: known[key])
     made = capabilities.sizes[keyword].get(_listed(capabilities, _lowest(size)) or "")
     made = made or fit(known[keyword], _lowest(size), capabilities.pixels, capabilities.max_side)
-    return f" (for example {made} or --size {keyword})" if made else f" (try --size {keyword})"
+    if made is None or _is_narrow(capabilities, made):
+        return f" (try --size {keyword})"
+    return f" (for example {made} or --size {keyword})"
+
+
+def _is_narrow(capabilities: Capabilities, size: Size) -> bool:
+    return min(size.width, size.height) < capabilities.min_side
 
 
 def _area(capabilities: Capabilities, keyword: str) -> int | None:

@@ -114,7 +114,7 @@ def _record(asked: Asked, reply: Answer, at: float) -> Record:
         task=reply.deed.task,
         key=asked.account,
         at=at,
-        body=asked.json() or {},
+        body={name: _short(value) for name, value in (asked.json() or {}).items()},
     )
 
 

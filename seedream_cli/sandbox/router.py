@@ -22,6 +22,8 @@ PREFIXES: Final = {
     "/kie": "kie",
     "/uniall": "uniall",
     "/seedreams/api": "seedreams",
+    "/replicate": "replicate",
+    "/openrouter": "openrouter",
     "/openai-images/v1": "openai-images",
     "/fal": "fal",
     "/wavespeed": "wavespeed",

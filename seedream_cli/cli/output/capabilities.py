@@ -256,6 +256,7 @@ def _model_json(model: Capabilities, now: datetime) -> dict[str, object]:
         "aspects": list(model.aspects),
         "any_aspect": model.any_aspect,
         "pixels": list(model.pixels) if model.pixels else None,
+        "min_side": model.min_side,
         "max_side": model.max_side,
         "formats": list(model.formats),
         "picks_format": model.picks_format,

@@ -1,0 +1,127 @@
+"""Replicate: a prediction is created and polled; its pictures are gone one hour after its end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from seedream_cli.core.model import Call, Charge, Purpose
+from seedream_cli.providers.reading import given, merge
+from seedream_cli.providers.replicate.answers import checked, decode
+from seedream_cli.providers.replicate.models import MODELS
+from seedream_cli.providers.spec import Dialect, Provider, RateLimit
+
+if TYPE_CHECKING:
+    from seedream_cli.core.model import LocalImage, Request, Task
+    from seedream_cli.providers.spec import Capabilities
+
+_ENVELOPE: Final = frozenset({"input", "webhook", "webhook_events_filter"})
+
+# A model that we do not know is asked in the words of the newer ones.
+_USUAL: Final = frozenset(
+    {"image_input", "size", "aspect_ratio", "width", "height", "output_format"}
+    | {"sequential_image_generation", "max_images", "seed", "guidance_scale"}
+)
+
+
+def submit(request: Request) -> Call:
+    """Encode one purchase; `--set` goes into `input`.
+
+    Never with `Prefer: wait`: the shorter the request, the less can be lost on its way.
+    """
+    model = MODELS.get(request.model) if request.is_known_model else None
+    fields = model.fields if model else _USUAL
+    wanted = _inputs(request, model)
+    taken = {key: value for key, value in wanted.items() if key in fields}
+    outer = {key: value for key, value in request.extra.items() if key in _ENVELOPE}
+    inner = {key: value for key, value in request.extra.items() if key not in _ENVELOPE}
+    body = given(
+        input=merge({"prompt": request.prompt, **taken}, inner),
+        webhook=request.callback_url,
+        webhook_events_filter=["completed"] if request.callback_url else None,
+    )
+    return Call(
+        purpose=Purpose.SUBMIT,
+        method="POST",
+        path=f"/models/{quote(request.model)}/predictions",
+        body=merge(body, outer),
+    )
+
+
+def _inputs(request: Request, model: Capabilities | None) -> dict[str, object]:
+    """Return a request in all the words that any of the models has for it.
+
+    Size, ratio and how many pictures may come are always said: their defaults differ, and the
+    ratio's is that of the first reference.
+    """
+    has_sets = model.max_series > 1 if model else request.series is not None
+    return _shape(request, model) | given(
+        image_input=[each.url for each in request.references] or None,
+        output_format=request.format,
+        sequential_image_generation=("auto" if request.series else "disabled")
+        if has_sets
+        else None,
+        max_images=(request.series or 1) if has_sets else None,
+        seed=request.seed,
+        guidance_scale=request.guidance,
+    )
+
+
+def _shape(request: Request, model: Capabilities | None) -> dict[str, object]:
+    """Return size and ratio: words, or pixels as `custom`, which 3.0 takes as a ratio."""
+    size, ratio = request.quality or request.keyword, request.aspect
+    if request.size is None or size is not None:
+        return given(size=size, aspect_ratio=ratio)
+    is_3 = model is not None and bool(model.quality)
+    return given(
+        size=None if is_3 else "custom",
+        aspect_ratio="custom" if is_3 else ratio,
+        width=request.size.width,
+        height=request.size.height,
+    )
+
+
+def poll(task: Task) -> Call:
+    """Ask about a prediction."""
+    path = f"/predictions/{quote(task.id, safe='')}"
+    return Call(purpose=Purpose.POLL, method="GET", path=path)
+
+
+def upload(image: LocalImage) -> Call:
+    """Take a reference image to Replicate's files, which is free; it is kept for 24 hours."""
+    return Call(purpose=Purpose.UPLOAD, method="POST", path="/files", files=(("content", image),))
+
+
+def check() -> Call:
+    """Ask whose key it is, which is free."""
+    return Call(purpose=Purpose.CHECK, method="GET", path="/account")
+
+
+REPLICATE: Final = Provider(
+    name="replicate",
+    title="Replicate",
+    base_url="https://api.replicate.com/v1",
+    path="/models/…/predictions",
+    key_env=("REPLICATE_API_TOKEN",),
+    docs="https://replicate.com/docs/reference/http",
+    charges_page="https://replicate.com/account/billing",
+    keys_page="https://replicate.com/account/api-tokens",
+    credit_page="https://replicate.com/account/billing",
+    dialect=Dialect(
+        submit=submit, decode=decode, poll=poll, upload=upload, check=check, checked=checked
+    ),
+    models=MODELS,
+    default_model="bytedance/seedream-4.5",
+    stand_ins=("bytedance/seedream-4", "bytedance/seedream-5-lite"),  # 1K; 3K, formats
+    # Inputs and outputs "are deleted one hour after the prediction ends" (docs: data retention).
+    url_lifetime=timedelta(hours=1),
+    # 600 predictions and 3000 other requests a minute (docs: rate limits); less with low credit.
+    limit=RateLimit(count=600, per=timedelta(minutes=1), from_answer=True),
+    poll_limit=RateLimit(count=40, per=timedelta(seconds=1)),
+    most_at_once=50,
+    charge_of_failed=Charge.NONE,
+    sandbox_path="/replicate",
+    counts=frozenset({"max_images", "sequential_image_generation"}),
+    reference_kinds=frozenset({"url", "upload"}),
+)
