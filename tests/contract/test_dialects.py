@@ -47,6 +47,7 @@ def seen(outcome: Outcome) -> dict[str, object]:
                 "cost": str(outcome.cost.amount.normalize()) if outcome.cost else None,
                 "expires_at": lapses[0].isoformat() if lapses else None,
                 "slot": outcome.slot and outcome.slot.url,
+                "ended_at": outcome.ended_at.isoformat() if outcome.ended_at else None,
             }
         case Failed(problem=problem):
             facts |= {"code": problem.code, "says": problem.message, "task_id": outcome.task_id}
@@ -55,6 +56,7 @@ def seen(outcome: Outcome) -> dict[str, object]:
             facts |= {"code": problem.code, "says": problem.message, "is_model": outcome.is_model}
         case Busy(problem=problem):
             facts |= {"code": problem.code, "says": problem.message}
+            facts |= {"retry_after": outcome.retry_after}
     return facts
 
 
