@@ -294,6 +294,7 @@ def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_w
         observer.say(f"{error.message}\n  {error.hint}", is_error=True)
         codes.append(error.exit)
     _say_problems(report, observer)
+    _say_haste(report, observer)
     _say_cost(report, observer)
     return gravest(codes)
 
@@ -399,12 +400,24 @@ def _say_cost(report: Report, observer: Plain) -> None:
         would = f"would cost about {sums}" if sums else "price not known"
         words.append(f"{would} (sandbox: nothing was charged)")
     if certain:
-        is_estimate = any(job.cost is None or job.cost == job.price for job in certain)
+        is_estimate = not all(map(_is_known, certain))
         about = "about " if is_estimate and _sums(certain) else ""
         words.append(f"cost {about}{_sums(certain) or 'not known'}")
     if perhaps:
         words.append(f"{_sums(perhaps) or 'what is not known'} may have been charged")
     observer.say("; ".join(words))
+
+
+def _is_known(job: Job) -> bool:
+    return render.is_named_charge(job) or (job.cost is not None and job.cost != job.price)
+
+
+def _say_haste(report: Report, observer: Plain) -> None:
+    """Say how soon the pictures of jobs that are left to run will be gone, where that is soon."""
+    running = [job for job in report.jobs if job.state is State.RUNNING]
+    words = render.haste(running)
+    if words:
+        observer.say(words)
 
 
 def _sums(jobs: Sequence[Job]) -> str:

@@ -145,12 +145,14 @@ def mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:
     """Write down where the images are, before any of them is fetched."""
     images = new_images(context, job, done, reply)
     tell_of_more(context, job, images)
+    is_named = context.provider(job).names_charge
+    reckoned = None if is_named else share_price(job.price, images, job.expected)
     return context.ledger.move(
         job,
         State.READY,
         task_id=done.task_id,
         request_id=done.request_id or _request_id(context, job, reply),
-        cost=done.cost or share_price(job.price, images, job.expected),
+        cost=done.cost or reckoned,
         images=images,
     )
 

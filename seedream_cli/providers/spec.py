@@ -313,6 +313,8 @@ class Provider:
     """Of polls; held within one process."""
     most_at_once: int = 8
     """Jobs of a batch under way by default; modest where nothing is documented."""
+    names_charge: bool = False
+    """Its answers say what was charged; else what a job cost is reckoned by its list of prices."""
     charge_of_failed: Charge = Charge.MAYBE
     """Whether a failed job is charged, as the provider documents it."""
     upload_base_url: str | None = None
@@ -352,6 +354,8 @@ class Provider:
         """What it made may be gone within the hour: that is asked about before all else."""
         spans = (self.url_lifetime, self.answer_lifetime)
         return any(span is not None and span <= _FLEETING for span in spans)
+        """What it made is gone within the hour: that is asked about and fetched before all else."""
+        return self.url_lifetime is not None and self.url_lifetime <= _FLEETING
 
     def doubt(self, base_url: str, reply: Reply) -> str:
         """Say what `base_url` has to be, where an answer looks as if that was not it."""

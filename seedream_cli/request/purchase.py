@@ -23,7 +23,7 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base32, lower case: no i, l, o, u."""
 ID_LENGTH = 8
 
-BYSTANDERS = frozenset({"callBackUrl"})
+BYSTANDERS = frozenset({"callBackUrl", "webhook", "webhook_events_filter"})
 """Body fields that say nothing about the picture."""
 
 
@@ -120,7 +120,8 @@ def is_same_but_for_count(one: Job, other: Job, provider: Provider) -> bool:
 
     def what(job: Job) -> tuple[object, ...]:
         recipe = {key: value for key, value in job.recipe.items() if key not in beside}
-        return job.provider, job.origin, job.sandbox, json_text(recipe)
+        # Some APIs name the model in the path, and not in the body.
+        return job.provider, job.origin, job.sandbox, job.model, json_text(recipe)
 
     return what(one) == what(other)
 

@@ -6,16 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from seedream_cli.core.model import (
-    Call,
-    Gateway,
-    LocalImage,
-    Purpose,
-    Reference,
-    Request,
-    Size,
-    Task,
-)
+from seedream_cli.core.model import Call, Gateway, Purpose, Reference, Request, Size, Task
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.openai_images import of_gateway
 
@@ -33,10 +24,7 @@ ARK = "/images/generations"
 JOBS = "/api/v1/jobs/createTask"
 OLDER = "/api/v1/seedream/generate"
 APP = "/generate-image"
-FAL = "fal-ai/bytedance/seedream/v4.5/text-to-image"
-FAL_PRO = "bytedance/seedream/v5/pro"
-WAVE = "bytedance/seedream-v4.5"
-WAVE_PRO = "bytedance/seedream-v5.0-pro"
+OF_4_5 = "/models/bytedance/seedream-4.5/predictions"
 
 GOLDEN: list[tuple[str, Request, str, dict[str, object]]] = [
     (
@@ -365,76 +353,142 @@ GOLDEN: list[tuple[str, Request, str, dict[str, object]]] = [
         {"model": "z-image", "prompt": "a fox", "ratio": "3:4", "maxImages": 1},
     ),
     (
-        "fal",
-        asked(FAL, keyword="2K", size=Size(2848, 1600), aspect="16:9", count=3, series=4, seed=7),
-        f"/{FAL}",
+        "replicate",
+        asked("bytedance/seedream-4.5", keyword="2K", size=Size(2048, 2048), aspect="1:1"),
+        OF_4_5,
         {
-            "prompt": "a fox",
-            "image_size": {"width": 2848, "height": 1600},
-            "num_images": 3,
-            "max_images": 4,
-            "seed": 7,
+            "input": {
+                "prompt": "a fox",
+                "size": "2K",
+                "aspect_ratio": "1:1",
+                "sequential_image_generation": "disabled",
+                "max_images": 1,
+            }
         },
     ),
     (
-        "fal",
-        asked(f"{FAL_PRO}/edit", size=Size(1024, 1024), references=(A, C), format="png"),
-        f"/{FAL_PRO}/edit",
+        "replicate",
+        asked(
+            "bytedance/seedream-4.5",
+            size=Size(2560, 2048),
+            series=4,
+            references=(A, C),
+            callback_url="https://example.com/hook",
+        ),
+        OF_4_5,
         {
+            "input": {
+                "prompt": "a fox",
+                "image_input": [A.url, C.url],
+                "size": "custom",
+                "width": 2560,
+                "height": 2048,
+                "sequential_image_generation": "auto",
+                "max_images": 4,
+            },
+            "webhook": "https://example.com/hook",
+            "webhook_events_filter": ["completed"],
+        },
+    ),
+    (
+        "replicate",
+        asked(
+            "bytedance/seedream-5-pro",
+            keyword="1K",
+            aspect="16:9",
+            format="jpeg",
+            extra={"layer_decomposition": True},
+        ),
+        "/models/bytedance/seedream-5-pro/predictions",
+        {
+            "input": {
+                "prompt": "a fox",
+                "size": "1K",
+                "aspect_ratio": "16:9",
+                "output_format": "jpeg",
+                "layer_decomposition": True,
+            }
+        },
+    ),
+    (
+        "replicate",
+        asked("bytedance/seedream-3", keyword="1K", quality="regular", aspect="1:1", seed=7),
+        "/models/bytedance/seedream-3/predictions",
+        {"input": {"prompt": "a fox", "size": "regular", "aspect_ratio": "1:1", "seed": 7}},
+    ),
+    (
+        "replicate",
+        asked("bytedance/seedream-3", size=Size(1024, 768), aspect="4:3", guidance=3.5),
+        "/models/bytedance/seedream-3/predictions",
+        {
+            "input": {
+                "prompt": "a fox",
+                "aspect_ratio": "custom",
+                "width": 1024,
+                "height": 768,
+                "guidance_scale": 3.5,
+            }
+        },
+    ),
+    (
+        "replicate",
+        asked("someone/new", is_known_model=False, aspect="4:3", extra={"strength": 0.5}),
+        "/models/someone/new/predictions",
+        {"input": {"prompt": "a fox", "aspect_ratio": "4:3", "strength": 0.5}},
+    ),
+    (
+        "openrouter",
+        asked(
+            "bytedance-seed/seedream-4.5",
+            keyword="2K",
+            size=Size(2848, 1600),
+            aspect="16:9",
+            references=(A, B),
+        ),
+        "/images",
+        {
+            "model": "bytedance-seed/seedream-4.5",
             "prompt": "a fox",
-            "image_urls": [A.url, C.url],
-            "image_size": {"width": 1024, "height": 1024},
-            "num_images": 1,
+            "n": 1,
+            "resolution": "2K",
+            "aspect_ratio": "16:9",
+            "input_references": [
+                {"type": "image_url", "image_url": {"url": A.url}},
+                {"type": "image_url", "image_url": {"url": B.url}},
+            ],
+        },
+    ),
+    (
+        "openrouter",
+        asked(
+            "bytedance-seed/seedream-5-0-pro",
+            keyword="1K",
+            aspect="1:1",
+            seed=3,
+            extra={"provider": {"only": ["seed"]}},
+        ),
+        "/images",
+        {
+            "model": "bytedance-seed/seedream-5-0-pro",
+            "prompt": "a fox",
+            "n": 1,
+            "resolution": "1K",
+            "aspect_ratio": "1:1",
+            "seed": 3,
+            "provider": {"only": ["seed"]},
+        },
+    ),
+    (
+        "openrouter",
+        asked("some/new", is_known_model=False, size=Size(1024, 768), aspect="4:3", format="png"),
+        "/images",
+        {
+            "model": "some/new",
+            "prompt": "a fox",
+            "n": 1,
+            "size": "1024x768",
             "output_format": "png",
         },
-    ),
-    (
-        "fal",
-        asked(f"{FAL_PRO}/layerize", keyword="1.5K", references=(A,)),
-        f"/{FAL_PRO}/layerize",
-        {"prompt": "a fox", "image_url": A.url, "image_size": "auto_1.5K"},
-    ),
-    (
-        "fal",
-        asked("fal-ai/new", is_known_model=False, keyword="4K", extra={"sync_mode": True, "x": 1}),
-        "/fal-ai/new",
-        {"prompt": "a fox", "image_size": "auto_4K", "num_images": 1, "x": 1},
-    ),
-    (
-        "wavespeed",
-        asked(WAVE, keyword="2K", size=Size(2848, 1600), aspect="16:9"),
-        f"/{WAVE}",
-        {"prompt": "a fox", "size": "2848*1600"},
-    ),
-    (
-        "wavespeed",
-        asked(f"{WAVE}/edit-sequential", size=Size(2048, 2048), series=4, references=(A, C)),
-        f"/{WAVE}/edit-sequential",
-        {"prompt": "a fox", "images": [A.url, C.url], "size": "2048*2048", "max_images": 4},
-    ),
-    (
-        "wavespeed",
-        asked(f"{WAVE}/sequential", size=Size(2048, 2048)),
-        f"/{WAVE}/sequential",
-        {"prompt": "a fox", "size": "2048*2048", "max_images": 1},
-    ),
-    (
-        "wavespeed",
-        asked(f"{WAVE_PRO}/edit", keyword="1.5K", aspect="9:21", references=(A,), format="png"),
-        f"/{WAVE_PRO}/edit",
-        {
-            "prompt": "a fox",
-            "images": [A.url],
-            "aspect_ratio": "9:21",
-            "resolution": "1.5k",
-            "output_format": "png",
-        },
-    ),
-    (
-        "wavespeed",
-        asked(f"{WAVE_PRO}/layer-decomposition", keyword="2K", references=(A,)),
-        f"/{WAVE_PRO}/layer-decomposition",
-        {"prompt": "a fox", "image": A.url, "resolution": "2k"},
     ),
 ]
 
@@ -445,9 +499,14 @@ def test_submit_is_written_as_documented(
 ) -> None:
     """A request becomes the very body that the provider's document shows for it."""
     call = PROVIDERS[name].dialect.submit(request_)
-    is_stream = body.get("stream") is True
+    is_stream, is_inline = body.get("stream") is True, name == "openrouter"
     assert call == Call(
-        purpose=Purpose.SUBMIT, method="POST", path=path, body=body, is_stream=is_stream
+        purpose=Purpose.SUBMIT,
+        method="POST",
+        path=path,
+        body=body,
+        is_stream=is_stream,
+        is_inline=is_inline,
     )
 
 
@@ -477,8 +536,8 @@ ALWAYS = {
     "kie-seedream": {"prompt", "callBackUrl"},
     "uniall": {"model", "prompt", "n", "custom_size"},
     "seedreams": {"model", "prompt", "maxImages"},
-    "fal": {"prompt"},
-    "wavespeed": {"prompt"},
+    "replicate": {"prompt"},
+    "openrouter": {"model", "prompt", "n"},
 }
 
 
@@ -490,7 +549,7 @@ def test_what_is_not_documented_is_not_sent(name: str, model: str) -> None:
     provider = PROVIDERS[name]
     able = provider.models[model]
     body = provider.dialect.submit(replace(EVERYTHING, model=model)).body or {}
-    sent = body["input"] if name == "kie" else body
+    sent = body["input"] if name in {"kie", "replicate"} else body
     assert isinstance(sent, dict)
     documented = set(ALWAYS[name] | able.fields)
     documented |= {"seed"} if able.seed else set()
@@ -500,6 +559,8 @@ def test_what_is_not_documented_is_not_sent(name: str, model: str) -> None:
     assert not set(sent) & able.rejects
     if name == "kie":
         assert set(body) == {"model", "input", "callBackUrl"}
+    if name == "replicate":
+        assert set(body) == {"input", "webhook", "webhook_events_filter"}
     if name == "seedreams":
         assert sent["model"] == model
         assert sent["maxImages"] == (3 if able.max_series > 1 else 1)
@@ -546,14 +607,11 @@ def test_free_questions_are_written_as_documented() -> None:
         "kie-seedream": [("poll", "GET", "/api/v1/seedream/record-info", ours, None), *kie],
         "uniall": [("check", "GET", "/v1/models", {}, None)],
         "seedreams": [("poll", "GET", "/generate-image", ours, None)],
-        "fal": [
-            ("poll", "GET", "/fal-ai/bytedance/requests/t%201/status", {}, None),
-            ("check", "GET", "/models/pricing", {"endpoint_id": FAL}, None),
+        "replicate": [
+            ("poll", "GET", "/predictions/t%201", {}, None),
+            ("check", "GET", "/account", {}, None),
         ],
-        "wavespeed": [
-            ("poll", "GET", "/predictions/t%201/result", {}, None),
-            ("check", "GET", "/balance", {}, None),
-        ],
+        "openrouter": [("check", "GET", "/key", {}, None)],
         "openai-images": models,
     }
 
@@ -659,48 +717,3 @@ def test_a_form_is_named_by_the_digests_of_its_files() -> None:
     for url in ("sha256:00", "sha256:11"):
         body = dialect.submit(asked("any", references=(replace(B, url=url),))).body or {}
         assert body["image"] == url
-
-
-def test_a_callback_goes_into_the_query_of_fal_and_wavespeed() -> None:
-    """Where a webhook is no field of the body, it is in the address, and no part of a purchase."""
-    for name, model, key in (("fal", FAL, "fal_webhook"), ("wavespeed", WAVE, "webhook")):
-        submit = PROVIDERS[name].dialect.submit
-        call = submit(asked(model, callback_url="https://example.com/hook"))
-        assert call.query == {key: "https://example.com/hook"}
-        assert replace(call, query={}) == submit(asked(model))
-
-
-def test_fal_is_asked_where_it_says() -> None:
-    """Addresses of the answer are used as they are; else the first two segments lead there."""
-    dialect = PROVIDERS["fal"].dialect
-    assert dialect.poll is not None
-    assert dialect.result is not None
-    links = {"poll": "https://queue.fal.run/x/status", "result": "https://queue.fal.run/x/response"}
-    told = Task(id="1", model=FAL, links=links)
-    assert dialect.poll(told).path == links["poll"]
-    assert dialect.result(told).path == links["result"]
-    built = Task(id="1/2", model=f"{FAL_PRO}/edit")
-    assert dialect.poll(built).path == "/bytedance/seedream/requests/1%2F2/status"
-    assert dialect.result(built).path == "/bytedance/seedream/requests/1%2F2"
-
-
-def test_uploads_are_written_as_documented() -> None:
-    """A file goes to a place that fal names first, and to WaveSpeed in one step."""
-    image = LocalImage(name="a.png", media_type="image/png", digest="00", data=b"x")
-    fal, wavespeed = PROVIDERS["fal"].dialect.upload, PROVIDERS["wavespeed"].dialect.upload
-    assert fal is not None
-    assert wavespeed is not None
-    assert fal(image) == Call(
-        purpose=Purpose.UPLOAD,
-        method="POST",
-        host="upload",
-        path="/storage/upload/initiate",
-        query={"storage_type": "fal-cdn-v3"},
-        body={"file_name": "a.png", "content_type": "image/png"},
-    )
-    assert wavespeed(image) == Call(
-        purpose=Purpose.UPLOAD,
-        method="POST",
-        path="/media/upload/binary",
-        files=(("file", image),),
-    )

@@ -25,6 +25,9 @@ HTML = b"<!doctype html><html><body><h1>Attention Required! | Cloudflare</h1></b
 KINDS = ("envelope", "html", "empty")
 
 REFUSED = {400, 401, 402, 403, 404, 413, 415, 422, 451}
+SYNCHRONOUS = {"ark", "byteplus", "uniall", "openai-images"}
+NOT_BILLED = {408, 500, 502, 503, 504, 529}
+"""OpenRouter's own words for a generation that failed, and is not billed; not 524."""
 KIE_REFUSED = REFUSED | {433, 505}
 
 
@@ -39,6 +42,10 @@ def error_body(name: str, status: int) -> bytes:
             said = {"detail": "no"}
         case "wavespeed":
             said = {"code": status, "message": "no", "data": None}
+        case "replicate":
+            said = {"title": "No", "detail": "no", "status": status}
+        case "openrouter":
+            said = {"error": {"code": status, "message": "no"}}
         case "kie" | "kie-seedream":
             said = {"code": status, "msg": "no", "data": None}
         case _:
@@ -62,8 +69,10 @@ def table(name: str, status: int, kind: str) -> type:
         if status == 455:
             return Busy
         return Refused if status in KIE_REFUSED else UnreadableReply
-    if status == 200 and PROVIDERS[name].dialect.poll is None:
-        return Failed  # synchronous, with an error where the images should be
+    # Synchronous, with an error where the images should be.
+    failures = NOT_BILLED if name == "openrouter" else {200} if name in SYNCHRONOUS else set()
+    if status in failures:
+        return Failed
     refused = REFUSED | {429} if name == "openai-images" else REFUSED
     return Refused if status in refused else UnreadableReply
 
@@ -162,6 +171,14 @@ def test_kies_code_outweighs_the_status(name: str, status: int) -> None:
         # Without a task id, KIE's 200 is no good news, and the HTTP status is what is left.
         expected = UnreadableReply if code == 200 else table(name, code, "envelope")
         assert ending(name, reply) is expected, code
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_openrouters_errors_under_200_end_by_their_code(status: int) -> None:
+    """An error that comes under HTTP 200 ends as it would under its own status."""
+    body = error_body("openrouter", status)
+    reply = Reply(purpose=Purpose.SUBMIT, status=200, headers={}, body=body)
+    assert ending("openrouter", reply) is table("openrouter", status, "envelope")
 
 
 ARK_CODES = {

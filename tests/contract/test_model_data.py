@@ -83,6 +83,8 @@ def test_twins_point_at_each_other(name: str, model: str) -> None:
         ("seedreams", "seedream/4.5-text-to-image"),
         ("fal", "fal-ai/bytedance/seedream/v4.5/text-to-image"),
         ("wavespeed", "bytedance/seedream-v4.5"),
+        ("replicate", "bytedance/seedream-4.5"),
+        ("openrouter", "bytedance-seed/seedream-4.5"),
     ],
 )
 def test_defaults_are_the_promised_ones(name: str, model: str) -> None:
@@ -142,17 +144,17 @@ def test_the_older_endpoint_has_no_choice_of_model() -> None:
     assert set(provider.models) == {""}
 
 
-def test_all_in_order() -> None:
+def test_providers_in_order() -> None:
     """The providers are those of the contract, under their own names."""
     expected = ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"]
-    expected += ["fal", "wavespeed", "openai-images"]
+    expected += ["fal", "replicate", "openrouter", "wavespeed", "openai-images"]
     assert [provider.name for provider in PROVIDERS.values()] == expected == list(PROVIDERS)
 
 
 def test_synchronous_and_polled() -> None:
-    """Ark, BytePlus and UniAll answer at once; the others are asked."""
+    """Ark, BytePlus, UniAll and gateways of images answer at once; the others are asked."""
     polled = {name for name, provider in PROVIDERS.items() if provider.dialect.poll}
-    assert polled == {"kie", "kie-seedream", "seedreams", "fal", "wavespeed"}
+    assert polled == {"kie", "kie-seedream", "seedreams", "fal", "replicate", "wavespeed"}
 
 
 def test_places_and_lifetimes() -> None:
@@ -186,6 +188,18 @@ def test_places_and_lifetimes() -> None:
             week,
             "/wavespeed",
         ),
+        "replicate": (
+            "https://api.replicate.com/v1",
+            ("REPLICATE_API_TOKEN",),
+            timedelta(hours=1),
+            "/replicate",
+        ),
+        "openrouter": (
+            "https://openrouter.ai/api/v1",
+            ("OPENROUTER_API_KEY",),
+            None,
+            "/openrouter",
+        ),
         "openai-images": ("", (), None, "/openai-images/v1"),
     }
     fal = PROVIDERS["fal"]
@@ -208,7 +222,7 @@ def test_aliases_are_the_same_model() -> None:
 
 
 def test_sets_are_where_the_contract_has_them() -> None:
-    """`--series` is for 4.0, 4.5 and 5.0 lite, where it is not v4 alone."""
+    """`--series` is for 4.0, 4.5, 5.0 lite, and on KIE and the app for v4 alone."""
     able = {
         (name, capabilities.label)
         for name, provider in PROVIDERS.items()
@@ -220,6 +234,7 @@ def test_sets_are_where_the_contract_has_them() -> None:
     assert able == {(name, label) for name in everywhere for label in labels} | {
         ("kie", "Seedream 4.0"),
         ("seedreams", "Seedream 4.0"),
+        *(("replicate", label) for label in labels),
     }
 
 
@@ -263,6 +278,10 @@ def test_tables_hold_the_published_pixels(
         ("fal", "bytedance/seedream/v5.5/text-to-image", "USD", ["0.03", "0.0405"]),
         ("wavespeed", "bytedance/seedream-v5.0-flash/edit", "USD", ["0.018"]),
         ("wavespeed", "bytedance/seedream-v5.0-pro", "USD", ["0.045", "0.09"]),
+        ("replicate", "bytedance/seedream-4.5", "USD", ["0.04"]),
+        ("replicate", "bytedance/seedream-5-pro", "USD", ["0.045", "0.09"]),
+        ("openrouter", "bytedance-seed/seedream-5-0-flash", "USD", ["0.018"]),
+        ("openrouter", "bytedance-seed/seedream-5-5", "USD", ["0.02", "0.035"]),
     ],
 )
 def test_prices_are_the_published_ones(

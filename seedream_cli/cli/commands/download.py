@@ -164,11 +164,17 @@ def _found(
 
 
 def _by_urgency(jobs: Sequence[Job]) -> list[Job]:
-    """Put what is ready first, earliest expiry before all."""
+    """Put what is ready first, earliest expiry before all but what may lapse unseen."""
+    from seedream_cli.providers import PROVIDERS
+
     far = max((lapse for job in jobs if (lapse := _lapses(job))), default=None)
 
-    def key(job: Job) -> tuple[bool, bool, datetime | None]:
-        return (job.state is State.RUNNING, _lapses(job) is None, _lapses(job) or far)
+    def key(job: Job) -> tuple[bool, bool, bool, datetime | None]:
+        is_running = job.state is State.RUNNING
+        # Asked about while it takes nobody's time to fetch: it may be done since almost an hour.
+        is_fleeting = is_running and PROVIDERS[job.provider].is_fleeting
+        lapses = _lapses(job)
+        return (not is_fleeting, is_running, lapses is None, lapses or far)
 
     return sorted(jobs, key=key)
 

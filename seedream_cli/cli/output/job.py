@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from seedream_cli.core import money as price
 from seedream_cli.core.commands import adopt_command, settle_commands
 from seedream_cli.core.model import Charge, State
-from seedream_cli.core.text import clean, verbatim
+from seedream_cli.core.text import clean, human_span, verbatim
 from seedream_cli.engine.context import is_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from seedream_cli.core.errors import SeedreamError
-    from seedream_cli.core.model import Image, Job, Money, Problem, Reply
+    from seedream_cli.core.model import Image, Job, Problem, Reply
 
 _CHARGED = {
     Charge.NONE: "nothing was charged",
@@ -71,7 +71,7 @@ def job_json(job: Job, problem: Problem | None = None) -> dict[str, object]:
         "finished_at": _time(job.finished_at),
         "images": [image_json(image) for image in job.images],
         "price": {**price.as_json(job.price), "estimated": True} if job.price else None,
-        "cost": _money(job.cost or job.price) if job.charge is not Charge.NONE else None,
+        "cost": _cost(job) if job.charge is not Charge.NONE else None,
         "error": problem_json(problem, hint_of(job, problem)) if problem else None,
     }
 
@@ -280,8 +280,33 @@ def problem_json(problem: Problem, hint: str) -> dict[str, object]:
     }
 
 
-def _money(money: Money | None) -> dict[str, object] | None:
-    return price.as_json(money) if money else None
+def haste(jobs: Iterable[Job]) -> str:
+    """Return until when jobs that run have to be fetched; empty where there is time enough."""
+    from seedream_cli.providers import PROVIDERS
+
+    providers = {job.provider: PROVIDERS.get(job.provider) for job in jobs}
+    return "; ".join(
+        f"{provider.title} deletes pictures {human_span(provider.url_lifetime)} after they are"
+        " made: seedream download"
+        for provider in providers.values()
+        if provider is not None and provider.is_fleeting and provider.url_lifetime
+    )
+
+
+def is_named_charge(job: Job) -> bool:
+    """Tell whether what a job cost is its provider's own word, and not reckoned by a price list."""
+    from seedream_cli.providers import PROVIDERS
+
+    provider = PROVIDERS.get(job.provider)
+    return job.cost is not None and provider is not None and provider.names_charge
+
+
+def _cost(job: Job) -> dict[str, object] | None:
+    money = job.cost or job.price
+    if money is None:
+        return None
+    exact = {"estimated": False} if is_named_charge(job) else {}
+    return {**price.as_json(money), **exact}
 
 
 def _time(at: datetime | None) -> str | None:

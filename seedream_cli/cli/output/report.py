@@ -57,6 +57,8 @@ class Results:
     undecided: list[Job] = field(default_factory=list)
     """Jobs that people have to settle: how is said once, at the end."""
     unfinished: int = 0
+    running: dict[str, Job] = field(default_factory=dict)
+    """One job a provider that is left to run."""
     left: int = 0
     codes: set[int] = field(default_factory=set)
     is_paid: bool = False
@@ -116,6 +118,7 @@ class Results:
             self.codes.add(_exit_of(end))
             if job is not None:
                 self.undecided += [job] if job.state is State.UNKNOWN else []
+                self.running |= {job.provider: job} if job.state is State.RUNNING else {}
                 self._count_money(job)
                 self._print_job(end, job, saved)
             else:
@@ -202,7 +205,9 @@ class Results:
         seconds = None
         if job is not None and job.sent_at is not None:
             seconds = ((job.finished_at or self.now()) - job.sent_at).total_seconds()
-        is_known = job is not None and job.cost is not None and job.cost != job.price
+        is_known = job is not None and (
+            render.is_named_charge(job) or (job.cost is not None and job.cost != job.price)
+        )
         problem = None if _is_left(end) else end.problem
         if problem is not None and job is not None and job.state is State.UNKNOWN:
             problem = replace(problem, hint="")
@@ -245,6 +250,8 @@ class Results:
         self.show.say(f"{', '.join(words)}{self._cost_words()}")
         if (self.left or signal_exit) and why_left:
             self.show.say(why_left)
+        if words_of_haste := render.haste(self.running.values()):
+            self.show.say(words_of_haste)
         if self.undecided:
             self.show.say(render.settle_lines(self.undecided), is_error=True)
         self.actions.annotate(file)

@@ -65,6 +65,7 @@ OPENROUTER: Final = Provider(
     models=MODELS,
     default_model="bytedance-seed/seedream-4.5",
     url_lifetime=None,  # there are no URLs
+    names_charge=True,
     charge_of_failed=Charge.NONE,  # "failed generations are not billed"
     request_id_header="x-generation-id",
     sandbox_path="/openrouter",
