@@ -354,8 +354,6 @@ class Provider:
         """What it made may be gone within the hour: that is asked about before all else."""
         spans = (self.url_lifetime, self.answer_lifetime)
         return any(span is not None and span <= _FLEETING for span in spans)
-        """What it made is gone within the hour: that is asked about and fetched before all else."""
-        return self.url_lifetime is not None and self.url_lifetime <= _FLEETING
 
     def doubt(self, base_url: str, reply: Reply) -> str:
         """Say what `base_url` has to be, where an answer looks as if that was not it."""

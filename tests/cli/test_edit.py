@@ -25,7 +25,10 @@ UPLOADS = {
 }
 URL = "https://example.com/a.png"
 URLS_ONLY = ("uniall", "seedreams")
-TAKES_FILES = ("ark", "byteplus", "kie", "kie-seedream", "fal", "wavespeed")
+TAKES_FILES = (
+    *("ark", "byteplus", "kie", "kie-seedream"),
+    *("fal", "replicate", "openrouter", "wavespeed"),
+)
 
 
 @pytest.fixture
@@ -38,8 +41,8 @@ def photo(cli: Cli) -> Path:
 
 def _submit(server: Server) -> dict[str, object]:
     """Return the body of the one paid request."""
-    bodies = [entry["body"] for entry in server.submits() if "upload" not in str(entry["path"])]
-    (body,) = bodies
+    posts = [(str(entry["path"]), entry["body"]) for entry in server.submits()]
+    (body,) = (body for path, body in posts if "upload" not in path and "/files" not in path)
     assert isinstance(body, dict)
     return body
 
@@ -48,10 +51,12 @@ def _sent(body: dict[str, object]) -> list[str]:
     """Return the references in a paid body, whatever its provider calls them."""
     inner = body.get("input", body)
     assert isinstance(inner, dict)
-    for key in ("image", "images", "image_urls", "input_image_url"):
+    keys = ("image", "images", "image_urls", "input_image_url", "image_input", "input_references")
+    for key in keys:
         if key in inner:
             value = inner[key]
-            return value if isinstance(value, list) else [value]
+            items = value if isinstance(value, list) else [value]
+            return [item["image_url"]["url"] if isinstance(item, dict) else item for item in items]
     return []
 
 
@@ -59,13 +64,16 @@ def _sent(body: dict[str, object]) -> list[str]:
 def test_a_local_file_reaches_the_provider(
     cli: Cli, server: Server, photo: Path, provider: str
 ) -> None:
-    """A file travels inline on Ark, else it is uploaded first; one paid request."""
+    """A file travels inline, or by an upload before the one paid request."""
     cli.configure(server)
     ran = cli("edit", "make it night", "-i", photo.name, "-p", provider)
     assert ran.code == 0, ran.err
     (reference,) = _sent(_submit(server))
-    if provider in {"ark", "byteplus"}:
+    if provider in {"ark", "byteplus", "openrouter"}:
         assert reference.startswith("data:image/jpeg;base64,")
+    elif provider == "replicate":
+        digest = hashlib.sha256(photo.read_bytes()).hexdigest()
+        assert reference == f"{server.origin}/replicate/files/{digest[:26]}"
     else:
         assert hashlib.sha256(photo.read_bytes()).hexdigest()[:24] in reference
         assert any(UPLOADS[provider] in str(entry["path"]) for entry in server.log())
@@ -96,10 +104,7 @@ def test_a_local_file_is_refused_where_only_urls_are_taken(
     assert server.submits() == []
 
 
-@pytest.mark.parametrize(
-    "provider",
-    ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams", "fal", "wavespeed"],
-)
+@pytest.mark.parametrize("provider", [*URLS_ONLY, *TAKES_FILES])
 def test_a_url_is_passed_on_as_it_is(cli: Cli, server: Server, provider: str) -> None:
     """A reference by URL goes to every provider byte for byte."""
     cli.configure(server)
@@ -108,7 +113,10 @@ def test_a_url_is_passed_on_as_it_is(cli: Cli, server: Server, provider: str) ->
     assert _sent(_submit(server)) == [URL]
 
 
-@pytest.mark.parametrize("provider", ["ark", "kie", "uniall", "seedreams", "fal", "wavespeed"])
+@pytest.mark.parametrize(
+    "provider",
+    ["ark", "kie", "uniall", "seedreams", "fal", "replicate", "openrouter", "wavespeed"],
+)
 def test_two_references_keep_their_order(cli: Cli, server: Server, provider: str) -> None:
     """Image 1 and image 2 of the prompt are the first and the second `-i`."""
     cli.configure(server)
@@ -120,7 +128,10 @@ def test_two_references_keep_their_order(cli: Cli, server: Server, provider: str
 
 @pytest.mark.parametrize(
     "provider",
-    ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams", "fal", "wavespeed"],
+    [
+        *("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"),
+        *("fal", "replicate", "wavespeed"),
+    ],
 )
 @pytest.mark.parametrize("name", ["job:last", "@last", "job:last.1"])
 def test_the_last_picture_is_edited_by_its_url(
@@ -251,6 +262,9 @@ def test_a_failed_member_keeps_the_others(cli: Cli, start_server: StartServer) -
         ("seedreams", "bytedance/seedream-v4"),
         ("fal", "bytedance/seedream/v5/lite/text-to-image"),
         ("wavespeed", "bytedance/seedream-v4.5/sequential"),
+        ("replicate", "bytedance/seedream-4.5"),
+        ("replicate", "bytedance/seedream-4"),
+        ("replicate", "bytedance/seedream-5-lite"),
     ],
 )
 def test_a_polled_set_is_one_request(cli: Cli, server: Server, provider: str, model: str) -> None:

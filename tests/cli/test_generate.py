@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from support.server import Server
 
 LONG = pytest.mark.soak
-PROVIDERS = ("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams", "fal", "wavespeed")
-POLLED = ("kie", "kie-seedream", "seedreams", "fal", "wavespeed")
+PROVIDERS = (
+    *("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"),
+    *("fal", "replicate", "openrouter", "wavespeed"),
+)
+POLLED = ("kie", "kie-seedream", "seedreams", "fal", "replicate", "wavespeed")
+INLINE = ("openrouter",)
+"""Providers whose pictures come in the answer itself, from no other host."""
 
 
 def dimensions(path: Path) -> tuple[str, int, int]:
@@ -51,7 +56,7 @@ def test_one_prompt_is_one_post_and_one_file(cli: Cli, server: Server, provider:
     assert (width, height) == (2048, 2048)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name not in INLINE])
 def test_no_key_goes_to_the_image_host(cli: Cli, server: Server, provider: str) -> None:
     """The key is in every request to the API and in none to the image host."""
     cli.configure(server)
@@ -106,7 +111,7 @@ def test_a_sandbox_job_is_downloaded_by_a_later_process(cli: Cli) -> None:
     assert later.lines == [path.name for path in cli.pictures()]
 
 
-@pytest.mark.parametrize("provider", ["ark", "byteplus", "uniall"])
+@pytest.mark.parametrize("provider", ["ark", "byteplus", "uniall", "openrouter"])
 def test_no_wait_is_refused_where_nothing_is_polled(
     cli: Cli, server: Server, provider: str
 ) -> None:
@@ -151,11 +156,12 @@ def test_a_bad_account_is_exit_4(
     assert (error["exit"], error["code"], error["charge"]) == (4, code, "none")
 
 
-@pytest.mark.parametrize("provider", ["ark", "byteplus", "kie", "kie-seedream", "uniall"])
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "seedreams"])
 def test_a_content_refusal_is_exit_3(cli: Cli, start_server: StartServer, provider: str) -> None:
     """What the provider will not draw is exit 3, `content_policy`, not charged."""
     cli.configure(start_server("refuse"))
-    error = _error(cli, "generate", "x", "-p", provider)
+    env = {"SEEDREAM_REREAD_SECONDS": "0.1"}
+    error = _error(cli, "generate", "x", "-p", provider, env=env)
     assert (error["exit"], error["code"], error["charge"]) == (3, "content_policy", "none")
 
 
@@ -202,6 +208,8 @@ def test_an_unreachable_provider_is_exit_69(cli: Cli, server: Server, provider: 
         ("byteplus", "1K"),
         ("kie", "1K"),
         ("uniall", "1280x720"),
+        ("replicate", "512x512"),
+        ("openrouter", "512"),
     ],
 )
 def test_a_size_below_the_model_is_not_sent(

@@ -194,7 +194,9 @@ def test_hints_of_what_went_wrong_are_taken(
 
 
 @pytest.mark.parametrize("key", ["sk-wrong-0123456789", "sk-no-credit-0123456789"])
-@pytest.mark.parametrize("provider", ["ark", "byteplus", "kie", "uniall", "seedreams"])
+@pytest.mark.parametrize(
+    "provider", ["ark", "byteplus", "kie", "uniall", "seedreams", "replicate", "openrouter"]
+)
 def test_hints_of_accounts_name_the_account(
     cli: Cli, start_server: StartServer, provider: str, key: str
 ) -> None:

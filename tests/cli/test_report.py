@@ -205,7 +205,7 @@ def test_a_job_names_what_it_was_made_from(cli: Cli, polled: Server) -> None:
 # -- what was said, and how it is settled ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("provider", ["ark", "kie", "seedreams"])
+@pytest.mark.parametrize("provider", ["ark", "kie", "seedreams", "replicate", "openrouter"])
 def test_each_stored_answer_can_be_read(cli: Cli, start_server: StartServer, provider: str) -> None:
     """With -v word for word, with its time, without the key; in JSON as `answers`."""
     cli.configure(start_server("html"), key="sk-very-secret-key-0001")

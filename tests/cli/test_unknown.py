@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from support.command import Cli
     from support.server import Server
 
-PROVIDERS = ("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams", "fal", "wavespeed")
+PROVIDERS = (
+    *("ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"),
+    *("fal", "replicate", "openrouter", "wavespeed"),
+)
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def test_pairs_that_start_together_pay_once(
     assert kills or not unknown, soak.again
 
 
-@pytest.mark.parametrize("provider", ["ark", "uniall"])
+@pytest.mark.parametrize("provider", ["ark", "uniall", "openrouter"])
 def test_a_busy_answer_says_nothing_of_the_attempt_after_it(
     new_scene: NewScene, provider: str
 ) -> None:

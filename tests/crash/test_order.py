@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from support.scene import NewScene, Scene
     from support.soak import Soak
 
-PROVIDERS = ("ark", "kie", "uniall", "fal", "seedreams", "byteplus", "wavespeed", "kie-seedream")
+PROVIDERS = (
+    *("ark", "kie", "uniall", "fal", "seedreams", "byteplus", "wavespeed", "kie-seedream"),
+    *("replicate", "openrouter"),
+)
 CALLS = (
     "fsync,fdatasync,connect,sendto,sendmsg,write,writev,"
     "link,linkat,rename,renameat,renameat2,unlink,unlinkat"

@@ -32,7 +32,9 @@ def busy() -> Reply:
     return Reply(purpose=Purpose.SUBMIT, status=429, headers={"retry-after": "1"}, body=body)
 
 
-@pytest.mark.parametrize("provider", ["ark", "kie", "uniall", "seedreams"])
+@pytest.mark.parametrize(
+    "provider", ["ark", "kie", "uniall", "seedreams", "replicate", "openrouter"]
+)
 def test_an_attempt_keeps_its_body_and_whose_key_paid(house: House, provider: str) -> None:
     """The body as sent, the key's SHA-256, when it was sent and when that ended: each attempt."""
     house.transport.answers = [busy(), OutcomeUnknown("cut")]

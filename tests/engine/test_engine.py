@@ -10,6 +10,7 @@ from support.replies import URL, accepted, made, polled, reply, success
 
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, StorageError, Unsent
 from seedream_cli.core.model import Charge, Profile, Purpose, State
+from seedream_cli.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from engine.conftest import House
@@ -60,9 +61,7 @@ def test_the_raw_answer_is_kept(house: House) -> None:
     assert kept.body == b"<html>not json</html>"
 
 
-@pytest.mark.parametrize(
-    "provider", ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"]
-)
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_cut_submit_is_never_sent_again(house: House, provider: str) -> None:
     """Bytes had left and no answer came: unknown, one request, maybe charged."""
     house.transport.answers = [OutcomeUnknown("cut")]

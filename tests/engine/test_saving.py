@@ -98,7 +98,7 @@ def test_what_is_saved_is_not_fetched_again(house: House) -> None:
     assert house.transport.fetched.count(url_of(2)) == 1
 
 
-@pytest.mark.parametrize("provider", ["ark", "kie", "seedreams"])
+@pytest.mark.parametrize("provider", ["ark", "kie", "seedreams", "replicate"])
 @pytest.mark.parametrize("times", [1, 12])
 def test_gone_before_its_time_is_trouble_that_passes(
     house: House, provider: str, times: int
@@ -107,6 +107,8 @@ def test_gone_before_its_time_is_trouble_that_passes(
     made_by = {"ark": [made(1)], "kie": [accepted(), *[success(url_of(1))] * 99]}
     done = {"code": 0, "data": {"status": "completed", "resultUrl": url_of(1), "taskId": "t1"}}
     made_by["seedreams"] = [accepted(), *[reply(done)] * 99]
+    ended = {"id": "t1", "status": "succeeded", "output": [url_of(1)]}
+    made_by["replicate"] = [reply({"id": "t1", "status": "starting"}), *[reply(ended)] * 99]
     house.transport.answers = [*made_by[provider]]
     house.transport.pictures = {url_of(1): [*[GONE] * times, *house.transport.whole]}
     (job,) = house.run(house.buy(provider))

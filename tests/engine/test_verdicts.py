@@ -47,7 +47,7 @@ def submits(house: House) -> int:
 
 
 @pytest.mark.parametrize("urls", ['{"resultUrls":[]}', '{"resultUrls":null}', "", "{}"])
-@pytest.mark.parametrize("provider", ["kie", "kie-seedream", "seedreams"])
+@pytest.mark.parametrize("provider", ["kie", "kie-seedream", "seedreams", "replicate"])
 def test_done_before_its_urls_came_is_waited_for(house: House, provider: str, urls: str) -> None:
     """Every provider's empty success is asked about again, and brings its picture."""
     done: dict[str, tuple[Reply, Reply]] = {
@@ -60,9 +60,14 @@ def test_done_before_its_urls_came_is_waited_for(house: House, provider: str, ur
             reply({"code": 0, "data": {"status": "completed", "resultUrl": None}}),
             reply({"code": 0, "data": {"status": "completed", "resultUrl": URL}}),
         ),
+        "replicate": (
+            reply({"id": "t1", "status": "succeeded", "output": None}),
+            reply({"id": "t1", "status": "succeeded", "output": [URL]}),
+        ),
     }
     empty, whole = done[provider]
-    house.transport.answers = [accepted(), *[empty] * 7, whole]
+    begun = reply({"id": "t1", "status": "starting"}) if provider == "replicate" else accepted()
+    house.transport.answers = [begun, *[empty] * 7, whole]
     (job,) = house.run(house.buy(provider))
     assert (job.state, submits(house)) == (State.SAVED, 1)
 

@@ -207,7 +207,7 @@ def test_a_full_ledger_names_what_would_be_lost(cli: Cli, chaos: Chaos, paid: Sa
     assert len(cli.pictures()) == 1
 
 
-@pytest.mark.parametrize("provider", ["ark", "kie", "seedreams"])
+@pytest.mark.parametrize("provider", ["ark", "kie", "seedreams", "replicate", "openrouter"])
 def test_a_commit_that_fails_in_the_hook_sends_nothing(
     bench: Bench, chaos: Chaos, paid: Sandbox, provider: str
 ) -> None:

@@ -338,7 +338,8 @@ def test_a_providers_words_are_harmless_everywhere(
     is_ci = bool(number % 2)
     env = {"CI": "1"} if is_ci else {}
     cli.configure(parrot(text, is_refusing=True).origin)
-    provider = ("kie", "ark", "uniall", "seedreams")[number % 4]
+    names = ("kie", "ark", "uniall", "seedreams", "replicate", "openrouter")
+    provider = names[number % len(names)]
     ran = cli("generate", "a fox", "-p", provider, "-vv", "--json", env=env)
     assert ran.code in {3, 4, 5}, ran.err
     harmless(ran.raw_err, "stderr", is_tabbed=True, is_ci=is_ci)

@@ -290,6 +290,10 @@ def refusal(provider: str, status: int) -> bytes:
             said: object = {"error": {"code": "SomethingElse", "message": "no such thing"}}
         case "uniall" | "openai-images":
             said = {"error": {"message": "no such thing", "type": "some_error", "code": None}}
+        case "replicate":
+            said = {"title": "No", "detail": "no such thing", "status": status}
+        case "openrouter":
+            said = {"error": {"code": status, "message": "no such thing"}}
         case "kie" | "kie-seedream":
             said = {"code": status, "msg": "no such thing", "data": None}
         case "fal":

@@ -271,8 +271,11 @@ def _look_at(path: Path) -> list[str]:
     return []
 
 
-SYNCHRONOUS = ("ark", "byteplus", "uniall")
-PROVIDERS = ("ark", *SYNCHRONOUS, "kie", "kie-seedream", "seedreams", "fal", "wavespeed")
+SYNCHRONOUS = ("ark", "byteplus", "uniall", "openrouter")
+PROVIDERS = (
+    *("ark", *SYNCHRONOUS, "kie", "kie-seedream", "seedreams"),
+    *("fal", "replicate", "wavespeed"),
+)
 COUNTERS = ("uniall", "fal")
 """Who makes several pictures of one request."""
 OUTPUTS = (

@@ -228,8 +228,8 @@ def _busy(_asked: Asked, _stage: Stage) -> Answer:
 
 
 def _broken(_asked: Asked, _stage: Stage) -> Answer:
-    """Lose an answer at the edge: the work may go on."""
-    return says("error code: 524", 524)
+    """Lose an answer at the edge, not in the API's own words: the work may go on."""
+    return Answer(status=500, headers={"content-type": "text/plain"}, body=b"Internal error")
 
 
 def _refused(_asked: Asked, _stage: Stage) -> Answer:
