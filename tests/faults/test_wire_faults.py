@@ -401,6 +401,29 @@ def test_a_refusal_in_its_own_words_is_final(
 
 
 @pytest.mark.parametrize("provider", NAMES)
+@pytest.mark.parametrize("status", [409, 501, 524])
+def test_trouble_of_any_kind_in_its_own_words_is_unknown(
+    bench: Bench, chaos: Chaos, provider: str, status: int
+) -> None:
+    """An envelope with a code that no document lists says nothing: it is never sent again."""
+    chaos.arm(_says(refusal(provider, status), status))
+    ended = bench.run(bench.plan(provider, chaos.origin))
+    assert (ended.job.state, ended.exit) == (State.UNKNOWN, 5)
+    assert chaos.struck + chaos.posts == 1
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 529])
+def test_openrouters_trouble_in_its_own_words_is_not_billed(
+    bench: Bench, chaos: Chaos, paid: Sandbox, status: int
+) -> None:
+    """What it documents as not billed has failed: exit 3, no charge, and sent once all the same."""
+    chaos.arm(_says(refusal("openrouter", status), status))
+    ended = bench.run(bench.plan("openrouter", chaos.origin))
+    assert (ended.job.state, ended.job.charge, ended.exit) == (State.FAILED, Charge.NONE, 3)
+    assert (chaos.struck + chaos.posts, paid.counters["charges"]) == (1, [])
+
+
+@pytest.mark.parametrize("provider", [name for name in NAMES if name != "openrouter"])
 @pytest.mark.parametrize("status", [408, 409, 500, 503])
 def test_trouble_in_its_own_words_is_unknown(
     bench: Bench, chaos: Chaos, provider: str, status: int

@@ -47,6 +47,7 @@ _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _OVERLOADED: Final = "provider_overloaded"
 _CONTENT: Final = re.compile(r"content_policy|refusal|moderation|guardrail")
+_PRIVACY: Final = re.compile(r"data policy|privacy|guardrail", re.IGNORECASE)
 
 
 def decode(reply: Reply) -> Outcome:
@@ -84,24 +85,19 @@ def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
     error = said.get("error")
     message = message_at(error, "message")
     status = whole_at(error, "code") or (reply.status if reply.status != OK else None)
-    if message is None or status is None or reply.status not in _statuses(status):
+    if message is None or status is None or reply.status not in {OK, status}:
         return unread(reply)
     kind = str_at(error, "metadata", "error_type") or ""
     problem = _problem(status, kind, message, at(error, "metadata"))
     if status == TOO_MANY_REQUESTS:
-        return Busy(problem=problem, retry_after=None)
+        return Busy(problem=problem)
     if status in _FREE and kind == _OVERLOADED:
         return Busy(problem=problem)
     if status in REFUSALS:
-        return Refused(problem=problem, is_model=status == _NOT_FOUND)
+        return Refused(problem=problem, is_model=problem.code == "access")
     if status in _FREE:
         return Failed(problem=problem, charge=Charge.NONE)
     return unread(reply)
-
-
-def _statuses(code: int) -> frozenset[int]:
-    """Return the HTTP statuses under which an envelope with this code is OpenRouter's own."""
-    return frozenset({OK, code})
 
 
 def _problem(status: int, kind: str, message: str, metadata: object) -> Problem:
@@ -112,8 +108,10 @@ def _problem(status: int, kind: str, message: str, metadata: object) -> Problem:
     is_flagged = status == _FORBIDDEN and (at(metadata, "reasons") or at(metadata, "flagged_input"))
     if is_flagged or _CONTENT.search(kind):
         return Problem("content_policy", text, hint)
-    if status in {TOO_MANY_REQUESTS, _NOT_FOUND}:  # not found: "… your data policy"
-        return Problem("rate_limit" if status != _NOT_FOUND else "invalid_request", text, hint)
+    if status == TOO_MANY_REQUESTS:
+        return Problem("rate_limit", text, hint)
+    if status == _NOT_FOUND:  # of the model, or of one that the account's settings let in
+        return Problem("access" if _PRIVACY.search(message) else "invalid_request", text, hint)
     if status in _FREE:
         return Problem("busy" if kind == _OVERLOADED else "provider_failed", text, hint)
     return Problem(account_or_request(status, text), text, hint)

@@ -134,5 +134,4 @@ def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
     is_final = stable in {"auth", "credit"} if is_poll else reply.status in REFUSALS
     if not is_final:
         return unread(reply)
-    is_model = reply.purpose is Purpose.SUBMIT and reply.status == _NOT_FOUND
-    return Refused(problem=Problem(stable, message), is_model=is_model)
+    return Refused(problem=Problem(stable, message))
