@@ -21,7 +21,7 @@ def submit(request: Request) -> Call:
     """
     model = MODELS.get(request.model) if request.is_known_model else None
     # `size` beside `resolution` or `aspect_ratio` is answered with 400 where they contradict.
-    is_free = request.size is not None and request.keyword is None
+    is_free = "size" in request.extra or (request.size is not None and request.keyword is None)
     references = [
         {"type": "image_url", "image_url": {"url": each.url}} for each in request.references
     ]
@@ -29,9 +29,9 @@ def submit(request: Request) -> Call:
         model=request.model,
         prompt=request.prompt,
         n=1,
-        resolution=request.keyword,
+        resolution=None if is_free else request.keyword,
         aspect_ratio=None if is_free else request.aspect,
-        size=str(request.size) if is_free else None,
+        size=str(request.size) if is_free and request.size else None,
         output_format=request.format if model is None or model.picks_format else None,
         seed=request.seed if model is None or model.seed else None,
         input_references=references or None,

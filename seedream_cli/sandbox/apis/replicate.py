@@ -43,7 +43,8 @@ _ENDINGS: Final = {
 
 
 def answer(asked: Asked, stage: Stage) -> Answer:
-    """Answer as Replicate does."""
+    """Answer as Replicate does; its own client puts the version before each path itself."""
+    asked = replace(asked, path=asked.path.removeprefix("/v1"))
     where = _place(asked)
     reply = _account(asked, is_paid=where is Where.SUBMIT) or _answered(asked, stage)
     return replace(reply, deed=replace(reply.deed, provider="replicate", where=where))
