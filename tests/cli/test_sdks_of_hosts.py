@@ -78,7 +78,7 @@ def test_replicates_client_runs_a_prediction(
     replicate: Stranger, start_server: StartServer, *, wait: bool
 ) -> None:
     """`run()`, with `Prefer: wait` or by polls, brings a picture, which the list has."""
-    server = start_server(delay=0.7)
+    server = start_server(delay=1.2)
     said = ask(replicate, at_replicate(server), ref=OF_4_5, input=FOX, params={"wait": wait})
     (url,) = said["urls"]  # type: ignore[misc]
     assert fetch(url) == ("jpeg", 2848, 1600)  # type: ignore[has-type]

@@ -159,6 +159,7 @@ def _list(asked: Asked, stage: Stage) -> Answer:
         for each in reversed(stage.records)
         if each.provider == "replicate"
         and each.key == asked.account
+        and stage.now >= each.at + stage.settings.list_delay
         and (after is None or each.at >= after)
         and (before is None or each.at < before)
     ]

@@ -125,6 +125,14 @@ def test_the_list_is_filtered_by_time() -> None:
     assert ask("/predictions?created_after=yesterday", stage=stage).status == 400
 
 
+def test_the_list_is_late() -> None:
+    """A prediction that was accepted shows a little later, whether it has ended or not."""
+    stage = Stage(now=NOW + 0.9, records=(record(),))
+    assert said(ask("/predictions", stage=stage))["results"] == []
+    later = said(ask("/predictions", stage=replace(stage, now=NOW + 1.0)))["results"]
+    assert len(later) == 1  # type: ignore[arg-type]
+
+
 def test_what_prefers_to_wait_is_kept_open() -> None:
     """`Prefer: wait` answers when the prediction is done, or when the time is up."""
     done = ask(OF_4, given(), prefer="wait")
