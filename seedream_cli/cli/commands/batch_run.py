@@ -330,7 +330,7 @@ class Buying:
         if self.asked.wait is False and held:
             raise UsageError(
                 f"--no-wait: {held[0]} answers only when finished, and makes {names[held[0]]}",
-                hint="leave it out, or use a provider that is polled (kie, seedreams)",
+                hint="leave it out, or use a provider that is polled (kie, replicate)",
             )
 
     def _tell_of_forgetting(self) -> None:

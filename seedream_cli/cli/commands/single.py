@@ -127,7 +127,7 @@ class Making:
         if is_wait is False and provider.dialect.poll is None:
             raise UsageError(
                 f"--no-wait: {provider.name} answers only when finished",
-                hint="leave it out, or use a provider that is polled (kie, seedreams)",
+                hint="leave it out, or use a provider that is polled (kie, replicate)",
             )
         draft = self._plan(profile, many=False, many_per_job=False)
         wishes = options(asked, profile, prompt, _encode_references(gathered, provider))
