@@ -24,10 +24,10 @@ _seedream_command() {
         rows=(
             '-f|--prompt-file=@files'
             '-o|--output=@files'
-            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams replicate openrouter openai-images'
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images'
             '-m|--model=@models'
             '-s|--size=@ 1K 1.5K 2K 3K 4K adaptive auto small'
-            '-a|--aspect=@ 1:1 4:3 3:4 16:9 9:16 3:2 2:3 21:9 1:4 1:8 4:1 4:5 5:4 8:1 auto match_input_image'
+            '-a|--aspect=@ 1:1 4:3 3:4 16:9 9:16 3:2 2:3 21:9 1:4 1:8 4:1 4:5 5:4 8:1 auto match_input_image 1:2 2:1 1:3 3:1 9:21'
             '-n|--count=@'
             '--sandbox'
             '--json'
@@ -72,10 +72,10 @@ _seedream_command() {
             '-f|--prompt-file=@files'
             '*-i|--image=@images'
             '-o|--output=@files'
-            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams replicate openrouter openai-images'
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images'
             '-m|--model=@models'
             '-s|--size=@ 1K 1.5K 2K 3K 4K adaptive auto small'
-            '-a|--aspect=@ 1:1 4:3 3:4 16:9 9:16 3:2 2:3 21:9 1:4 1:8 4:1 4:5 5:4 8:1 auto match_input_image'
+            '-a|--aspect=@ 1:1 4:3 3:4 16:9 9:16 3:2 2:3 21:9 1:4 1:8 4:1 4:5 5:4 8:1 auto match_input_image 1:2 2:1 1:3 3:1 9:21'
             '-n|--count=@'
             '--sandbox'
             '--json'
@@ -109,7 +109,7 @@ _seedream_command() {
         commands='' more=1
         positions=('@jobs')
         rows=(
-            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams replicate openrouter openai-images'
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images'
             '--state=@ planned sending running ready saved refused failed unknown expired closed'
             '--unsaved'
             '--expiring=@'
@@ -135,7 +135,7 @@ _seedream_command() {
         commands='' more=1
         positions=('@jobs')
         rows=(
-            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams replicate openrouter openai-images'
+            '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images'
             '-o|--output=@files'
             '--task-id=@'
             '-m|--model=@models'
@@ -168,7 +168,7 @@ _seedream_command() {
         ;;
     'providers show')
         commands='' more=
-        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams replicate openrouter openai-images')
+        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images')
         rows=(
             '--sandbox'
             '--json'
@@ -177,7 +177,7 @@ _seedream_command() {
         ;;
     'providers check')
         commands='' more=
-        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams replicate openrouter openai-images')
+        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images')
         rows=(
             '--sandbox'
             '--json'
@@ -189,7 +189,7 @@ _seedream_command() {
         commands='' more=
         positions=('@')
         rows=(
-            '--provider=@ ark byteplus kie kie-seedream uniall seedreams replicate openrouter openai-images'
+            '--provider=@ ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images'
             '-m|--model=@models'
             '--base-url=@'
             '-o|--output=@files'
@@ -206,7 +206,7 @@ _seedream_command() {
         ;;
     'providers use')
         commands='' more=
-        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams replicate openrouter openai-images')
+        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images')
         rows=(
             '--json'
             '-q|--quiet'

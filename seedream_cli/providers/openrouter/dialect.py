@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.model import Call, Charge, Purpose
+from seedream_cli.core.model import Call, Charge, Demand, Purpose
+from seedream_cli.providers.demand import area_of, count_of, references_of
 from seedream_cli.providers.openrouter.answers import checked, decode
 from seedream_cli.providers.openrouter.models import MODELS
 from seedream_cli.providers.reading import given, merge
 from seedream_cli.providers.spec import Dialect, Provider
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seedream_cli.core.model import Request
+    from seedream_cli.providers.spec import Capabilities
 
 
 def submit(request: Request) -> Call:
@@ -45,6 +49,16 @@ def submit(request: Request) -> Call:
     )
 
 
+def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
+    """Read what a body asks for; a size beside a resolution is refused, where they differ."""
+    said = [body[name] for name in ("size", "resolution") if body.get(name) is not None]
+    return Demand(
+        images=count_of(body.get("n"), 1),
+        area=area_of(model, said[0]) if len(said) == 1 else None,
+        references=references_of(body.get("input_references")),
+    )
+
+
 def check() -> Call:
     """Ask about the key itself, which is free."""
     return Call(purpose=Purpose.CHECK, method="GET", path="/key")
@@ -61,9 +75,17 @@ OPENROUTER: Final = Provider(
     keys_page="https://openrouter.ai/settings/keys",
     credit_page="https://openrouter.ai/settings/credits",
     access_page="https://openrouter.ai/settings/privacy",
-    dialect=Dialect(submit=submit, decode=decode, check=check, checked=checked),
+    dialect=Dialect(submit=submit, measure=measure, decode=decode, check=check, checked=checked),
     models=MODELS,
     default_model="bytedance-seed/seedream-4.5",
+    # No 4.0 (openrouter.ai/bytedance-seed, 2026-11).
+    short_names={
+        "5.5": ("bytedance-seed/seedream-5-5",),
+        "5-pro": ("bytedance-seed/seedream-5-0-pro",),
+        "5-flash": ("bytedance-seed/seedream-5-0-flash",),
+        "5-lite": ("bytedance-seed/seedream-5-0-lite",),
+        "4.5": ("bytedance-seed/seedream-4.5",),
+    },
     url_lifetime=None,  # there are no URLs
     names_charge=True,
     charge_of_failed=Charge.NONE,  # "failed generations are not billed"

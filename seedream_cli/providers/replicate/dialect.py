@@ -6,16 +6,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from seedream_cli.core.model import Call, Charge, Purpose
+from seedream_cli.core.model import Call, Charge, Demand, Purpose
+from seedream_cli.providers.demand import area_of, count_of, keyword_of_quality, references_of
 from seedream_cli.providers.reading import given, merge
 from seedream_cli.providers.replicate.answers import checked, decode
 from seedream_cli.providers.replicate.models import MODELS
 from seedream_cli.providers.spec import Dialect, Provider, RateLimit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seedream_cli.core.model import LocalImage, Request, Task
     from seedream_cli.providers.spec import Capabilities
 
+_COUNTS: Final = ("max_images", "num_images", "num_outputs", "n")
 _ENVELOPE: Final = frozenset({"input", "webhook", "webhook_events_filter"})
 
 # A model that we do not know is asked in the words of the newer ones.
@@ -82,6 +86,45 @@ def _shape(request: Request, model: Capabilities | None) -> dict[str, object]:
     )
 
 
+def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
+    """Read what a body asks for: all of it stands in `input`."""
+    inner = body.get("input")
+    if not isinstance(inner, dict):
+        return Demand(images=None, references=None)
+    references = references_of(inner.get("image_input"))
+    layered = inner.get("layer_decomposition")
+    is_layered = layered is True and (model is None or model.layers > 0)
+    images = _set_of(model, inner)
+    if layered is not None and layered is not False:
+        images = model.layers if is_layered and model is not None else None
+    return Demand(
+        images=images, area=_area(model, inner), references=references, is_layered=is_layered
+    )
+
+
+def _set_of(model: Capabilities | None, fields: Mapping[str, object]) -> int | None:
+    """Return the most pictures of a run; of models that we do not know any count may be heard."""
+    if model is None:
+        counts = [count_of(fields.get(name), 1) for name in _COUNTS]
+        return None if None in counts else max(count for count in counts if count)
+    match fields.get("sequential_image_generation"):
+        case _ if model.max_series == 1:
+            return 1
+        case None | "disabled":
+            return 1
+        case "auto":
+            return count_of(fields.get("max_images"), 1)
+        case _:
+            return None
+
+
+def _area(model: Capabilities | None, fields: Mapping[str, object]) -> int | None:
+    width, height, size = (fields.get(name) for name in ("width", "height", "size"))
+    if type(width) is int and type(height) is int:
+        return width * height
+    return area_of(model, keyword_of_quality(model, size) or size)
+
+
 def poll(task: Task) -> Call:
     """Ask about a prediction."""
     path = f"/predictions/{quote(task.id, safe='')}"
@@ -109,10 +152,23 @@ REPLICATE: Final = Provider(
     keys_page="https://replicate.com/account/api-tokens",
     credit_page="https://replicate.com/account/billing",
     dialect=Dialect(
-        submit=submit, decode=decode, poll=poll, upload=upload, check=check, checked=checked
+        submit=submit,
+        measure=measure,
+        decode=decode,
+        poll=poll,
+        upload=upload,
+        check=check,
+        checked=checked,
     ),
     models=MODELS,
     default_model="bytedance/seedream-4.5",
+    # Of 5.5 and 5.0 flash there is none (replicate.com/bytedance, 2026-11).
+    short_names={
+        "5-pro": ("bytedance/seedream-5-pro",),
+        "5-lite": ("bytedance/seedream-5-lite",),
+        "4.5": ("bytedance/seedream-4.5",),
+        "4": ("bytedance/seedream-4",),
+    },
     stand_ins=("bytedance/seedream-4", "bytedance/seedream-5-lite"),  # 1K; 3K, formats
     # Inputs and outputs "are deleted one hour after the prediction ends" (docs: data retention).
     url_lifetime=timedelta(hours=1),
