@@ -34,20 +34,6 @@ def test_a_batch_that_does_not_wait_says_it_too(cli: Cli, server: Server) -> Non
     assert (ran.code, ran.err.count(HASTE)) == (0, 1), ran.err
 
 
-def test_it_is_asked_about_first(cli: Cli, server: Server) -> None:
-    """`status` and `download` ask about Replicate's jobs before all newer ones of others."""
-    cli.configure(server)
-    for provider in ("replicate", "kie", "kie"):
-        assert cli("generate", "x", "-p", provider, "--no-wait").code == 0
-    for command in (("status",), ("download",)):
-        server.reset()
-        assert cli(*command).code == 0
-        polls = [str(entry["path"]) for entry in server.log() if "images" not in str(entry["path"])]
-        assert polls[0].startswith("/replicate/predictions/"), (command, polls)
-        for provider in ("replicate", "kie", "kie"):
-            assert cli("generate", "x", "-p", provider, "--no-wait").code == 0
-
-
 def test_never_asks_to_be_kept_waiting(cli: Cli, server: Server) -> None:
     """No submit carries `Prefer`: the shorter the request, the less can be lost."""
     cli.configure(server)

@@ -165,6 +165,29 @@ def images_on_wavespeed(model: str, body: Mapping[str, object]) -> int:
     return whole(body.get("max_images"), 1) * layers
 
 
+def images_on_replicate(model: str, body: Mapping[str, object]) -> int:
+    """Read sets and layers in `input`; of models that are not known any word for a count."""
+    fields = body.get("input")
+    if not isinstance(fields, dict):
+        return ENDLESS
+    layered = fields.get("layer_decomposition")
+    if layered is not None and layered is not False:
+        return 17 if layered is True and model.endswith("5-pro") else ENDLESS
+    if model.startswith("nova"):
+        words = ("n", "num_images", "num_outputs", "max_images")
+        return max(whole(fields.get(word), 1) for word in words)
+    mode = fields.get("sequential_image_generation")
+    if mode in (None, "disabled"):
+        return 1
+    return whole(fields.get("max_images"), 1) if mode == "auto" else ENDLESS
+
+
+def images_on_openrouter(model: str, body: Mapping[str, object]) -> int:
+    """Read `n`, which is 1 or refused."""
+    del model
+    return whole(body.get("n"), 1)
+
+
 IMAGES: dict[str, Callable[[str, Mapping[str, object]], int]] = {
     "ark": images_on_ark,
     "byteplus": images_on_ark,
@@ -172,6 +195,8 @@ IMAGES: dict[str, Callable[[str, Mapping[str, object]], int]] = {
     "kie-seedream": images_on_kie,
     "uniall": images_on_uniall,
     "seedreams": images_on_seedreams,
+    "replicate": images_on_replicate,
+    "openrouter": images_on_openrouter,
     "openai-images": images_at_gateways,
     "fal": images_on_fal,
     "wavespeed": images_on_wavespeed,

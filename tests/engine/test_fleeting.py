@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from support.replies import URL, reply
+from support.replies import URL, accepted, reply
 
+from seedream_cli.cli.commands.download import _by_urgency
 from seedream_cli.core.errors import ImageGone
 from seedream_cli.core.model import Charge, Purpose, State
+from seedream_cli.engine import recall
 
 if TYPE_CHECKING:
     from engine.conftest import House
@@ -42,6 +44,17 @@ def test_a_picture_lapses_one_hour_after_the_end(house: House) -> None:
     lapses = job.images[0].expires_at
     assert lapses is not None
     assert abs(lapses - house.clock.now() - timedelta(minutes=50)) < timedelta(minutes=1)
+
+
+def test_it_is_asked_about_before_all_others(house: House) -> None:
+    """`status` and `download` begin with it, however much newer the others are."""
+    house.adjust(is_waiting=False)
+    house.transport.answers = [prediction("starting"), accepted("t1"), accepted("t2")]
+    jobs = [house.run(house.buy(name))[0] for name in ("replicate", "kie", "kie-seedream")]
+    assert {job.state for job in jobs} == {State.RUNNING}
+    newest_first = jobs[::-1]
+    assert _by_urgency(newest_first)[0].provider == "replicate"
+    assert recall._by_urgency(house.engine, newest_first)[0].provider == "replicate"
 
 
 def test_what_was_wiped_is_paid_and_gone(house: House) -> None:

@@ -108,8 +108,6 @@ def _set_of(model: Capabilities | None, fields: Mapping[str, object]) -> int | N
         counts = [count_of(fields.get(name), 1) for name in _COUNTS]
         return None if None in counts else max(count for count in counts if count)
     match fields.get("sequential_image_generation"):
-        case _ if model.max_series == 1:
-            return 1
         case None | "disabled":
             return 1
         case "auto":
