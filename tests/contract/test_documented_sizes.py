@@ -379,6 +379,41 @@ def seedreams() -> Iterator[Case]:
                 yield Case(provider="seedreams", model=model, typed=typed, expected=expected)
 
 
+# replicate.com/bytedance/seedream-*/versions/*/api, 2025-09 to 2026-09: our words to its own.
+ON_REPLICATE = {
+    "bytedance/seedream-4.5": {"2K": "2K", "4K": "4K"},
+    "bytedance/seedream-5-lite": {"2K": "2K", "3K": "3K"},
+    "bytedance/seedream-5-pro": {"1K": "1K", "2K": "2K"},
+    "bytedance/seedream-4": {"1K": "1K", "2K": "2K", "4K": "4K"},
+    "bytedance/seedream-3": {"1K": "regular", "2K": "big"},
+}
+# openrouter.ai/bytedance-seed/*/llms.txt, to 2026-11.
+ON_OPENROUTER = {
+    "bytedance-seed/seedream-4.5": ("1K", "2K", "4K"),
+    "bytedance-seed/seedream-5-0-lite": ("2K", "4K"),
+    "bytedance-seed/seedream-5-0-pro": ("1K", "2K"),
+    "bytedance-seed/seedream-5-0-flash": ("1K", "2K"),
+    "bytedance-seed/seedream-5-5": ("1K", "1.5K", "2K"),
+}
+
+
+def hosts() -> Iterator[Case]:
+    """Yield what Replicate and OpenRouter document: a word for the size, and the ratio."""
+    tables: list[tuple[str, str, str, Mapping[str, str]]] = [
+        ("replicate", model, "size", sizes) for model, sizes in ON_REPLICATE.items()
+    ]
+    for model, sizes in ON_OPENROUTER.items():
+        tables.append(("openrouter", model, "resolution", dict(zip(sizes, sizes, strict=True))))
+    for provider, model, name, known in tables:
+        default = "1K" if model.endswith("-3") else "2K"
+        for aspect in (None, *EIGHT):
+            for size in (None, *EVERY_SIZE):
+                word = known.get(size or default)
+                expected = {name: word, "aspect_ratio": aspect or "1:1"} if word else None
+                typed: dict[str, object] = {"size": size, "aspect": aspect}
+                yield Case(provider=provider, model=model, typed=typed, expected=expected)
+
+
 def body_of(case: Case) -> Mapping[str, object] | None:
     """Return the fields that go out; None: it is refused."""
     provider = PROVIDERS[case.provider]
@@ -399,7 +434,9 @@ SIZES = {"size", "custom_size", "quality", "image_size", "image_resolution", "as
 SIZES |= {"ratio", "resolution", "maxImages", "layer_decomposition"}
 
 
-@pytest.mark.parametrize("page", [ark, uniall, kie, kie_older, seedreams, fal, wavespeed])
+@pytest.mark.parametrize(
+    "page", [ark, uniall, kie, kie_older, seedreams, fal, wavespeed, hosts]
+)
 def test_bodies_are_those_of_the_page(page: object) -> None:
     """Each word of a page gives its fields and no other of that kind; what it lacks is refused."""
     assert callable(page)
@@ -426,6 +463,8 @@ def test_no_model_is_left_out() -> None:
         "seedreams": {*ON_SEEDREAMS},
         "fal": {*ON_FAL, *FAL_APART},
         "wavespeed": {*ON_WAVESPEED, *IN_WORDS, *WAVE_APART},
+        "replicate": {*ON_REPLICATE},
+        "openrouter": {*ON_OPENROUTER},
     }
     for name, provider in PROVIDERS.items():
         assert set(provider.models) <= tables.get(name, set()), name
