@@ -7,7 +7,6 @@ import os
 import subprocess
 from base64 import b64decode
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,8 @@ from support.strangers import python_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
     from cli.conftest import StartServer
     from support.server import Server
 
