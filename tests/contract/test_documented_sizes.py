@@ -434,9 +434,7 @@ SIZES = {"size", "custom_size", "quality", "image_size", "image_resolution", "as
 SIZES |= {"ratio", "resolution", "maxImages", "layer_decomposition"}
 
 
-@pytest.mark.parametrize(
-    "page", [ark, uniall, kie, kie_older, seedreams, fal, wavespeed, hosts]
-)
+@pytest.mark.parametrize("page", [ark, uniall, kie, kie_older, seedreams, fal, wavespeed, hosts])
 def test_bodies_are_those_of_the_page(page: object) -> None:
     """Each word of a page gives its fields and no other of that kind; what it lacks is refused."""
     assert callable(page)
