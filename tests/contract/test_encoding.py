@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from seedream_cli.core.model import Call, Gateway, Purpose, Reference, Request, Size, Task
+from seedream_cli.core.model import (
+    Call,
+    Gateway,
+    LocalImage,
+    Purpose,
+    Reference,
+    Request,
+    Size,
+    Task,
+)
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.openai_images import of_gateway
 
@@ -24,6 +33,10 @@ ARK = "/images/generations"
 JOBS = "/api/v1/jobs/createTask"
 OLDER = "/api/v1/seedream/generate"
 APP = "/generate-image"
+FAL = "fal-ai/bytedance/seedream/v4.5/text-to-image"
+FAL_PRO = "bytedance/seedream/v5/pro"
+WAVE = "bytedance/seedream-v4.5"
+WAVE_PRO = "bytedance/seedream-v5.0-pro"
 OF_4_5 = "/models/bytedance/seedream-4.5/predictions"
 
 GOLDEN: list[tuple[str, Request, str, dict[str, object]]] = [
@@ -353,6 +366,78 @@ GOLDEN: list[tuple[str, Request, str, dict[str, object]]] = [
         {"model": "z-image", "prompt": "a fox", "ratio": "3:4", "maxImages": 1},
     ),
     (
+        "fal",
+        asked(FAL, keyword="2K", size=Size(2848, 1600), aspect="16:9", count=3, series=4, seed=7),
+        f"/{FAL}",
+        {
+            "prompt": "a fox",
+            "image_size": {"width": 2848, "height": 1600},
+            "num_images": 3,
+            "max_images": 4,
+            "seed": 7,
+        },
+    ),
+    (
+        "fal",
+        asked(f"{FAL_PRO}/edit", size=Size(1024, 1024), references=(A, C), format="png"),
+        f"/{FAL_PRO}/edit",
+        {
+            "prompt": "a fox",
+            "image_urls": [A.url, C.url],
+            "image_size": {"width": 1024, "height": 1024},
+            "num_images": 1,
+            "output_format": "png",
+        },
+    ),
+    (
+        "fal",
+        asked(f"{FAL_PRO}/layerize", keyword="1.5K", references=(A,)),
+        f"/{FAL_PRO}/layerize",
+        {"prompt": "a fox", "image_url": A.url, "image_size": "auto_1.5K"},
+    ),
+    (
+        "fal",
+        asked("fal-ai/new", is_known_model=False, keyword="4K", extra={"sync_mode": True, "x": 1}),
+        "/fal-ai/new",
+        {"prompt": "a fox", "image_size": "auto_4K", "num_images": 1, "x": 1},
+    ),
+    (
+        "wavespeed",
+        asked(WAVE, keyword="2K", size=Size(2848, 1600), aspect="16:9"),
+        f"/{WAVE}",
+        {"prompt": "a fox", "size": "2848*1600"},
+    ),
+    (
+        "wavespeed",
+        asked(f"{WAVE}/edit-sequential", size=Size(2048, 2048), series=4, references=(A, C)),
+        f"/{WAVE}/edit-sequential",
+        {"prompt": "a fox", "images": [A.url, C.url], "size": "2048*2048", "max_images": 4},
+    ),
+    (
+        "wavespeed",
+        asked(f"{WAVE}/sequential", size=Size(2048, 2048)),
+        f"/{WAVE}/sequential",
+        {"prompt": "a fox", "size": "2048*2048", "max_images": 1},
+    ),
+    (
+        "wavespeed",
+        asked(f"{WAVE_PRO}/edit", keyword="1.5K", aspect="9:21", references=(A,), format="png"),
+        f"/{WAVE_PRO}/edit",
+        {
+            "prompt": "a fox",
+            "images": [A.url],
+            "aspect_ratio": "9:21",
+            "resolution": "1.5k",
+            "output_format": "png",
+        },
+    ),
+    (
+        "wavespeed",
+        asked(f"{WAVE_PRO}/layer-decomposition", keyword="2K", references=(A,)),
+        f"/{WAVE_PRO}/layer-decomposition",
+        {"prompt": "a fox", "image": A.url, "resolution": "2k"},
+    ),
+    (
         "replicate",
         asked("bytedance/seedream-4.5", keyword="2K", size=Size(2048, 2048), aspect="1:1"),
         OF_4_5,
@@ -536,6 +621,8 @@ ALWAYS = {
     "kie-seedream": {"prompt", "callBackUrl"},
     "uniall": {"model", "prompt", "n", "custom_size"},
     "seedreams": {"model", "prompt", "maxImages"},
+    "fal": {"prompt"},
+    "wavespeed": {"prompt"},
     "replicate": {"prompt"},
     "openrouter": {"model", "prompt", "n"},
 }
@@ -607,6 +694,14 @@ def test_free_questions_are_written_as_documented() -> None:
         "kie-seedream": [("poll", "GET", "/api/v1/seedream/record-info", ours, None), *kie],
         "uniall": [("check", "GET", "/v1/models", {}, None)],
         "seedreams": [("poll", "GET", "/generate-image", ours, None)],
+        "fal": [
+            ("poll", "GET", "/fal-ai/bytedance/requests/t%201/status", {}, None),
+            ("check", "GET", "/models/pricing", {"endpoint_id": FAL}, None),
+        ],
+        "wavespeed": [
+            ("poll", "GET", "/predictions/t%201/result", {}, None),
+            ("check", "GET", "/balance", {}, None),
+        ],
         "replicate": [
             ("poll", "GET", "/predictions/t%201", {}, None),
             ("check", "GET", "/account", {}, None),
@@ -717,3 +812,48 @@ def test_a_form_is_named_by_the_digests_of_its_files() -> None:
     for url in ("sha256:00", "sha256:11"):
         body = dialect.submit(asked("any", references=(replace(B, url=url),))).body or {}
         assert body["image"] == url
+
+
+def test_a_callback_goes_into_the_query_of_fal_and_wavespeed() -> None:
+    """Where a webhook is no field of the body, it is in the address, and no part of a purchase."""
+    for name, model, key in (("fal", FAL, "fal_webhook"), ("wavespeed", WAVE, "webhook")):
+        submit = PROVIDERS[name].dialect.submit
+        call = submit(asked(model, callback_url="https://example.com/hook"))
+        assert call.query == {key: "https://example.com/hook"}
+        assert replace(call, query={}) == submit(asked(model))
+
+
+def test_fal_is_asked_where_it_says() -> None:
+    """Addresses of the answer are used as they are; else the first two segments lead there."""
+    dialect = PROVIDERS["fal"].dialect
+    assert dialect.poll is not None
+    assert dialect.result is not None
+    links = {"poll": "https://queue.fal.run/x/status", "result": "https://queue.fal.run/x/response"}
+    told = Task(id="1", model=FAL, links=links)
+    assert dialect.poll(told).path == links["poll"]
+    assert dialect.result(told).path == links["result"]
+    built = Task(id="1/2", model=f"{FAL_PRO}/edit")
+    assert dialect.poll(built).path == "/bytedance/seedream/requests/1%2F2/status"
+    assert dialect.result(built).path == "/bytedance/seedream/requests/1%2F2"
+
+
+def test_uploads_are_written_as_documented() -> None:
+    """A file goes to a place that fal names first, and to WaveSpeed in one step."""
+    image = LocalImage(name="a.png", media_type="image/png", digest="00", data=b"x")
+    fal, wavespeed = PROVIDERS["fal"].dialect.upload, PROVIDERS["wavespeed"].dialect.upload
+    assert fal is not None
+    assert wavespeed is not None
+    assert fal(image) == Call(
+        purpose=Purpose.UPLOAD,
+        method="POST",
+        host="upload",
+        path="/storage/upload/initiate",
+        query={"storage_type": "fal-cdn-v3"},
+        body={"file_name": "a.png", "content_type": "image/png"},
+    )
+    assert wavespeed(image) == Call(
+        purpose=Purpose.UPLOAD,
+        method="POST",
+        path="/media/upload/binary",
+        files=(("file", image),),
+    )
