@@ -68,7 +68,7 @@ def is_disputable(image: Image) -> bool:
     return is_gone and image.url is not None and image.problem != LAPSED
 
 
-def is_record_over(context: Context, job: Job, done: Running, reply: Reply) -> bool:
+def is_record_over(context: Context, job: Job, done: Done | Running, reply: Reply) -> bool:
     """Tell whether a provider has had all the time there is to bring the pictures of a task."""
     began = done.ended_at or job.sent_at or job.created_at
     now = _said_at(reply.headers) or context.clock.now()

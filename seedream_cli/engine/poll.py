@@ -92,6 +92,9 @@ def _read(context: Context, job: Job, step: Step, reply: Reply) -> Step | None:
 
 
 def _take(context: Context, job: Job, step: Step, outcome: Outcome, reply: Reply) -> Step | None:
+    if isinstance(outcome, Done) and _is_gone_early(context, job, outcome, reply):
+        # A record's word alone loses nothing: what should still be there is asked for again.
+        outcome = Running(task_id=job.task_id or "", word="gone before its time")
     failure = _failure(context, job, outcome, reply)
     match outcome:
         case _ if failure is not None:
@@ -112,6 +115,12 @@ def _take(context: Context, job: Job, step: Step, outcome: Outcome, reply: Reply
         case Refused(problem=problem) | Failed(problem=problem):
             context.problems[job.id] = with_page(problem, job, context.provider(job))
     return None
+
+
+def _is_gone_early(context: Context, job: Job, done: Done, reply: Reply) -> bool:
+    """Tell whether a record says that its pictures are there no more, though they should be."""
+    is_gone = all(i.problem is not None and i.problem.code == "expired" for i in done.images)
+    return is_gone and not is_record_over(context, job, done, reply)
 
 
 def _mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:

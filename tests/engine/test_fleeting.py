@@ -59,12 +59,21 @@ def test_it_is_asked_about_before_all_others(house: House) -> None:
 
 def test_what_was_wiped_is_paid_and_gone(house: House) -> None:
     """Asked too late, the record says so: expired, charged, bought by nobody again."""
-    wiped = prediction("succeeded", data_removed=True, input={}, **ended(house, 4000.0))
+    wiped = prediction("succeeded", data_removed=True, input={}, **ended(house, 3 * 3600.0))
     house.transport.answers = [prediction("starting"), wiped]
     (job,) = house.run(house.buy("replicate"))
     assert (job.state, job.charge, submits(house)) == (State.EXPIRED, Charge.CHARGED, 1)
     assert job.problem is not None
     assert (job.problem.code, job.problem.exit) == ("expired", 5)
+
+
+def test_a_word_that_it_was_wiped_before_its_time_ends_nothing(house: House) -> None:
+    """Ten minutes after the end it should be there: it is asked for until `--timeout`."""
+    wiped = prediction("succeeded", data_removed=True, input={}, **ended(house, 600.0))
+    done = prediction("succeeded", output=[URL], **ended(house, 600.0))
+    house.transport.answers = [prediction("starting"), wiped, wiped, done]
+    (job,) = house.run(house.buy("replicate"))
+    assert (job.state, submits(house)) == (State.SAVED, 1)
 
 
 def test_a_picture_that_lapsed_before_it_was_fetched_is_asked_for_anew(house: House) -> None:
