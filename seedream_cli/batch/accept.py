@@ -8,9 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from seedream_cli.batch.lock.entries import Entry
-from seedream_cli.batch.plan import made_first
-from seedream_cli.batch.resolve import aspect_of, count_of, keyword_of
+from seedream_cli.batch.resolve import count_of, made_first
 from seedream_cli.core.errors import UsageError
 from seedream_cli.storage.files.digest import look
 
@@ -18,45 +16,46 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from seedream_cli.batch.action import Picture
+    from seedream_cli.batch.action import Action
+    from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.manifest.read import Row
-    from seedream_cli.batch.plan import Judge
+    from seedream_cli.batch.plan import Planner
     from seedream_cli.storage.files.digest import Found
 
 
-def accepted(
-    judge: Judge, pictures: Sequence[Picture], patterns: Sequence[str], now: datetime
+def accept(
+    planner: Planner, actions: Sequence[Action], patterns: Sequence[str], now: datetime
 ) -> Iterator[Entry]:
     """Yield the lock's lines of the pictures that are meant, by name or as `icon-*`.
 
     Raises `UsageError` for a name that no picture has, and where there is no file.
     """
     for pattern in patterns:
-        _hold_pattern(judge, pictures, pattern)
+        _check_pattern(planner, actions, pattern)
     names = [pattern for pattern in patterns if not _is_glob(pattern)]
-    rows = made_first([*{picture.row.name: picture.row for picture in pictures}.values()])
+    rows = made_first([*{action.row.name: action.row for action in actions}.values()])
     place = {row.name: k for k, row in enumerate(rows)}
     origins: dict[tuple[str, int], str] = {}
-    for picture in sorted(pictures, key=lambda picture: place[picture.row.name]):
-        is_named = any(_is_meant(picture, name) for name in names)
-        is_meant = is_named or any(_is_meant(picture, pattern) for pattern in patterns)
-        if is_named or (is_meant and _file_of(judge, picture) is not None):
-            for entry in _entries(judge, picture, origins, now):
+    for action in sorted(actions, key=lambda action: place[action.row.name]):
+        is_named = any(_is_meant(action, name) for name in names)
+        is_meant = is_named or any(_is_meant(action, pattern) for pattern in patterns)
+        if is_named or (is_meant and _file_of(planner, action) is not None):
+            for entry in _entries(planner, action, origins, now):
                 origins[entry.key] = entry.origin
                 yield entry
 
 
-def _hold_pattern(judge: Judge, pictures: Sequence[Picture], pattern: str) -> None:
+def _check_pattern(planner: Planner, actions: Sequence[Action], pattern: str) -> None:
     """Object to a pattern for which there is nothing to record."""
-    meant = [picture for picture in pictures if _is_meant(picture, pattern)]
+    meant = [action for action in actions if _is_meant(action, pattern)]
     if not meant:
-        if any(_is_of(row, pattern, judge.terms.typed) for row in judge.manifest.rows):
+        if any(_is_of(row, pattern, planner.context.typed) for row in planner.manifest.rows):
             raise UsageError(
                 f"--accept {pattern}: that picture is in another shard",
                 hint="accept it with that --shard, or without --shard",
             )
         raise UsageError(f"--accept {pattern}: no picture of the manifest is called that")
-    if _is_glob(pattern) and not any(_file_of(judge, picture) for picture in meant):
+    if _is_glob(pattern) and not any(_file_of(planner, action) for action in meant):
         raise UsageError(
             f"--accept {pattern}: of {len(meant)} pictures none has a file",
             hint="nothing was recorded",
@@ -72,76 +71,67 @@ def _is_glob(pattern: str) -> bool:
     return any(mark in pattern for mark in "*?[")
 
 
-def _file_of(judge: Judge, picture: Picture) -> Found | None:
+def _file_of(planner: Planner, action: Action) -> Found | None:
     """Return the file that lies where a picture belongs."""
-    file = look(posixpath.join(judge.terms.base, picture.output))
+    file = look(posixpath.join(planner.context.base, action.output))
     return file if file is not None and file.sha256 else None
 
 
-def _is_meant(picture: Picture, pattern: str) -> bool:
-    return any(fnmatchcase(name, pattern) for name in (picture.name, picture.row.name))
+def _is_meant(action: Action, pattern: str) -> bool:
+    return any(fnmatchcase(name, pattern) for name in (action.name, action.row.name))
 
 
 def _entries(
-    judge: Judge, picture: Picture, origins: Mapping[tuple[str, int], str], now: datetime
+    planner: Planner, action: Action, origins: Mapping[tuple[str, int], str], now: datetime
 ) -> Iterator[Entry]:
     """Yield the line of a picture; of a set that the lock has not whole, one of each that lies."""
-    entry = _entry(judge, picture, origins, now)
-    places = judge.places(picture)
-    if len(places) == 1 or picture.of is None:
+    entry = _entry(planner, action, origins, now)
+    places = planner.places(action)
+    if len(places) == 1 or action.of is None:
         yield entry
         return
-    there = [replace(picture, n=n, output=path, entry=None) for n, path in enumerate(places, 1)]
-    found = list(takewhile(lambda each: _file_of(judge, each) is not None, there))
+    there = [replace(action, n=n, output=path, entry=None) for n, path in enumerate(places, 1)]
+    found = list(takewhile(lambda each: _file_of(planner, each) is not None, there))
     rest = there[len(found) :]
-    if rest and (picture.lost or any(_file_of(judge, each) is not None for each in rest)):
+    if rest and (
+        planner.is_whole(action) or any(_file_of(planner, each) is not None for each in rest)
+    ):
         raise UsageError(
-            f"--accept {picture.row.name}: {rest[0].output} of the set is not there",
+            f"--accept {action.row.name}: {rest[0].output} of the set is not there",
             hint="take it from version control, or move the others away",
         )
     if not found:
         yield entry
     for each in found:
-        yield replace(_entry(judge, each, origins, now), of=len(found))
+        yield replace(_entry(planner, each, origins, now), of=len(found))
 
 
 def _entry(
-    judge: Judge, picture: Picture, origins: Mapping[tuple[str, int], str], now: datetime
+    planner: Planner, action: Action, origins: Mapping[tuple[str, int], str], now: datetime
 ) -> Entry:
-    file = _file_of(judge, picture)
+    file = _file_of(planner, action)
     if file is None:
         raise UsageError(
-            f"--accept {picture.name}: there is no file {picture.output}",
+            f"--accept {action.name}: there is no file {action.output}",
             hint="nothing was recorded",
         )
-    wish, old = judge.wish(picture.row, origins, picture.n), picture.entry
-    if wish.fingerprint is None:
+    target, old = planner.target(action.row, origins, action.n), action.entry
+    if target.fingerprint is None:
         raise UsageError(
-            f"--accept {picture.name}: a picture that it is made from is not there yet",
+            f"--accept {action.name}: a picture that it is made from is not there yet",
             hint="accept or make that one first",
         )
-    request = wish.resolved.request
-    same = [entry for entry in judge.twins(picture) if entry.sha256 == file.sha256]
-    is_ours = old is not None and old.fingerprint == wish.fingerprint
-    return Entry(
-        name=picture.row.name,
-        n=picture.n,
-        of=old.of if old and is_ours else None,
-        output=picture.output,
-        label=old.label if old and is_ours else None,
-        fingerprint=wish.fingerprint,
-        sha256=file.sha256,
-        made=old.origin if old and is_ours and old.origin != file.sha256 else None,
-        accepted=not any(_is_made_by_us(each, file) for each in judge.twins(picture)),
-        size=file.size,
-        provider=wish.provider.name,
-        model=request.model,
-        keyword=keyword_of(request),
-        aspect=aspect_of(request),
-        price=old.price if old and is_ours else None,
-        date=f"{now:%Y-%m-%d}",
+    twins = planner.twins(action)
+    same = [entry for entry in twins if entry.sha256 == file.sha256]
+    entry = replace(
+        target.entry(action.n, action.output, file.sha256, file.size, now),
+        accepted=not any(_is_made_by_us(each, file) for each in twins),
         sandbox=bool(same) and all(entry.sandbox for entry in same),
     )
+    if old is None or old.fingerprint != target.fingerprint:
+        return entry
+    made = old.origin if old.origin != file.sha256 else None
+    return replace(entry, of=old.of, label=old.label, made=made, price=old.price)
 
 
 def _is_made_by_us(entry: Entry, file: Found) -> bool:

@@ -1,88 +1,111 @@
-"""Many rows at once: what is begun when, what it may cost, and when to begin no more."""
+"""A plan is applied: files are moved, what is paid for is fetched, and then the rest is bought.
+
+What is begun when, what it may cost, and when to begin no more.
+"""
 
 from __future__ import annotations
 
+import posixpath
 import threading
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.batch.history import Past
-from seedream_cli.batch.orders import saved_of
-from seedream_cli.core.errors import Overtaken, SeedreamError, StorageError
+from seedream_cli.batch.action import Act, Past, Result, pictures
+from seedream_cli.batch.history import is_near
+from seedream_cli.core import money as price
+from seedream_cli.core.errors import Overtaken, SeedreamError, StorageError, UsageError
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
-from seedream_cli.engine.context import Deed, Step
-from seedream_cli.engine.save import copy_image, known_extension
+from seedream_cli.engine.context import Deed, Step, is_wanted
+from seedream_cli.engine.save import copy_image, known_extension, place_of
 from seedream_cli.engine.workers import take_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from seedream_cli.batch.orders import Order
-    from seedream_cli.batch.targets import Task
+    from seedream_cli.batch.action import Action, Key, Plan
+    from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.core.model import Call, Image, Job, Money
     from seedream_cli.engine.context import Context
+    from seedream_cli.request.purchase import Purchase
 
 MOST_UNKNOWN: Final = 3
 """Unknown outcomes after which nothing more is bought (`cli.md`, "Batches")."""
 MOST_TURNED_AWAY: Final = 3
 """Rows in a row that found the provider out of reach or too busy, after which none is begun."""
+_BRINGING: Final = frozenset({Act.FETCH, Act.MAKE})
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What a person allows a batch."""
+    """What a person allows a run."""
 
     max_images: int | None = None
     max_cost: Money | None = None
     fail_fast: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """How a task of this run ended."""
+def to_begin(plan: Plan) -> list[Action]:
+    """Return what a run begins, in order: fetches, first to lapse first, what waits, purchases."""
+    fetches = sorted(plan.of(Act.FETCH), key=_lapses_at)
+    return [*fetches, *plan.of(Act.UNKNOWN, Act.WAIT), *plan.of(Act.MAKE)]
 
-    task: Task
-    job: Job | None
-    """None: nothing was begun for it."""
-    problem: Problem | None = None
-    is_old: bool = False
-    """This run did nothing about the job."""
-    there: frozenset[int] = frozenset()
-    """Indexes of pictures that were there already."""
+
+def in_order(moves: Sequence[Action]) -> list[Action]:
+    """Return moves in an order in which no target is another's file; object to a ring of them."""
+    left, done = list(moves), []
+    while left:
+        taken = {move.entry.output for move in left if move.entry}
+        free = [move for move in left if move.output not in taken]
+        if not free:
+            raise UsageError(
+                f"{left[0].name} and others exchange their names",
+                hint="give one of them a name of its own first, run, then the name it shall have",
+            )
+        done += free
+        moved = {id(move) for move in free}
+        left = [move for move in left if id(move) not in moved]
+    return done
 
 
 @dataclass(slots=True, kw_only=True)
-class Batch:
-    """The tasks of one run; its methods may be called from any thread."""
+class Application:
+    """A plan on its way; its methods may be called from any thread.
+
+    Without a lock, `record` does nothing and `replan` returns each action as it came, with its
+    purchase: what one command asks for by number is such a plan.
+    """
 
     engine: Context
-    tasks: deque[Task]
-    """What is to be bought, in order; those that need others wait by themselves."""
+    actions: deque[Action]
+    """What is to be begun, in order; those that need others wait by themselves."""
     bounds: Bounds
     room: Callable[[str], int]
     """How many jobs of a provider may be under way."""
-    order: Callable[[Task, Mapping[tuple[str, int], str]], Order]
-    call: Callable[[Order], Call]
+    replan: Callable[[Action, Mapping[Key, str]], Action]
+    """Returns an action as it is now, with what buys it; raises `UsageError`, `AccountError`."""
+    call: Callable[[Action, Purchase], Call]
     """What is sent, references uploaded; may take its time."""
-    record: Callable[[Order, Job], None]
+    record: Callable[[Action, Job], None]
     """Writes the lock's lines of a saved job; raises `StorageError`."""
+    tell: Callable[[Result], None]
+    """Hears of each action once."""
     despite: frozenset[str] = frozenset()
     """Unknown jobs that a person buys in spite of."""
-    tell: Callable[[End], None]
-    """Hears of each task once."""
     why_stopped: str = ""
     """Why nothing more is bought; empty while it is."""
-    origins: dict[tuple[str, int], str] = field(default_factory=dict)
-    """Digests of pictures that the judge did not know of, and of those made meanwhile."""
-    under_way: dict[str, Order] = field(default_factory=dict)
-    _stuck: dict[tuple[str, int], list[Task]] = field(default_factory=dict)
-    _missing: dict[tuple[str, int], int] = field(default_factory=dict)
-    """How many pictures a task still waits for, by its key."""
-    _behind: dict[str, list[Task]] = field(default_factory=dict)
-    """Tasks whose job is under way for another one, by its id."""
+    origins: dict[Key, str] = field(default_factory=dict)
+    """Digests of pictures that the plan did not know of, and of those made meanwhile."""
+    under_way: dict[str, Action] = field(default_factory=dict)
+    _stuck: dict[Key, list[Action]] = field(default_factory=dict)
+    _missing: dict[Key, int] = field(default_factory=dict)
+    """How many pictures an action still waits for, by its key."""
+    _behind: dict[str, list[Action]] = field(default_factory=dict)
+    """Actions whose job is under way for another one, by its id."""
     _closed: set[tuple[str, str]] = field(default_factory=set)
     """Origins and models that are not open to the account."""
     _kinds: Counter[str] = field(default_factory=Counter)
@@ -92,159 +115,166 @@ class Batch:
     """In the currency of the bound."""
     _mutex: threading.RLock = field(default_factory=threading.RLock)
 
+    def __post_init__(self) -> None:
+        """Let actions that need pictures which this run brings wait for them."""
+        coming = {key for each in self.actions for key in each.keys if each.act in _BRINGING}
+        waiting: set[Key] = set()
+        for action in self.actions:
+            needed = coming.intersection(action.needs) if action.act in _BRINGING else ()
+            for key in needed:
+                self._stuck.setdefault(key, []).append(action)
+            if needed:
+                self._missing[action.key] = len(needed)
+                waiting.add(action.key)
+        self.actions = deque(action for action in self.actions if action.key not in waiting)
+
     # -- begun ---------------------------------------------------------------------------------
 
-    def expect(self, keys: Iterable[tuple[str, int]]) -> None:
-        """Let tasks that need these pictures, which this run is to make, wait for them."""
-        wanted = set(keys)
-        waiting: list[Task] = []
-        for task in self.tasks:
-            needed = wanted.intersection(task.needs)
-            for key in needed:
-                self._stuck.setdefault(key, []).append(task)
-            if needed:
-                self._missing[task.key] = len(needed)
-                waiting.append(task)
-        stuck = {id(task) for task in waiting}
-        self.tasks = deque(task for task in self.tasks if id(task) not in stuck)
-
     def more(self) -> Step | None:
-        """Begin the next task there is room for and return its first step; None: not now."""
+        """Begin the next action there is room for and return its first step; None: not now."""
         with self._mutex:
-            while self.tasks and not self.why_stopped:
-                if not self._has_room(self.tasks[0]):
+            while self.actions and not self.why_stopped:
+                if not self._has_room(self.actions[0]):
                     return None
-                verdict = self._allowed(self.tasks[0])
-                if verdict is None:
+                is_allowed = self._is_allowed(self.actions[0])
+                if is_allowed is None:
                     return None
-                step = self._start(self.tasks.popleft(), is_allowed=verdict)
+                step = self._start(self.actions.popleft(), is_allowed=is_allowed)
                 if step is not None:
                     return step
             return None
 
-    def _has_room(self, task: Task) -> bool:
-        busy = Counter(order.wish.provider.name for order in self.under_way.values())
-        name = task.picture.provider
-        names = busy if name is None else (name,)
+    def _has_room(self, action: Action) -> bool:
+        busy = Counter(each.provider or "" for each in self.under_way.values())
+        names = busy if action.provider is None else (action.provider,)
         return all(busy[each] < self.room(each) for each in names)
 
-    def _allowed(self, task: Task) -> bool | None:
-        """Tell whether the bounds allow a task; None: it depends on jobs under way."""
+    def _is_allowed(self, action: Action) -> bool | None:
+        """Tell whether the bounds allow to buy; None: it depends on jobs under way."""
         images, cost = self.bounds.max_images, self.bounds.max_cost
-        amount = task.price.amount if task.price else Decimal(0)
-        if images is not None and self._images + task.count > images:
-            return False
+        if action.act is not Act.MAKE or (images is None and cost is None):
+            return True
+        amount = action.price.amount if action.price else Decimal(0)
+        held = [each for each in self.under_way.values() if each.act is Act.MAKE]
+        on_the_way = sum((each.price.amount for each in held if each.price), Decimal(0))
+        if images is not None:
+            if self._images + action.count > images:
+                return False
+            if self._images + pictures(held) + action.count > images:
+                return None
         # A price that nobody knows is within no bound.
-        if cost is not None and (task.price is None or self._spent + amount > cost.amount):
-            return False
-        held = [order.task for order in self.under_way.values() if order.past is Past.NEW]
-        if images is not None and self._images + sum(t.count for t in held) + task.count > images:
-            return None
-        on_the_way = sum((t.price.amount for t in held if t.price), Decimal(0))
-        if cost is not None and self._spent + on_the_way + amount > cost.amount:
-            return None
+        if cost is not None:
+            if action.price is None or self._spent + amount > cost.amount:
+                return False
+            if self._spent + on_the_way + amount > cost.amount:
+                return None
         return True
 
-    def _start(self, task: Task, *, is_allowed: bool) -> Step | None:
-        """Write a task down as a job, or take on the one that bought it before."""
-        try:
-            order = self.order(task, self.origins)
-            is_closed = (order.job.origin, order.job.model) in self._closed
-            if order.past is Past.NEW and (is_closed or not is_allowed):
-                self._leave(task)
-                return None
-            if order.job.id in self.under_way:
-                # Of one job of before, other pictures are being fetched.
-                self._behind.setdefault(order.job.id, []).append(task)
-                return None
-            order = self._taken_on(self._planned(order))
-        except SeedreamError as error:
-            self._end(task, None, Problem(error.code, error.message, error.hint))
+    def _start(self, action: Action, *, is_allowed: bool) -> Step | None:
+        """Write an action down as a job, or take on the one that bought it before."""
+        if action.act is Act.WAIT:
+            self._end(action, action.job if action.problem else None, action.problem, is_old=True)
             return None
-        job = order.job
-        match order.past:
-            case Past.NEW:
-                self.under_way[job.id] = order
-                return Step(self.engine.clock.monotonic(), job.id, Deed.SUBMIT)
-            case Past.WAITS:
-                step = self.engine.first_step(job)
-                if step is not None and (self.engine.is_waiting or step.deed is not Deed.POLL):
-                    self.under_way[job.id] = order
-                    return step
-                self._settle(order, job)
-            case Past.MADE | Past.HERE:
-                self._settle(order, job)
-            case Past.UNKNOWN:
-                self._end(task, job, job.problem, is_old=True)
-            case Past.ELSEWHERE:
-                words = Problem("timeout", "another run is sending it", "run the same again later")
-                self._end(task, job, words, is_old=True)
+        try:
+            now = self.replan(action, self.origins)
+            is_closed = now.purchase is not None and _account(now.purchase.job) in self._closed
+            if now.act is Act.MAKE and (is_closed or not is_allowed):
+                self._leave(action)
+                return None
+            if now.job is not None and now.job.id in self.under_way:
+                # Of one job of before, other pictures are being fetched.
+                self._behind.setdefault(now.job.id, []).append(action)
+                return None
+            now = self._take_on(self._write_down(now))
+        except SeedreamError as error:
+            self._end(action, None, Problem(error.code, error.message, error.hint))
+            return None
+        return self._first_step(now)
+
+    def _first_step(self, action: Action) -> Step | None:
+        job, past = action.job, action.past
+        if job is None or past is None:
+            return None
+        if action.act is Act.MAKE:
+            self.under_way[job.id] = action
+            return Step(self.engine.clock.monotonic(), job.id, Deed.SUBMIT)
+        if action.act is Act.UNKNOWN:
+            self._end(action, job, job.problem, is_old=True)
+        elif action.act is not Act.FETCH:
+            words = Problem("timeout", "another run is sending it", "run the same again later")
+            self._end(action, job, words, is_old=True)
+        else:
+            step = None if past.images else self.engine.first_step(job)
+            if step is not None and (self.engine.is_waiting or step.deed is not Deed.POLL):
+                self.under_way[job.id] = action
+                return step
+            self._settle(action, job)
         return None
 
-    def _planned(self, order: Order) -> Order:
+    def _write_down(self, action: Action) -> Action:
         """Write down a job that is new, unless another run was quicker to."""
-        if order.past is not Past.NEW:
-            return order
-        resolved = order.wish.resolved
+        past, purchase, target = action.past, action.purchase, action.target
+        if action.act is not Act.MAKE or past is None or purchase is None or target is None:
+            return action
         (job,) = self.engine.ledger.plan(
-            [order.job],
-            despite=self.despite | order.spared,
+            [purchase.job],
+            despite=self.despite | past.spared,
             is_dead=self.engine.is_dead,
-            ext=known_extension(resolved.capabilities, resolved.request),
+            ext=known_extension(target.capabilities, target.request),
         )
-        if job.id == order.job.id:
-            return order
+        if job.id == purchase.job.id:
+            return action
         is_bought = job.state in {State.RUNNING, State.READY}
-        past = Past.WAITS if is_bought and self.engine.is_dead(job.owner) else Past.ELSEWHERE
-        return replace(order, past=past, job=job)
+        act = Act.FETCH if is_bought and self.engine.is_dead(job.owner) else Act.WAIT
+        return replace(action, act=act, past=Past(act=act, job=job))
 
-    def _taken_on(self, order: Order) -> Order:
+    def _take_on(self, action: Action) -> Action:
         """Make the job of the past this run's; until here it was only looked at."""
-        ledger, ours = self.engine.ledger, order.purchase.job
+        past, purchase = action.past, action.purchase
+        if action.act is not Act.FETCH or past is None or purchase is None:
+            return action
+        ledger, ours = self.engine.ledger, purchase.job
         try:
-            match order.past:
-                case Past.WAITS:
-                    job = ledger.take_on(order.job, ours, order.again)
-                case Past.MADE:
-                    job = ledger.adopt(order.job, ours, order.images)
-                case Past.HERE:
-                    job = ledger.adopt(order.job, ours, self._copied(order))
-                case _:
-                    return order
+            if past.images:
+                # Pictures that lie elsewhere are copied to where they go now.
+                at = replace(past.job, output=ours.output)
+                images = past.images
+                if not past.is_in_place:
+                    images = tuple(copy_image(self.engine, at, image) for image in images)
+                job = ledger.adopt(past.job, ours, images)
+            else:
+                job = ledger.take_on(past.job, ours, past.again)
         except Overtaken:
-            return replace(order, past=Past.ELSEWHERE)
-        return replace(order, job=job)
-
-    def _copied(self, order: Order) -> list[Image]:
-        """Copy pictures that lie elsewhere to where they go now; those that are there stay."""
-        job = replace(order.job, output=order.purchase.job.output)
-        return [copy_image(self.engine, job, image) for image in order.images]
+            return replace(action, act=Act.WAIT)
+        return replace(action, past=replace(past, job=job))
 
     # -- under way -----------------------------------------------------------------------------
 
     def take(self, step: Step) -> Step | None:
         """Do one step of a job and return the next one, if any; write down where it ended."""
-        order = self.under_way[step.job_id]
+        action = self.under_way[step.job_id]
         following: Step | None = None
-        if step.deed is not Deed.SUBMIT or self._is_ready(order):
+        if step.deed is not Deed.SUBMIT or self._is_ready(action):
             following = take_step(self.engine, step)
         if following is None and step.job_id in self.under_way:
-            self._settle(order, self.engine.ledger.job(step.job_id), is_under_way=True)
+            self._settle(action, self.engine.ledger.job(step.job_id), is_under_way=True)
         return following
 
-    def _is_ready(self, order: Order) -> bool:
+    def _is_ready(self, action: Action) -> bool:
         """Prepare what is sent; False where nothing is to be sent any more."""
-        job = order.job
+        job, purchase = action.job, action.purchase
+        if job is None or purchase is None:
+            return False
         if self.why_stopped:
             self._close(job, Problem("interrupted", self.why_stopped))
             with self._mutex:
                 if self.under_way.pop(job.id, None) is not None:
-                    self._leave(order.task)
+                    self._leave(action)
             return False
         if job.id in self.engine.calls:
             return True
         try:
-            self.engine.calls[job.id] = self.call(order)
+            self.engine.calls[job.id] = self.call(action, purchase)
         except SeedreamError as error:
             problem = Problem(error.code, error.message, error.hint)
             self.engine.problems[job.id] = problem
@@ -261,54 +291,50 @@ class Batch:
 
     def put_down(self) -> None:
         """Take note of the jobs that a signal left under way."""
-        for job_id, order in list(self.under_way.items()):
-            self._settle(order, self.engine.ledger.job(job_id), is_under_way=True)
+        for job_id, action in list(self.under_way.items()):
+            self._settle(action, self.engine.ledger.job(job_id), is_under_way=True)
 
-    def _settle(self, order: Order, job: Job, *, is_under_way: bool = False) -> None:
+    def _settle(self, action: Action, job: Job, *, is_under_way: bool = False) -> None:
         """Take note of how a job ended, or where it was left."""
-        stopped = self.engine.problems.pop(job.id, None)
-        problem = job.problem or stopped or _shortfall(order, job)
-        saved = saved_of(order, job)
+        problem = job.problem or self.engine.problems.pop(job.id, None)
+        saved = saved_of(action, job)
         try:
             if saved:
-                self.record(order, job)
+                self.record(action, job)
         except SeedreamError as error:
             problem = Problem(error.code, error.message, error.hint)
             saved = []
         with self._mutex:
             if self.under_way.pop(job.id, None) is None and is_under_way:
                 return  # the main thread, or a thread it had given up, was first
-            self.tasks.extendleft(self._behind.pop(job.id, []))
+            self.actions.extendleft(self._behind.pop(job.id, []))
             for image in saved:
-                self.origins[order.task.row.name, image.n] = image.sha256 or ""
-            if order.past is Past.NEW and job.charge is not Charge.NONE:
+                self.origins[action.row.name, image.n] = image.sha256 or ""
+            if action.act is Act.MAKE and job.charge is not Charge.NONE:
                 is_whole = job.state is State.SAVED
-                self._images += len(job.images) if is_whole else order.task.count
+                self._images += len(job.images) if is_whole else action.count
                 paid = job.cost or job.price
                 self._spent += paid.amount if paid else Decimal(0)
-            there = order.job.images if order.past is Past.WAITS else ()
-            indexes = frozenset(image.index for image in there if image.saved_at)
-            self._end(order.task, job, problem, there=indexes)
+            self._end(action, job, problem)
 
     def _end(
         self,
-        task: Task,
+        action: Action,
         job: Job | None,
         problem: Problem | None,
         *,
         is_old: bool = False,
-        there: frozenset[int] = frozenset(),
     ) -> None:
         with self._mutex:
             if not is_old:
                 self._count(job, problem)
             # Not by recursion: who is made from whom may go on for thousands of rows.
-            end = End(task=task, job=job, problem=problem, is_old=is_old, there=there)
-            ends = deque([end])
-            while ends:
-                end = ends.popleft()
-                self.tell(end)
-                ends += self._released(end)
+            result = Result(action=action, job=job, problem=problem, is_old=is_old)
+            results = deque([result])
+            while results:
+                result = results.popleft()
+                self.tell(result)
+                results += self._release(result)
 
     def _count(self, job: Job | None, problem: Problem | None) -> None:
         """Stop buying where going on would waste money, or only time."""
@@ -317,7 +343,7 @@ class Batch:
         self._kinds["away"] = self._kinds["away"] + 1 if is_away else 0
         self._kinds["unknown"] += job is not None and job.state is State.UNKNOWN
         if code == "access" and job is not None:
-            self._closed.add((job.origin, job.model))
+            self._closed.add(_account(job))
         if code in {"auth", "credit"}:
             self._stop("the account was refused")
         elif self._kinds["unknown"] >= MOST_UNKNOWN:
@@ -332,51 +358,102 @@ class Batch:
     def _stop(self, reason: str) -> None:
         self.why_stopped = self.why_stopped or f"nothing more is bought: {reason}"
 
-    def _released(self, end: End) -> Iterator[End]:
-        """Let those go on that waited for a task's pictures; yield those that cannot."""
-        task, job = end.task, end.job
+    def _release(self, result: Result) -> Iterator[Result]:
+        """Let those go on that waited for an action's pictures; yield those that cannot."""
+        action, job = result.action, result.job
         # Of an unknown one a person has to say what became of it; then they go on.
         is_open = job is not None and job.state in OPEN_STATES | {State.UNKNOWN}
-        is_left = end.problem is None if job is None else is_open
-        words = f"it is made from {task.name}, which was not made"
+        is_left = result.problem is None if job is None else is_open
+        words = f"it is made from {action.name}, which was not made"
         problem = None if is_left else Problem("provider_failed", words)
-        for n in task.numbers:
-            key = (task.row.name, n)
+        for key in [(action.row.name, action.n + k) for k in range(action.of or 1)]:
             for stuck in self._stuck.pop(key, []):
                 if stuck.key not in self._missing:
                     continue
                 if key not in self.origins:
                     del self._missing[stuck.key]
-                    yield End(task=stuck, job=None, problem=problem)
+                    yield Result(action=stuck, job=None, problem=problem)
                     continue
                 self._missing[stuck.key] -= 1
                 if not self._missing[stuck.key]:
                     del self._missing[stuck.key]
-                    self.tasks.append(stuck)
+                    self.actions.append(stuck)
 
-    def _leave(self, task: Task) -> None:
-        self._end(task, None, None, is_old=True)
+    def _leave(self, action: Action) -> None:
+        self._end(action, None, None, is_old=True)
 
     def leave_rest(self) -> None:
         """Tell of all that was not begun."""
         with self._mutex:
             for behind in self._behind.values():
-                self.tasks.extend(behind)
+                self.actions.extend(behind)
             self._behind.clear()
-            while self.tasks:
-                self._leave(self.tasks.popleft())
-            rest = {task.key: task for tasks in self._stuck.values() for task in tasks}
+            while self.actions:
+                self._leave(self.actions.popleft())
+            rest = {each.key: each for waiting in self._stuck.values() for each in waiting}
             for key in self._missing.keys() & rest.keys():
                 del self._missing[key]
-                self.tell(End(task=rest[key], job=None))
+                self.tell(Result(action=rest[key], job=None))
 
 
-def _shortfall(order: Order, job: Job) -> Problem | None:
-    """Say where a job that was taken on had been begun for fewer pictures than are wanted now."""
-    count = len({*order.task.numbers} & {image.n for image in job.images})
-    if order.past is not Past.WAITS or order.wish.is_set or job.state is not State.SAVED:
-        return None
-    if count == order.task.count:
-        return None
-    words = f"an earlier run had asked for {count} of these {order.task.count} pictures"
-    return Problem("provider_failed", words, "run the same again: it makes the others")
+def saved_of(action: Action, job: Job) -> list[Image]:
+    """Return the saved pictures that are asked for; of a job that has ended, of a set if whole.
+
+    What still runs is taken on by the next run: its pictures are not a part of the lock yet.
+    """
+    saved = [image for image in job.images if image.saved_at and image.path and image.sha256]
+    if job.state in OPEN_STATES:
+        return []
+    if not action.is_whole_set:
+        return [image for image in saved if image.n == action.n]
+    is_whole = job.state is State.SAVED and not any(map(is_wanted, job.images))
+    return saved if is_whole else []
+
+
+def entries_of(action: Action, job: Job, base: str) -> list[Entry]:
+    """Return the lock's lines for the saved pictures of a job; none without a target.
+
+    Raises `StorageError` where one lies in another place than the action asked for.
+    """
+    target, saved = action.target, saved_of(action, job)
+    if target is None or action.purchase is None:
+        return []
+    for image in saved:
+        _check_place(action, action.purchase, job, image, base)
+    share = job.cost or job.price
+    if share is not None and saved:
+        share = price.share(share, sum(1 for image in job.images if image.saved_at))
+    is_absolute = str(action.purchase.job.output.get("template", "")).startswith("/")
+    lines = []
+    for image in saved:
+        path = image.path or ""
+        path = posixpath.normpath(path) if is_absolute else posixpath.relpath(path, base)
+        line = target.entry(image.n, path, image.sha256 or "", image.size or 0, job.created_at)
+        of = len(saved) if target.is_set else None
+        line = replace(line, of=of, label=image.name, model=job.model, price=share)
+        lines.append(replace(line, sandbox=job.sandbox, warning=image.warning))
+    return lines
+
+
+def _check_place(action: Action, purchase: Purchase, job: Job, image: Image, base: str) -> None:
+    """Object to a picture that is not where it is wanted: rescued, or another's to place."""
+    path = image.path or ""
+    wanted = place_of(replace(job, output=purchase.job.output), image)
+    is_stranger = action.stranger == image.sha256
+    is_known = is_stranger and path == posixpath.join(base, action.output)
+    if is_known or is_near(path, wanted, job.id):
+        return
+    raise StorageError(
+        f"{action.row.name}: its picture is paid for and lies in {path}, not in {wanted}",
+        hint="see why that folder does not take files, then run the same again: it is copied",
+    )
+
+
+def _lapses_at(action: Action) -> datetime:
+    """Return when the first URL of a job lapses; far away where nobody knows."""
+    images = action.job.images if action.job is not None else ()
+    return min((image.expires_at for image in images if image.expires_at), default=_NEVER)
+
+
+def _account(job: Job) -> tuple[str, str]:
+    return job.origin, job.model

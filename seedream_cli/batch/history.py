@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedream_cli.batch.resolve import count_of
+from seedream_cli.batch.action import Act, Past
+from seedream_cli.batch.resolve import count_of, said
 from seedream_cli.core.errors import SeedreamError
-from seedream_cli.core.model import State
+from seedream_cli.core.model import Charge, State
 from seedream_cli.engine.lifetime import is_disputable, may_live
 from seedream_cli.engine.save import place_of
-from seedream_cli.request.purchase import is_same_but_for_count
+from seedream_cli.request.purchase import is_same_but_for_count, purchases
 from seedream_cli.storage.files.digest import is_one_of
 from seedream_cli.storage.files.naming import aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from seedream_cli.batch.action import Picture
-    from seedream_cli.batch.lock.entries import Entry
+    from seedream_cli.batch.action import Action
     from seedream_cli.batch.manifest.read import Row
-    from seedream_cli.batch.plan import Terms
-    from seedream_cli.batch.resolve import Wish
-    from seedream_cli.batch.targets import Task
-    from seedream_cli.core.model import Image, Job
+    from seedream_cli.batch.resolve import BatchContext, Target
+    from seedream_cli.core.model import Image, Job, Profile
     from seedream_cli.providers.spec import Provider
+    from seedream_cli.request.purchase import Purchase
+    from seedream_cli.storage.files import naming
     from seedream_cli.storage.ledger.ledger import Ledger
 
 _STDIN = "stdin:"
@@ -37,73 +36,85 @@ _MOST_BESIDE = 9
 """Names beside a taken one that are looked for."""
 
 
-class Past(StrEnum):
-    """What the ledger says of a request that is to be bought."""
-
-    NEW = "new"
-    MADE = "made"
-    """Its pictures lie where they are to lie: only the lock does not know."""
-    HERE = "here"
-    """Its pictures lie elsewhere on this disk, and are copied."""
-    WAITS = "waits"
-    """It was bought; its pictures can be fetched."""
-    UNKNOWN = "unknown"
-    ELSEWHERE = "elsewhere"
-    """Another process is sending it now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What is left to do about a request, and the job that it is about."""
-
-    past: Past
-    job: Job
-    """That of the past; with `NEW` the one that is to be bought."""
-    images: tuple[Image, ...] = ()
-    """Those that lie on this disk, and where."""
-    again: tuple[int, ...] = ()
-    """Indexes of those that were saved and are to be fetched once more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class History:
     """The jobs of before, as one manifest sees them. Only read."""
 
     ledger: Ledger
-    terms: Terms
+    context: BatchContext
     rows: Mapping[str, Row]
     """All rows of the manifest, by name."""
     batch: str
     """What tells this manifest from others: its lock's real path, or `stdin:` and the folder."""
+    run: str
     owner: str
     now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    profile_of: Callable[[Row, Provider], Profile]
+    """The account that pays, without its key; raises `AccountError`."""
     is_dead: Callable[[str], bool]
     """Tells whether the process that a job names has ended."""
-    asked: Callable[[Row], Sequence[tuple[Job, Provider]]]
-    """Returns what a row asks for, now and before its model was retired, and of whom.
-
-    None of it while it waits for another one's picture."""
     despite: frozenset[str] = frozenset()
     """Unknown jobs that a person buys in spite of."""
     doubtful: frozenset[str] = frozenset()
     """Failed jobs that may bring their pictures after all: their provider could not be asked."""
+    failed: dict[str, Job] = field(default_factory=dict)
+    """Failed jobs, maybe charged, that were come across: to ask about them is free."""
 
-    def find(self, task: Task, wish: Wish, job: Job) -> Found:
-        """Look whether the very same was bought before, and what is left to do about it."""
-        for old in self._mine(task, wish, job):
-            found = self._found(task, wish, job, old)
+    def purchase(self, action: Action, target: Target, plan: naming.Plan) -> Purchase:
+        """Return what buys a picture, its pictures going where `plan` says; `AccountError`."""
+        output = {
+            **plan.to_json(),
+            "batch": self.batch,
+            "manifest": self.context.path,
+            "overwrite": False,
+            "replaces": sorted(action.replaces),
+            "sidecar": said(action.row, self.context.typed, "sidecar") is True,
+            "stdout": False,
+        }
+        bought = self._purchase(target, output)
+        return replace(bought, job=replace(bought.job, row=action.row.name, first_n=action.n))
+
+    def _purchase(self, target: Target, output: Mapping[str, object]) -> Purchase:
+        (purchase,) = purchases(
+            [target.request],
+            profile=self.profile_of(target.row, target.provider),
+            provider=target.provider,
+            capabilities=target.capabilities,
+            output=output,
+            run=self.run,
+            owner=self.owner,
+            now=self.now(),
+            job_id=self.new_id,
+        )
+        return purchase
+
+    def find(
+        self,
+        action: Action,
+        target: Target,
+        job: Job,
+        targets_of: Callable[[Row], Iterable[Target]],
+    ) -> Past:
+        """Look whether the very same was bought before, and what is left to do about it.
+
+        `job` is what would buy it; `targets_of` returns what a row asks for, now and before its
+        model was retired.
+        """
+        for old in self._mine(action, target, job):
+            found = self._look_at(action, target, job, old)
             if found is not None:
                 return found
-        for old in [*self._unknown(job), *self._unknown_of_row(task, wish, job)]:
-            if not self._is_spared(old, job):
-                return Found(past=Past.UNKNOWN, job=old)
-        return Found(past=Past.NEW, job=job)
+        unknown = self.ledger.unknown_with(job.fingerprint, sandbox=job.sandbox)
+        like = [old for old in self._of_row(action, target, job) if old.state is State.UNKNOWN]
+        unknown += [old for old in like if old.fingerprint != job.fingerprint]
+        spared = frozenset(old.id for old in unknown if self._is_spared(old, job, targets_of))
+        for old in unknown:
+            if old.id not in spared:
+                return Past(act=Act.UNKNOWN, job=old)
+        return Past(act=Act.MAKE, job=job, spared=spared)
 
-    def spared(self, job: Job) -> frozenset[str]:
-        """Return unknown jobs of the same request that do not stand in its way."""
-        return frozenset(old.id for old in self._unknown(job) if self._is_spared(old, job))
-
-    def kept_in_place(self, job: Job) -> list[tuple[Job, Image]]:
+    def find_in_place(self, job: Job) -> list[tuple[Job, Image]]:
         """Return pictures kept of written-off jobs that lie where those of a new one are to lie."""
         old = self.ledger.of_row(job.row or "", sandbox=job.sandbox, states={State.CLOSED})
         return [
@@ -114,85 +125,113 @@ class History:
             if _is_whole(image) and image.path == place_of(replace(each, output=job.output), image)
         ]
 
-    def overlaps(self, task: Task, wish: Wish, job: Job) -> list[range]:
-        """Return the numbers of a task that jobs of its row had brought, those of most first."""
-        found = {
-            range(
-                max(old.first_n, task.first_n),
-                min(old.first_n + old.expected, task.numbers.stop),
-            )
-            for old in self._of_row(task, wish, job)
-        }
-        return sorted(found - {task.numbers}, key=lambda each: (-len(each), each.start))
+    # -- the file in the way -------------------------------------------------------------------
 
-    def _mine(self, task: Task, wish: Wish, job: Job) -> list[Job]:
-        """Return jobs of this manifest that may bring what a task asks for.
+    def claim(self, action: Action) -> Action:
+        """Take a stranger's file in the way for ours where it is; else return the action.
 
-        Those of its row, also where it asked for another count; then those of a row that the
+        It is ours only as the very bytes that a job of this batch saved at this very path, or at
+        the same one in a checkout that is gone. That of the row may be replaced. Where `stranger`
+        stays and `obstacle` goes, a job that is still looked for may be whose it is.
+        """
+        bought = self.ledger.with_image(action.stranger, sandbox=self.context.sandbox)
+        mine = [job for job in bought if is_ours(self.batch, job)]
+        of = {self._whose(job, action) for job in mine}
+        if any(job.state is State.CLOSED and self._whose(job, action) for job in mine):
+            # Kept of a written-off job: it is put aside.
+            return replace(action, stranger="", obstacle="")
+        if action.row.name in of:
+            replaces = action.replaces | {action.stranger}
+            return replace(action, replaces=replaces, obstacle="")
+        # Of an unknown job a kill may have left a picture named and not recorded.
+        states = {State.RUNNING, State.READY, State.UNKNOWN}
+        coming = self.ledger.of_row(action.row.name, sandbox=self.context.sandbox, states=states)
+        is_coming = "" in of or any(
+            is_ours(self.batch, job) and (job.state is not State.UNKNOWN or _is_unrecorded(job))
+            for job in coming
+        )
+        return replace(action, obstacle="") if is_coming else action
+
+    def _whose(self, job: Job, action: Action) -> str | None:
+        """Return whose picture a job's is; empty where that may be this one's, None: not here."""
+        path = posixpath.join(self.context.base, action.output)
+        if not any(
+            image.sha256 == action.stranger and is_its_place(self.batch, job, image, path)
+            for image in job.images
+        ):
+            return None
+        if job.row == action.row.name:
+            is_its_own = job.state is not State.UNKNOWN and is_same(self.batch, job)
+            return job.row if is_its_own else ""
+        return None if job.row in self.rows else ""
+
+    # -- jobs of before ------------------------------------------------------------------------
+
+    def _mine(self, action: Action, target: Target, job: Job) -> list[Job]:
+        """Return jobs of this manifest that may bring what an action asks for.
+
+        Those of its row, also where they brought several at once; then those of a row that the
         manifest has no more: its name was changed.
         """
         same = self.ledger.bought_with(job.fingerprint, sandbox=job.sandbox, first_n=job.first_n)
         mine = [old for old in same if is_ours(self.batch, old)]
         own = [old for old in mine if old.row == job.row]
-        if not wish.is_set:
-            like = self._of_row(task, wish, job)
+        if not target.is_set:
+            like = self._of_row(action, target, job)
             own += [old for old in like if old.fingerprint != job.fingerprint]
         return own + [old for old in mine if old.row is not None and old.row not in self.rows]
 
-    def _of_row(self, task: Task, wish: Wish, job: Job) -> list[Job]:
-        """Return jobs of a task's row that brought one of its pictures, however many at once."""
-        found = self.ledger.of_row(task.row.name, sandbox=job.sandbox, numbers=task.numbers)
+    def _of_row(self, action: Action, target: Target, job: Job) -> list[Job]:
+        """Return jobs of an action's row that brought its picture, however many at once."""
+        numbers = range(action.n, action.n + action.count)
+        found = self.ledger.of_row(action.row.name, sandbox=job.sandbox, numbers=numbers)
         return [
             old
             for old in found
-            if is_ours(self.batch, old) and is_same_but_for_count(old, job, wish.provider)
+            if is_ours(self.batch, old) and is_same_but_for_count(old, job, target.provider)
         ]
 
-    def _unknown(self, job: Job) -> list[Job]:
-        return self.ledger.unknown_with(job.fingerprint, sandbox=job.sandbox)
-
-    def _unknown_of_row(self, task: Task, wish: Wish, job: Job) -> list[Job]:
-        found = [old for old in self._of_row(task, wish, job) if old.state is State.UNKNOWN]
-        return [old for old in found if old.fingerprint != job.fingerprint]
-
-    def _found(self, task: Task, wish: Wish, job: Job, old: Job) -> Found | None:
+    def _look_at(self, action: Action, target: Target, job: Job, old: Job) -> Past | None:
         """Return what is left to do about a job of this manifest; None: nothing of it helps."""
-        images = [i for i in old.images if wish.is_set or i.n in task.numbers]
-        lying = {i.index: self._lying(task.picture, job, old, i) for i in images}
+        images = [i for i in old.images if target.is_set or i.n == action.n]
+        lying = {i.index: self._lies_at(action, job, old, i) for i in images}
         again = tuple(i.index for i in images if i.saved_at and lying[i.index] != i.path)
         match old.state:
             case State.PLANNED if self.is_dead(old.owner):
                 return None  # written down; nothing was sent
             case State.PLANNED | State.SENDING:
-                return Found(past=Past.ELSEWHERE, job=old)
+                return Past(act=Act.WAIT, job=old)
             case State.RUNNING | State.READY:
-                past = Past.ELSEWHERE if self._is_anothers(old) else Past.WAITS
-                return Found(past=past, job=old, again=again)
+                is_anothers = old.owner != self.owner and not self.is_dead(old.owner)
+                return Past(act=Act.WAIT if is_anothers else Act.FETCH, job=old, again=again)
             case State.EXPIRED if any(map(is_disputable, images)):
-                return Found(past=Past.WAITS, job=old, again=again)
-            case State.SAVED | State.EXPIRED if _is_enough(task, wish, images):
-                return self._saved(old, images, lying, again)
-        return Found(past=Past.UNKNOWN, job=old) if old.id in self.doubtful else None
+                return Past(act=Act.FETCH, job=old, again=again)
+            case State.SAVED | State.EXPIRED if _is_complete(images):
+                return self._look_for(old, images, lying, again)
+            case State.FAILED if old.charge is Charge.MAYBE:
+                self.failed[old.id] = old
+        return Past(act=Act.UNKNOWN, job=old) if old.id in self.doubtful else None
 
-    def _saved(
+    def _look_for(
         self,
         old: Job,
         images: Sequence[Image],
         lying: Mapping[int, str | None],
         again: tuple[int, ...],
-    ) -> Found | None:
+    ) -> Past | None:
         """Return what is left to do about a job whose pictures were saved once."""
-        there = tuple(replace(i, path=path) if (path := lying[i.index]) else i for i in images)
-        if all(lying.values()):
-            return Found(past=Past.MADE, job=old, images=there)
-        if all(lying[i.index] or _is_whole(i) for i in images):
-            return Found(past=Past.HERE, job=old, images=there)
+        is_in_place = all(lying.values())
+        if is_in_place or all(lying[i.index] or _is_whole(i) for i in images):
+            there = tuple(replace(i, path=lying[i.index] or i.path) for i in images)
+            return Past(act=Act.FETCH, job=old, images=there, is_in_place=is_in_place)
         missing = [i for i in images if lying[i.index] != i.path or i.path is None]
-        if old.state is State.SAVED and self._are_alive(old, missing):
-            return Found(past=Past.WAITS, job=old, again=again)
+        now = self.now()
+        is_alive = old.problem is None and all(may_live(old, image, now) for image in missing)
+        if old.state is State.SAVED and is_alive:
+            return Past(act=Act.FETCH, job=old, again=again)
         return None
 
-    def _lying(self, picture: Picture, job: Job, old: Job, image: Image) -> str | None:
+    def _lies_at(self, action: Action, job: Job, old: Job, image: Image) -> str | None:
         """Return where a picture of an older job lies, if where this one's is to lie."""
         if image.format is None or not image.sha256:
             return None
@@ -200,15 +239,13 @@ class History:
         places = [wanted]
         if image.path is not None and is_near(image.path, wanted, old.id):
             places.insert(0, image.path)
-        if picture.stranger == image.sha256:
-            places.append(posixpath.join(self.terms.base, picture.output))
+        if action.stranger == image.sha256:
+            places.append(posixpath.join(self.context.base, action.output))
         return next((path for path in places if _is_at(path, image)), None)
 
-    def _is_anothers(self, job: Job) -> bool:
-        """Tell whether a live process waits for a job: its pictures are that one's to place."""
-        return job.owner != self.owner and not self.is_dead(job.owner)
-
-    def _is_spared(self, unknown: Job, job: Job) -> bool:
+    def _is_spared(
+        self, unknown: Job, job: Job, targets_of: Callable[[Row], Iterable[Target]]
+    ) -> bool:
         """Tell whether an unknown job of the same request does not stand in the way of this one.
 
         That of another picture of this manifest was that one's, and is held against it there, as
@@ -223,20 +260,13 @@ class History:
             unknown.first_n == job.first_n or unknown.fingerprint != job.fingerprint
         ):
             return False
-        return unknown.first_n <= count_of(row, self.terms.typed) and self._asks(row, unknown)
-
-    def _asks(self, row: Row, unknown: Job) -> bool:
-        """Tell whether a row still asks for what a job was to bring."""
+        if unknown.first_n > count_of(row, self.context.typed):
+            return False
         try:
-            asked = self.asked(row)
+            asked = [(self._purchase(each, {}).job, each.provider) for each in targets_of(row)]
         except SeedreamError:
             return False
         return any(is_same_but_for_count(unknown, *each) for each in asked)
-
-    def _are_alive(self, job: Job, images: Sequence[Image]) -> bool:
-        """Tell whether these pictures of a job can be fetched once more, without paying."""
-        now = self.now()
-        return job.problem is None and all(may_live(job, image, now) for image in images)
 
 
 def is_ours(batch: str, job: Job) -> bool:
@@ -266,20 +296,6 @@ def is_same(batch: str, job: Job) -> bool:
     if name == _STDIN:
         return is_named_so and not _is_there(folder)
     return os.path.realpath(theirs) == batch or (is_named_so and _is_gone(job))
-
-
-def is_kept(ledger: Ledger, batch: str, entry: Entry, origin: str, now: datetime) -> bool:
-    """Tell whether a picture of the lock whose file is gone can be had again without paying.
-
-    `origin` is that of the API that would make it now.
-    """
-    return any(
-        _is_whole(image) or (job.problem is None and may_live(job, image, now))
-        for job in ledger.with_image(entry.origin, sandbox=entry.sandbox, states={State.SAVED})
-        if is_ours(batch, job) and job.origin == origin
-        for image in job.images
-        if image.sha256 == entry.origin
-    )
 
 
 def is_its_place(batch: str, job: Job, image: Image, path: str) -> bool:
@@ -323,15 +339,6 @@ def _is_there(path: str) -> bool:
     return True
 
 
-def _is_enough(task: Task, wish: Wish, images: Sequence[Image]) -> bool:
-    """Tell whether pictures of one job are all that a task asks for, as far as they are known."""
-    is_all = bool(images) if wish.is_set else {*task.numbers} <= {image.n for image in images}
-    return is_all and all(
-        image.sha256 and (image.problem is None or image.problem.code == "expired")
-        for image in images
-    )
-
-
 def _is_whole(image: Image) -> bool:
     """Tell whether a picture lies where it was saved: the bytes, not what points to them."""
     is_there = image.path is not None and _is_at(image.path, image)
@@ -341,3 +348,16 @@ def _is_whole(image: Image) -> bool:
 def _is_at(path: str | None, image: Image) -> bool:
     """Tell whether the very file of a picture lies at a path."""
     return path is not None and is_one_of(path, {image.sha256 or ""})
+
+
+def _is_complete(images: Sequence[Image]) -> bool:
+    """Tell whether pictures that are asked for have all been made, as far as they are known."""
+    return bool(images) and all(
+        image.sha256 and (image.problem is None or image.problem.code == "expired")
+        for image in images
+    )
+
+
+def _is_unrecorded(job: Job) -> bool:
+    """Tell whether a picture of a job has come, as far as anybody knows, and was not recorded."""
+    return any(image.saved_at is None and image.problem is None for image in job.images)

@@ -1,486 +1,554 @@
-"""Which pictures of a manifest are current, and what is to be done about the others. Pure.
+"""What is to be done about each picture of a manifest: its lock, the files, the ledger. Pure.
 
-What lies on disk is asked for through `look` and `digest_of`; nothing here reads a file.
+What lies on disk is asked for through `look` and `digest_of`, the ledger through `History`: nothing
+here reads a file or changes anything. `--check` is the plan without a history.
 """
 
 from __future__ import annotations
 
 import posixpath
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from seedream_cli.batch.action import Picture, Verdict
+from seedream_cli.batch.action import Act, Action, Plan
 from seedream_cli.batch.lock import entries as lock
-from seedream_cli.batch.match import Matching
+from seedream_cli.batch.manifest.schema import Mistakes
 from seedream_cli.batch.place import Placing, same_file
-from seedream_cli.batch.resolve import count_of, is_model_chosen
-from seedream_cli.core.errors import UsageError
+from seedream_cli.batch.resolve import Resolver, count_of, is_model_chosen, made_first
+from seedream_cli.core.errors import AccountError, UsageError
+from seedream_cli.core.model import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from seedream_cli.batch.action import Key, Past
+    from seedream_cli.batch.history import History
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.manifest.read import Manifest, Row
-    from seedream_cli.batch.resolve import Wish
-    from seedream_cli.providers.spec import Provider
+    from seedream_cli.batch.resolve import BatchContext, Target
+    from seedream_cli.core.model import Image, Job
     from seedream_cli.storage.files.digest import Found
-    from seedream_cli.storage.files.naming import Plan
 
-_MOST_MISTAKES: Final = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a command brings to a manifest."""
-
-    base: str
-    """The manifest's folder, absolute."""
-    typed: Mapping[str, object]
-    """Options of the command line, long names with `_`; None or missing: not typed."""
-    sandbox: bool = False
-    is_lock_only: bool = False
-    """With `--no-files`: pictures that lie elsewhere."""
-    providers: Mapping[str, Provider]
-    provider_of: Callable[[Row, str | None], Provider | None]
-    """The provider of a row, whose lock names one or none; None: nothing here says which."""
-    maker_of: Callable[[Row], Provider | None]
-    """The provider that was chosen by name for what is to be made anew; None: none was."""
-    look: Callable[[str], Found | None]
-    """What lies at an absolute path."""
-    digest_of: Callable[[str], str]
-    """The digest of a reference image at an absolute path; raises `UsageError`."""
-    is_kept: Callable[[Row, Entry], bool] = lambda _row, _entry: False
-    """Tells whether a lost picture of a row can be had again as it was, without paying."""
-    now: datetime
-    """Says which models are retired."""
-    path: str = ""
-    """The manifest's own, absolute; empty where it has none."""
+_BY_THE_LOCK = frozenset({Act.KEEP, Act.MOVE, Act.LEAVE})
+_REASONS = {
+    Act.FETCH: "it is paid for",
+    Act.WAIT: "another run is sending it",
+    Act.UNKNOWN: "a job of it was sent, and nobody knows what became of it: seedream status",
+}
 
 
-class Judge:
-    """Holds the rows of a manifest against its lock and the files."""
+class Planner:
+    """Holds the rows of a manifest against its lock, the files and the ledger."""
 
     def __init__(
         self,
         manifest: Manifest,
         entries: Sequence[Entry],
-        terms: Terms,
+        context: BatchContext,
         *,
         rows: Sequence[Row] | None = None,
+        history: Callable[[], History | None] = lambda: None,
+        mistakes: Mistakes | None = None,
     ) -> None:
         """Sort the lock's entries by row; `entries` may hold twins, as merges leave them.
 
-        `rows` are those of one shard; rows that are tied by references are all in it.
+        `rows` are those of one shard; rows that are tied by references are all in it. `mistakes`
+        are those of the manifest's form, told together with what models cannot do.
         """
         self.manifest = manifest
+        self.context = context
+        self.open_history = history
+        """Returns what the ledger knows, when it is first asked; None: there is nothing."""
+        self._mistakes = mistakes or Mistakes(manifest.file)
         self._known = {entry.sha256: entry.name for entry in entries}
         """Whose picture the lock calls a digest."""
-        self._own = same_file(terms.path)
+        self._own = same_file(context.path)
         self._rows = manifest.rows if rows is None else rows
-        self.terms = terms
-        self._placing = Placing(base=terms.base, typed=terms.typed)
-        self._matching = Matching(
-            base=terms.base,
-            typed=terms.typed,
-            providers=terms.providers,
-            provider_of=terms.provider_of,
-            digest_of=terms.digest_of,
-            placing=self._placing,
-            sandbox=terms.sandbox,
-            is_there=self._is_there,
-            now=terms.now,
-        )
-        self._matching.sort(entries, {row.name for row in manifest.rows})
-        self.notes: dict[str, int] = {}
-        """What a person should know, and of how many rows."""
-        self._said: dict[str, tuple[str, ...]] = {}
-        self.kept: dict[tuple[str, int], Entry] = {}
-        """The lock's entries that are still about something, one a picture."""
+        names = {row.name for row in manifest.rows}
+        self._resolver = Resolver(context, entries, names, self._is_there)
+        self._placing = Placing(context=context, former_names=self._resolver.former_names)
+        self._actions: dict[str, list[Action]] = {}
+        """By row."""
+        self._notes: dict[str, tuple[str, ...]] = {}
+        self._kept: dict[Key, Entry] = {}
         self._sets: dict[str, list[str]] = {}
         """Where the pictures of sets that are to be made will lie."""
-        self._stuck: dict[str, list[Row]] = defaultdict(list)
+        self._blocked: dict[str, list[Row]] = defaultdict(list)
         """Rows by the path where something is in their way."""
-        self._leaving: set[str] = set()
+        self._freed: set[str] = set()
         """Paths whose files are moved away before anything is made."""
-        self._mistakes: list[str] = []
+        self._takers: dict[str, str] = {}
+        """Who takes a job of a row that the manifest has no more, by its id."""
+        self._in_place: dict[str, tuple[Job, Image]] = {}
+
+    @cached_property
+    def history(self) -> History | None:
+        """The ledger as this manifest sees it, opened when the lock and the files do not tell."""
+        return self.open_history()
 
     @property
-    def orphans(self) -> list[Entry]:
-        """Return the lock's entries of names that the manifest has no more."""
-        return self._matching.orphans
+    def failed(self) -> list[Job]:
+        """Jobs of these pictures that failed, and may bring them after all."""
+        history = self.__dict__.get("history")
+        return list(history.failed.values()) if history is not None else []
 
-    @property
-    def leaving(self) -> list[Entry]:
-        """Return the entries, one a picture, that the lock will not hold any more, once judged.
+    def doubt(self, job_ids: Collection[str]) -> None:
+        """Take failed jobs for unknown, since nobody could be asked about them."""
+        if self.history is not None:
+            self.history.doubtful |= frozenset(job_ids)
 
-        Their rows are gone, or ask for fewer pictures; nothing happens to their files.
+    def plan(self) -> Plan:
+        """Return what is to be done, in the manifest's order; raise `UsageError` with all mistakes.
+
+        May be asked again, when the ledger has learned more.
         """
-        judged = [entry for row in self._rows for entry in self._matching.entries[row.name]]
-        found = {entry.key: entry for entry in [*self.orphans, *judged]}
-        return [found[key] for key in sorted(found.keys() - self.kept.keys())]
-
-    def judge(self) -> list[Picture]:
-        """Return every picture in the manifest's order; raise `UsageError` with all mistakes."""
-        found = {row.name: self._held(row) for row in made_first(self._rows)}
-        self._let_through(found)
-        pictures = [picture for row in self._rows for picture in found[row.name]]
-        if self.terms.sandbox:
+        self._in_place.clear()
+        self._kept.clear()
+        self._takers.clear()
+        self._resolver.origins.clear()
+        for row in made_first(self._rows):
+            self._plan_row(row)
+        self._let_through()
+        actions = [action for row in self._rows for action in self._actions[row.name]]
+        if self.context.sandbox:
             self._keep_real()
-        self._hold_apart(pictures)
-        self._hold_references(pictures)
-        self.notes |= Counter(note for notes in self._said.values() for note in notes)
-        if self._mistakes:
-            more = len(self._mistakes) - _MOST_MISTAKES
-            shown = self._mistakes[:_MOST_MISTAKES] + ([f"… and {more} more"] if more > 0 else [])
-            raise UsageError("\n".join(shown), hint="nothing was sent")
-        return pictures
+        self._check_places(actions)
+        self._check_references(actions)
+        self._mistakes.settle()
+        return Plan(
+            actions=actions,
+            kept=dict(self._kept),
+            leaving=self._leaving(),
+            notes=Counter(note for notes in self._notes.values() for note in notes),
+            in_place=list(self._in_place.values()),
+        )
 
-    def wish(
-        self,
-        row: Row,
-        origins: Mapping[tuple[str, int], str] | None = None,
-        n: int | None = None,
-    ) -> Wish:
+    def replan(self, action: Action, origins: Mapping[Key, str]) -> Action:
+        """Return an action as it is now, with what buys it; raise `UsageError`, `AccountError`.
+
+        `origins` are the digests of pictures that were made meanwhile. What another process did
+        meanwhile is seen, too.
+        """
+        target = action.target
+        if target is None or target.fingerprint is None:
+            target = self.target(action.row, origins, action.n)
+            if target.fingerprint is None:
+                raise UsageError(f"{action.name} is made from a picture that is not made")
+        return self._ask(replace(action, act=Act.MAKE, target=target), is_paying=True)
+
+    def target(
+        self, row: Row, origins: Mapping[Key, str] | None = None, n: int | None = None
+    ) -> Target:
         """Return the request for a row's picture anew, with digests of those made meanwhile."""
-        self._matching.origins.update(origins or {})
-        found = self._matching.wish(row, n)
+        self._resolver.origins.update(origins or {})
+        found = self._resolver.target(row, n)
         if found is None:
             raise UsageError(f"{row.name}: {self._nobody(row)}", hint="-p NAME")
         return found
 
-    def former(self, row: Row, n: int) -> Wish | None:
-        """Return the request for a picture of before its model was retired; None: as it is now."""
-        return self._matching.former(row, n)
+    def is_whole(self, action: Action) -> bool:
+        """Tell whether the lock has all of a set as it is described."""
+        target = action.target
+        return target is not None and bool(self._resolver.whole(action.row, target))
 
-    def is_anew(self, row: Row, n: int) -> bool:
-        """Tell whether a picture is made by today's model, since the lock's is retired."""
-        return n in self._matching.anew.get(row.name, ())
-
-    def twins(self, picture: Picture) -> list[Entry]:
+    def twins(self, action: Action) -> list[Entry]:
         """Return the lock's entries of a picture, or of those that are made together with it."""
-        numbers = range(picture.n, picture.n + (picture.of or 1))
-        return [entry for entry in self._matching.entries[picture.row.name] if entry.n in numbers]
+        keys = action.keys
+        return [entry for entry in self._resolver.entries[action.row.name] if entry.key in keys]
 
-    def places(self, picture: Picture) -> list[str]:
+    def places(self, action: Action) -> list[str]:
         """Return where a picture lies or will lie; of a set that is to be made, each of it."""
-        return self._paths(picture) or [picture.output]
-
-    def plan(self, row: Row, wish: Wish, n: int, entry: Entry | None) -> Plan:
-        """Return where a picture, or the pictures of a set, are to lie."""
-        return self._placing.plan(row, wish, n, entry)
+        if action.is_misplaced:
+            return []
+        return self._sets[action.row.name] if action.is_whole_set else [action.output]
 
     # -- a row ---------------------------------------------------------------------------------
 
-    def _held(self, row: Row) -> list[Picture]:
+    def _plan_row(self, row: Row) -> None:
+        """Decide about the pictures of a row; those that it is made from were decided about."""
+        self._notes.pop(row.name, None)
+        is_unsound = row.name in self._mistakes.unsound
         try:
-            pictures = list(self._pictures(row))
+            actions = [self._decide(draft) for draft in ([] if is_unsound else self._drafts(row))]
         except UsageError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            where = f"{self.manifest.file}:{row.line}: {row.name}"
-            self._mistakes.append(f"{where}: {error.message}{hint}")
-            return []
-        for entry in (entry for picture in pictures for entry in self._lasting(picture)):
-            self._matching.origins[row.name, entry.n] = entry.origin
-        return pictures
+            self._mistakes.refuse(row, error, self.context.typed)
+            actions = []
+        for before in self._actions.get(row.name, ()):
+            for key in before.keys:
+                self._resolver.origins.pop(key, None)
+        self._actions[row.name] = actions
+        for action in actions:
+            self._keep(action)
+            self._resolver.origins.update(_origins(action))
 
-    def _lasting(self, picture: Picture) -> Sequence[Entry]:
-        """Return the entries of pictures that others may go on to be made from."""
-        if not _is_to_make(picture):
-            return [picture.entry] if picture.entry is not None else []
-        return picture.lost if self._is_to_be_had(picture) else []
+    def _drafts(self, row: Row) -> list[Action]:
+        """Return what the lock says of a row's pictures, and for the others who makes them."""
+        resolver, total = self._resolver, count_of(row, self.context.typed)
+        resolver.anew.pop(row.name, None)
+        target = resolver.target(row) if resolver.has(row) else resolver.adopt(row)
+        if target is None:
+            return list(self._unplaced(row, total))
+        drafts = list(self._by_lock(target))
+        maker = self.context.maker_of(row)
+        is_other = maker is not None and maker.name != target.provider.name
+        if maker is not None and is_other and all(draft.act is Act.MAKE for draft in drafts):
+            resolver.makers[row.name] = maker
+            target = resolver.target(row) or target
+            drafts = list(self._by_lock(target))
+        return self._made_anew(target, drafts) or drafts
 
-    def _pictures(self, row: Row) -> Iterator[Picture]:
-        total = count_of(row, self.terms.typed)
-        self._matching.anew.pop(row.name, None)
-        found = self._matching.wish(row) if self._matching.has(row) else self._matching.adopt(row)
-        if found is None:
-            yield from self._unplaced(row, total)
-            return
-        chosen = self._matching.chosen(self._matching.entries[row.name], found)
-        pictures = list(self._judged(row, found, chosen))
-        maker = self.terms.maker_of(row)
-        is_other = maker is not None and maker.name != found.provider.name
-        if maker is not None and is_other and all(map(_is_to_make, pictures)):
-            self._matching.makers[row.name] = maker
-            found = self._matching.wish(row) or found
-            pictures = list(self._judged(row, found, chosen))
-        anew = self._anew(row, found, pictures)
-        if anew is not None:
-            pictures, chosen = anew
-        self._said[row.name] = ()
-        for picture in pictures:
-            self._keep(picture, chosen)
-            cost = None
-            if _is_to_make(picture):
-                asked = found.resolved
-                if self.is_anew(row, picture.n):
-                    asked = self.wish(row, n=picture.n).resolved
-                cost = asked.price
-                if not self._is_to_be_had(picture):
-                    self._said[row.name] = asked.notes
-            yield replace(picture, price=cost, provider=found.provider.name, total=total)
+    def _made_anew(self, target: Target, drafts: Sequence[Action]) -> list[Action] | None:
+        """Let today's default make what a retired model was to, which only the lock names.
 
-    def _anew(
-        self, row: Row, found: Wish, pictures: Sequence[Picture]
-    ) -> tuple[list[Picture], dict[int, Entry]] | None:
-        """Judge those again that are to be made by a retired model which only the lock names.
-
-        Today's default makes them, while the others stay current; what was paid for and may still
-        be had is left as it is. None: there are none.
+        The others stay current. None: there are none.
         """
-        old = found.resolved.capabilities
-        is_chosen = is_model_chosen(row, self.terms.typed, found)
-        if is_chosen or old is None or not old.is_retired(self.terms.now):
+        row, old = target.row, target.capabilities
+        is_chosen = is_model_chosen(self.context.typed, target)
+        if is_chosen or old is None or not old.is_retired(self.context.now):
             return None
-        making = [p for p in pictures if _is_to_make(p) and not self._is_to_be_had(p)]
-        self._matching.anew[row.name] = frozenset(picture.n for picture in making)
-        today = self._matching.wish(row, making[0].n) if making else None
+        before = {draft.n: draft for draft in drafts if draft.act not in _BY_THE_LOCK}
+        self._resolver.anew[row.name] = frozenset(before)
+        today = self._resolver.target(row, min(before)) if before else None
         if today is None:
             return None
-        chosen = self._matching.chosen(self._matching.entries[row.name], today)
-        fresh = list(self._judged(row, today, chosen))
-        before = {picture.n: picture for picture in making}
-        names = found.resolved.request.model, today.resolved.request.model
-        words = f"{names[0]} was retired on {old.retired_at:%Y-%m-%d}, {names[1]} stands in"
-        told = [
-            replace(picture, reason=f"{before[picture.n].reason}; {words}")
-            if picture.verdict is Verdict.MAKE and picture.n in before
-            else picture
-            for picture in fresh
-        ]
-        if found.is_set or today.is_set:
-            return told, chosen
-        by_number = {picture.n: picture for picture in told}
-        return [by_number[p.n] if p.n in before else p for p in pictures], chosen
-
-    def _is_to_be_had(self, picture: Picture) -> bool:
-        """Tell whether a lost picture can be had again as it was, without paying."""
-        return bool(picture.lost) and all(
-            self.terms.is_kept(picture.row, entry) for entry in picture.lost
+        words = (
+            f"{target.request.model} was retired on {old.retired_at:%Y-%m-%d},"
+            f" {today.request.model} stands in"
         )
+        fresh = [
+            replace(draft, reason=f"{before[draft.n].reason}; {words}")
+            if draft.act is Act.MAKE and draft.n in before
+            else draft
+            for draft in self._by_lock(today)
+        ]
+        if target.is_set or today.is_set:
+            return fresh
+        by_number = {draft.n: draft for draft in fresh}
+        return [by_number[draft.n] if draft.n in before else draft for draft in drafts]
 
-    def _unplaced(self, row: Row, total: int) -> Iterator[Picture]:
+    def _unplaced(self, row: Row, total: int) -> Iterator[Action]:
         """Yield the pictures of a row of which nothing says who makes it; its lines stay."""
-        entries = self._matching.entries[row.name]
-        self.kept |= {entry.key: entry for entry in entries}
+        entries = self._resolver.entries[row.name]
+        self._kept |= {entry.key: entry for entry in entries}
         reason = self._nobody(row) if entries else "new"
-        template = self._placing.draft(row, many=total > 1).template
+        template = self.context.draft(row, many=total > 1).template
         for n in range(1, total + 1):
-            path, make = template.replace("{n}", str(n)), Verdict.MAKE
-            yield Picture(row=row, n=n, output=path, verdict=make, reason=reason, total=total)
+            path = template.replace("{n}", str(n))
+            yield Action(act=Act.MAKE, row=row, n=n, total=total, output=path, reason=reason)
 
     def _nobody(self, row: Row) -> str:
         """Say why it is not known who makes a row."""
-        names = {entry.provider for entry in self._matching.entries[row.name]}
-        strange = sorted(names - self.terms.providers.keys())
+        names = {entry.provider for entry in self._resolver.entries[row.name]}
+        strange = sorted(names - self.context.providers.keys())
         if not strange:
             return "nothing says which provider makes it"
         return f"the lock's provider {strange[0]} is not known to this version"
 
-    def _keep_real(self) -> None:
-        """Keep the lines of all that was paid for: no rehearsal replaces or drops one."""
-        judged = [entry for row in self._rows for entry in self._matching.entries[row.name]]
-        for entry in [*self.orphans, *judged]:
-            rival = self.kept.get(entry.key)
-            if not entry.sandbox and (rival is None or rival.sandbox):
-                self.kept[entry.key] = entry
+    def _by_lock(self, target: Target) -> Iterator[Action]:
+        """Yield what the lock says of each picture that a row asks for; `MAKE`: nothing."""
+        row, total = target.row, count_of(target.row, self.context.typed)
+        chosen = self._resolver.chosen(self._resolver.entries[row.name], target)
+        if not target.is_set:
+            for n in range(1, total + 1):
+                yield self._by_line(target, n, chosen.get(n), total)
+        elif total > 1:
+            raise UsageError("count beside series: a row makes one set", hint="use more rows")
+        else:
+            yield from self._set(target, chosen)
 
-    def _keep(self, picture: Picture, chosen: Mapping[int, Entry]) -> None:
-        """Keep the lock's entries of a picture, and of all that are made again with it."""
-        together = (picture.of or 1) if _is_to_make(picture) else 1
-        held = [chosen.get(n) for n in range(picture.n, picture.n + together)]
-        self.kept |= {entry.key: entry for entry in held if entry is not None}
-        if picture.entry is not None:
-            self.kept[picture.entry.key] = picture.entry
-
-    def _judged(self, row: Row, found: Wish, chosen: Mapping[int, Entry]) -> Iterator[Picture]:
-        if found.is_set:
-            if count_of(row, self.terms.typed) > 1:
-                raise UsageError("count beside series: a row makes one set", hint="use more rows")
-            yield from self._set(row, found, chosen)
-            return
-        for n in range(1, count_of(row, self.terms.typed) + 1):
-            yield self._single(row, found, n, chosen.get(n))
-
-    # -- a picture -----------------------------------------------------------------------------
-
-    def _single(self, row: Row, found: Wish, n: int, entry: Entry | None) -> Picture:
-        if entry is not None and self._matching.is_same(entry, found):
-            path = self._placing.where(row, found, n, entry)
-            picture = Picture(row=row, n=n, output=path, verdict=Verdict.CURRENT, entry=entry)
-            return self._same(picture, entry)
-        paths = self._placing.targets(row, found, n, entry)
-        reason = self._matching.why(row, found, entry)
-        picture = Picture(
-            row=row, n=n, output=paths[0], verdict=Verdict.MAKE, reason=reason, entry=entry
+    def _by_line(self, target: Target, n: int, entry: Entry | None, total: int) -> Action:
+        action = Action(
+            act=Act.MAKE, row=target.row, n=n, total=total, target=target, entry=entry, output=""
         )
-        return self._in_the_way(picture, paths)
-
-    def _same(self, picture: Picture, entry: Entry) -> Picture:
-        """Judge a picture whose description is the lock's."""
-        there = None if self.terms.is_lock_only else self._there(picture.output)
-        if self.terms.is_lock_only and entry.output != picture.output:
-            return replace(picture, verdict=Verdict.MOVE, reason=f"it was {entry.output}")
-        if self.terms.is_lock_only or _is_file_of(entry, there):
-            return picture
-        old = self._look(entry.output) if entry.output != picture.output else None
-        is_old_there = _is_file_of(entry, old)
-        if there is None and is_old_there:
-            return replace(picture, verdict=Verdict.MOVE, reason=f"it was {entry.output}")
-        if there is None and old is not None and self._is_by_hand(old):
-            reason = f"its file was changed by hand, so it is not moved to {picture.output}"
-            return replace(picture, verdict=Verdict.LEAVE, output=entry.output, reason=reason)
-        if there is None:
-            words = "its file is missing"
-            missing = replace(picture, verdict=Verdict.MAKE, reason=words, lost=(entry,))
-            return self._rehearsed(missing)
-        return self._taken(picture, entry, there, is_old_there=is_old_there)
-
-    def _is_by_hand(self, file: Found) -> bool:
-        """Tell whether a file under a name of ours is nothing that the lock knows."""
-        return bool(file.sha256) and file.sha256 not in self._known
-
-    def _rehearsed(self, picture: Picture) -> Picture:
-        """Stop a rehearsal before a picture of which the lock has a real one."""
-        if not self.terms.sandbox or all(entry.sandbox for entry in self.twins(picture)):
-            return picture
-        reason = (
-            f"{picture.reason}; the lock has a real picture of it, which no rehearsal replaces:"
-            " rehearse in a copy of the folder, without its lock"
+        if entry is not None and self._resolver.is_same(entry, target):
+            path = self._placing.where(target, n, entry)
+            return self._by_file(replace(action, output=path), entry)
+        paths = self._placing.targets(target, n, entry)
+        return replace(
+            action, output=paths[0], reason=self._resolver.why(target.row, target, entry)
         )
-        return replace(picture, verdict=Verdict.CONFLICT, reason=reason, why=picture.reason)
 
-    def _taken(
-        self, picture: Picture, entry: Entry, there: Found, *, is_old_there: bool
-    ) -> Picture:
-        """Judge a picture in whose place another file lies."""
+    def _set(self, target: Target, chosen: Mapping[int, Entry]) -> Iterator[Action]:
+        """Yield the pictures of one request, which are made again together or not at all."""
+        row, whole = target.row, self._resolver.whole(target.row, target)
+        first = chosen[min(chosen)] if chosen else None
+        reason = self._resolver.why(row, target, first)
+        if first is not None and self._resolver.is_same(first, target):
+            reason = "its set is not whole"
+        places = [self._placing.targets(target, n + 1, chosen.get(n + 1))
+                  for n in range(target.most)]  # fmt: skip
+        self._sets[row.name] = [paths[0] for paths in places]
+        action = Action(
+            act=Act.MAKE, row=row, of=target.most, target=target, entry=first, output=places[0][0],
+            reason=reason,
+        )  # fmt: skip
+        if whole:
+            drafts = [self._by_line(target, entry.n, entry, 1) for entry in whole]
+            lacking = [draft for draft in drafts if draft.act not in _BY_THE_LOCK]
+            if not lacking:
+                yield from (replace(draft, of=len(whole)) for draft in drafts)
+                return
+            stuck = next((each for each in lacking if each.act is Act.CONFLICT), None)
+            action = replace(action, reason=lacking[0].reason)
+            if stuck is not None:
+                action = replace(stuck, n=1, of=target.most, entry=first)
+        yield action
+
+    def _by_file(self, action: Action, entry: Entry) -> Action:
+        """Hold the line of a picture that is as described against its file."""
+        move = replace(action, act=Act.MOVE, reason=f"it was {entry.output}")
+        is_renamed, path = entry.output != action.output, action.output
+        there = None if self.context.is_lock_only else self._there(path)
+        if self.context.is_lock_only or _is_file_of(entry, there):
+            is_moved = self.context.is_lock_only and is_renamed
+            return move if is_moved else replace(action, act=Act.KEEP)
+        old = self._look(entry.output) if is_renamed else None
+        if there is not None:
+            return self._beside(action, entry, there, is_old_there=_is_file_of(entry, old))
+        if _is_file_of(entry, old):
+            return move
+        if old is None or not old.sha256 or old.sha256 in self._known:
+            return replace(action, reason="its file is missing")
+        reason = f"its file was changed by hand, so it is not moved to {path}"
+        return replace(action, act=Act.LEAVE, output=entry.output, reason=reason)
+
+    def _beside(self, action: Action, entry: Entry, there: Found, *, is_old_there: bool) -> Action:
+        """Say what is to be done about a picture in whose place another file lies."""
+        path = action.output
         if is_old_there:
-            self._stuck[same_file(picture.output)].append(picture.row)
-            reason = f"its new name {picture.output} is taken; it is {entry.output}"
-            left = replace(picture, verdict=Verdict.LEAVE, output=entry.output, reason=reason)
+            self._blocked[same_file(path)].append(action.row)
+            reason = f"its new name {path} is taken; it is {entry.output}"
+            left = replace(action, act=Act.LEAVE, output=entry.output, reason=reason)
             return replace(left, is_misplaced=True)
-        if any(_is_file_of(twin, there) for twin in self.twins(picture)):
+        if any(_is_file_of(twin, there) for twin in self.twins(action)):
             reason = (
-                "another picture of it lies there, as a merge left it: take"
-                f" {picture.output} with sha256 {entry.sha256} from version control,"
-                f" or --accept {picture.name}"
+                f"another picture of it lies there, as a merge left it: take {path} with sha256"
+                f" {entry.sha256} from version control, or --accept {action.name}"
             )
-            return replace(picture, verdict=Verdict.CONFLICT, reason=reason)
+            return replace(action, act=Act.CONFLICT, reason=reason)
         words = "its file was changed by hand"
         if not there.sha256:
             words = "what lies there is no file, but a folder, or a link to nothing"
-        return replace(picture, verdict=Verdict.LEAVE, reason=words)
+        return replace(action, act=Act.LEAVE, reason=words)
 
-    def _in_the_way(self, picture: Picture, paths: Sequence[str]) -> Picture:
-        """Judge what lies where a picture is to be made."""
-        if self.terms.is_lock_only:
-            return picture
-        entries = self.twins(picture)
+    # -- the one table -------------------------------------------------------------------------
+
+    def _decide(self, action: Action) -> Action:
+        """Return what is to be done about a picture: the first of these that holds says it.
+
+            the lock has it as it is described, and its file lies there    current, move, leave
+            a file lies in its place that nobody can take for ours         conflict
+            a job of this very purchase is in the ledger                   fetch, unknown, wait
+            it is made from a picture that is stuck, or that never comes   wait
+
+        And where none does, it is made.
+        """
+        target = action.target
+        if action.act is not Act.MAKE or target is None:
+            return self._wait_for_sources(action)
+        claimed = action = self._look_in_place(action)
+        if action.stranger and self.history is not None:
+            claimed = self.history.claim(action)
+        if claimed.obstacle or self._is_rehearsed(claimed):
+            return self._refuse(claimed)
+        asked = self._ask(claimed)
+        if asked.past is not None and asked.act is not Act.MAKE:
+            self._takers.setdefault(asked.past.job.id, asked.row.name)
+            return self._tell(replace(asked, purchase=None), asked.past)
+        waiting = self._wait_for_sources(claimed)
+        if waiting.act is Act.WAIT:
+            return waiting
+        if claimed.stranger and claimed.stranger not in claimed.replaces:
+            return self._refuse(action)
+        if asked.purchase is not None and self.history is not None:
+            found = self.history.find_in_place(asked.purchase.job)
+            self._in_place |= {image.path or "": (job, image) for job, image in found}
+        self._notes[action.row.name] = target.resolved.notes
+        return replace(claimed, stranger="", price=target.resolved.price)
+
+    def _refuse(self, action: Action) -> Action:
+        """Return a picture as in conflict: with a file in its place, or with a real picture."""
+        reason = f"{action.reason}; {action.obstacle}"
+        if not action.obstacle:
+            reason = (
+                f"{action.reason}; the lock has a real picture of it, which no rehearsal replaces:"
+                " rehearse in a copy of the folder, without its lock"
+            )
+        return replace(action, act=Act.CONFLICT, reason=reason)
+
+    def _is_rehearsed(self, action: Action) -> bool:
+        """Tell whether a rehearsal would make a picture of which the lock has a real one."""
+        return self.context.sandbox and any(not entry.sandbox for entry in self.twins(action))
+
+    def _look_in_place(self, action: Action) -> Action:
+        """Look what lies where a picture is to be made: ours to replace, or in its way."""
+        if self.context.is_lock_only or action.target is None:
+            return action
+        entries, target, paths = self.twins(action), action.target, [action.output]
+        lines = {action.n: action.entry} if action.entry is not None else {}
+        if action.of is not None:
+            lines = self._resolver.chosen(self._resolver.entries[action.row.name], target)
+        is_lost = action.entry is not None and self._resolver.is_same(action.entry, target)
+        if action.of is not None or not is_lost:
+            paths = [path for _, n in action.keys
+                     for path in self._placing.targets(target, n, lines.get(n))]  # fmt: skip
         files = [(path, there) for path in paths if (there := self._there(path)) is not None]
         for path, file in files:
             ours = [entry for entry in entries if _is_file_of(entry, file)]
             if not ours:
-                self._stuck[same_file(path)].append(picture.row)
-                obstacle = f"{path} {self._stranger(entries, file)}"
-                reason = f"{picture.reason}; {obstacle}"
-                conflict = replace(picture, verdict=Verdict.CONFLICT, output=path, reason=reason)
-                why = picture.reason
-                return replace(conflict, stranger=file.sha256, why=why, obstacle=obstacle)
+                self._blocked[same_file(path)].append(action.row)
+                obstacle = f"{path} {self._describe(entries, file)}"
+                return replace(action, output=path, stranger=file.sha256, obstacle=obstacle)
             if any(entry.is_by_hand for entry in ours):
                 obstacle = f"{path} was changed by hand and accepted"
-                reason = f"{picture.reason}; {obstacle}"
-                conflict = replace(picture, verdict=Verdict.CONFLICT, output=path, reason=reason)
-                return replace(conflict, why=picture.reason, obstacle=obstacle)
-        made = replace(picture, replaces=frozenset(file.sha256 for _, file in files))
-        return self._rehearsed(made)
+                return replace(action, output=path, obstacle=obstacle)
+        return replace(action, replaces=frozenset(file.sha256 for _, file in files))
 
-    def _stranger(self, entries: Sequence[Entry], file: Found) -> str:
+    def _describe(self, entries: Sequence[Entry], file: Found) -> str:
         """Say what a file is that lies in the way of a picture with these entries."""
         if file.sha256 in self._known:
             return f"is there, and is the picture of {self._known[file.sha256]}"
         return "was changed by hand" if entries else "is there and not in the lock"
 
-    def _set(self, row: Row, found: Wish, chosen: Mapping[int, Entry]) -> Iterator[Picture]:
-        """Judge the pictures of one request, which are made again together or not at all."""
-        stuck: Picture | None = None
-        whole = self._matching.whole(row, found)
-        first = chosen[min(chosen)] if chosen else None
-        reason = self._matching.why(row, found, first)
-        if first is not None and self._matching.is_same(first, found):
-            reason = "its set is not whole"
-        if whole:
-            judged = [self._single(row, found, entry.n, entry) for entry in whole]
-            missing = [p for p in judged if _is_to_make(p)]
-            if not missing:
-                yield from (replace(picture, of=len(whole)) for picture in judged)
-                return
-            reason = missing[0].why or missing[0].reason
-            stuck = next((p for p in missing if p.verdict is Verdict.CONFLICT), None)
-        most = found.resolved.most_images
-        numbers = range(1, most + 1)
-        places = [self._placing.targets(row, found, n, chosen.get(n)) for n in numbers]
-        self._sets[row.name] = [paths[0] for paths in places]
-        picture = Picture(
-            row=row, n=1, of=most, output=places[0][0], verdict=Verdict.MAKE, reason=reason,
-            entry=first, lost=tuple(whole),
-        )  # fmt: skip
-        if stuck is not None:
-            yield replace(stuck, n=1, of=most, entry=first)
+    def _ask(self, action: Action, *, is_paying: bool = False) -> Action:
+        """Ask the ledger about a picture that is to be made; what a retired model made, too.
+
+        Who cannot pay is told so before anything is paid, and not while it is planned.
+        """
+        if self.history is None or action.target is None:
+            return action
+        former = self._resolver.former(action.row, action.n)
+        for target in filter(None, (former, action.target)):
+            if target.fingerprint is None:
+                continue
+            try:
+                place = self._placing.plan(target, action.n, action.entry)
+                purchase = self.history.purchase(action, target, place)
+            except AccountError:
+                if is_paying:
+                    raise
+                return action
+            past = self.history.find(action, target, purchase.job, self._targets_of)
+            past = self._leave_to_taker(action, past, purchase.job)
+            if target is action.target or past.act is not Act.MAKE:
+                return replace(action, act=past.act, target=target, past=past, purchase=purchase)
+        return action
+
+    def _leave_to_taker(self, action: Action, past: Past, ours: Job) -> Past:
+        """Give one job of a row that is gone to one row only: two could take it for theirs."""
+        is_others = past.job.row != action.row.name and past.act is not Act.MAKE
+        taker = self._takers.get(past.job.id, action.row.name)
+        is_taken = is_others and taker != action.row.name
+        return replace(past, act=Act.MAKE, job=ours) if is_taken else past
+
+    def _tell(self, action: Action, past: Past) -> Action:
+        """Return an action about a job of before with its reason; without a lock nothing lacks."""
+        if past.is_in_place and not self.context.path:
+            return replace(action, act=Act.KEEP, reason="")
+        problem = None
+        if action.act is Act.WAIT:
+            words = "another run is sending it"
+            problem = Problem("timeout", words, "run the same again later")
+        in_place = "it is there, and not in the lock"
+        reason = in_place if past.is_in_place else _REASONS[action.act]
+        return replace(action, reason=reason, problem=problem)
+
+    def _wait_for_sources(self, action: Action) -> Action:
+        """Let a picture wait that is made from one which is stuck, or which never comes."""
+        if action.act is not Act.MAKE:
+            return action
+        lacking = [key for key in action.needs if key not in self._resolver.origins]
+        sources = [self._source(key) for key in lacking]
+        if not all(sources):
+            words = f"{action.name} is made from a picture that is not made"
+            problem = Problem("usage", words, "")
+            return replace(action, act=Act.WAIT, reason=words, problem=problem)
+        stuck = [each.name for each in sources if each and each.act in {Act.WAIT, Act.UNKNOWN}]
+        reason = f"made from {', '.join(stuck)}, which is stuck"
+        return replace(action, act=Act.WAIT, reason=reason) if stuck else action
+
+    def _source(self, key: Key) -> Action | None:
+        """Return the action that brings a picture; None: none does."""
+        actions = self._actions.get(key[0], ())
+        return next((action for action in actions if key in action.keys), None)
+
+    def _targets_of(self, row: Row) -> Iterator[Target]:
+        """Yield what a row asks for, now and before its model was retired."""
+        numbers = range(1, count_of(row, self.context.typed) + 1)
+        formers = (self._resolver.former(row, n) for n in numbers)
+        former = next((target for target in formers if target is not None), None)
+        for target in (self.target(row), former):
+            if target is not None and target.fingerprint is not None:
+                yield target
+
+    # -- the lock's lines ----------------------------------------------------------------------
+
+    def _keep(self, action: Action) -> None:
+        """Keep the lock's entries of a picture, and of all that are made again with it."""
+        target = action.target
+        if target is None:
             return
-        yield self._in_the_way(picture, [path for paths in places for path in paths])
+        chosen = self._resolver.chosen(self._resolver.entries[action.row.name], target)
+        numbers = [action.n] if action.act in _BY_THE_LOCK else [n for _, n in action.keys]
+        held = [chosen.get(n) for n in numbers]
+        self._kept |= {entry.key: entry for entry in (*held, action.entry) if entry is not None}
 
-    def _is_there(self, entry: Entry) -> bool:
-        return not self.terms.is_lock_only and _is_file_of(entry, self._look(entry.output))
+    def _keep_real(self) -> None:
+        """Keep the lines of all that was paid for: no rehearsal replaces or drops one."""
+        for entry in self._lines():
+            rival = self._kept.get(entry.key)
+            if not entry.sandbox and (rival is None or rival.sandbox):
+                self._kept[entry.key] = entry
 
-    def _look(self, path: str) -> Found | None:
-        return self.terms.look(posixpath.join(self.terms.base, path))
+    def _lines(self) -> list[Entry]:
+        planned = [entry for row in self._rows for entry in self._resolver.entries[row.name]]
+        return [*self._resolver.orphans, *planned]
 
-    def _there(self, path: str) -> Found | None:
-        """Return what lies at a path, and stays there."""
-        return None if same_file(path) in self._leaving else self._look(path)
+    def _leaving(self) -> list[Entry]:
+        """Return the entries, one a picture, of rows that are gone or ask for fewer pictures."""
+        found = {entry.key: entry for entry in self._lines()}
+        return [found[key] for key in sorted(found.keys() - self._kept.keys())]
 
     # -- all of them ---------------------------------------------------------------------------
 
-    def _let_through(self, found: dict[str, list[Picture]]) -> None:
-        """Judge those again in whose way lies only what is moved away itself."""
-        moving = [picture for pictures in found.values() for picture in pictures]
+    def _let_through(self) -> None:
+        """Decide again about those in whose way lies only what is moved away itself."""
+        moving = [action for actions in self._actions.values() for action in actions]
+        changed: set[str] = set()
         while moving:
-            picture = moving.pop()
-            path = same_file(picture.entry.output) if picture.entry is not None else ""
-            if picture.verdict is not Verdict.MOVE or path in self._leaving:
+            action = moving.pop()
+            path = same_file(action.entry.output) if action.entry is not None else ""
+            if action.act is not Act.MOVE or path in self._freed:
                 continue
-            self._leaving.add(path)
-            for row in self._stuck.pop(path, []):
-                found[row.name] = self._held(row)
-                moving += found[row.name]
+            self._freed.add(path)
+            for row in self._blocked.pop(path, []):
+                self._plan_row(row)
+                changed.add(row.name)
+                moving += self._actions[row.name]
+        for row in made_first(self._rows) if changed else ():
+            if changed.intersection(reference.row or "" for reference in row.references):
+                self._plan_row(row)
+                changed.add(row.name)
 
-    def _hold_apart(self, pictures: Sequence[Picture]) -> None:
+    def _check_places(self, actions: Sequence[Action]) -> None:
         """Object to two pictures that would have one name; file systems may ignore the case."""
-        seen: dict[str, Picture] = {}
-        for picture in pictures:
-            for path in self._paths(picture):
-                first = seen.setdefault(same_file(posixpath.join(self.terms.base, path)), picture)
-                if first is not picture:
-                    self._object(picture.row, f"{picture.name} and {first.name} both go to {path}")
+        seen: dict[str, Action] = {}
+        for action in actions:
+            for path in self.places(action):
+                first = seen.setdefault(same_file(posixpath.join(self.context.base, path)), action)
+                if first is not action:
+                    words = f"{action.name} and {first.name} both go to {path}"
+                    self._mistakes.reject_row(action.row, words, "output")
                 if what := self._own_file(path):
-                    self._object(picture.row, f"{picture.name}: {path} is {what}")
-
-    def _paths(self, picture: Picture) -> list[str]:
-        """Return where a picture, or each of a set, lies or will lie."""
-        if picture.is_misplaced:
-            return []
-        is_set = picture.of is not None and _is_to_make(picture)
-        return self._sets[picture.row.name] if is_set else [picture.output]
-
-    def _object(self, row: Row, words: str) -> None:
-        self._mistakes.append(f"{self.manifest.file}:{row.line}: {words}")
+                    words = f"{action.name}: {path} is {what}"
+                    self._mistakes.reject_row(action.row, words, "output")
 
     def _own_file(self, path: str) -> str:
         """Say which of the manifest's own files a path is, if it is one."""
-        own, mine = self._own, same_file(posixpath.join(self.terms.base, path))
-        if not self.terms.path or posixpath.dirname(own) != posixpath.dirname(mine):
+        own, mine = self._own, same_file(posixpath.join(self.context.base, path))
+        if not self.context.path or posixpath.dirname(own) != posixpath.dirname(mine):
             return ""
         name = posixpath.basename(mine)
         if mine == own:
@@ -488,50 +556,52 @@ class Judge:
         is_lock = mine == lock.name_of(own) or lock.part_of(own, name) is not None
         return "the manifest's lock" if is_lock else ""
 
-    def _hold_references(self, pictures: Sequence[Picture]) -> None:
+    def _check_references(self, actions: Sequence[Action]) -> None:
         """Object to references by file that are pictures of this manifest: none would wait."""
-        base = self.terms.base
-        made = {
-            same_file(posixpath.join(base, path)): p for p in pictures for path in self._paths(p)
-        }
-        found: dict[str, Picture | None] = {}
+        base = self.context.base
+        made = {same_file(posixpath.join(base, path)): action
+                for action in actions for path in self.places(action)}  # fmt: skip
+        found: dict[str, Action | None] = {}
         for row in self._rows:
-            for reference in row.references:
-                text = reference.text
-                if reference.row is None and "://" not in text and text not in found:
+            for text in (each.text for each in row.references if each.row is None):
+                if "://" not in text and text not in found:
                     found[text] = made.get(same_file(posixpath.join(base, text)))
-                picture = found.get(text)
-                if picture is not None:
-                    self._object(row, f"{row.name}: {reference.text} is {_advice(picture, row)}")
+                if (action := found.get(text)) is not None:
+                    words = f"{row.name}: {text} is {_advice(action, row)}"
+                    self._mistakes.reject_row(row, words, "references")
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def _is_there(self, entry: Entry) -> bool:
+        return not self.context.is_lock_only and _is_file_of(entry, self._look(entry.output))
+
+    def _look(self, path: str) -> Found | None:
+        return self.context.look(posixpath.join(self.context.base, path))
+
+    def _there(self, path: str) -> Found | None:
+        """Return what lies at a path, and stays there."""
+        return None if same_file(path) in self._freed else self._look(path)
 
 
-def made_first(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows with each behind those that it is made from; there is no cycle in them."""
-    by_name = {row.name: row for row in rows}
-    done: dict[str, Row] = {}
-    for row in rows:
-        path = [row]
-        while path:
-            needed = [r.row for r in path[-1].references if r.row and r.row not in done]
-            if needed:
-                path.append(by_name[needed[0]])
-            else:
-                last = path.pop()
-                done[last.name] = last
-    return list(done.values())
+def _origins(action: Action) -> Iterable[tuple[Key, str]]:
+    """Return the digests of pictures that others may go on to be made from, as they were made."""
+    if action.act in _BY_THE_LOCK and action.entry is not None:
+        return [(action.entry.key, action.entry.origin)]
+    if action.act in {Act.FETCH, Act.KEEP} and action.past is not None:
+        images = action.past.images or action.past.job.images
+        found = {(action.row.name, image.n): image.sha256 for image in images if image.sha256}
+        keys = found if action.is_whole_set else found.keys() & {action.key}
+        return [(key, found[key]) for key in keys]
+    return []
 
 
-def _advice(picture: Picture, row: Row) -> str:
+def _advice(action: Action, row: Row) -> str:
     """Say how a picture of the manifest is to be named as a reference."""
-    if picture.row is row:
+    if action.row is row:
         return "its own picture, and would be another one after every run"
-    is_one = picture.total == 1 and picture.of is None
-    name = f"images.{picture.row.name}" if is_one else f"images.{picture.row.name}.{picture.n}"
+    is_one = action.total == 1 and action.of is None
+    name = f"images.{action.row.name}" if is_one else f"images.{action.row.name}.{action.n}"
     return f"the picture of {name}: write {name}, then it is made first"
-
-
-def _is_to_make(picture: Picture) -> bool:
-    return picture.verdict in {Verdict.MAKE, Verdict.CONFLICT}
 
 
 def _is_file_of(entry: Entry, file: Found | None) -> bool:

@@ -1,50 +1,128 @@
-"""What a row asks for, made complete: its own words, the command line's, what the lock resolved.
+"""From a row and its lock lines to a target: what it asks for, complete, as one request.
 
-Never a profile's or the environment's, so that nobody's machine makes a picture stale.
+By its own words, the command line's and what the lock resolved; never by a profile's or the
+environment's, so that nobody's machine makes a picture stale.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.batch.lock.entries import Entry
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Options, Reference
 from seedream_cli.request.check import resolve_named
+from seedream_cli.request.findings import Findings
 from seedream_cli.request.options import OF_REQUESTS, overlay
 from seedream_cli.request.sizes import is_pixels
+from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from seedream_cli.batch.lock.entries import Entry
-    from seedream_cli.batch.manifest.read import Row
+    from seedream_cli.batch.manifest.read import Row, RowReference
     from seedream_cli.core.model import Request
-    from seedream_cli.providers.spec import Provider
+    from seedream_cli.providers.spec import Capabilities, Provider
     from seedream_cli.request.check import Resolved
+    from seedream_cli.storage.files.digest import Found
 
 _SCHEME: Final = "1"
 """Of fingerprints: another one would be computed beside it, not instead of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """One row as a request for one picture, or for one set."""
+_DEFAULT: Final = "{name}.{ext}"
+_Kind = tuple[str, str, str | None, str | None, str]
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchContext:
+    """What a command brings to a manifest."""
+
+    base: str
+    """The manifest's folder, absolute."""
+    typed: Mapping[str, object]
+    """Options of the command line, long names with `_`; None or missing: not typed."""
+    sandbox: bool = False
+    is_lock_only: bool = False
+    """With `--no-files`: pictures that lie elsewhere."""
+    providers: Mapping[str, Provider]
+    provider_of: Callable[[Row, str | None], Provider | None]
+    """The provider of a row, whose lock names one or none; None: nothing here says which."""
+    maker_of: Callable[[Row], Provider | None]
+    """The provider that was chosen by name for what is to be made anew; None: none was."""
+    look: Callable[[str], Found | None]
+    """What lies at an absolute path."""
+    digest_of: Callable[[str], str]
+    """The digest of a reference image at an absolute path; raises `UsageError`."""
+    now: datetime
+    """Says which models are retired."""
+    path: str = ""
+    """The manifest's own, absolute; empty where it has none."""
+
+    def draft(
+        self, row: Row, name: str = "", *, many: bool = False, is_set: bool = False
+    ) -> naming.Plan:
+        """Return where a row's pictures go by its words, or by its name where it has none."""
+        output = said(row, self.typed, "output")
+        text = output if isinstance(output, str) else _DEFAULT
+        text = f"{text}{_DEFAULT}" if text.endswith("/") else text
+        template = naming.filled(text, name or row.name)
+        return naming.plan(template, base=self.base, many=many, many_per_job=is_set)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a row asks for, as a request for one picture or for one set."""
+
+    row: Row
     provider: Provider
-    options: Options
-    """Where `count` is 1."""
     resolved: Resolved
+    """Its request's `count` is 1."""
     fingerprint: str | None
     """None while a picture that it is made from is yet to be made."""
 
     @property
+    def request(self) -> Request:
+        """What is to be sent."""
+        return self.resolved.request
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What its model can do; None: not known here."""
+        return self.resolved.capabilities
+
+    @property
+    def most(self) -> int:
+        """How many pictures its request may bring."""
+        return self.resolved.most_images
+
+    @property
     def is_set(self) -> bool:
         """Tell whether one request brings several pictures that belong together."""
-        return self.resolved.most_images > 1
+        return self.most > 1
+
+    def entry(self, n: int, output: str, sha256: str, size: int, made_at: datetime) -> Entry:
+        """Return the lock's line of a picture of it: its file's path, digest and bytes."""
+        return Entry(
+            name=self.row.name,
+            n=n,
+            output=output,
+            fingerprint=self.fingerprint or "",
+            sha256=sha256,
+            size=size,
+            provider=self.provider.name,
+            model=self.request.model,
+            keyword=keyword_of(self.request),
+            aspect=aspect_of(self.request),
+            date=f"{made_at:%Y-%m-%d}",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +139,7 @@ class Source:
         return self.digest == ""
 
 
-def wish(
+def resolve_row(
     row: Row,
     provider: Provider,
     typed: Mapping[str, object],
@@ -71,14 +149,14 @@ def wish(
     now: datetime,
     named: tuple[str | None, str] = (None, ""),
     providers: Iterable[Provider] = (),
-) -> Wish:
+) -> Target:
     """Return a row's request; `named` is the format that its file's name asks for, and its stem.
 
     What nobody said stays as the lock's `entry` has it, where the model still takes that; `now`
     says which models are retired. Raises `UsageError` that names every mistake.
     """
-    _hold_sources(provider, sources)
-    plain = _options(row, typed, sources)
+    _check_sources(provider, sources)
+    plain = options_of(row, typed, sources)
     filled = _filled(plain, provider, entry)
     others = tuple(providers)
 
@@ -98,7 +176,7 @@ def wish(
         chosen, found = plain, resolved(plain)
     is_known = all(source.digest is not None for source in sources)
     print_ = _fingerprint(provider, chosen, found) if is_known else None
-    return Wish(provider=provider, options=chosen, resolved=found, fingerprint=print_)
+    return Target(row=row, provider=provider, resolved=found, fingerprint=print_)
 
 
 def said(row: Row, typed: Mapping[str, object], name: str) -> object:
@@ -107,13 +185,13 @@ def said(row: Row, typed: Mapping[str, object], name: str) -> object:
     return own if own is not None else typed.get(name)
 
 
-def is_model_chosen(row: Row, typed: Mapping[str, object], found: Wish) -> bool:
+def is_model_chosen(typed: Mapping[str, object], target: Target) -> bool:
     """Tell whether somebody means the very model of a request: no lock, no older short name."""
-    word = said(row, typed, "model")
-    ids = found.provider.short_names.get(str(word).lower(), ())
+    word = said(target.row, typed, "model")
+    ids = target.provider.short_names.get(str(word).lower(), ())
     if not ids:
         return word is not None
-    today, made = found.provider.models.get(ids[-1]), found.resolved.request.model
+    today, made = target.provider.models.get(ids[-1]), target.request.model
     return made == ids[-1] or (today is not None and made in {today.edit_twin, today.text_twin})
 
 
@@ -133,7 +211,8 @@ def aspect_of(request: Request) -> str | None:
     return request.aspect if request.keyword or not request.size else None
 
 
-def _options(row: Row, typed: Mapping[str, object], sources: Sequence[Source]) -> Options:
+def options_of(row: Row, typed: Mapping[str, object], sources: Sequence[Source]) -> Options:
+    """Return what a row asks for by its own words and the command line's, before any default."""
     agreed = overlay(row.options, typed)
     return Options(  # the types were checked where the values were read
         prompt=row.prompt,
@@ -164,7 +243,7 @@ def _filled(options: Options, provider: Provider, entry: Entry | None) -> Option
     return options
 
 
-def _hold_sources(provider: Provider, sources: Sequence[Source]) -> None:
+def _check_sources(provider: Provider, sources: Sequence[Source]) -> None:
     """Object to files where only URLs are taken; a picture made meanwhile may still have one."""
     local = [s.text for s in sources if not s.is_url and not s.text.startswith("images.")]
     if local and provider.reference_kinds == {"url"}:
@@ -212,3 +291,261 @@ def _fingerprint(provider: Provider, options: Options, resolved: Resolved) -> st
     told = {key: value for key, value in words.items() if value is not None}
     text = json.dumps(told, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     return f"{_SCHEME}:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+class Resolver:
+    """Finds the request of each row; rows come behind those that they are made from."""
+
+    def __init__(
+        self,
+        context: BatchContext,
+        entries: Iterable[Entry],
+        names: Collection[str],
+        is_there: Callable[[Entry], bool],
+    ) -> None:
+        """Take the lock's entries in, twins too; `names` are those of all rows of the manifest.
+
+        `is_there` tells whether the very file of an entry lies where the lock has it.
+        """
+        self._context = context
+        self._is_there = is_there
+        self.entries: defaultdict[str, list[Entry]] = defaultdict(list)
+        """The lock's, by the name of their row."""
+        self.origins: dict[tuple[str, int], str] = {}
+        """Digests of the manifest's own pictures that are there, as they were made."""
+        self.makers: dict[str, Provider] = {}
+        """Who makes a row, in spite of what the lock says."""
+        self.anew: dict[str, frozenset[int]] = {}
+        """Pictures of a row that are made by today's model, since the lock's is retired."""
+        self.former_names: dict[str, str] = {}
+        """What the lock calls a row, where it has another name."""
+        self._lost: dict[str, list[Entry]] = {}
+        """Entries of names that the manifest has no more, by their fingerprint."""
+        self._kinds: dict[_Kind, Entry] = {}
+        """One of each kind of those."""
+        self._digests: dict[str, str] = {}
+        """Of reference images, each read once, however many rows share it."""
+        for entry in entries:
+            self.entries[entry.name].append(entry)
+            if entry.name not in names:
+                self._lost.setdefault(entry.fingerprint, []).append(entry)
+                self._kinds.setdefault(_kind(entry), entry)
+
+    @property
+    def orphans(self) -> list[Entry]:
+        """Return the entries of names that the manifest has no more."""
+        return [entry for entries in self._lost.values() for entry in entries]
+
+    def has(self, row: Row) -> bool:
+        """Tell whether the lock knows a row."""
+        return bool(self.entries[row.name])
+
+    def target(self, row: Row, n: int | None = None) -> Target | None:
+        """Return the row's request, by the entry that it matches, if by any; raise `UsageError`.
+
+        `n` is the picture that it is for; of those that are made anew by default. None: nothing
+        says who makes it.
+        """
+        anew = self.anew.get(row.name, frozenset())
+        entries = self.entries[row.name]
+        prints = {entry.fingerprint for entry in entries}
+        if n in anew or (n is None and anew):
+            entries = [self._without_retired(entry) for entry in entries]
+            entries.sort(key=lambda entry: bool(entry.model))  # of those that fit, the last
+        return self._match(row, entries, prints)
+
+    def former(self, row: Row, n: int) -> Target | None:
+        """Return the request for a picture of before its model was retired, by lock or default.
+
+        What was bought by it may still be had. None: there was none, or the row says its model.
+        """
+        if said(row, self._context.typed, "model") is not None:
+            return None
+        entries = self.entries[row.name]
+        if n in self.anew.get(row.name, ()):
+            return self._match(row, entries, {entry.fingerprint for entry in entries})
+        provider = (
+            None if entries else self.makers.get(row.name) or self._context.provider_of(row, None)
+        )
+        if provider is None or not provider.former_defaults:
+            return None
+        before = replace(provider, default_model=provider.former_defaults[-1], stand_ins=())
+        try:
+            return self._resolve(row, before, self._sources(row), None, self._format_named(row))
+        except UsageError:
+            return None
+
+    def _without_retired(self, entry: Entry) -> Entry:
+        provider = self._context.providers.get(entry.provider)
+        model = provider.models.get(entry.model) if provider else None
+        is_gone = model is not None and model.is_retired(self._context.now)
+        return replace(entry, model="") if is_gone else entry
+
+    def adopt(self, row: Row) -> Target | None:
+        """Return a new row's request; what the lock has of it by another name becomes its own."""
+        if not self._kinds:
+            return self.target(row)
+        try:
+            found = self._match(row, self._kinds.values(), self._lost)
+        except UsageError:
+            found = None
+        same = self._lost.pop(found.fingerprint or "", []) if found is not None else []
+        if not same:
+            return self.target(row)
+        taken = [entry for entry in same if entry.name == same[0].name]
+        if left := [entry for entry in same if entry.name != same[0].name]:
+            self._lost[same[0].fingerprint] = left
+        self.former_names[row.name] = taken[0].name
+        self.entries[row.name] = [replace(entry, name=row.name) for entry in taken]
+        return found
+
+    def is_same(self, entry: Entry, found: Target) -> bool:
+        """Tell whether an entry's picture is what a request describes; a placeholder is not."""
+        is_real_enough = self._context.sandbox or not entry.sandbox
+        return entry.fingerprint == found.fingerprint and is_real_enough
+
+    def chosen(self, entries: Iterable[Entry], found: Target) -> dict[int, Entry]:
+        """Return one entry a number: of twins that which matches, else the one written last."""
+        chosen: dict[int, Entry] = {}
+        for entry in entries:
+            rival = chosen.get(entry.n)
+            if rival is None or self._worth(entry, found) >= self._worth(rival, found):
+                chosen[entry.n] = entry
+        return chosen
+
+    def whole(self, row: Row, found: Target) -> list[Entry]:
+        """Return the entries of a whole set that matches, of the one written last; or none."""
+        entries = self.entries[row.name]
+        for size in dict.fromkeys(entry.of for entry in reversed(entries)):
+            one = self.chosen([entry for entry in entries if entry.of == size], found)
+            if size == len(one) and all(self.is_same(entry, found) for entry in one.values()):
+                return [one[n] for n in sorted(one)]
+        return []
+
+    def why(self, row: Row, found: Target, entry: Entry | None) -> str:
+        """Say why a picture is not what the lock has."""
+        if found.fingerprint is None:
+            absent = [r.text for r in row.references if r.row and (r.row, r.n) not in self.origins]
+            others, are = ", ".join(absent), "is" if len(absent) == 1 else "are"
+            made = f"made from {others}, which {are} made first"
+            return made if entry is None else f"{others} {are} made anew"
+        if entry is None:
+            return "new"
+        if entry.fingerprint == found.fingerprint or (entry.sandbox and not self._context.sandbox):
+            return "its picture is a rehearsal's placeholder"
+        if entry.provider != found.provider.name:
+            return f"provider {entry.provider} → {found.provider.name}"
+        if entry.model != found.resolved.request.model:
+            return f"model {entry.model} → {found.resolved.request.model}"
+        return "its description changed"
+
+    def _worth(self, entry: Entry, found: Target) -> tuple[bool, bool]:
+        return self.is_same(entry, found), self._is_there(entry)
+
+    def _match(self, row: Row, entries: Iterable[Entry], prints: Collection[str]) -> Target | None:
+        # What a rehearsal chose says nothing of a picture that is paid for.
+        fills = {
+            _kind(entry): entry for entry in entries if self._context.sandbox or not entry.sandbox
+        }
+        sources = self._sources(row)
+        found: Target | None = None
+        for entry in fills.values() or [None]:
+            provider = self.makers.get(row.name) or self._context.provider_of(
+                row, entry.provider if entry else None
+            )
+            if provider is None:
+                continue
+            found = self._resolve(row, provider, sources, entry, self._format_named(row))
+            if entry is None or found.fingerprint in prints:
+                return found
+            other = self._name_otherwise(row, provider, sources, entry)
+            if other is not None and other.fingerprint in prints:
+                return other
+        return found
+
+    def _resolve(
+        self,
+        row: Row,
+        provider: Provider,
+        sources: Sequence[Source],
+        entry: Entry | None,
+        named: str | None,
+    ) -> Target:
+        return resolve_row(
+            row,
+            provider,
+            self._context.typed,
+            sources,
+            entry,
+            now=self._context.now,
+            named=(named, self._context.draft(row).template.rpartition(".")[0]),
+            providers=self._context.providers.values(),
+        )
+
+    def _format_named(self, row: Row) -> str | None:
+        """Return the format that the name of a row's file asks for."""
+        given = self._context.draft(row).given_extension
+        return format_of_extension(given) if given else None
+
+    def _name_otherwise(
+        self, row: Row, provider: Provider, sources: Sequence[Source], entry: Entry
+    ) -> Target | None:
+        """Return the request as it was when its file's name did not ask for its format, or did.
+
+        To name the file of a picture that is there is to move it, not to make it again.
+        """
+        now, was = self._format_named(row), format_of_extension(extension(entry.output))
+        if was is None or now not in {None, was}:
+            return None
+        try:
+            return self._resolve(row, provider, sources, entry, None if now else was)
+        except UsageError:
+            return None
+
+    def _sources(self, row: Row) -> list[Source]:
+        """Return a row's reference images; raise `UsageError` with all that are none."""
+        findings, sources = Findings(), []
+        for reference in row.references:
+            try:
+                sources.append(self._source(reference))
+            except UsageError as error:
+                findings.object(error.message, error.hint)
+        findings.settle()
+        return sources
+
+    def _source(self, reference: RowReference) -> Source:
+        if reference.row is not None:
+            digest = self.origins.get((reference.row, reference.n))
+            return Source(text=reference.text, digest=digest)
+        if "://" in reference.text:
+            return Source(text=reference.text)
+        path = posixpath.join(self._context.base, reference.text)
+        if path not in self._digests:
+            self._digests[path] = self._context.digest_of(path)
+        return Source(text=reference.text, digest=self._digests[path])
+
+
+def _kind(entry: Entry) -> _Kind:
+    """Return all of an entry that can fill up a request."""
+    return entry.provider, entry.model, entry.keyword, entry.aspect, extension(entry.output)
+
+
+def extension(path: str) -> str:
+    """Return a path's extension without its dot."""
+    return posixpath.splitext(path)[1].removeprefix(".")
+
+
+def made_first(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with each behind those that it is made from; there is no cycle in them."""
+    by_name = {row.name: row for row in rows}
+    done: dict[str, Row] = {}
+    for row in rows:
+        path = [row]
+        while path:
+            needed = [r.row for r in path[-1].references if r.row and r.row not in done]
+            if needed:
+                path.append(by_name[needed[0]])
+            else:
+                last = path.pop()
+                done[last.name] = last
+    return list(done.values())

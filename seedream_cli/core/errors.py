@@ -83,6 +83,8 @@ class UsageError(SeedreamError):
     """What was typed cannot be done; nothing was sent."""
 
     code = "usage"
+    parts: tuple[UsageError, ...] = ()
+    """The mistakes that it stands for, where they are several."""
 
 
 class ConfigError(SeedreamError):

@@ -30,4 +30,6 @@ class Findings:
             raise self.mistakes[0]
         lines = "".join(f"\n- {mistake.message}" for mistake in self.mistakes)
         hints = dict.fromkeys(mistake.hint for mistake in self.mistakes if mistake.hint)
-        raise UsageError(f"{len(self.mistakes)} mistakes:{lines}", hint="\n".join(hints))
+        error = UsageError(f"{len(self.mistakes)} mistakes:{lines}", hint="\n".join(hints))
+        error.parts = tuple(self.mistakes)
+        raise error

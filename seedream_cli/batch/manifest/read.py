@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from seedream_cli.batch.manifest.schema import Desk, Near, RowReference, Table, show
+from seedream_cli.batch.manifest.schema import Mistakes, Near, Row, RowReference, Table, show
 from seedream_cli.batch.manifest.syntax import Kind, Sheet, read_sheet
 from seedream_cli.core.errors import SeedreamError, UsageError
 from seedream_cli.core.text import file_meant
@@ -58,27 +58,6 @@ _ORDINAL: Final = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One picture of a manifest, or as many as its count says."""
-
-    name: str
-    """Its identity."""
-    line: int
-    """In the file, from 1; 0: not known."""
-    prompt: str
-    """With its prefix and suffix."""
-    output: str | None
-    """As written, a template; None: not said."""
-    profile: str | None
-    model: str | None
-    count: int | None
-    """None: not said."""
-    references: tuple[RowReference, ...]
-    options: Mapping[str, object]
-    """What else was said, by the names of `request.options.OPTIONS`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a manifest says."""
 
@@ -112,19 +91,29 @@ def kind_within(text: str) -> Kind:
     return Kind.JSON_LINES if is_json else Kind.TEXT
 
 
-def read(text: str, *, file: str, kind: Kind, load: Callable[[str], str]) -> Manifest:
+def read(
+    text: str,
+    *,
+    file: str,
+    kind: Kind,
+    load: Callable[[str], str],
+    mistakes: Mistakes | None = None,
+) -> Manifest:
     """Return what a manifest's text says; `load` returns the text of a prompt file.
 
-    Raises one `UsageError` with a line for each mistake; what `load` raises is one of them.
+    Raises one `UsageError` with a line for each mistake; what `load` raises is one of them. Into
+    `mistakes`, where those are given, they are only written: what models cannot do may follow.
     """
-    desk = Desk(file)
-    sheet = read_sheet(desk, text, kind)
+    is_whole = mistakes is None
+    mistakes = Mistakes(file) if mistakes is None else mistakes
+    sheet = read_sheet(mistakes, text, kind)
     sheet = sheet._replace(rows=list(sheet.rows))
-    rows = _rows(desk, sheet, load)
-    if not rows and not desk.mistakes:
-        desk.at(0, "there is no picture in it")
-    desk.settle()
-    return Manifest(file=file, rows=tuple(rows), profiles=_profiles(desk, sheet))
+    rows = _rows(mistakes, sheet, load)
+    if not rows and not mistakes:
+        mistakes.at(0, "there is no picture in it")
+    if is_whole or not rows:
+        mistakes.settle()
+    return Manifest(file=file, rows=tuple(rows), profiles=_profiles(mistakes, sheet))
 
 
 def shards(manifest: Manifest, count: int) -> Mapping[str, int]:
@@ -147,12 +136,12 @@ def shards(manifest: Manifest, count: int) -> Mapping[str, int]:
     return {name: int(_digest(first(name)), 16) % count + 1 for name in above}
 
 
-def _profiles(desk: Desk, sheet: Sheet) -> dict[str, int]:
+def _profiles(mistakes: Mistakes, sheet: Sheet) -> dict[str, int]:
     found: dict[str, int] = {}
     for table in (sheet.defaults, *sheet.rows):
         name = _text_of(table.said, "profile")
         if name is not None:
-            found.setdefault(name, desk.lines.get((*table.path, "profile"), table.line))
+            found.setdefault(name, mistakes.lines.get((*table.path, "profile"), table.line))
     return found
 
 
@@ -160,39 +149,41 @@ def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _rows(desk: Desk, sheet: Sheet, load: Callable[[str], str]) -> list[Row]:
+def _rows(mistakes: Mistakes, sheet: Sheet, load: Callable[[str], str]) -> list[Row]:
     """Put each row together with the defaults and hold the rows against one another."""
     defaults, tables = sheet.defaults, list(sheet.rows)
-    _prompt_and_name(desk, sheet.defaults, tables, load)
+    _prompt_and_name(mistakes, sheet.defaults, tables, load)
     totals = {table.name: _total(defaults.said | table.said) for table in tables if table.name}
     names = sorted(totals)
     for table in (defaults, *tables):
-        _refer(desk, table, totals, names)
+        _refer(mistakes, table, totals, names)
         if "references" not in table.said:
             table.references = defaults.references
-    _hold_cycles(desk, tables)
-    _hold_outputs(desk, defaults, tables)
+    _check_cycles(mistakes, tables)
+    _check_outputs(mistakes, defaults, tables)
+    unsound = (table.name for table in tables if table.is_unsound or defaults.is_unsound)
+    mistakes.unsound.update(unsound)
     shared = {key: value for key, value in defaults.said.items() if key in _OPTIONS}
     return [_row(table, defaults.said, shared) for table in tables]
 
 
 def _prompt_and_name(
-    desk: Desk, defaults: Table, tables: Iterable[Table], load: Callable[[str], str]
+    mistakes: Mistakes, defaults: Table, tables: Iterable[Table], load: Callable[[str], str]
 ) -> None:
     """Give each row its prompt and, where it has none, a name; no two have the same."""
     times: Counter[str] = Counter()
     owners: dict[str, Table] = {}
     for table in tables:
-        prompt = _prompt(desk, table, load)
+        prompt = _prompt(mistakes, table, load)
         if prompt is not None:
-            table.prompt = _whole_prompt(desk, table, prompt, defaults.said | table.said)
+            table.prompt = _whole_prompt(mistakes, table, prompt, defaults.said | table.said)
             if not table.name:
                 times[prompt] += 1
                 table.name = _automatic(prompt, times[prompt])
         owner = owners.setdefault(table.name, table)
         if table.name and owner is not table:
             lines = f"on lines {owner.line} and {table.line}"
-            desk.object(table, f"two pictures are named {show(table.name)}, {lines}")
+            mistakes.reject(table, f"two pictures are named {show(table.name)}, {lines}")
 
 
 def _automatic(prompt: str, time: int) -> str:
@@ -201,41 +192,43 @@ def _automatic(prompt: str, time: int) -> str:
     return f"{naming.slug(prompt)}-{_digest(prompt)[:6]}{again}"
 
 
-def _prompt(desk: Desk, table: Table, load: Callable[[str], str]) -> str | None:
+def _prompt(mistakes: Mistakes, table: Table, load: Callable[[str], str]) -> str | None:
     """Return the prompt as written, in the table or in its file; None after a mistake."""
     prompt, file = _text_of(table.said, "prompt"), _text_of(table.said, "prompt_file")
     if prompt is not None and file is not None:
-        desk.object(table, "prompt and prompt_file are two prompts: keep one", key="prompt_file")
+        mistakes.reject(
+            table, "prompt and prompt_file are two prompts: keep one", key="prompt_file"
+        )
     elif file is not None:
-        return _loaded(desk, table, file, load)
+        return _loaded(mistakes, table, file, load)
     elif prompt is None and not table.has_bad_prompt:
-        desk.object(table, "prompt is missing")
+        mistakes.reject(table, "prompt is missing")
     return prompt
 
 
-def _loaded(desk: Desk, table: Table, file: str, load: Callable[[str], str]) -> str | None:
+def _loaded(mistakes: Mistakes, table: Table, file: str, load: Callable[[str], str]) -> str | None:
     try:
         prompt = load(file)
         prompt.encode()
     except SeedreamError as error:
-        desk.object(table, f"prompt_file: {error.message}", key="prompt_file")
+        mistakes.reject(table, f"prompt_file: {error.message}", key="prompt_file")
         return None
     except UnicodeError:
-        desk.object(table, f"prompt_file: {show(file)} is no UTF-8 text", key="prompt_file")
+        mistakes.reject(table, f"prompt_file: {show(file)} is no UTF-8 text", key="prompt_file")
         return None
     return prompt
 
 
-def _whole_prompt(desk: Desk, table: Table, prompt: str, said: Mapping[str, object]) -> str:
+def _whole_prompt(mistakes: Mistakes, table: Table, prompt: str, said: Mapping[str, object]) -> str:
     ends = (_text_of(said, key) or "" for key in ("prompt_prefix", "prompt_suffix"))
     whole = prompt.join(ends)
     key = "prompt" if "prompt" in table.said else "prompt_file"
     if not whole.strip():
-        desk.object(table, f"{key} is empty", key=key)
+        mistakes.reject(table, f"{key} is empty", key=key)
     elif key == "prompt" and (file := file_meant(prompt)) is not None:
-        desk.object(table, f"prompt names a file: prompt_file = {show(file)} reads it", key=key)
+        mistakes.reject(table, f"prompt names a file: prompt_file = {show(file)} reads it", key=key)
     elif "\0" in whole:
-        desk.object(table, f"{key} holds a NUL, so it is no text", key=key)
+        mistakes.reject(table, f"{key} holds a NUL, so it is no text", key=key)
     return whole
 
 
@@ -262,7 +255,9 @@ class _Problem(NamedTuple):
     near: Near | None = None
 
 
-def _refer(desk: Desk, table: Table, totals: Mapping[str, int], names: Sequence[str]) -> None:
+def _refer(
+    mistakes: Mistakes, table: Table, totals: Mapping[str, int], names: Sequence[str]
+) -> None:
     """Read the references that a table says itself."""
     texts = table.said.get("references")
     found = []
@@ -270,7 +265,7 @@ def _refer(desk: Desk, table: Table, totals: Mapping[str, int], names: Sequence[
         match _reference(text, totals, names):
             case _Problem(message, near):
                 message = f"references: {show(text)} {message}"
-                desk.object(table, message, key="references", near=near)
+                mistakes.reject(table, message, key="references", near=near)
             case reference:
                 found.append(reference)
     table.references = tuple(found)
@@ -319,7 +314,7 @@ def _picture(text: str, totals: Mapping[str, int], names: Sequence[str]) -> RowR
     return RowReference(text=text, row=name, n=n)
 
 
-def _hold_cycles(desk: Desk, tables: Iterable[Table]) -> None:
+def _check_cycles(mistakes: Mistakes, tables: Iterable[Table]) -> None:
     """Object to rows that need themselves: none of them could be made first."""
     named = {table.name: table for table in tables}
     needs = {
@@ -334,7 +329,8 @@ def _hold_cycles(desk: Desk, tables: Iterable[Table]) -> None:
         is_inherited = "references" not in table.said
         advice = "; references = [] takes off those of [defaults]" if is_inherited else ""
         message = f"references: it needs itself: {' → '.join(shown)}{advice}"
-        desk.object(table, message, key="references")
+        mistakes.reject(table, message, key="references")
+        table.references = ()  # whoever goes on with the rows may walk along them
 
 
 def _cycles(needs: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
@@ -358,7 +354,7 @@ def _cycles(needs: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
                 path[step] = iter(needs[step])
 
 
-def _hold_outputs(desk: Desk, defaults: Table, tables: Iterable[Table]) -> None:
+def _check_outputs(mistakes: Mistakes, defaults: Table, tables: Iterable[Table]) -> None:
     """Check each template by itself, and that no two rows name the same file."""
     owners: dict[str, Table] = {}
     for table in (defaults, *tables):
@@ -375,7 +371,7 @@ def _hold_outputs(desk: Desk, defaults: Table, tables: Iterable[Table]) -> None:
                 which = f"images.{show(owner.name)}, line {owner.line}"
                 problems.append(_Problem(f"{which}, has the same"))
         for message, near in problems:
-            desk.object(table, f"output: {message}", key="output", near=near)
+            mistakes.reject(table, f"output: {message}", key="output", near=near)
 
 
 def _output_problems(output: str) -> Iterator[_Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -11,7 +12,7 @@ from seedream_cli.core.errors import UsageError
 from seedream_cli.request.options import KINDS, OF_MANIFESTS, OF_PROFILES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 Lines = dict[tuple[str, ...], int]
 """The line of each table and field, by its keys."""
@@ -32,6 +33,12 @@ _WINDOW: Final = 200
 _OF_THE_COMMAND: Final = OF_PROFILES.keys() - OF_MANIFESTS.keys()
 """What a profile may set and no picture."""
 _PROMPTS: Final = frozenset({"prompt", "prompt_file"})
+_DECISIVE: Final = _PROMPTS | {"", "references", "model", "profile"}
+"""Fields, and the whole of a row, without which no model can be asked what it makes of it."""
+_FLAG: Final = re.compile(
+    r"(?<![\w-])(?:--(?P<long>[a-z][a-z-]+)|-(?P<short>[imop])\b(?: (?P<value>[\w./{}-]+\w))?)"
+)
+_SHORT: Final = {"i": "references", "m": "model", "o": "output", "p": "profile"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +51,27 @@ class RowReference:
     """The row that it names."""
     n: int = 1
     """Which of that row's pictures, from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One picture of a manifest, or as many as its count says."""
+
+    name: str
+    """Its identity."""
+    line: int
+    """In the file, from 1; 0: not known."""
+    prompt: str
+    """With its prefix and suffix."""
+    output: str | None
+    """As written, a template; None: not said."""
+    profile: str | None
+    model: str | None
+    count: int | None
+    """None: not said."""
+    references: tuple[RowReference, ...]
+    options: Mapping[str, object]
+    """What else was said, by the names of `request.options.OPTIONS`."""
 
 
 class Near(NamedTuple):
@@ -67,12 +95,6 @@ class Near(NamedTuple):
         )
 
 
-class _Mistake(NamedTuple):
-    line: int
-    message: str
-    near: Near | None
-
-
 @dataclass(slots=True)
 class Table:
     """The fields that one row says, or the defaults, each checked by itself."""
@@ -87,29 +109,60 @@ class Table:
     """With its prefix and suffix."""
     has_bad_prompt: bool = False
     """One that is told as a mistake already."""
+    is_unsound: bool = False
+    """Nobody can tell any more what it asks for."""
     said: dict[str, object] = field(default_factory=dict)
     references: tuple[RowReference, ...] = ()
 
 
 @dataclass(slots=True)
-class Desk:
-    """Where a file is read: its lines, and the mistakes found so far."""
+class Mistakes:
+    """Collects all mistakes of a manifest, of its form and of what models cannot do."""
 
     file: str
     lines: Lines = field(default_factory=dict)
-    mistakes: list[_Mistake] = field(default_factory=list)
+    unsound: set[str] = field(default_factory=set)
+    """Rows of which no model is asked any more: what they ask for is not known."""
     has_unknown_field: bool = False
+    _all: dict[tuple[int, str], Near | None] = field(default_factory=dict)
 
-    def object(
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._all)
+
+    def reject(
         self, table: Table, message: str, *, key: str = "", near: Near | None = None
     ) -> None:
         """Write down a mistake in a field of a table, or in the whole of it."""
+        table.is_unsound |= key in _DECISIVE
         line = self.lines.get((*table.path, key), table.line)
         self.at(line, table.title + message, near)
 
+    def reject_row(self, row: Row, message: str, key: str = "") -> None:
+        """Write down a mistake of a row that was read, at the line of a field, if there is one."""
+        paths = ("images", row.name, key), ("defaults", key)
+        lines = (self.lines[path] for path in paths if path in self.lines)
+        self.at(next(lines, row.line), message)
+
     def at(self, line: int, message: str, near: Near | None = None) -> None:
         """Write down a mistake on a line; 0: the line is not known."""
-        self.mistakes.append(_Mistake(line, message, near))
+        self._all[line, message] = near
+
+    def refuse(self, row: Row, error: UsageError, typed: Mapping[str, object]) -> None:
+        """Write down what cannot be done for a row, in the manifest's words but for what is typed.
+
+            m takes no --steps       images.hero.steps: m takes no steps
+            they work without -m m   images.hero.model: they work without model = "m"
+
+        Each stands at the line of its field.
+        """
+        flags = {key for key in typed if key not in row.options and getattr(row, key, None) is None}
+        for each in error.parts or (error,):
+            words = f"{each.message} ({each.hint})" if each.hint else each.message
+            key = _field_of(row, each.message)
+            is_typed = key in flags or not key
+            name = f"images.{show(row.name)}.{key}" if self.lines and not is_typed else row.name
+            self.reject_row(row, f"{name}: {_translate(words, flags)}", "" if is_typed else key)
 
     def line_of(self, *path: str) -> int:
         """Return the line of a TOML table, or of the one around it; 0 where it is not known."""
@@ -117,17 +170,50 @@ class Desk:
 
     def settle(self) -> None:
         """Raise all mistakes as one `UsageError`; return where there are none."""
-        if not self.mistakes:
+        if not self:
             return
-        self.mistakes.sort(key=lambda mistake: mistake.line)
+        found = sorted(self._all.items(), key=lambda mistake: mistake[0][0])
         shown = [
             f"{self.file}:{f'{line}:' if line else ''} {message}{near.guess() if near else ''}"
-            for line, message, near in self.mistakes[:MAX_MISTAKES]
+            for (line, message), near in found[:MAX_MISTAKES]
         ]
-        if len(self.mistakes) > MAX_MISTAKES:
-            shown.append(f"… and {len(self.mistakes) - MAX_MISTAKES} more")
+        if len(found) > MAX_MISTAKES:
+            shown.append(f"… and {len(found) - MAX_MISTAKES} more")
         hint = f"fields of a picture: {', '.join(FIELDS)}" if self.has_unknown_field else ""
         raise UsageError("\n".join(shown), hint=hint)
+
+
+def _field_of(row: Row, message: str) -> str:
+    """Return the field that a refusal is about: whose flag or value it names; empty for none."""
+    for flag in _FLAG.finditer(message):
+        key = _field_named(flag)
+        if key in FIELDS:
+            return key
+    said = {**row.options, "model": row.model, "output": row.output, "count": row.count}
+    texts = [each.text for each in row.references]
+    if "reference image" in message or any(text in message for text in texts):
+        return "references"
+    values = ((key, str(value)) for key, value in said.items() if value not in {None, True, False})
+    found = [key for key, value in values if len(value) > 1 and value in message]
+    return found[0] if found else "prompt" if "prompt" in message else ""
+
+
+def _translate(words: str, flags: Collection[str]) -> str:
+    """Write a refusal of the command line's options with the manifest's fields."""
+
+    def replace(flag: re.Match[str]) -> str:
+        key, value = _field_named(flag), flag["value"]
+        if key not in FIELDS or key in flags:
+            return flag[0]
+        if flag["long"] or key == "references":
+            return key
+        return f'{key} = "{value}"' if value and value not in {"ID", "NAME"} else key
+
+    return _FLAG.sub(replace, words)
+
+
+def _field_named(flag: re.Match[str]) -> str:
+    return (flag["long"] or "").replace("-", "_") or _SHORT.get(flag["short"] or "", "")
 
 
 class _Field(NamedTuple):
@@ -171,37 +257,39 @@ def show(text: str) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
-def hold_name(desk: Desk, table: Table) -> None:
+def check_name(mistakes: Mistakes, table: Table) -> None:
     """Object to a name that is empty, too long, or could be taken for a path or an option."""
     name = table.name
     is_fit = 1 <= len(name) <= MAX_NAME and name.isprintable() and name == name.strip()
     if not is_fit or name.startswith((".", "-")) or "/" in name or "\\" in name:
-        desk.object(
+        mistakes.reject(
             table,
             f"“{show(name)}” is no name: it has 1 to {MAX_NAME} printable characters, "
             "no slash or backslash, no dot or dash in front, no space at its ends",
         )
 
 
-def check_fields(desk: Desk, table: Table, found: Mapping[str, object]) -> dict[str, object]:
+def check_fields(
+    mistakes: Mistakes, table: Table, found: Mapping[str, object]
+) -> dict[str, object]:
     """Return the fields that are known and of the right kind; object to the others."""
     said = {}
     for key, value in found.items():
         known = FIELDS.get(key)
         if known is None:
-            _refuse_field(desk, table, key)
+            _refuse_field(mistakes, table, key)
         elif table.path == ("defaults",) and key in _PROMPTS:
             message = f"{key} is for one picture: put it into [images.NAME]"
-            desk.object(table, message, key=key)
+            mistakes.reject(table, message, key=key)
         elif _is_met(known, value):
             said[key] = value
             if key == "count" and isinstance(value, int) and value > MOST_PICTURES:
                 message = f"count must be at most {MOST_PICTURES}"
-                desk.object(table, message, key=key)
+                mistakes.reject(table, message, key=key)
         else:
             table.has_bad_prompt |= key in _PROMPTS
             problem = "is empty" if value == "" else f"must be {known.kind}"
-            desk.object(table, f"{key} {problem}", key=key)
+            mistakes.reject(table, f"{key} {problem}", key=key)
     return said
 
 
@@ -212,13 +300,13 @@ def _is_met(known: _Field, value: object) -> bool:
         return False
 
 
-def _refuse_field(desk: Desk, table: Table, key: str) -> None:
+def _refuse_field(mistakes: Mistakes, table: Table, key: str) -> None:
     if key in _OF_THE_COMMAND:
         message = f"{key} is for the command line, as --{key}: it is no picture's"
-        desk.object(table, message, key=key)
+        mistakes.reject(table, message, key=key)
     elif key == "name":
-        desk.object(table, "name is no field: the name is NAME in [images.NAME]", key=key)
+        mistakes.reject(table, "name is no field: the name is NAME in [images.NAME]", key=key)
     else:
-        desk.has_unknown_field = True
+        mistakes.has_unknown_field = True
         near = Near(key, _FIELDS_SORTED)
-        desk.object(table, f"{show(key)} is no field", key=key, near=near)
+        mistakes.reject(table, f"{show(key)} is no field", key=key, near=near)

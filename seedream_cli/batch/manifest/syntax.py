@@ -9,12 +9,12 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from seedream_cli.batch.manifest.schema import FIELDS, Near, Table, check_fields, hold_name, show
+from seedream_cli.batch.manifest.schema import FIELDS, Near, Table, check_fields, check_name, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from seedream_cli.batch.manifest.schema import Desk, Lines
+    from seedream_cli.batch.manifest.schema import Lines, Mistakes
 
 _HALF_CHARACTER: Final = re.compile(r"\\u[dD][89a-fA-F]")
 # Every string and comment of a TOML text, so that a quote in one of them opens nothing.
@@ -47,26 +47,26 @@ class Sheet(NamedTuple):
     rows: Iterable[Table]
 
 
-def read_sheet(desk: Desk, text: str, kind: Kind) -> Sheet:
-    """Return the tables of a file, whatever it is written in; `desk` takes down its mistakes."""
+def read_sheet(mistakes: Mistakes, text: str, kind: Kind) -> Sheet:
+    """Return the tables of a file, whatever it is written in; all mistakes are written down."""
     text = text.removeprefix("\ufeff")
-    if not _is_unicode(desk, text):
+    if not _is_unicode(mistakes, text):
         return Sheet(Table(), ())
     match kind:
         case Kind.TOML:
-            return _toml_sheet(desk, text)
+            return _toml_sheet(mistakes, text)
         case Kind.JSON_LINES:
-            return _json_sheet(desk, text)
+            return _json_sheet(mistakes, text)
         case Kind.TEXT:
-            return _text_sheet(desk, text)
+            return _text_sheet(mistakes, text)
 
 
-def _is_unicode(desk: Desk, text: str) -> bool:
+def _is_unicode(mistakes: Mistakes, text: str) -> bool:
     """Object to halves of characters, which no file and no request can hold."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        desk.at(text.count("\n", 0, error.start) + 1, "is no UTF-8 text")
+        mistakes.at(text.count("\n", 0, error.start) + 1, "is no UTF-8 text")
         return False
     return True
 
@@ -79,55 +79,55 @@ def _split(text: str) -> Iterator[tuple[int, str]]:
             yield number, stripped
 
 
-def _text_sheet(desk: Desk, text: str) -> Sheet:
+def _text_sheet(mistakes: Mistakes, text: str) -> Sheet:
     lines = [each for each in _split(text) if not each[1].startswith("#")]
     first = lines[0] if lines else None
     if first is not None and first[1].startswith(("{", "[")):
         is_toml = _HEADER.fullmatch(first[1])
         kind, extension = ("TOML", "toml") if is_toml else ("JSON Lines", "jsonl")
-        name = posixpath.splitext(desk.file)[0]
-        desk.at(first[0], f"that looks like {kind}: name it {show(name)}.{extension}")
+        name = posixpath.splitext(mistakes.file)[0]
+        mistakes.at(first[0], f"that looks like {kind}: name it {show(name)}.{extension}")
         return Sheet(Table(), ())
     # A backslash before it makes a prompt of what would be a comment.
     prompts = ((line, re.sub(r"\A\\(?=\\*#)", "", prompt)) for line, prompt in lines)
     return Sheet(Table(), [Table(line=line, said={"prompt": prompt}) for line, prompt in prompts])
 
 
-def _json_sheet(desk: Desk, text: str) -> Sheet:
+def _json_sheet(mistakes: Mistakes, text: str) -> Sheet:
     # Many a TOML file begins with a comment, and JSON has none.
     first = next((each for each in _split(text) if not each[1].startswith("#")), None)
     if first is not None and (_HEADER.fullmatch(first[1]) or _KEY.match(first[1])):
         message = "this is TOML, which is read from a FILE.toml only; here stands JSON Lines"
-        if desk.file == STDIN:
+        if mistakes.file == STDIN:
             message = "this is TOML, which is read from a FILE.toml: stdin takes JSON Lines"
-        desk.at(first[0], message)
+        mistakes.at(first[0], message)
         return Sheet(Table(), ())
     if first is not None and first[1].startswith("["):
         message = "this is a JSON list: write one object a line, no [ ] around, no commas between"
-        desk.at(first[0], message)
+        mistakes.at(first[0], message)
         return Sheet(Table(), ())
-    rows = (_json_row(desk, number, line) for number, line in _split(text))
+    rows = (_json_row(mistakes, number, line) for number, line in _split(text))
     return Sheet(Table(), (row for row in rows if row is not None))
 
 
-def _json_row(desk: Desk, number: int, line: str) -> Table | None:
+def _json_row(mistakes: Mistakes, number: int, line: str) -> Table | None:
     try:
         value = _from_json(line)
     except (ValueError, RecursionError) as error:
-        desk.at(number, _json_objection(error))
+        mistakes.at(number, _json_objection(error))
         return None
     if not isinstance(value, dict):
-        desk.at(number, "is no JSON object: write one a line, {…}")
+        mistakes.at(number, "is no JSON object: write one a line, {…}")
         return None
     table = Table(line=number)
     if "name" in value:
         match value.pop("name"):
             case str(name):
                 table.name = name
-                hold_name(desk, table)
+                check_name(mistakes, table)
             case _:
-                desk.object(table, "name must be a text")
-    table.said = check_fields(desk, table, value)
+                mistakes.reject(table, "name must be a text")
+    table.said = check_fields(mistakes, table, value)
     return table
 
 
@@ -168,29 +168,29 @@ def _refuse_constant(word: str) -> object:
     raise ValueError(f"{word} is no number that JSON has")
 
 
-def _toml_sheet(desk: Desk, text: str) -> Sheet:
+def _toml_sheet(mistakes: Mistakes, text: str) -> Sheet:
     import tomllib
 
     defaults = Table(title="defaults: ", path=("defaults",))
     try:
         document = tomllib.loads(text)
     except RecursionError:
-        desk.at(0, "is nested too deeply")
+        mistakes.at(0, "is nested too deeply")
         return Sheet(defaults, ())
     except ValueError as error:
-        desk.at(*_toml_objection(str(error), text))
+        mistakes.at(*_toml_objection(str(error), text))
         return Sheet(defaults, ())
-    desk.lines = _index(text)
-    defaults.line = desk.line_of("defaults")
+    mistakes.lines = _index(text)
+    defaults.line = mistakes.line_of("defaults")
     for key, value in document.items():
         if key not in {"defaults", "images"}:
-            _refuse_top(desk, key, value)
+            _refuse_top(mistakes, key, value)
     found = document.get("defaults", {})
     if isinstance(found, dict):
-        defaults.said = check_fields(desk, defaults, found)
+        defaults.said = check_fields(mistakes, defaults, found)
     else:
-        desk.at(defaults.line, "defaults must be a table: write [defaults]")
-    return Sheet(defaults, _toml_rows(desk, document.get("images", {})))
+        mistakes.at(defaults.line, "defaults must be a table: write [defaults]")
+    return Sheet(defaults, _toml_rows(mistakes, document.get("images", {})))
 
 
 def _toml_objection(message: str, text: str) -> tuple[int, str]:
@@ -202,31 +202,31 @@ def _toml_objection(message: str, text: str) -> tuple[int, str]:
     return (text.rstrip().count("\n") + 1 if is_end else 0), f"is not TOML: {message}"
 
 
-def _refuse_top(desk: Desk, key: str, value: object) -> None:
-    line, shown = desk.line_of(key), show(key)
+def _refuse_top(mistakes: Mistakes, key: str, value: object) -> None:
+    line, shown = mistakes.line_of(key), show(key)
     if key in FIELDS:
-        desk.at(line, f"{shown} stands in no table: put it into [defaults] or [images.NAME]")
+        mistakes.at(line, f"{shown} stands in no table: put it into [defaults] or [images.NAME]")
     elif isinstance(value, dict) and not get_close_matches(key, ("defaults", "images")):
-        desk.at(line, f"[{shown}] is no table of a manifest: write [images.{shown}]")
+        mistakes.at(line, f"[{shown}] is no table of a manifest: write [images.{shown}]")
     else:
         message = f"{shown} is not known here; a manifest has [defaults] and [images.NAME]"
-        desk.at(line, message, Near(key, ("defaults", "images"), "[*]"))
+        mistakes.at(line, message, Near(key, ("defaults", "images"), "[*]"))
 
 
-def _toml_rows(desk: Desk, images: object) -> Iterator[Table]:
+def _toml_rows(mistakes: Mistakes, images: object) -> Iterator[Table]:
     if not isinstance(images, dict):
-        desk.at(desk.line_of("images"), "images must hold tables: write [images.NAME]")
+        mistakes.at(mistakes.line_of("images"), "images must hold tables: write [images.NAME]")
         return
     for name, found in images.items():
-        line = desk.line_of("images", name)
+        line = mistakes.line_of("images", name)
         title = f"images.{show(name)}: "
         table = Table(title=title, line=line, path=("images", name), name=name)
-        hold_name(desk, table)
+        check_name(mistakes, table)
         if isinstance(found, dict):
-            table.said = check_fields(desk, table, found)
+            table.said = check_fields(mistakes, table, found)
             yield table
         else:
-            desk.at(line, f"{title}must be a table: write [images.{show(name)}]")
+            mistakes.at(line, f"{title}must be a table: write [images.{show(name)}]")
 
 
 def _index(text: str) -> Lines:

@@ -6,25 +6,28 @@ import os
 import posixpath
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from seedream_cli.batch.lock.entries import name_of, whole_of
 from seedream_cli.batch.lock.file import LockFile, Turn
 from seedream_cli.batch.manifest import read as manifests
-from seedream_cli.batch.plan import Judge, Terms
+from seedream_cli.batch.manifest.schema import Mistakes
+from seedream_cli.batch.plan import Planner
+from seedream_cli.batch.resolve import BatchContext
 from seedream_cli.cli.arguments import (
     GenerateArguments,
     current_folder,
     settings,
     tell_of_typing,
 )
+from seedream_cli.cli.commands.batch_accounts import Accounts
 from seedream_cli.cli.output import plan as plans
 from seedream_cli.cli.output.batch_progress import batch_observer
 from seedream_cli.cli.output.ci import Actions
 from seedream_cli.cli.output.stdout import Stdout
-from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
+from seedream_cli.core.errors import ConfigError, SeedreamError, UsageError
 from seedream_cli.core.paths import is_folder, is_link, unreadable
 from seedream_cli.request.options import OF_MANIFESTS
 from seedream_cli.storage.files.digest import digest_of, look
@@ -32,13 +35,10 @@ from seedream_cli.storage.files.digest import digest_of, look
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from seedream_cli.batch.action import Picture
-    from seedream_cli.batch.lock.entries import Entry
+    from seedream_cli.batch.action import Plan
     from seedream_cli.batch.manifest.read import Manifest, Row
     from seedream_cli.cli.context import CommandContext
     from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
-    from seedream_cli.core.model import Profile
-    from seedream_cli.providers.spec import Provider
 
 MAX_MANIFEST = 64 << 20
 """Bytes."""
@@ -48,12 +48,11 @@ _PIPE = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/[0-9]+")
 
 
 @dataclass(slots=True)
-class Batching:
-    """One `generate --batch` on its way."""
+class BatchCommand:
+    """One `generate --batch` on its way: read, planned, then shown or run."""
 
     world: CommandContext
     asked: GenerateArguments
-    profiles: dict[tuple[str | None, str], Profile] = field(default_factory=dict)
     shard: tuple[int, int] | None = None
     sandbox: bool = False
     division: str = ""
@@ -61,59 +60,54 @@ class Batching:
 
     def run(self) -> int:
         """Do what was asked with the manifest; a refusal is marked where CI shows it."""
+        actions = Actions(self.world.environ)
         try:
-            return self._run()
+            return self._run(actions)
         except SeedreamError as error:
-            Actions(self.world.environ).refuse(self.asked.batch or "", error.message)
+            actions.refuse(self.asked.batch or "", error.message)
             raise
 
-    def _run(self) -> int:
+    def _run(self, actions: Actions) -> int:
+        from seedream_cli.cli.commands.batch_run import BatchRun
         from seedream_cli.storage.config.profiles import sandbox_variable
 
         asked = self.asked
         self.shard = _shard(asked.shard)
         self.sandbox = asked.sandbox or bool(sandbox_variable(self.world.environ))
+        accounts = Accounts(world=self.world, asked=asked, sandbox=self.sandbox)
         show = batch_observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
-        manifest, base, path = self._read()
-        is_run = not (asked.plan or asked.check)
-        self._hold_options(is_stdin=path is None)
+        mistakes = Mistakes("stdin" if asked.batch == "-" else asked.batch or "")
+        manifest, base, path = self._read(accounts, mistakes)
+        self._check_options(is_stdin=path is None)
         lock = LockFile(path, self.shard) if path is not None else None
-        if is_run and lock is not None:
+        if lock is not None and not (asked.plan or asked.check):
             self._claim(lock)
-        batch = f"stdin:{base}" if path is None else os.path.realpath(name_of(path))
-        terms = self._terms(base, batch, path or "")
-        judge = Judge(manifest, lock.read() if lock else [], terms, rows=self._rows(manifest))
-        pictures = judge.judge()
-        if self.division:
-            show.say(self.division)
-        self._say_notes(judge, manifest, show)
-        actions = Actions(self.world.environ)
-        if asked.check:
-            return plans.show(pictures, judge, Stdout(), show, asked, actions)
-        from seedream_cli.cli.commands.batch_calls import Calls
-        from seedream_cli.cli.commands.batch_run import Buying
-
-        if not asked.accept and self.world.has_ledger:
-            pictures = self._known(manifest, base, batch, pictures)
-        buying = Buying(
+        run = BatchRun(
             world=self.world,
-            calls=Calls(world=self.world),
+            accounts=accounts,
             asked=asked,
             shard=self.shard,
             sandbox=self.sandbox,
-            batch=batch,
-            profile_of=self.profile_of,
+            batch=f"stdin:{base}" if path is None else os.path.realpath(name_of(path)),
             manifest=manifest,
             lock=lock,
-            judge=judge,
-            pictures=pictures,
+            planner=Planner(
+                manifest,
+                lock.read() if lock else [],
+                self._context(accounts, base, path or ""),
+                rows=self._rows(manifest),
+                mistakes=mistakes,
+            ),
             show=show,
+            actions=actions,
         )
-        if asked.plan:
-            if self.world.has_ledger:
-                pictures = buying.look()
-            return plans.show(pictures, judge, Stdout(), show, asked, actions)
-        return buying.accept(asked.accept) if asked.accept else buying.make()
+        plan = run.plan()
+        if self.division:
+            show.say(self.division)
+        self._say_notes(plan, manifest, run.planner.context.typed, show)
+        if asked.check or asked.plan:
+            return plans.show(plan, Stdout(), show, asked, actions)
+        return run.accept(plan, asked.accept) if asked.accept else run.make(plan)
 
     def _claim(self, lock: LockFile) -> None:
         """Be the one run of this batch on this machine."""
@@ -121,22 +115,7 @@ class Batching:
         lock.claim()
         self.world.exits.callback(lock.withdraw)
 
-    def _known(
-        self, manifest: Manifest, base: str, batch: str, pictures: Sequence[Picture]
-    ) -> list[Picture]:
-        """Take files in the way for ours where the ledger knows them."""
-        from seedream_cli.batch.conflicts import Known
-
-        known = Known(
-            ledger=self.world.ledger,
-            sandbox=self.sandbox,
-            base=base,
-            batch=batch,
-            rows={row.name for row in manifest.rows},
-        )
-        return [known.judged(picture) for picture in pictures]
-
-    def _hold_options(self, *, is_stdin: bool) -> None:
+    def _check_options(self, *, is_stdin: bool) -> None:
         """Object to options that say nothing here."""
         from seedream_cli.cli.commands.bounds import parsed
 
@@ -150,7 +129,7 @@ class Batching:
 
     # -- the manifest --------------------------------------------------------------------------
 
-    def _read(self) -> tuple[Manifest, str, str | None]:
+    def _read(self, accounts: Accounts, mistakes: Mistakes) -> tuple[Manifest, str, str | None]:
         """Return the manifest, its folder, and its path (None: it came on stdin)."""
         from seedream_cli.storage.config.file import expanded
 
@@ -186,27 +165,14 @@ class Batching:
             return _bytes(posixpath.join(base, file), file).decode("utf-8-sig", "strict").strip()
 
         kind = manifests.kind_within(text) if is_pipe else kind
-        manifest = manifests.read(text, file="stdin" if name == "-" else name, kind=kind, load=load)
+        manifest = manifests.read(text, file=mistakes.file, kind=kind, load=load, mistakes=mistakes)
         if len(manifest.rows) > MOST_ROWS:
             raise UsageError(f"{name} has {len(manifest.rows)} rows; at most {MOST_ROWS} at once")
         if path is not None:
-            _hold_alone(path, prompts)
+            _check_alone(path, prompts)
         if not self.asked.check:
-            self._check_profiles(manifest)
+            _check_profiles(manifest, accounts, mistakes)
         return manifest, base, path
-
-    def _check_profiles(self, manifest: Manifest) -> None:
-        """Object once to each profile that cannot pay, at the line that names it."""
-        mistakes, hints = [], dict[str, None]()
-        for name, line in manifest.profiles.items():
-            try:
-                self._profile(name)
-            except (ConfigError, UsageError) as error:
-                said = error.message.removeprefix("option -p: ")
-                mistakes.append(f"{manifest.file}:{f'{line}:' if line else ''} profile: {said}")
-                hints |= dict.fromkeys(filter(None, [error.hint]))
-        if mistakes:
-            raise UsageError("\n".join(mistakes), hint="\n".join(hints))
 
     def _rows(self, manifest: Manifest) -> Sequence[Row]:
         """Return the rows of our shard."""
@@ -218,38 +184,22 @@ class Batching:
         self.division = f"shard {k}/{count}: {len(rows)} of {len(manifest.rows)} rows"
         return rows
 
-    def _terms(self, base: str, batch: str, path: str) -> Terms:
+    def _context(self, accounts: Accounts, base: str, path: str) -> BatchContext:
         from seedream_cli.providers import PROVIDERS
 
-        return Terms(
+        return BatchContext(
             base=base,
             typed=self._typed(base),
             sandbox=self.sandbox,
             is_lock_only=self.asked.no_files,
             providers=PROVIDERS,
-            provider_of=self._provider_of,
-            maker_of=self._maker_of,
+            provider_of=accounts.provider_of,
+            maker_of=accounts.maker_of,
             look=look,
             digest_of=digest_of,
-            is_kept=lambda row, entry: self._is_kept(batch, row, entry),
             now=self.world.today(sandbox=self.sandbox),
             path=path,
         )
-
-    def _is_kept(self, batch: str, row: Row, entry: Entry) -> bool:
-        """Tell whether a lost picture can be fetched; `--check` asks no ledger."""
-        if self.asked.check or not self.world.has_ledger:
-            return False
-        from seedream_cli.batch.history import is_kept
-        from seedream_cli.core.addresses import origin
-        from seedream_cli.providers import PROVIDERS
-
-        try:
-            profile = self.profile_of(row, PROVIDERS[entry.provider])
-        except (AccountError, KeyError):
-            return False
-        now, maker = self.world.clock.now(), origin(profile.base_url)
-        return is_kept(self.world.ledger, batch, entry, maker, now)
 
     def _typed(self, base: str) -> Mapping[str, object]:
         """Return the picture options of the command line."""
@@ -284,10 +234,16 @@ class Batching:
         way = posixpath.relpath(here, base).replace("{", "{{").replace("}", "}}")
         return f"{way}/{output}"
 
-    def _say_notes(self, judge: Judge, manifest: Manifest, show: PlainBatch | LiveBatch) -> None:
-        for note, count in judge.notes.items():
+    def _say_notes(
+        self,
+        plan: Plan,
+        manifest: Manifest,
+        typed: Mapping[str, object],
+        show: PlainBatch | LiveBatch,
+    ) -> None:
+        for note, count in plan.notes.items():
             show.say(f"{note} ({count} rows)" if count > 1 else note)
-        for name in judge.terms.typed:
+        for name in typed:
             said = sum(name in row.options or getattr(row, name, None) is not None
                        for row in manifest.rows)  # fmt: skip
             if said:
@@ -295,83 +251,17 @@ class Batching:
                 rows = "1 row" if said == 1 else f"{said} rows"
                 show.say(f"{flag} leaves {rows} alone: what the manifest says goes first")
 
-    # -- accounts ------------------------------------------------------------------------------
 
-    def _provider_of(self, row: Row, locked: str | None) -> Provider | None:
-        """Return whose picture a row's is: what the manifest or the lock says, else the account."""
-        from seedream_cli.providers import PROVIDERS
-
-        found = PROVIDERS.get(row.profile or "") or PROVIDERS.get(locked or "")
-        if found is not None or locked is not None:
-            return found and self._as_account_has_it(row, found)
-        if self.asked.check:
-            return None
+def _check_profiles(manifest: Manifest, accounts: Accounts, mistakes: Mistakes) -> None:
+    """Object once to each profile that cannot pay, at the line that names it."""
+    for name, line in manifest.profiles.items():
         try:
-            return self.world.provider(self._profile(row.profile))
-        except AccountError:
-            if self.asked.plan:
-                return None
-            raise
-
-    def _maker_of(self, row: Row) -> Provider | None:
-        """Return the provider that was chosen by name for what is to be made, if one was."""
-        if self.asked.check or not (row.profile or self.asked.profile):
-            return None
-        return self.world.provider(self._profile(row.profile))
-
-    def _as_account_has_it(self, row: Row, provider: Provider) -> Provider:
-        """Return a provider with the models and prices of who pays; `--check` asks no config."""
-        if self.asked.check:
-            return provider
-        try:
-            return self.world.provider(self.profile_of(row, provider))
-        except AccountError:
-            return provider
-
-    def _profile(self, name: str | None) -> Profile:
-        key = (name, "")
-        if key not in self.profiles:
-            chosen = name or self.asked.profile
-            self.profiles[key] = self.world.profile(chosen, sandbox=self.sandbox)
-        return self.profiles[key]
-
-    def profile_of(self, row: Row, provider: Provider) -> Profile:
-        """Return the account that pays for a row, without its key; raise `AccountError`."""
-        key = (row.profile, provider.name)
-        if key not in self.profiles:
-            self.profiles[key] = self._found(row, provider)
-        return self.profiles[key]
-
-    def _found(self, row: Row, provider: Provider) -> Profile:
-        for name in (*filter(None, (row.profile, self.asked.profile)), None):
-            chosen = self._speaking(name, provider)
-            if chosen is not None:
-                return chosen
-        others = [self._speaking(name, provider) for name in self.world.config.profiles]
-        found = [profile for profile in others if profile is not None]
-        if len(found) > 1:
-            raise AccountError(
-                f"{row.name} is made by {provider.name}, and several profiles speak to it:"
-                f" {', '.join(profile.name for profile in found)}",
-                hint="choose who pays: -p NAME, or profile = in the manifest",
-            )
-        bare = self._speaking(provider.name, provider)
-        return next(filter(None, [*found, bare]), None) or self._nobody(row, provider)
-
-    def _speaking(self, name: str | None, provider: Provider) -> Profile | None:
-        """Return the profile of that name (None: the default) if it speaks to a provider."""
-        try:
-            profile = self.world.profile(name, sandbox=self.sandbox)
-        except SeedreamError:
-            return None
-        return profile if profile.provider == provider.name else None
-
-    def _nobody(self, row: Row, provider: Provider) -> NoReturn:
-        raise AccountError(
-            f"{row.name} is made by {provider.name}, and no profile here speaks to it",
-            hint="add one, or choose another account for what is to be made: -p NAME, or profile ="
-            f" in the manifest{f'; {provider.key_env[0]} would do' if provider.key_env else ''}",
-        )
+            accounts.profile(name)
+        except (ConfigError, UsageError) as error:
+            said = error.message.removeprefix("option -p: ")
+            hint = f"\n  {error.hint}" if error.hint else ""
+            mistakes.at(line, f"profile: {said}{hint}")
+            mistakes.unsound.update(row.name for row in manifest.rows if row.profile == name)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
@@ -384,7 +274,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return k, count
 
 
-def _hold_alone(path: str, prompts: Collection[str]) -> None:
+def _check_alone(path: str, prompts: Collection[str]) -> None:
     """Object to another manifest that would have the same lock; prompt files are none."""
     folder, _, own = path.rpartition("/")
     try:

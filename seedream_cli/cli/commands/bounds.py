@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import TextIO
 
+    from seedream_cli.batch.action import Action
     from seedream_cli.batch.apply import Bounds
-    from seedream_cli.batch.targets import Task
     from seedream_cli.cli.arguments import GenerateArguments
     from seedream_cli.core.model import Job, Profile
     from seedream_cli.providers.spec import Provider
@@ -37,7 +37,7 @@ FILES_A_WORKER = 2
 FILES_BESIDE = 128
 
 
-def bounds(asked: GenerateArguments, tasks: Sequence[Task]) -> Bounds:
+def bounds(asked: GenerateArguments, tasks: Sequence[Action]) -> Bounds:
     """Return what the command line allows; raise `UsageError` where prices do not tell enough."""
     from seedream_cli.batch.apply import Bounds
 

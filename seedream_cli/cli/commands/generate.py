@@ -60,9 +60,9 @@ def generate(
     with ExitStack() as exits:
         context = CommandContext.of_process(exits)
         if arguments.batch is not None:
-            from seedream_cli.cli.commands.batch import Batching
+            from seedream_cli.cli.commands.batch import BatchCommand
 
-            return Batching(context, arguments).run()
+            return BatchCommand(context, arguments).run()
         from seedream_cli.cli.commands.single import Making
 
         return Making(context, arguments).make()

@@ -34,6 +34,7 @@ _STATES: Final = {State.SAVED: "not made", State.PLANNED: "not sent"}
 _PROMPT: Final = 120
 _TROUBLE: Final = 240
 _CELLS: Final = "| picture | prompt | price | time | state |\n| --- | --- | ---: | ---: | --- |\n"
+_PLAN_CELLS: Final = "| picture | act | why | price |\n| --- | --- | --- | ---: |\n"
 _MARKDOWN: Final = {ord(char): f"&#{ord(char)};" for char in "&<>|`[]*_~#!\\:@$"}
 
 
@@ -48,63 +49,60 @@ def annotation(file: str, ended: RowEnded) -> str:
 
 
 def summary(
-    rows: Iterable[RowEnded],
+    rows: Sequence[RowEnded],
     *,
-    made: int,
-    current: int,
-    failed: int,
-    left: int,
-    cost: str,
     title: str,
-    fetched: int = 0,
-    moved: int = 0,
+    words: str,
+    count: int = 0,
     most_bytes: int = MOST_BYTES,
 ) -> str:
-    """Return the batch in Markdown: a heading, then a table, what went wrong first.
+    """Return a run in Markdown: a heading, then a table, what went wrong first.
 
-    It takes at most `MOST_ROWS` rows and `most_bytes` bytes of UTF-8; the others are counted.
+    `count` is of all rows, where `rows` are only the first of them.
     """
-    ranked = sorted(rows, key=_rank)
-    counts = [f"{made} made"]
-    counts += [f"{fetched} fetched"] if fetched else []
-    counts += [f"{moved} moved"] if moved else []
-    counts += [f"{current} current"]
-    counts += [f"{failed} failed"] if failed else []
-    counts += [f"{left} left"] if left else []
-    counts += [_markdown(cost)] if cost and cost != NOTHING else []
-    text = f"### {_markdown(title)}: {', '.join(counts)}\n"
-    count = max(len(ranked), made + fetched + failed + left)
+    cells = [(_row(ended), ended.count) for ended in sorted(rows, key=_rank)]
+    heading = _heading(title, words)
+    return _table(heading, _CELLS, cells, count=count, most_bytes=most_bytes)
+
+
+def plan_summary(
+    rows: Iterable[tuple[str, ...]], *, title: str, words: str, most_bytes: int = MOST_BYTES
+) -> str:
+    """Return a plan in Markdown: what is to be done about each picture, why, and the price."""
+    cells = [(f"| {' | '.join(_markdown(cell, _TROUBLE) for cell in row)} |\n", 1) for row in rows]
+    return _table(_heading(title, words), _PLAN_CELLS, cells, most_bytes=most_bytes)
+
+
+def _heading(title: str, words: str) -> str:
+    return f"### {_markdown(title)}: {_markdown(words, _TROUBLE)}\n"
+
+
+def _table(
+    text: str, head: str, rows: Sequence[tuple[str, int]], *, count: int = 0, most_bytes: int
+) -> str:
+    """Return a heading and at most `MOST_ROWS` rows and `most_bytes` of UTF-8; more is counted.
+
+    A row comes with how many pictures it stands for.
+    """
+    count = max(count, sum(number for _, number in rows))
     if not count:
         return text
     lines: list[str] = []
     shown = 0
-    room = most_bytes - len((text + _CELLS).encode()) - len(f"\n\n… and {count} more\n".encode())
-    for ended in ranked[:MOST_ROWS]:
-        line = _row(ended)
+    room = most_bytes - len((text + head).encode()) - len(f"\n\n… and {count} more\n".encode())
+    for line, number in rows[:MOST_ROWS]:
         room -= len(line.encode())
         if room < 0:
             break
         lines.append(line)
-        shown += ended.count
+        shown += number
     more = f"\n… and {count - shown} more\n" if count > shown else ""
-    return f"{text}\n{_CELLS}{''.join(lines)}{more}" if lines else f"{text}{more}"
+    return f"{text}\n{head}{''.join(lines)}{more}" if lines else f"{text}{more}"
 
 
-def outputs(
-    made: int,
-    current: int,
-    failed: int,
-    cost: str,
-    *,
-    fetched: int = 0,
-    moved: int = 0,
-    left: int = 0,
-) -> str:
+def outputs(values: Mapping[str, object]) -> str:
     """Return the step's outputs, one `name=value` a line."""
-    values = {"made": made, "current": current, "failed": failed}
-    values |= {"fetched": fetched, "moved": moved, "left": left}
-    lines = [f"{name}={value}\n" for name, value in values.items()]
-    return "".join(lines) + f"cost={clean(cost, one_line=True)}\n"
+    return "".join(f"{name}={clean(str(value), one_line=True)}\n" for name, value in values.items())
 
 
 def is_forgetful(environ: Mapping[str, str]) -> str | None:
@@ -128,9 +126,11 @@ class Actions:
         self._summary = environ.get("GITHUB_STEP_SUMMARY", "")
         self._outputs = environ.get("GITHUB_OUTPUT", "")
         self._rows: dict[int, list[RowEnded]] = {}
+        self._count = 0
 
     def note(self, ended: RowEnded) -> None:
         """Keep a row for the summary: of each kind the first `MOST_ROWS`, however many come."""
+        self._count += ended.count
         kept = self._rows.setdefault(_rank(ended), [])
         if self.is_on and len(kept) < MOST_ROWS:
             kept.append(ended)
@@ -179,37 +179,37 @@ class Actions:
             _write_command(_command("error", message, file=place))
 
     def write(
+        self, *, outputs: Mapping[str, int], cost: str, title: str, words: str, show: Observer
+    ) -> None:
+        """Append a run's summary and outputs; `words` are those on stderr."""
+        text = summary(
+            self.rows, title=title, words=words, count=self._count, most_bytes=self._room()
+        )
+        self._write(text, {**outputs, "cost": cost}, show)
+
+    def write_plan(
         self,
         *,
-        made: int,
-        current: int,
-        failed: int,
-        left: int,
-        cost: str,
         title: str,
+        words: str,
+        rows: Iterable[tuple[str, ...]],
+        to_make: int,
+        cost: str,
         show: Observer,
-        fetched: int = 0,
-        moved: int = 0,
     ) -> None:
-        """Append the job summary and the outputs; what cannot be written is said, never raised."""
-        if not self.is_on:
-            return
-        if self._outputs:
-            text = outputs(made, current, failed, cost, fetched=fetched, moved=moved, left=left)
-            _append(self._outputs, text, show)
-        if self._summary:
-            text = summary(
-                self.rows,
-                made=made,
-                current=current,
-                failed=failed,
-                left=left,
-                cost=cost,
-                title=title,
-                fetched=fetched,
-                moved=moved,
-                most_bytes=MOST_BYTES - _size(self._summary),
-            )
+        """Append a plan's summary and outputs; `words` are those on stderr."""
+        text = plan_summary(rows, title=title, words=words, most_bytes=self._room())
+        cost = cost or ("not known" if to_make else NOTHING)
+        self._write(text, {"to_make": to_make, "cost": cost}, show)
+
+    def _room(self) -> int:
+        return MOST_BYTES - _size(self._summary) if self._summary else MOST_BYTES
+
+    def _write(self, text: str, values: Mapping[str, object], show: Observer) -> None:
+        """Write where the runner reads; what cannot be written is said, never raised."""
+        if self.is_on and self._outputs:
+            _append(self._outputs, outputs(values), show)
+        if self.is_on and self._summary:
             _append(self._summary, f"{text}\n", show)
 
 

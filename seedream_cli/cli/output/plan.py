@@ -4,100 +4,123 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seedream_cli.batch.action import Verdict
-from seedream_cli.batch.conflicts import keepable
+from seedream_cli.batch.action import Act
 from seedream_cli.core import money as price
+from seedream_cli.core.errors import UsageError
 from seedream_cli.core.text import clean, columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seedream_cli.batch.action import Picture
+    from seedream_cli.batch.action import Action, Plan
     from seedream_cli.batch.lock.entries import Entry
-    from seedream_cli.batch.plan import Judge
-    from seedream_cli.batch.targets import Task
     from seedream_cli.cli.arguments import GenerateArguments
     from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
     from seedream_cli.cli.output.ci import Actions
     from seedream_cli.cli.output.stdout import Stdout
+    from seedream_cli.core.model import Money
 
+_CONFLICTS = 20
+"""Pictures in the way that are named one by one."""
 _WIDEST = 32
 _NAMED = 10
 """Files that are named one by one."""
 
 
 def show(
-    pictures: Sequence[Picture],
-    judge: Judge,
+    plan: Plan,
     stdout: Stdout,
     observer: PlainBatch | LiveBatch,
     asked: GenerateArguments,
     actions: Actions,
 ) -> int:
     """Print the plan; return 1 where `--check` finds something that is not as described."""
-    stale = [picture for picture in pictures if picture.verdict is not Verdict.CURRENT]
+    stale = [action for action in plan.actions if action.act is not Act.KEEP]
+    shown = [action for action in plan.actions if action.act is not Act.KEEP or _oddness(action)]
     if asked.json:
-        for picture in pictures:
-            stdout.json(_json(picture))
+        for action in plan.actions:
+            stdout.json(_json(action))
     else:
-        shown = [
-            picture
-            for picture in pictures
-            if picture.verdict is not Verdict.CURRENT or _oddness(picture)
-        ]
-        width = min(_WIDEST, max((columns(p.name) for p in shown), default=0))
-        for picture in shown:
-            stdout.line(_line(picture, width))
-    cost = cost_of([picture for picture in stale if picture.verdict is Verdict.MAKE])
-    observer.say(f"{sentence(pictures)}, {cost}" if cost else sentence(pictures))
-    gone = farewell(judge.leaving)
-    if gone:
-        observer.say(gone)
+        width = min(_WIDEST, max((columns(action.name) for action in shown), default=0))
+        for action in shown:
+            stdout.line(_line(action, width))
+    observer.say(announcement(plan))
+    if plan.leaving:
+        observer.say(farewell(plan.leaving))
     names = keepable(stale)
     if names:
         observer.say(f"to keep what lies there: --accept {names[0]}")
     if asked.check:
-        found = ((p.name, p.row.line, p.reason) for p in stale)
+        found = ((each.name, each.row.line, each.reason) for each in stale)
         actions.mark_stale(asked.batch or "", found)
+    actions.write_plan(
+        title=asked.batch or "",
+        words=announcement(plan),
+        rows=[(each.name, *_words(each), _price(each)) for each in shown],
+        to_make=plan.count(Act.MAKE),
+        cost=" and ".join(map(price.show, costs(plan.of(Act.MAKE)))),
+        show=observer,
+    )
     return 1 if asked.check and stale else 0
 
 
-def sentence(
-    pictures: Sequence[Picture],
-    *,
-    fetched: int = 0,
-    stuck: int = 0,
-    behind: int = 0,
-    adopted: int = 0,
-) -> str:
+def announcement(plan: Plan) -> str:
     """Return the line before the first submit: `40 to make, 160 current, about 1.30 USD`."""
-    made = [picture for picture in pictures if picture.verdict is Verdict.MAKE]
-    left = [picture for picture in pictures if picture.verdict is Verdict.LEAVE]
-    count = sum(picture.count for picture in made) - fetched - stuck - behind - adopted
-    words = [f"{count} to make"]
+    words = [f"{plan.count(Act.MAKE)} to make"]
+    misplaced = sum(action.is_misplaced for action in plan.of(Act.LEAVE))
+    stuck = plan.count(Act.UNKNOWN)
     for number, word in (
-        (fetched + sum(p.verdict is Verdict.FETCH for p in pictures), "to fetch"),
-        (stuck + sum(p.verdict is Verdict.STUCK for p in pictures), "of unknown outcome"),
-        (behind, "to wait for those"),
-        (sum(p.verdict is Verdict.MOVE for p in pictures), "to move"),
-        (sum(not p.is_misplaced for p in left), "changed by hand"),
-        (sum(p.is_misplaced for p in left), "not to be moved"),
-        (sum(p.verdict is Verdict.CONFLICT for p in pictures), "in conflict"),
+        (plan.count(Act.FETCH), "to fetch"),
+        (stuck, "of unknown outcome"),
+        (plan.count(Act.WAIT), "to wait for those" if stuck else "to wait"),
+        (plan.count(Act.MOVE), "to move"),
+        (plan.count(Act.LEAVE) - misplaced, "changed by hand"),
+        (misplaced, "not to be moved"),
+        (plan.count(Act.CONFLICT), "in conflict"),
     ):
         words += [f"{number} {word}"] if number else []
-    words.append(f"{sum(p.verdict is Verdict.CURRENT for p in pictures) + adopted} current")
+    words.append(f"{plan.count(Act.KEEP)} current")
+    words += filter(None, [_cost(plan.of(Act.MAKE))])
     return ", ".join(words)
 
 
-def cost_of(pictures: Sequence[Picture | Task]) -> str:
-    """Return what making these would cost, as far as prices are known."""
-    sums = " and ".join(
-        price.show(money) for money in price.total(p.price for p in pictures if p.price)
-    )
-    unknown = sum(p.price is None for p in pictures)
+def costs(actions: Sequence[Action]) -> list[Money]:
+    """Return what making these would cost, a sum a currency, as far as prices are known."""
+    return price.total(action.price for action in actions if action.price)
+
+
+def _cost(actions: Sequence[Action]) -> str:
+    sums = " and ".join(map(price.show, costs(actions)))
+    unknown = sum(action.price is None for action in actions)
     if not unknown:
         return f"about {sums}" if sums else ""
     return f"about {sums}, {unknown} of unknown price" if sums else "price not known"
+
+
+def check_conflicts(file: str, plan: Plan) -> None:
+    """Object to pictures in whose place lies what is not ours to replace."""
+    stuck = plan.of(Act.CONFLICT)
+    if not stuck:
+        return
+    lines = [f"{file}:{each.row.line}: {each.name}: {each.reason}" for each in stuck[:_CONFLICTS]]
+    more = len(stuck) - len(lines)
+    lines += [f"… and {more} more"] if more > 0 else []
+    names = keepable(stuck)
+    hint = "nothing was sent"
+    if names:
+        hint += f"; to keep what lies there: --accept {names[0]}; to have it made: move that file"
+        hint += " away"
+    raise UsageError("\n".join(lines), hint=hint)
+
+
+def keepable(actions: Sequence[Action]) -> list[str]:
+    """Return the rows whose file a person may keep as it lies there, with `--accept`."""
+    return [
+        each.row.name
+        for each in actions
+        if (each.act is Act.LEAVE and not each.is_misplaced)
+        or (each.act is Act.CONFLICT and each.obstacle)
+    ]
 
 
 def farewell(entries: Sequence[Entry]) -> str:
@@ -117,38 +140,44 @@ def _files(entries: Sequence[Entry]) -> str:
     return f"{files} and {more} more" if more > 0 else files
 
 
-def _line(picture: Picture, width: int) -> str:
-    cost = (
-        f", about {price.show(picture.price)}"
-        if picture.price and picture.verdict is Verdict.MAKE
-        else ""
-    )
-    name = picture.name + " " * (width - columns(picture.name))
-    word, reason = picture.verdict.value, picture.reason
-    if oddness := _oddness(picture):
-        word, reason = f"{word} (warning)", oddness
-    return clean(f"{word:<8}  {name}  {picture.output}  ({reason}{cost})", one_line=True)
+def _line(action: Action, width: int) -> str:
+    word, reason = _words(action)
+    name = action.name + " " * (width - columns(action.name))
+    cost = f", about {_price(action)}" if _price(action) else ""
+    return clean(f"{word:<8}  {name}  {action.output}  ({reason}{cost})", one_line=True)
 
 
-def _oddness(picture: Picture) -> str:
+def _words(action: Action) -> tuple[str, str]:
+    """Return what is done about a picture, and why."""
+    oddness = _oddness(action)
+    word = action.act.value
+    return (f"{word} (warning)", oddness) if oddness else (word, action.reason)
+
+
+def _price(action: Action) -> str:
+    return price.show(action.price) if action.price and action.act is Act.MAKE else ""
+
+
+def _oddness(action: Action) -> str:
     """Return what is odd about a picture that is as described; empty for nothing."""
-    entry = picture.entry if picture.verdict is Verdict.CURRENT else None
+    entry = action.entry if action.act is Act.KEEP else None
     return (entry.warning if entry else None) or ""
 
 
-def _json(picture: Picture) -> dict[str, object]:
-    money = picture.price
+def _json(action: Action) -> dict[str, object]:
+    money = action.price
     return {
         "schema": 1,
-        "row": picture.row.name,
-        "n": picture.n,
-        "action": picture.verdict.value,
-        "reason": picture.reason or None,
-        "warning": _oddness(picture) or None,
-        "output": picture.output,
-        "images": picture.of or 1,
-        "line": picture.row.line,
-        "prompt": picture.row.prompt,
-        "provider": picture.provider,
+        "row": action.row.name,
+        "n": action.n,
+        "action": action.act.value,
+        "reason": action.reason or None,
+        "warning": _oddness(action) or None,
+        "output": action.output,
+        "images": action.count,
+        "line": action.row.line,
+        "prompt": action.row.prompt,
+        "provider": action.provider,
         "price": {**price.as_json(money), "estimated": True} if money else None,
+        "job": action.job.id if action.job is not None else None,
     }

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from seedream_cli.batch.action import Picture
-    from seedream_cli.batch.apply import End
-    from seedream_cli.batch.lock.entries import Entry
-    from seedream_cli.batch.targets import Task
+    from seedream_cli.batch.action import Action, Result
     from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
     from seedream_cli.cli.output.ci import Actions
     from seedream_cli.cli.output.stdout import Stdout
@@ -34,7 +31,7 @@ _BOUGHT_NOTHING = frozenset({2, 69})
 
 @dataclass(slots=True, kw_only=True)
 class Results:
-    """Hears of each task once, from any thread, and holds no more of it than sums."""
+    """Hears of each action once, from any thread, and holds no more of it than sums."""
 
     stdout: Stdout
     show: PlainBatch | LiveBatch
@@ -66,54 +63,51 @@ class Results:
     doubts: list[Money] = field(default_factory=list)
     """What may have been charged, and nobody knows."""
     is_rehearsal: bool = True
+    begun_at: datetime = field(init=False)
+    """What was saved since then was saved by this run."""
     mutex: threading.Lock = field(default_factory=threading.Lock)
 
-    def keep(self, picture: Picture) -> None:
+    def __post_init__(self) -> None:
+        """Begin now."""
+        self.begun_at = self.now()
+
+    def keep(self, action: Action) -> None:
         """Count a picture that is there already."""
-        self.current += 1
-        if self.is_json and picture.entry is not None:
-            self.stdout.json(_kept(picture, picture.entry, self.base))
-
-    def adopt(self, job: Job, count: int) -> None:
-        """Count pictures of a job that only the ledger knew of."""
-        self.current += count
+        self.current += action.count
         if self.is_json:
-            self.stdout.json(render.job_json(job) | {"skipped": True})
+            self.stdout.json(_current(action, self.base))
 
-    def hold(self, picture: Picture) -> None:
+    def leave(self, action: Action) -> None:
         """Tell of a picture that is left as it is: changed by hand, or its new name is taken."""
-        if picture.is_misplaced:
+        if action.is_misplaced:
             self.misplaced += 1
             self.codes.add(_NOT_MADE)
         else:
             self.by_hand += 1
-        way = "; free that name, or use a third one on the way" if picture.is_misplaced else ""
-        self.show.say(f"{picture.name} is left as it is: {picture.reason}{way}", is_error=True)
-        if self.is_json and picture.entry is not None:
-            self.stdout.json(_kept(picture, picture.entry, self.base))
+        way = "; free that name, or use a third one on the way" if action.is_misplaced else ""
+        self.show.say(f"{action.name} is left as it is: {action.reason}{way}", is_error=True)
+        if self.is_json:
+            self.stdout.json(_current(action, self.base))
 
-    def moved(self, picture: Picture) -> None:
+    def move(self, action: Action) -> None:
         """Tell of a picture that has its new name."""
         self.moves += 1
-        self.show.say(f"{picture.name} moved from {picture.entry.output if picture.entry else ''}")
-        if not self.is_json:
-            self.stdout.line(shown(posixpath.join(self.base, picture.output)))
-        elif picture.entry is not None:
-            self.stdout.json(_kept(picture, picture.entry, self.base) | {"skipped": False})
+        self.show.say(f"{action.name} moved from {action.entry.output if action.entry else ''}")
+        if self.is_json:
+            self.stdout.json(_current(action, self.base) | {"skipped": False})
+        else:
+            self.stdout.line(shown(posixpath.join(self.base, action.output)))
 
-    def tell(self, end: End) -> None:
-        """Take note of how a task ended, and print it."""
-        job = end.job
-        asked = _asked(end)
-        lying = [image for image in asked if image.saved_at and image.path and not end.is_old]
-        saved = [image for image in lying if image.index not in end.there]
+    def tell(self, end: Result) -> None:
+        """Take note of how an action ended, and print it."""
+        job, action = end.job, end.action
+        saved = [each for each in _asked(end) if each.saved_at and each.path and not end.is_old]
         is_left = _is_left(end)
         is_bad = bool(_exit_of(end)) and not is_left
         is_open = job is not None and job.state in OPEN_STATES
         # Of what is not finished, or not where it belongs, nothing counts as made.
-        count = 0 if is_open or (is_bad and len(lying) >= end.task.count) else len(saved)
-        there = len(lying) - len(saved)
-        missing = max(0, end.task.count - count - there)
+        count = 0 if is_open or (is_bad and len(saved) >= action.count) else len(saved)
+        missing = max(0, action.count - count)
         with self.mutex, self.show.aside():
             self.codes.add(_exit_of(end))
             if job is not None:
@@ -127,7 +121,6 @@ class Results:
                 self.fetched += count
             else:
                 self.made += count
-            self.current += there
             self.left += missing if is_left else 0
             if is_bad:
                 self._count_bad(job, max(1, missing))
@@ -142,24 +135,21 @@ class Results:
         self.unknown += count if state is State.UNKNOWN else 0
         self.unfinished += count if state in OPEN_STATES and job is not None else 0
 
-    def _ends(self, end: End, saved: Sequence[Image]) -> Iterator[RowEnded]:
-        """Yield how each picture of a task ended."""
-        whole = self._ended(end)
-        money = whole.money
-        share = price.share(money, len(saved) or end.task.count) if money else None
-        many = end.task.count > 1
+    def _ends(self, end: Result, saved: Sequence[Image]) -> Iterator[RowEnded]:
+        """Yield how each picture of an action ended."""
+        whole, action = self._ended(end), end.action
+        share = price.share(whole.money, len(saved) or action.count) if whole.money else None
+        many = action.count > 1
         for image in saved:
-            name = f"{end.task.row.name}-{image.n}" if many else whole.row
+            name = f"{action.row.name}-{image.n}" if many else whole.row
             problem = None if many else whole.problem
             state = State.SAVED if many else whole.state
             path = shown(image.path or "")
             yield replace(whole, row=name, path=path, money=share, problem=problem, state=state)
-        lying = [*saved, *(image for image in _asked(end) if image.index in end.there)]
-        numbers = sorted({*end.task.numbers} - {image.n for image in lying})
-        count = end.task.count - len(lying)
+        count = action.count - len(saved)
         if _exit_of(end) and count > 0:
-            name = _span(end.task, numbers[:count]) if many else whole.row
             money = replace(share, amount=share.amount * count) if share else None
+            name = action.row.name if many and not saved else whole.row
             yield replace(whole, row=name, money=money, count=count)
 
     def _count_money(self, job: Job) -> None:
@@ -173,7 +163,7 @@ class Results:
         elif paid is not None:
             self.doubts = price.total([*self.doubts, paid])
 
-    def _print_job(self, end: End, job: Job, saved: list[Image]) -> None:
+    def _print_job(self, end: Result, job: Job, saved: list[Image]) -> None:
         if self.is_json:
             is_fetched = job.run != self.run and not end.is_old
             told = {"fetched": True} if is_fetched else {}
@@ -182,12 +172,13 @@ class Results:
         elif not self.is_wait and job.state is State.RUNNING and end.problem is None:
             self.stdout.line(job.id)
         for image in [] if self.is_json else saved:
-            self.stdout.line(shown(image.path or ""))
+            if image.saved_at and image.saved_at >= self.begun_at:
+                self.stdout.line(shown(image.path or ""))
 
-    def _print_left(self, end: End) -> None:
+    def _print_left(self, end: Result) -> None:
         if not self.is_json:
             return
-        row = end.task.row
+        row = end.action.row
         if end.problem is not None:
             error = render.problem_json(end.problem, end.problem.hint)
             self.stdout.json(
@@ -200,10 +191,10 @@ class Results:
             render.bare_json(row=row.name, prompt=row.prompt, state="planned", next="retry")
         )
 
-    def _ended(self, end: End) -> RowEnded:
+    def _ended(self, end: Result) -> RowEnded:
         job = end.job
         seconds = None
-        if job is not None and job.sent_at is not None:
+        if job is not None and job.sent_at is not None and job.run == self.run:
             seconds = ((job.finished_at or self.now()) - job.sent_at).total_seconds()
         is_known = job is not None and (
             render.is_named_charge(job) or (job.cost is not None and job.cost != job.price)
@@ -212,11 +203,11 @@ class Results:
         if problem is not None and job is not None and job.state is State.UNKNOWN:
             problem = replace(problem, hint="")
         return RowEnded(
-            row=end.task.name,
-            line=end.task.row.line,
+            row=end.action.name,
+            line=end.action.row.line,
             state=State.PLANNED if job is None or _is_left(end) else job.state,
             path=None,
-            prompt=end.task.row.prompt,
+            prompt=end.action.row.prompt,
             money=_money(job) if job is not None and job.run == self.run else None,
             is_estimate=not is_known,
             seconds=seconds,
@@ -236,18 +227,21 @@ class Results:
 
     def close(self, signal_exit: int, file: str, why_left: str = "") -> int:
         """Say the sum, and why rows were left; tell CI, and return the exit code."""
-        words = [f"{self.made} made"]
-        words += [f"{self.fetched} fetched"] if self.fetched else []
-        words += [f"{self.moves} moved"] if self.moves else []
-        words += [f"{self.current} current"]
-        words += [f"{self.by_hand} changed by hand"] if self.by_hand else []
-        words += [f"{self.misplaced} not moved"] if self.misplaced else []
         failed = self.failed - self.unknown - self.unfinished
-        words += [f"{failed} failed"] if failed else []
-        words += [f"{self.unknown} of unknown outcome"] if self.unknown else []
-        words += [f"{self.unfinished} not finished"] if self.unfinished else []
-        words += [f"{self.left} left"] if self.left else []
-        self.show.say(f"{', '.join(words)}{self._cost_words()}")
+        counts = [
+            (self.fetched, "fetched"),
+            (self.moves, "moved"),
+            (self.current, "current"),
+            (self.by_hand, "changed by hand"),
+            (self.misplaced, "not moved"),
+            (failed, "failed"),
+            (self.unknown, "of unknown outcome"),
+            (self.unfinished, "not finished"),
+            (self.left, "left"),
+        ]
+        words = [f"{count} {word}" for count, word in counts if count or word == "current"]
+        said = f"{self.made} made, {', '.join(words)}{self._cost_words()}"
+        self.show.say(said)
         if (self.left or signal_exit) and why_left:
             self.show.say(why_left)
         if words_of_haste := render.haste(self.running.values()):
@@ -256,14 +250,17 @@ class Results:
             self.show.say(render.settle_lines(self.undecided), is_error=True)
         self.actions.annotate(file)
         self.actions.write(
-            made=self.made,
-            fetched=self.fetched,
-            moved=self.moves,
-            current=self.current + self.by_hand + self.misplaced,
-            failed=self.failed,
-            left=self.left,
+            outputs={
+                "made": self.made,
+                "current": self.current + self.by_hand + self.misplaced,
+                "failed": self.failed,
+                "fetched": self.fetched,
+                "moved": self.moves,
+                "left": self.left,
+            },
             cost=self.cost,
             title=file,
+            words=said,
             show=self.show,
         )
         codes = [signal_exit, *self.codes]
@@ -283,14 +280,6 @@ class Results:
         return f"; {', '.join(words)}" if words else "; the price is not known"
 
 
-def _span(task: Task, numbers: Sequence[int]) -> str:
-    """Name several pictures of a row: `fox` for a whole set, `fox-3`, `fox-3 to -5`."""
-    if task.picture.of is not None and len(numbers) == task.count:
-        return task.row.name
-    first = f"{task.row.name}-{numbers[0]}"
-    return first if len(numbers) == 1 else f"{first} to -{numbers[-1]}"
-
-
 def _sum(moneys: list[Money]) -> str:
     return " and ".join(price.show(money) for money in moneys)
 
@@ -300,23 +289,22 @@ def _money(job: Job) -> Money | None:
     return None if is_free else job.cost or job.price
 
 
-def _asked(end: End) -> list[Image]:
-    """Return the pictures of a job that a task asked for."""
-    images = end.job.images if end.job is not None else ()
-    is_set = end.task.picture.of is not None
-    return [image for image in images if is_set or image.n in end.task.numbers]
+def _asked(end: Result) -> list[Image]:
+    """Return the pictures of a job that were asked for."""
+    images, action = end.job.images if end.job is not None else (), end.action
+    return [image for image in images if action.is_whole_set or image.n == action.n]
 
 
-def _is_left(end: End) -> bool:
-    """Tell whether nothing was sent for a task though nothing is wrong with it."""
+def _is_left(end: Result) -> bool:
+    """Tell whether nothing was sent for a picture though nothing is wrong with it."""
     if end.job is None:
         return end.problem is None
     is_stopped = end.problem is not None and end.problem.code == "interrupted"
     return end.job.state is State.CLOSED and is_stopped
 
 
-def _exit_of(end: End) -> int:
-    """Return the exit code of one task."""
+def _exit_of(end: Result) -> int:
+    """Return the exit code of one action."""
     if _is_left(end):
         return _NOT_MADE
     if end.job is not None:
@@ -334,9 +322,12 @@ def shown(path: str) -> str:
     return path if inside.startswith("..") else inside
 
 
-def _kept(picture: Picture, entry: Entry, base: str) -> dict[str, object]:
+def _current(action: Action, base: str) -> dict[str, object]:
     """Return the object of a picture that this run did not have to make."""
-    path = posixpath.join(base, picture.output)
+    if action.entry is None:
+        job = action.job  # without a lock the ledger alone knows of it
+        return render.job_json(job) | {"skipped": True} if job is not None else {}
+    entry, path = action.entry, posixpath.join(base, action.output)
     image = Image(
         job="", index=1, n=entry.n, path=path, sha256=entry.sha256, size=entry.size or None
     )
@@ -347,6 +338,6 @@ def _kept(picture: Picture, entry: Entry, base: str) -> dict[str, object]:
         sandbox=entry.sandbox,
         provider=entry.provider,
         model=entry.model,
-        prompt=picture.row.prompt,
+        prompt=action.row.prompt,
         images=[render.image_json(image)],
     )

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedream_cli.batch.action import Picture, Verdict
+from seedream_cli.batch.action import Act, Action
 from seedream_cli.batch.lock import entries as lock
 from seedream_cli.batch.lock.entries import Entry
 from seedream_cli.batch.manifest import read as manifest
-from seedream_cli.batch.plan import Judge, Terms, made_first
-from seedream_cli.batch.resolve import aspect_of, keyword_of
+from seedream_cli.batch.plan import Planner
+from seedream_cli.batch.resolve import BatchContext, aspect_of, keyword_of, made_first
 from seedream_cli.core.errors import UsageError
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.storage.files.digest import Found
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from seedream_cli.batch.manifest.read import Manifest, Row
     from seedream_cli.providers.spec import Provider
 
-CURRENT, MOVE, MAKE = Verdict.CURRENT, Verdict.MOVE, Verdict.MAKE
-LEAVE, CONFLICT = Verdict.LEAVE, Verdict.CONFLICT
+KEEP, MOVE, MAKE = Act.KEEP, Act.MOVE, Act.MAKE
+LEAVE, CONFLICT = Act.LEAVE, Act.CONFLICT
 
 TWO = '[images.hero]\nprompt = "a fox"\n[images.sea]\nprompt = "the sea"\n'
 
@@ -57,9 +57,9 @@ class Place:
     looked: list[str] = field(default_factory=list)
     digested: list[str] = field(default_factory=list)
 
-    def judge(self, text: str | Manifest, rows: Sequence[Row] | None = None) -> Judge:
+    def planner(self, text: str | Manifest, rows: Sequence[Row] | None = None) -> Planner:
         """Hold a manifest against all that."""
-        terms = Terms(
+        context = BatchContext(
             base="/m",
             typed=self.typed,
             sandbox=self.sandbox,
@@ -72,53 +72,53 @@ class Place:
             now=self.now,
             path="/m/art.toml",
         )
-        return Judge(read(text) if isinstance(text, str) else text, self.lock, terms, rows=rows)
+        return Planner(read(text) if isinstance(text, str) else text, self.lock, context, rows=rows)
 
-    def see(self, text: str) -> list[Picture]:
+    def see(self, text: str) -> list[Action]:
         """Return what is found of each picture."""
-        return self.judge(text).judge()
+        return self.planner(text).plan().actions
 
-    def verdicts(self, text: str) -> dict[str, Verdict]:
+    def acts(self, text: str) -> dict[str, Act]:
         """Return what is found, by the pictures' names."""
-        return {picture.name: picture.verdict for picture in self.see(text)}
+        return {picture.name: picture.act for picture in self.see(text)}
 
     def make(self, text: str, mark: str = "") -> None:
         """Make all that is to be made, move what is to be moved, and write the lock."""
-        judge = self.judge(text)
-        pictures = judge.judge()
-        kept = dict(judge.kept)
+        planner = self.planner(text)
+        plan = planner.plan()
+        pictures, kept = plan.actions, dict(plan.kept)
         for picture in pictures:
-            if picture.verdict is MOVE and picture.entry is not None:
+            if picture.act is MOVE and picture.entry is not None:
                 self.files[picture.output] = self.files.pop(picture.entry.output)
                 kept[picture.entry.key] = replace(picture.entry, output=picture.output)
         made: dict[tuple[str, int], str] = {}
         for row in made_first(manifest_rows(pictures)):
             for picture in pictures:
-                if picture.row is row and picture.verdict is MAKE:
-                    for entry in self._made(judge, picture, made, mark):
+                if picture.row is row and picture.act is MAKE:
+                    for entry in self._made(planner, picture, made, mark):
                         kept[entry.key] = entry
                         made[entry.key] = entry.sha256
         self.lock = lock.parse(lock.write(kept.values()), file="art.lock")
 
     def _made(
-        self, judge: Judge, picture: Picture, made: dict[tuple[str, int], str], mark: str
+        self, planner: Planner, picture: Action, made: dict[tuple[str, int], str], mark: str
     ) -> list[Entry]:
-        wish = judge.wish(picture.row, made)
-        assert wish.fingerprint is not None
-        request, entries = wish.resolved.request, []
+        target = planner.target(picture.row, made)
+        assert target.fingerprint is not None
+        request, entries = target.resolved.request, []
         for n in range(picture.n, picture.n + (picture.of or 1)):
             output = picture.output.replace("-1.", f"-{n}.") if picture.of else picture.output
-            self.files[output] = f"{wish.fingerprint} {n} {mark}"
+            self.files[output] = f"{target.fingerprint} {n} {mark}"
             entries.append(
                 Entry(
                     name=picture.row.name,
                     n=n,
                     of=picture.of,
                     output=output,
-                    fingerprint=wish.fingerprint,
+                    fingerprint=target.fingerprint,
                     sha256=sha(self.files[output]),
                     size=1,
-                    provider=wish.provider.name,
+                    provider=target.provider.name,
                     model=request.model,
                     keyword=keyword_of(request),
                     aspect=aspect_of(request),
@@ -151,7 +151,7 @@ def read(text: str) -> Manifest:
     return manifest.read(text, file="art.toml", kind=kind, load=lambda name: name)
 
 
-def manifest_rows(pictures: Sequence[Picture]) -> list[Row]:
+def manifest_rows(pictures: Sequence[Action]) -> list[Row]:
     """Return the rows of pictures, each once."""
     return list({picture.row.name: picture.row for picture in pictures}.values())
 
@@ -178,7 +178,7 @@ def test_new_pictures_are_made_once(place: Place) -> None:
     ]
     place.make(TWO)
     place.files["other.jpg"] = "stranger"
-    assert place.verdicts(TWO) == {"hero": CURRENT, "sea": CURRENT}
+    assert place.acts(TWO) == {"hero": KEEP, "sea": KEEP}
 
 
 def test_another_prompt_makes_one_picture_anew(place: Place) -> None:
@@ -188,11 +188,11 @@ def test_another_prompt_makes_one_picture_anew(place: Place) -> None:
     place.typed = {}
     text = TWO.replace("a fox", "a hen")
     hero, sea = place.see(text)
-    assert (hero.verdict, hero.reason) == (MAKE, "its description changed")
+    assert (hero.act, hero.reason) == (MAKE, "its description changed")
     assert hero.replaces == {sha(place.files["hero.jpg"])}
     assert hero.price is not None
-    assert sea.verdict is CURRENT
-    request = place.judge(text).wish(hero.row).resolved.request
+    assert sea.act is KEEP
+    request = place.planner(text).target(hero.row).resolved.request
     assert (request.model, request.keyword) == ("doubao-seedream-4-0-20260415", "4K")
 
 
@@ -201,7 +201,7 @@ def test_a_format_that_surprised_is_looked_for(place: Place) -> None:
     place.make(TWO)
     place.files["hero.png"] = place.files.pop("hero.jpg")
     place.lock = [replace(e, output=e.output.replace("hero.jpg", "hero.png")) for e in place.lock]
-    assert place.verdicts(TWO) == {"hero": CURRENT, "sea": CURRENT}
+    assert place.acts(TWO) == {"hero": KEEP, "sea": KEEP}
     (hero, _) = place.see(TWO.replace("a fox", "a hen"))
     assert (hero.output, hero.replaces) == (
         "hero.png",
@@ -216,7 +216,7 @@ def test_a_missing_file_is_made(place: Place) -> None:
     assert place.see(TWO)[0].reason == "its file is missing"
     place.is_lock_only = True
     place.looked.clear()
-    assert place.verdicts(TWO) == {"hero": CURRENT, "sea": CURRENT}
+    assert place.acts(TWO) == {"hero": KEEP, "sea": KEEP}
     assert place.looked == []
 
 
@@ -225,19 +225,19 @@ def test_a_file_changed_by_hand_is_left(place: Place) -> None:
     place.make(TWO)
     place.files["hero.jpg"] = "retouched"
     (hero, _) = place.see(TWO)
-    assert (hero.verdict, hero.reason) == (LEAVE, "its file was changed by hand")
+    assert (hero.act, hero.reason) == (LEAVE, "its file was changed by hand")
     (hero, _) = place.see(TWO.replace("a fox", "a hen"))
-    assert hero.verdict is CONFLICT
+    assert hero.act is CONFLICT
     assert hero.stranger == sha("retouched")
     assert "changed by hand" in hero.reason
-    assert hero.count == 0
 
 
 def test_a_stranger_in_the_way_is_not_replaced(place: Place) -> None:
     """A file that the lock does not know stops what would take its name."""
     place.files["hero.jpg"] = "stranger"
     (hero, sea) = place.see(TWO)
-    assert (hero.verdict, hero.why, sea.verdict) == (CONFLICT, "new", MAKE)
+    assert (hero.act, sea.act) == (CONFLICT, MAKE)
+    assert hero.reason == "new; hero.jpg is there and not in the lock"
 
 
 def test_a_renamed_output_is_moved(place: Place) -> None:
@@ -245,11 +245,11 @@ def test_a_renamed_output_is_moved(place: Place) -> None:
     place.make(TWO)
     for output in ("site/hero.jpg", "site/fox", "{slug}", "{model}/{name}.{ext}"):
         (hero, _) = place.see(TWO.replace('fox"', f'fox"\noutput = "{output}"'))
-        assert hero.verdict is MOVE, output
+        assert hero.act is MOVE, output
     named = TWO.replace('fox"', 'fox"\noutput = "site/hero.jpg"')
     place.make(named)
-    assert place.verdicts(named) == {"hero": CURRENT, "sea": CURRENT}
-    assert place.verdicts(TWO)["hero"] is CURRENT  # nothing says where: it stays
+    assert place.acts(named) == {"hero": KEEP, "sea": KEEP}
+    assert place.acts(TWO)["hero"] is KEEP  # nothing says where: it stays
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_fields_of_an_output(place: Place, output: str, path: str) -> None:
     text = f'[images.hero]\nprompt = "a fox"\noutput = "{output}"\n'
     assert [picture.output for picture in place.see(text)] == [path]
     place.make(text)
-    assert place.verdicts(text) == {"hero": CURRENT}
+    assert place.acts(text) == {"hero": KEEP}
 
 
 def test_a_name_that_says_the_format_that_is_there_is_a_move(place: Place) -> None:
@@ -284,12 +284,12 @@ def test_a_name_that_says_the_format_that_is_there_is_a_move(place: Place) -> No
     place.make(text)
     ext = place.lock[0].output.rpartition(".")[2]
     named = text + f'output = "site/hero.{ext}"\n'
-    assert place.verdicts(named) == {"hero": MOVE}
+    assert place.acts(named) == {"hero": MOVE}
     other = {"jpg": "png", "png": "jpg"}[ext]
-    assert place.verdicts(text + f'output = "hero.{other}"\n') == {"hero": MAKE}
+    assert place.acts(text + f'output = "hero.{other}"\n') == {"hero": MAKE}
     place.lock, place.files = [], {}
     place.make(named)
-    assert place.verdicts(text + 'output = "site/hero"\n') == {"hero": CURRENT}
+    assert place.acts(text + 'output = "site/hero"\n') == {"hero": KEEP}
 
 
 def test_moves_in_a_row_are_all_moves(place: Place) -> None:
@@ -297,21 +297,21 @@ def test_moves_in_a_row_are_all_moves(place: Place) -> None:
     a, b, c = (f'[images.{x}]\nprompt = "{x}"\noutput = "%s.jpg"\n' for x in "abc")
     place.make(a % 1 + b % 2)
     found = place.see(a % 2 + b % 3 + c % 1)
-    assert [(p.verdict, p.output) for p in found] == [
+    assert [(p.act, p.output) for p in found] == [
         (MOVE, "2.jpg"), (MOVE, "3.jpg"), (MAKE, "1.jpg"),
     ]  # fmt: skip
     swapped = place.see(a % 2 + b % 1)
-    assert [(p.verdict, p.output) for p in swapped] == [(LEAVE, "1.jpg"), (LEAVE, "2.jpg")]
+    assert [(p.act, p.output) for p in swapped] == [(LEAVE, "1.jpg"), (LEAVE, "2.jpg")]
 
 
 def test_another_machine_makes_nothing_stale(place: Place) -> None:
     """Whose account is here says nothing about pictures that are there."""
     place.make(TWO)
     place.provider, place.maker = "kie", "kie"
-    assert place.verdicts(TWO) == {"hero": CURRENT, "sea": CURRENT}
+    assert place.acts(TWO) == {"hero": KEEP, "sea": KEEP}
     (hero, sea) = place.see(TWO.replace("a fox", "a hen"))
-    assert (hero.verdict, hero.provider, hero.reason) == (MAKE, "kie", "provider ark → kie")
-    assert (sea.verdict, sea.provider) == (CURRENT, "ark")
+    assert (hero.act, hero.provider, hero.reason) == (MAKE, "kie", "provider ark → kie")
+    assert (sea.act, sea.provider) == (KEEP, "ark")
     place.maker = None
     assert place.see(TWO.replace("a fox", "a hen"))[0].provider == "ark"
 
@@ -320,13 +320,13 @@ def test_without_an_account_new_rows_are_still_told(place: Place) -> None:
     """A check needs no key: what nobody is said to make is to be made, all of it."""
     place.provider = None
     found = place.see(TWO.replace('sea"', 'sea"\ncount = 2'))
-    assert [(p.name, p.verdict, p.output) for p in found] == [
+    assert [(p.name, p.act, p.output) for p in found] == [
         ("hero", MAKE, "hero.{ext}"),
         ("sea-1", MAKE, "sea-1.{ext}"),
         ("sea-2", MAKE, "sea-2.{ext}"),
     ]
     with pytest.raises(UsageError, match="which provider"):
-        place.judge(TWO).wish(found[0].row)
+        place.planner(TWO).target(found[0].row)
 
 
 def test_all_mistakes_are_named_with_their_lines(place: Place) -> None:
@@ -356,13 +356,13 @@ def test_a_set_is_held_apart_from_other_rows(place: Place) -> None:
 def test_notes_are_counted_by_rows(place: Place) -> None:
     """What many rows have in common is said once, and only of what is made."""
     place.typed["set"] = {"mystery": 1}
-    judge = place.judge(TWO)
-    judge.judge()
-    assert list(judge.notes.values()) == [2]
+    planner = place.planner(TWO)
+    plan = planner.plan()
+    assert list(plan.notes.values()) == [2]
     place.make(TWO)
-    judge = place.judge(TWO)
-    judge.judge()
-    assert judge.notes == {}
+    planner = place.planner(TWO)
+    plan = planner.plan()
+    assert plan.notes == {}
 
 
 # -- several pictures ------------------------------------------------------------------------------
@@ -376,15 +376,16 @@ def test_a_row_grows_and_shrinks(place: Place, is_typed: bool) -> None:  # noqa:
     place.make(one)
     place.typed = {"count": 2} if is_typed else {}
     found = place.see(two)
-    assert [(p.name, p.verdict, p.output) for p in found] == [
+    assert [(p.name, p.act, p.output) for p in found] == [
         ("hero-1", MOVE, "hero-1.jpg"), ("hero-2", MAKE, "hero-2.jpg"),
     ]  # fmt: skip
     place.make(two)
-    assert place.verdicts(two) == {"hero-1": CURRENT, "hero-2": CURRENT}
+    assert place.acts(two) == {"hero-1": KEEP, "hero-2": KEEP}
     place.typed = {}
-    judge = place.judge(one)
-    assert [(p.name, p.verdict, p.output) for p in judge.judge()] == [("hero", MOVE, "hero.jpg")]
-    assert list(judge.kept) == [("hero", 1)]
+    planner = place.planner(one)
+    plan = planner.plan()
+    assert [(p.name, p.act, p.output) for p in plan.actions] == [("hero", MOVE, "hero.jpg")]
+    assert list(plan.kept) == [("hero", 1)]
 
 
 def test_of_several_pictures_each_is_judged(place: Place) -> None:
@@ -392,7 +393,7 @@ def test_of_several_pictures_each_is_judged(place: Place) -> None:
     text = '[images.hero]\nprompt = "x"\ncount = 3\n'
     place.make(text)
     del place.files["hero-2.jpg"]
-    assert place.verdicts(text) == {"hero-1": CURRENT, "hero-2": MAKE, "hero-3": CURRENT}
+    assert place.acts(text) == {"hero-1": KEEP, "hero-2": MAKE, "hero-3": KEEP}
 
 
 SET = '[images.hero]\nprompt = "x"\nseries = 4\n'
@@ -421,8 +422,8 @@ def models(place: Place) -> list[str]:
 def test_pictures_of_a_retired_model_stay_current(place: Place, text: str) -> None:
     """That its model is gone makes no picture stale."""
     made_by_the_old_default(place, text)
-    assert set(place.verdicts(text).values()) == {CURRENT}
-    assert place.judge(text).notes == {}
+    assert set(place.acts(text).values()) == {KEEP}
+    assert place.planner(text).plan().notes == {}
 
 
 def test_a_retired_model_is_not_asked_again(place: Place) -> None:
@@ -430,14 +431,14 @@ def test_a_retired_model_is_not_asked_again(place: Place) -> None:
     made_by_the_old_default(place, TWO)
     del place.files["hero.jpg"]
     hero, sea = place.see(TWO)
-    assert (hero.verdict, sea.verdict) == (MAKE, CURRENT)
+    assert (hero.act, sea.act) == (MAKE, KEEP)
     assert hero.reason == (
         f"its file is missing; {OLD} was retired on 2026-11-24, {FLASH} stands in"
     )
     assert hero.price is not None
     assert (str(hero.price.amount), hero.price.currency) == ("0.12", "CNY")
     place.make(TWO)
-    assert set(place.verdicts(TWO).values()) == {CURRENT}
+    assert set(place.acts(TWO).values()) == {KEEP}
     assert models(place) == [FLASH, OLD]
 
 
@@ -448,14 +449,14 @@ def test_another_prompt_is_made_by_todays_default(place: Place) -> None:
     place.typed = {}
     text = TWO.replace("a fox", "a hen")
     hero, sea = place.see(text)
-    assert (hero.verdict, sea.verdict) == (MAKE, CURRENT)
+    assert (hero.act, sea.act) == (MAKE, KEEP)
     assert hero.replaces == {sha(place.files["hero.jpg"])}
     place.make(text)
     assert [(entry.model, entry.aspect) for entry in place.lock] == [
         (FLASH, "16:9"),
         (OLD, "16:9"),
     ]
-    assert set(place.verdicts(text).values()) == {CURRENT}
+    assert set(place.acts(text).values()) == {KEEP}
 
 
 def test_one_of_several_is_made_by_todays_default(place: Place) -> None:
@@ -463,14 +464,14 @@ def test_one_of_several_is_made_by_todays_default(place: Place) -> None:
     made_by_the_old_default(place, THREE)
     del place.files["hero-2.jpg"]
     found = place.see(THREE)
-    assert [picture.verdict for picture in found] == [CURRENT, MAKE, CURRENT]
+    assert [picture.act for picture in found] == [KEEP, MAKE, KEEP]
     place.make(THREE)
     assert models(place) == [OLD, FLASH, OLD]
-    assert set(place.verdicts(THREE).values()) == {CURRENT}
+    assert set(place.acts(THREE).values()) == {KEEP}
     place.lock.reverse()
-    assert set(place.verdicts(THREE).values()) == {CURRENT}
+    assert set(place.acts(THREE).values()) == {KEEP}
     del place.files["hero-3.jpg"]
-    assert [picture.verdict for picture in place.see(THREE)] == [CURRENT, CURRENT, MAKE]
+    assert [picture.act for picture in place.see(THREE)] == [KEEP, KEEP, MAKE]
 
 
 def test_a_set_of_a_retired_model_is_made_whole_by_its_stand_in(place: Place) -> None:
@@ -478,24 +479,25 @@ def test_a_set_of_a_retired_model_is_made_whole_by_its_stand_in(place: Place) ->
     made_by_the_old_default(place, SET)
     del place.files["hero-2.jpg"]
     (picture,) = place.see(SET)
-    assert (picture.verdict, picture.of) == (MAKE, 4)
+    assert (picture.act, picture.of) == (MAKE, 4)
     assert picture.reason.endswith(f"{OLD} was retired on 2026-11-24, {V4} stands in")
     place.make(SET)
     assert models(place) == [V4] * 4
-    assert {picture.verdict for picture in place.see(SET)} == {CURRENT}
+    assert {picture.act for picture in place.see(SET)} == {KEEP}
 
 
 def test_a_row_that_names_a_retired_model_asks_for_it(place: Place) -> None:
     """Who names it gets it, with a note; so does the command line."""
     text = f'[images.hero]\nprompt = "a fox"\nmodel = "{OLD}"\n'
     place.make(text)
-    assert place.verdicts(text) == {"hero": CURRENT}
+    assert place.acts(text) == {"hero": KEEP}
     del place.files["hero.jpg"]
-    judge = place.judge(text)
-    (hero,) = judge.judge()
-    assert (hero.verdict, hero.reason) == (MAKE, "its file is missing")
-    assert judge.wish(hero.row).resolved.request.model == OLD
-    assert [note.partition(";")[0] for note in judge.notes] == [f"{OLD} was retired on 2026-11-24"]
+    planner = place.planner(text)
+    plan = planner.plan()
+    (hero,) = plan.actions
+    assert (hero.act, hero.reason) == (MAKE, "its file is missing")
+    assert planner.target(hero.row).resolved.request.model == OLD
+    assert [note.partition(";")[0] for note in plan.notes] == [f"{OLD} was retired on 2026-11-24"]
 
 
 def test_a_model_that_will_be_retired_is_asked(place: Place) -> None:
@@ -515,7 +517,7 @@ def test_a_set_is_one_picture_to_make(place: Place) -> None:
     assert (picture.count, picture.of, picture.output) == (4, 4, "hero-1.jpg")
     place.make(SET)
     found = place.see(SET)
-    assert [(p.n, p.of, p.verdict) for p in found] == [(n, 4, CURRENT) for n in (1, 2, 3, 4)]
+    assert [(p.n, p.of, p.act) for p in found] == [(n, 4, KEEP) for n in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("numbers", [(1, 2), (1, 3), (2,)])
@@ -524,7 +526,7 @@ def test_a_set_with_fewer_pictures_is_whole(place: Place, numbers: tuple[int, ..
     place.make(SET)
     place.lock = [replace(e, of=len(numbers)) for e in place.lock if e.n in numbers]
     found = place.see(SET)
-    assert [(p.n, p.verdict) for p in found] == [(n, CURRENT) for n in numbers]
+    assert [(p.n, p.act) for p in found] == [(n, KEEP) for n in numbers]
 
 
 def test_a_set_is_made_again_together(place: Place) -> None:
@@ -532,13 +534,13 @@ def test_a_set_is_made_again_together(place: Place) -> None:
     place.make(SET)
     del place.files["hero-3.jpg"]
     (picture,) = place.see(SET)
-    assert (picture.verdict, picture.of, picture.reason) == (MAKE, 4, "its file is missing")
+    assert (picture.act, picture.of, picture.reason) == (MAKE, 4, "its file is missing")
     assert len(picture.replaces) == 3
     place.files["hero-2.jpg"] = "retouched"
     (picture,) = place.see(SET)
-    assert (picture.verdict, picture.output) == (CONFLICT, "hero-2.jpg")
+    assert (picture.act, picture.output) == (CONFLICT, "hero-2.jpg")
     place.lock = place.lock[:3]
-    assert place.see(SET)[0].why == "its set is not whole"
+    assert place.see(SET)[0].reason.startswith("its set is not whole; ")
 
 
 # -- references ------------------------------------------------------------------------------------
@@ -557,24 +559,24 @@ prompt = "a"
 def test_what_is_made_from_a_new_picture_is_new(place: Place) -> None:
     """Of a chain whose first changes all are made; whose last changes, only the last."""
     place.make(CHAIN)
-    assert set(place.verdicts(CHAIN).values()) == {CURRENT}
+    assert set(place.acts(CHAIN).values()) == {KEEP}
     found = {p.name: p for p in place.see(CHAIN.replace('"a"', '"A"'))}
-    assert {name: p.verdict for name, p in found.items()} == {"a": MAKE, "b": MAKE, "c": MAKE}
+    assert {name: p.act for name, p in found.items()} == {"a": MAKE, "b": MAKE, "c": MAKE}
     assert found["b"].reason == "images.a is made anew"
     found = {p.name: p for p in place.see(CHAIN.replace('"c"\n', '"C"\n'))}
-    assert {name: p.verdict for name, p in found.items()} == {"a": CURRENT, "b": CURRENT, "c": MAKE}
+    assert {name: p.act for name, p in found.items()} == {"a": KEEP, "b": KEEP, "c": MAKE}
 
 
 def test_a_reference_that_was_retouched_makes_nothing_stale(place: Place) -> None:
     """What is left as it is stays the picture that the others were made from."""
     place.make(CHAIN)
     place.files["a.jpg"] = "retouched"
-    assert place.verdicts(CHAIN) == {"a": LEAVE, "b": CURRENT, "c": CURRENT}
+    assert place.acts(CHAIN) == {"a": LEAVE, "b": KEEP, "c": KEEP}
     place.lock = [
         replace(e, made=e.sha256, sha256=sha("retouched")) if e.name == "a" else e
         for e in place.lock
     ]
-    assert place.verdicts(CHAIN) == {"a": CURRENT, "b": CURRENT, "c": CURRENT}
+    assert place.acts(CHAIN) == {"a": KEEP, "b": KEEP, "c": KEEP}
 
 
 def test_a_chain_of_ten_thousand(place: Place) -> None:
@@ -588,7 +590,7 @@ def test_a_chain_of_ten_thousand(place: Place) -> None:
     read_ = read("".join(reversed(text)))
     assert [row.name for row in made_first(read_.rows)] == names
     place.is_lock_only = True
-    assert {p.verdict for p in place.judge(read_).judge()} == {MAKE}
+    assert {p.act for p in place.planner(read_).plan().actions} == {MAKE}
 
 
 def test_a_file_that_many_share_is_read_once(place: Place) -> None:
@@ -597,10 +599,10 @@ def test_a_file_that_many_share_is_read_once(place: Place) -> None:
     place.files["style.png"] = "v1"
     place.make(text)
     place.digested.clear()
-    assert set(place.verdicts(text).values()) == {CURRENT}
+    assert set(place.acts(text).values()) == {KEEP}
     assert place.digested == ["/m/style.png"]
     place.files["style.png"] = "v2"
-    assert set(place.verdicts(text).values()) == {MAKE}
+    assert set(place.acts(text).values()) == {MAKE}
 
 
 # -- other names -----------------------------------------------------------------------------------
@@ -609,13 +611,14 @@ def test_a_file_that_many_share_is_read_once(place: Place) -> None:
 def test_a_renamed_row_keeps_its_picture(place: Place) -> None:
     """What the lock has under another name with the same words is taken over, and named anew."""
     place.make(TWO)
-    judge = place.judge(TWO.replace("hero", "fox"))
-    found = judge.judge()
-    assert [(p.name, p.verdict, p.output) for p in found] == [
-        ("fox", MOVE, "fox.jpg"), ("sea", CURRENT, "sea.jpg"),
+    planner = place.planner(TWO.replace("hero", "fox"))
+    plan = planner.plan()
+    found = plan.actions
+    assert [(p.name, p.act, p.output) for p in found] == [
+        ("fox", MOVE, "fox.jpg"), ("sea", KEEP, "sea.jpg"),
     ]  # fmt: skip
-    assert judge.orphans == []
-    assert sorted(judge.kept) == [("fox", 1), ("sea", 1)]
+    assert plan.leaving == []
+    assert sorted(plan.kept) == [("fox", 1), ("sea", 1)]
 
 
 def test_a_renamed_row_leaves_room_for_another(place: Place) -> None:
@@ -624,38 +627,39 @@ def test_a_renamed_row_leaves_room_for_another(place: Place) -> None:
     renamed = TWO.replace("hero", "fox")
     place.make(renamed)
     text = renamed + rows(hero="a hen")
-    assert place.verdicts(text) == {"fox": CURRENT, "sea": CURRENT, "hero": MAKE}
+    assert place.acts(text) == {"fox": KEEP, "sea": KEEP, "hero": MAKE}
     place.make(text)
-    assert set(place.verdicts(text).values()) == {CURRENT}
+    assert set(place.acts(text).values()) == {KEEP}
 
 
 def test_each_orphan_is_taken_over_once(place: Place) -> None:
     """Of two new rows with the words of one old picture, one is made."""
     place.make(rows(hero="a fox"))
     found = place.see(rows(one="a fox", two="a fox"))
-    assert [p.verdict for p in found] == [MOVE, MAKE]
+    assert [p.act for p in found] == [MOVE, MAKE]
     place.make(rows(hero="a fox", other="a fox"))
     found = place.see(rows(one="a fox", two="a fox", three="a fox"))
-    assert [p.verdict for p in found] == [MOVE, MOVE, MAKE]
+    assert [p.act for p in found] == [MOVE, MOVE, MAKE]
     assert [p.entry and p.entry.output for p in found] == ["hero.jpg", "other.jpg", None]
 
 
 def test_what_the_manifest_has_no_more_is_told(place: Place) -> None:
     """Its line is not kept; nothing happens to its file."""
     place.make(TWO)
-    judge = place.judge(rows(hero="a fox"))
-    judge.judge()
-    assert [entry.name for entry in judge.orphans] == ["sea"]
-    assert list(judge.kept) == [("hero", 1)]
+    planner = place.planner(rows(hero="a fox"))
+    plan = planner.plan()
+    assert [entry.name for entry in plan.leaving] == ["sea"]
+    assert list(plan.kept) == [("hero", 1)]
 
 
 def test_a_shard_judges_its_rows_only(place: Place) -> None:
     """The lock's other rows are no orphans of it."""
     place.make(TWO)
     whole = read(TWO)
-    judge = place.judge(whole, whole.rows[:1])
-    assert [p.name for p in judge.judge()] == ["hero"]
-    assert (judge.orphans, list(judge.kept)) == ([], [("hero", 1)])
+    planner = place.planner(whole, whole.rows[:1])
+    plan = planner.plan()
+    assert [p.name for p in plan.actions] == ["hero"]
+    assert (plan.leaving, list(plan.kept)) == ([], [("hero", 1)])
 
 
 # -- rehearsals ------------------------------------------------------------------------------------
@@ -665,10 +669,10 @@ def test_a_placeholder_is_stale_for_a_real_run(place: Place) -> None:
     """It is replaced when somebody pays; another rehearsal leaves it alone."""
     place.sandbox = True
     place.make(TWO)
-    assert set(place.verdicts(TWO).values()) == {CURRENT}
+    assert set(place.acts(TWO).values()) == {KEEP}
     place.sandbox = False
     (hero, _) = place.see(TWO)
-    assert (hero.verdict, hero.reason) == (MAKE, "its picture is a rehearsal's placeholder")
+    assert (hero.act, hero.reason) == (MAKE, "its picture is a rehearsal's placeholder")
     assert hero.replaces == {sha(place.files["hero.jpg"])}
 
 
@@ -676,9 +680,9 @@ def test_a_rehearsal_replaces_no_real_picture(place: Place) -> None:
     """Where a real picture is stale, a rehearsal stops before it; it is no stranger either."""
     place.make(TWO)
     place.sandbox = True
-    assert set(place.verdicts(TWO).values()) == {CURRENT}
+    assert set(place.acts(TWO).values()) == {KEEP}
     (hero, _) = place.see(TWO.replace("a fox", "a hen"))
-    assert (hero.verdict, hero.stranger) == (CONFLICT, "")
+    assert (hero.act, hero.stranger) == (CONFLICT, "")
     assert "no rehearsal replaces" in hero.reason
 
 
@@ -688,7 +692,7 @@ def test_of_a_placeholder_and_a_picture_the_picture_counts(place: Place) -> None
     real = list(place.lock)
     for both in ([real[0]] * 2, [real[0]]):
         place.lock = [*both, replace(real[0], sandbox=True, sha256="0" * 64), real[1]]
-        assert set(place.verdicts(TWO).values()) == {CURRENT}
+        assert set(place.acts(TWO).values()) == {KEEP}
 
 
 # -- merges ----------------------------------------------------------------------------------------
@@ -716,7 +720,7 @@ def test_a_union_merge_knows_what_either_side_knew(
         sides.append(side.lock)
     text = rows(**now)
     mine, other, both = (
-        {p.name for p in Place(lock=each, is_lock_only=True).see(text) if p.verdict is CURRENT}
+        {p.name for p in Place(lock=each, is_lock_only=True).see(text) if p.act is KEEP}
         for each in (*sides, merged(*sides))
     )
     # What a side never heard of may be taken for a renamed row there: that is another test.
@@ -732,15 +736,15 @@ def test_twins_whose_file_is_the_other_sides(place: Place) -> None:
     place.lock, place.files = [], {}
     place.make(rows(hero="a fox"))
     place.lock = merged(place.lock, theirs)
-    assert place.verdicts(rows(hero="a fox")) == {"hero": CURRENT}
+    assert place.acts(rows(hero="a fox")) == {"hero": KEEP}
     place.files["hero.jpg"] = old
     (hero,) = place.see(rows(hero="a fox"))
-    assert (hero.verdict, hero.stranger, hero.count) == (CONFLICT, "", 0)
+    assert (hero.act, hero.stranger) == (CONFLICT, "")
     wanted = next(each for each in place.lock if each.fingerprint == theirs[0].fingerprint)
     assert wanted.sha256 == sha(old)
     assert f"take hero.jpg with sha256 {hero.entry.sha256 if hero.entry else ''}" in hero.reason
     assert "--accept hero" in hero.reason
-    assert place.verdicts(rows(hero="a hen")) == {"hero": CURRENT}
+    assert place.acts(rows(hero="a hen")) == {"hero": KEEP}
 
 
 def test_of_stale_twins_that_of_the_file_counts(place: Place) -> None:
@@ -751,7 +755,7 @@ def test_of_stale_twins_that_of_the_file_counts(place: Place) -> None:
     theirs = [replace(ours[0], sha256=sha(place.files["hero.jpg"]))]
     for both in (ours + theirs, theirs + ours):
         place.lock = both
-        assert place.verdicts(rows(hero="a fox")) == {"hero": CURRENT}
+        assert place.acts(rows(hero="a fox")) == {"hero": KEEP}
         (hero,) = place.see(rows(hero="a hen"))
         assert hero.replaces == {theirs[0].sha256}
 
@@ -775,10 +779,10 @@ def test_of_a_set_whose_file_is_the_other_sides_none_is_made(place: Place) -> No
     place.lock, place.files = [], {}
     place.make(SET.replace('"x"', '"y"'))
     place.lock = merged(place.lock, theirs)
-    assert set(place.verdicts(SET.replace('"x"', '"y"')).values()) == {CURRENT}
+    assert set(place.acts(SET.replace('"x"', '"y"')).values()) == {KEEP}
     place.files["hero-2.jpg"] = old["hero-2.jpg"]
     (hero,) = place.see(SET.replace('"x"', '"y"'))
-    assert (hero.verdict, hero.stranger, hero.count) == (CONFLICT, "", 0)
+    assert (hero.act, hero.stranger) == (CONFLICT, "")
     assert "from version control" in hero.reason
 
 
@@ -792,9 +796,9 @@ def test_an_accepted_picture_is_not_replaced(place: Place, more: dict[str, objec
     place.files["hero.jpg"] = "retouched"
     hero, sea = place.lock
     place.lock = [replace(hero, sha256=sha("retouched"), **more), sea]  # type: ignore[arg-type]
-    assert place.verdicts(TWO) == {"hero": CURRENT, "sea": CURRENT}
+    assert place.acts(TWO) == {"hero": KEEP, "sea": KEEP}
     (found, _) = place.see(TWO.replace("a fox", "a hen"))
-    assert (found.verdict, found.stranger, found.replaces) == (CONFLICT, "", frozenset())
+    assert (found.act, found.stranger, found.replaces) == (CONFLICT, "", frozenset())
     assert found.reason.endswith("hero.jpg was changed by hand and accepted")
 
 
@@ -804,12 +808,12 @@ def test_a_picture_changed_by_hand_and_renamed_stays_where_it_is(place: Place) -
     place.files["hero.jpg"] = "retouched"
     text = TWO.replace('fox"', 'fox"\noutput = "site/hero.jpg"')
     (hero, _) = place.see(text)
-    assert (hero.verdict, hero.output) == (LEAVE, "hero.jpg")
+    assert (hero.act, hero.output) == (LEAVE, "hero.jpg")
     assert "changed by hand, so it is not moved to site/hero.jpg" in hero.reason
     entries = place.lock
     place.lock = [replace(entries[0], sha256=sha("retouched"), accepted=True), entries[1]]
     (hero, _) = place.see(text)
-    assert (hero.verdict, hero.output) == (MOVE, "site/hero.jpg")
+    assert (hero.act, hero.output) == (MOVE, "site/hero.jpg")
 
 
 def test_another_rows_picture_at_an_old_name_is_nobodys_work(place: Place) -> None:
@@ -817,7 +821,7 @@ def test_another_rows_picture_at_an_old_name_is_nobodys_work(place: Place) -> No
     place.make(TWO)
     place.files["hero.jpg"] = place.files["sea.jpg"]
     (hero, _) = place.see(TWO.replace('fox"', 'fox"\noutput = "site/hero.jpg"'))
-    assert (hero.verdict, hero.output) == (MAKE, "site/hero.jpg")
+    assert (hero.act, hero.output) == (MAKE, "site/hero.jpg")
 
 
 @pytest.mark.parametrize(
@@ -839,11 +843,11 @@ def test_a_picture_that_was_put_aside_goes_to_its_own_name(
     place.files[lies] = place.files.pop("hero.jpg")
     place.lock = [replace(place.lock[0], output=lies)]
     (hero,) = place.see(rows(hero="a fox"))
-    assert (hero.verdict, hero.output) == (CURRENT if lies == wanted else MOVE, wanted)
+    assert (hero.act, hero.output) == (KEEP if lies == wanted else MOVE, wanted)
     if lies != wanted:
         place.files[wanted] = "stranger"
         (hero,) = place.see(rows(hero="a fox"))
-        assert (hero.verdict, hero.output) == (LEAVE, lies)
+        assert (hero.act, hero.output) == (LEAVE, lies)
         assert f"its new name {wanted} is taken" in hero.reason
 
 
@@ -856,12 +860,13 @@ def test_a_rehearsal_chooses_nothing_for_a_real_run(place: Place) -> None:
     place.typed = {"size": "4K", "model": "seedream/4.5-text-to-image"}
     place.make(TWO)
     place.sandbox, place.provider, place.typed = False, "ark", {}
-    plain = Place().judge(TWO)
-    plain.judge()
-    judge = place.judge(TWO)
-    (hero, sea) = judge.judge()
-    assert judge.wish(hero.row).fingerprint == plain.wish(hero.row).fingerprint
-    assert (hero.provider, hero.verdict) == ("ark", MAKE)
+    plain = Place().planner(TWO)
+    plain.plan()
+    planner = place.planner(TWO)
+    plan = planner.plan()
+    (hero, sea) = plan.actions
+    assert planner.target(hero.row).fingerprint == plain.target(hero.row).fingerprint
+    assert (hero.provider, hero.act) == ("ark", MAKE)
     assert hero.reason == sea.reason == "its picture is a rehearsal's placeholder"
     assert hero.replaces == {sha(place.files["hero.png"])}
 
@@ -880,7 +885,7 @@ def test_a_rehearsal_makes_no_picture_that_the_lock_has(place: Place, text: str)
     del place.files["hero.jpg"]
     place.sandbox = True
     (hero, _) = place.see(text)
-    assert (hero.verdict, hero.stranger, hero.count) == (CONFLICT, "", 0)
+    assert (hero.act, hero.stranger) == (CONFLICT, "")
     assert "rehearse in a copy of the folder" in hero.reason
 
 
@@ -890,24 +895,24 @@ def test_a_rehearsal_drops_no_real_line(place: Place) -> None:
     real = list(place.lock)
     place.lock.append(replace(real[1], sandbox=True, sha256="0" * 64))
     place.sandbox = True
-    judge = place.judge(rows(sea="the sea"))
-    judge.judge()
-    assert sorted(judge.kept) == [("hero", 1), ("sea", 1), ("sea", 2)]
-    assert not any(entry.sandbox for entry in judge.kept.values())
-    assert judge.leaving == []
+    planner = place.planner(rows(sea="the sea"))
+    plan = planner.plan()
+    assert sorted(plan.kept) == [("hero", 1), ("sea", 1), ("sea", 2)]
+    assert not any(entry.sandbox for entry in plan.kept.values())
+    assert plan.leaving == []
     place.sandbox = False
-    judge = place.judge(rows(sea="the sea"))
-    judge.judge()
-    assert [entry.key for entry in judge.leaving] == [("hero", 1), ("sea", 2)]
+    planner = place.planner(rows(sea="the sea"))
+    plan = planner.plan()
+    assert [entry.key for entry in plan.leaving] == [("hero", 1), ("sea", 2)]
 
 
 def test_what_leaves_the_lock_is_told(place: Place) -> None:
     """Rows that are gone and numbers that are gone, each once; twins and renamed rows do not."""
     place.make(TWO.replace('sea"', 'sea"\ncount = 3') + rows(old="x", gone="y"))
     place.lock.append(replace(place.lock[0], sha256="0" * 64))
-    judge = place.judge(TWO + rows(new="x"))
-    judge.judge()
-    assert [(e.name, e.n, e.output) for e in judge.leaving] == [
+    planner = place.planner(TWO + rows(new="x"))
+    plan = planner.plan()
+    assert [(e.name, e.n, e.output) for e in plan.leaving] == [
         ("gone", 1, "gone.jpg"), ("sea", 2, "sea-2.jpg"), ("sea", 3, "sea-3.jpg"),
     ]  # fmt: skip
 
@@ -916,14 +921,15 @@ def test_lines_of_a_provider_that_is_not_known_here_are_kept(place: Place) -> No
     """A newer version wrote them: an older one does not throw them away."""
     place.make(TWO)
     place.lock = [replace(place.lock[0], provider="newer"), place.lock[1]]
-    judge = place.judge(TWO)
-    (hero, _) = judge.judge()
-    assert (hero.verdict, hero.provider) == (MAKE, None)
+    planner = place.planner(TWO)
+    plan = planner.plan()
+    (hero, _) = plan.actions
+    assert (hero.act, hero.provider) == (MAKE, None)
     assert hero.reason == "the lock's provider newer is not known to this version"
-    assert list(judge.kept) == [("hero", 1), ("sea", 1)]
-    assert judge.leaving == []
+    assert list(plan.kept) == [("hero", 1), ("sea", 1)]
+    assert plan.leaving == []
     with pytest.raises(UsageError, match="provider newer is not known"):
-        judge.wish(hero.row)
+        planner.target(hero.row)
 
 
 # -- what a picture may not be ---------------------------------------------------------------------
@@ -945,7 +951,7 @@ def test_no_picture_takes_the_place_of_the_manifest(place: Place, output: str, w
         place.see(f'[images.hero]\nprompt = "x"\noutput = "{output}"\nany_format = true\n')
     other = output.replace("art", "part").replace("ART", "PART").replace("Art", "Part")
     text = f'[images.hero]\nprompt = "x"\noutput = "{other}"\nany_format = true\n'
-    assert place.verdicts(text) == {"hero": MAKE}
+    assert place.acts(text) == {"hero": MAKE}
 
 
 @pytest.mark.parametrize(

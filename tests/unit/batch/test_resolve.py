@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.batch import resolve as wishes
+from seedream_cli.batch import resolve as targets
 from seedream_cli.batch.lock.entries import Entry
 from seedream_cli.batch.manifest import read as manifest
-from seedream_cli.batch.resolve import Source, Wish, aspect_of, count_of, keyword_of
+from seedream_cli.batch.resolve import Source, Target, aspect_of, count_of, keyword_of
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Call, Purpose
 from seedream_cli.providers import PROVIDERS
@@ -62,24 +62,24 @@ def _toml(value: object) -> str:
     return json.dumps(value)
 
 
-def wish(
+def target(
     asked: Row,
     provider: str = "ark",
     typed: Mapping[str, object] | None = None,
     sources: Sequence[Source] = (),
     entry: Entry | None = None,
     named: str | None = None,
-) -> Wish:
+) -> Target:
     """Return a row's request."""
     spec, all_ = PROVIDERS[provider], PROVIDERS.values()
-    return wishes.wish(
+    return targets.resolve_row(
         asked, spec, typed or {}, sources, entry, now=NOW, named=(named, "hero"), providers=all_
     )
 
 
 def print_of(asked: Row, provider: str = "ark", **more: object) -> str:
     """Return a row's fingerprint."""
-    found = wish(asked, provider, **more).fingerprint  # type: ignore[arg-type]
+    found = target(asked, provider, **more).fingerprint  # type: ignore[arg-type]
     assert found is not None
     return found
 
@@ -198,7 +198,7 @@ def test_steps_count() -> None:
     able = replace(PROVIDERS["ark"].models["doubao-seedream-4-5-251128"], steps=(1, 50))
     spec = replace(PROVIDERS["ark"], models={"m": able}, default_model="m", dialect=_STEPPED)
     few, many = (
-        wishes.wish(row(steps=n), spec, {}, (), None, now=NOW).fingerprint for n in (10, 20)
+        targets.resolve_row(row(steps=n), spec, {}, (), None, now=NOW).fingerprint for n in (10, 20)
     )
     assert few != many
 
@@ -224,18 +224,18 @@ def test_references_count_by_their_bytes_and_order() -> None:
 
 def test_a_reference_that_is_yet_to_be_made_leaves_it_open() -> None:
     """Until the bytes are there nobody knows what it is made from; all else is checked already."""
-    found = wish(row(), sources=[Source(text="images.sea", digest=None), *sources("a")])
+    found = target(row(), sources=[Source(text="images.sea", digest=None), *sources("a")])
     assert found.fingerprint is None
     with pytest.raises(UsageError, match="aspect"):
-        wish(row(aspect="nonsense 1"), sources=[Source(text="images.sea", digest=None)])
+        target(row(aspect="nonsense 1"), sources=[Source(text="images.sea", digest=None)])
 
 
 def test_files_are_refused_where_only_urls_go() -> None:
     """That is said before anything is sent; a picture of the same manifest may have a URL yet."""
     with pytest.raises(UsageError, match=r"by URL only, and style\.png is a file"):
-        wish(row(), "seedreams", sources=[Source(text="style.png", digest="a")])
-    wish(row(), "seedreams", sources=[Source(text="images.sea", digest="a")])
-    wish(row(), "seedreams", sources=[Source(text="https://example.com/a.png")])
+        target(row(), "seedreams", sources=[Source(text="style.png", digest="a")])
+    target(row(), "seedreams", sources=[Source(text="images.sea", digest="a")])
+    target(row(), "seedreams", sources=[Source(text="https://example.com/a.png")])
 
 
 # -- filled up from the lock -----------------------------------------------------------------------
@@ -243,14 +243,14 @@ def test_files_are_refused_where_only_urls_go() -> None:
 
 def test_what_was_left_unset_stays_as_the_lock_has_it() -> None:
     """A new default of ours, or another prompt, changes neither model nor size nor shape."""
-    request = wish(row(prompt="another"), entry=LOCKED).resolved.request
+    request = target(row(prompt="another"), entry=LOCKED).resolved.request
     assert request.model == LOCKED.model
     assert (keyword_of(request), aspect_of(request)) == ("4K", "16:9")
 
 
 def test_what_is_said_wins_over_the_lock() -> None:
     """The manifest and the command line decide; only the rest is filled up."""
-    request = wish(row(size="2K"), entry=LOCKED, typed={"aspect": "1:1"}).resolved.request
+    request = target(row(size="2K"), entry=LOCKED, typed={"aspect": "1:1"}).resolved.request
     assert (keyword_of(request), aspect_of(request)) == ("2K", "1:1")
     assert request.model == LOCKED.model
 
@@ -258,21 +258,21 @@ def test_what_is_said_wins_over_the_lock() -> None:
 def test_pixels_of_the_lock_give_way_to_an_aspect() -> None:
     """Pixels have a shape of their own, so they do not stay beside another one."""
     locked = replace(LOCKED, keyword="2560x1440", aspect=None)
-    assert keyword_of(wish(row(), entry=locked).resolved.request) == "2560x1440"
-    request = wish(row(aspect="1:1"), entry=locked).resolved.request
+    assert keyword_of(target(row(), entry=locked).resolved.request) == "2560x1440"
+    request = target(row(aspect="1:1"), entry=locked).resolved.request
     assert aspect_of(request) == "1:1"
     assert keyword_of(request) == "2K"
 
 
 def test_another_providers_words_do_not_stay() -> None:
     """A model of kie is none of ark's."""
-    request = wish(row(), "kie", entry=LOCKED).resolved.request
+    request = target(row(), "kie", entry=LOCKED).resolved.request
     assert request.model == PROVIDERS["kie"].default_model
 
 
 def test_what_the_model_takes_no_more_does_not_stay() -> None:
     """A size in the lock that the row's new model lacks gives way in silence."""
-    found = wish(row(model="doubao-seedream-4-5-251128"), entry=replace(LOCKED, keyword="1K"))
+    found = target(row(model="doubao-seedream-4-5-251128"), entry=replace(LOCKED, keyword="1K"))
     assert keyword_of(found.resolved.request) == "2K"
 
 
@@ -284,7 +284,7 @@ def test_filled_up_it_is_the_same_request() -> None:
         ("kie", {"quality": "high"}),
         ("uniall", {"size": "2912x1456"}),
     ):
-        first = wish(row(**fields), provider)
+        first = target(row(**fields), provider)
         request = first.resolved.request
         entry = replace(
             LOCKED,
@@ -293,7 +293,7 @@ def test_filled_up_it_is_the_same_request() -> None:
             keyword=keyword_of(request),
             aspect=aspect_of(request),
         )
-        assert wish(row(), provider, entry=entry).fingerprint == first.fingerprint, provider
+        assert target(row(), provider, entry=entry).fingerprint == first.fingerprint, provider
 
 
 # -- rows and the command line ---------------------------------------------------------------------
@@ -301,21 +301,21 @@ def test_filled_up_it_is_the_same_request() -> None:
 
 def test_a_rows_shape_is_not_bent_by_the_command_line() -> None:
     """Size, quality and aspect speak of one thing: what the row says of it stands."""
-    assert wish(row(quality="high"), "kie", typed={"size": "2K"}).resolved.request.keyword == "4K"
-    assert wish(row(size="2K"), "kie", typed={"quality": "high"}).resolved.request.keyword == "2K"
-    pixels = wish(row(size="2560x1440"), typed={"aspect": "1:1"}).resolved.request
+    assert target(row(quality="high"), "kie", typed={"size": "2K"}).resolved.request.keyword == "4K"
+    assert target(row(size="2K"), "kie", typed={"quality": "high"}).resolved.request.keyword == "2K"
+    pixels = target(row(size="2560x1440"), typed={"aspect": "1:1"}).resolved.request
     assert str(pixels.size) == "2560x1440"
 
 
 def test_a_set_of_fields_is_merged() -> None:
     """`--set` adds to the row's own fields and never changes one."""
-    found = wish(row(set={"a": 1}), typed={"set": {"a": 2, "b": 3}})
+    found = target(row(set={"a": 1}), typed={"set": {"a": 2, "b": 3}})
     assert found.resolved.request.extra == {"a": 1, "b": 3}
 
 
 def test_the_count_is_no_part_of_the_request() -> None:
     """A row's pictures are judged and bought one by one."""
-    assert wish(row(count=3)).resolved.request.count == 1
+    assert target(row(count=3)).resolved.request.count == 1
     assert count_of(row(count=3), {"count": 5}) == 3
     assert count_of(row(), {"count": 5}) == 5
     assert count_of(row(), {}) == 1
@@ -323,36 +323,36 @@ def test_the_count_is_no_part_of_the_request() -> None:
 
 def test_a_series_is_one_request() -> None:
     """Its pictures belong together."""
-    assert wish(row(series=3)).is_set
-    assert not wish(row(count=3)).is_set
+    assert target(row(series=3)).is_set
+    assert not target(row(count=3)).is_set
 
 
 def test_a_name_asks_for_its_format() -> None:
     """A PNG of a model that makes JPEG only is refused, unless any format will do."""
     with pytest.raises(UsageError, match="JPEG only"):
-        wish(row(), "byteplus", named="png")
+        target(row(), "byteplus", named="png")
     asked = row(any_format=True)
-    assert wish(asked, "byteplus", named="png").resolved.request.format is None
+    assert target(asked, "byteplus", named="png").resolved.request.format is None
 
 
 def test_a_short_name_means_what_it_meant_to_the_lock() -> None:
     """An update that gives a name a new meaning makes no picture stale; a new one takes today's."""
-    assert wish(row(model="4")).resolved.request.model == "doubao-seedream-4-0-20260415"
-    locked = wish(row(model="4"), entry=LOCKED)
+    assert target(row(model="4")).resolved.request.model == "doubao-seedream-4-0-20260415"
+    locked = target(row(model="4"), entry=LOCKED)
     assert locked.resolved.request.model == LOCKED.model
-    assert locked.fingerprint == wish(row(), entry=LOCKED).fingerprint
+    assert locked.fingerprint == target(row(), entry=LOCKED).fingerprint
     other = replace(LOCKED, model="doubao-seedream-4-5-251128")
-    assert wish(row(model="4"), entry=other).resolved.request.model.endswith("20260415")
-    elsewhere = wish(row(model="4"), "byteplus", entry=LOCKED)
+    assert target(row(model="4"), entry=other).resolved.request.model.endswith("20260415")
+    elsewhere = target(row(model="4"), "byteplus", entry=LOCKED)
     assert elsewhere.resolved.request.model == "seedream-4-0-250828"
 
 
 def test_a_short_name_means_either_twin_to_the_lock() -> None:
     """What edits is found by the lock's edit id; a row that no longer edits draws from text."""
     entry = replace(LOCKED, provider="kie", model="seedream/4.5-edit", keyword="2K")
-    edits = wish(row(model="4.5"), "kie", sources=sources("b"), entry=entry)
+    edits = target(row(model="4.5"), "kie", sources=sources("b"), entry=entry)
     assert edits.resolved.request.model == "seedream/4.5-edit"
-    assert wish(row(model="4.5"), "kie", entry=entry).resolved.request.model.endswith("to-image")
+    assert target(row(model="4.5"), "kie", entry=entry).resolved.request.model.endswith("to-image")
 
 
 def test_who_chose_a_model_is_known() -> None:
@@ -363,5 +363,5 @@ def test_who_chose_a_model_is_known() -> None:
         (row(model=LOCKED.model), LOCKED, True),
         (row(), LOCKED, False),
     ):
-        found = wish(asked, entry=entry)
-        assert wishes.is_model_chosen(asked, {}, found) is is_chosen
+        found = target(asked, entry=entry)
+        assert targets.is_model_chosen({}, found) is is_chosen

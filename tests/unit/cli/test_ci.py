@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_cli.cli.output.ci import Actions, annotation, is_forgetful, outputs, summary
+from seedream_cli.cli.output.ci import (
+    Actions,
+    annotation,
+    is_forgetful,
+    outputs,
+    plan_summary,
+    summary,
+)
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.core.events import RowEnded
 from seedream_cli.core.model import Money, Problem, State
@@ -53,10 +60,12 @@ REFUSED = ended(
 )
 
 
-def table(rows: list[RowEnded], **counts: int) -> str:
-    """Return a summary of rows, counted by what is given."""
-    known = {"made": len(rows), "current": 0, "failed": 0, "left": 0} | counts
-    return summary(rows, cost="0.39 USD", title="assets.toml", **known)
+WORDS = "1 made, 160 current; cost about 0.39 USD"
+
+
+def table(rows: list[RowEnded], count: int = 0) -> str:
+    """Return a summary of rows."""
+    return summary(rows, title="assets.toml", words=WORDS, count=count)
 
 
 # -- annotations -------------------------------------------------------------------------------
@@ -128,8 +137,8 @@ def test_a_summary_is_a_sentence_and_a_table() -> None:
         ended(path="site/hero.jpg"),
         ended("night", State.UNKNOWN, problem=Problem("outcome_unknown", "no answer came")),
     ]
-    assert table(rows, made=1, current=160, failed=1, left=1) == (
-        "### assets.toml: 1 made, 160 current, 1 failed, 1 left, 0.39 USD\n"
+    assert table(rows) == (
+        "### assets.toml: 1 made, 160 current; cost about 0.39 USD\n"
         "\n"
         "| picture | prompt | price | time | state |\n"
         "| --- | --- | ---: | ---: | --- |\n"
@@ -143,7 +152,7 @@ def test_a_summary_is_a_sentence_and_a_table() -> None:
 
 def test_a_batch_with_nothing_to_do_has_no_table() -> None:
     """When everything is current the sentence says so and that is all."""
-    assert table([], current=160) == "### assets.toml: 0 made, 160 current, 0.39 USD\n"
+    assert table([]) == f"### assets.toml: {WORDS}\n"
 
 
 def test_nothing_of_a_row_is_markdown_or_html() -> None:
@@ -179,7 +188,7 @@ def test_long_prompts_are_cut() -> None:
 def test_a_summary_has_at_most_500_rows_and_counts_the_rest() -> None:
     """Ten thousand rows make a page that can be read; the failed ones are on it."""
     rows = [ended(f"r{n}") for n in range(600)] + [REFUSED]
-    text = table(rows, made=9999, failed=1)
+    text = table(rows, count=10_000)
     assert text.count("\n| ") == 502
     assert text.splitlines()[4].startswith("| hero |")
     assert text.endswith("\n\n… and 9500 more\n")
@@ -188,14 +197,37 @@ def test_a_summary_has_at_most_500_rows_and_counts_the_rest() -> None:
 def test_a_summary_stays_under_the_limit_of_bytes() -> None:
     """GitHub shows nothing of a summary that is too large, so rows are left out in time."""
     rows = [ended(f"r{n}", prompt="`" * 120) for n in range(500)]
-    text = summary(
-        rows, made=500, current=0, failed=0, left=0, cost="", title="t", most_bytes=50_000
-    )
+    text = summary(rows, title="t", words="500 made", most_bytes=50_000)
     assert 48_000 < len(text.encode()) <= 50_000
     shown = text.count("\n| r")
     assert text.endswith(f"… and {500 - shown} more\n")
-    none = summary(rows, made=500, current=0, failed=0, left=0, cost="", title="t", most_bytes=-1)
-    assert none == "### t: 500 made, 0 current\n\n… and 500 more\n"
+    none = summary(rows, title="t", words="500 made", most_bytes=-1)
+    assert none == "### t: 500 made\n\n… and 500 more\n"
+
+
+def test_a_plan_is_a_table_of_acts() -> None:
+    """What is to be done about each picture, why, and what it costs; nothing of it is Markdown."""
+    rows = [("hero", "make", "its | changed", "0.12 CNY"), ("sea", "fetch", "it is paid for", "")]
+    assert plan_summary(rows, title="t", words="1 to make, 1 to fetch, 0 current") == (
+        "### t: 1 to make, 1 to fetch, 0 current\n"
+        "\n"
+        "| picture | act | why | price |\n"
+        "| --- | --- | --- | ---: |\n"
+        "| hero | make | its &#124; changed | 0.12 CNY |\n"
+        "| sea | fetch | it is paid for |  |\n"
+    )
+
+
+def test_a_plan_sets_outputs(tmp_path: Path) -> None:
+    """A later step reads how many would be made and for how much, zero too."""
+    actions = Actions(github(tmp_path))
+    for to_make, cost in ((2, "0.24 CNY"), (0, ""), (1, "")):
+        actions.write_plan(
+            title="a.toml", words="…", rows=[], to_make=to_make, cost=cost, show=Plain()
+        )
+    assert (tmp_path / "output").read_text() == (
+        "to_make=2\ncost=0.24 CNY\nto_make=0\ncost=0\nto_make=1\ncost=not known\n"
+    )
 
 
 # -- outputs, and where it all goes --------------------------------------------------------------
@@ -203,32 +235,8 @@ def test_a_summary_stays_under_the_limit_of_bytes() -> None:
 
 def test_outputs_are_one_line_each() -> None:
     """A later step reads how many and how much; no value brings a line of its own."""
-    text = outputs(12, 160, 1, "0.39 USD and 1.20 CNY\nPATH=/evil")
-    assert text == (
-        "made=12\ncurrent=160\nfailed=1\nfetched=0\nmoved=0\nleft=0\n"
-        "cost=0.39 USD and 1.20 CNY PATH=/evil\n"
-    )
-
-
-def test_a_step_sees_that_files_changed_though_nothing_was_bought(tmp_path: Path) -> None:
-    """What was fetched, moved and left stands in the outputs, and in the heading what is some."""
-    actions = Actions(github(tmp_path))
-    actions.write(
-        made=0,
-        current=5,
-        failed=0,
-        left=3,
-        cost="0",
-        title="a.toml",
-        show=Plain(),
-        fetched=2,
-        moved=1,
-    )
-    assert (tmp_path / "output").read_text() == (
-        "made=0\ncurrent=5\nfailed=0\nfetched=2\nmoved=1\nleft=3\ncost=0\n"
-    )
-    text = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert text.startswith("### a.toml: 0 made, 2 fetched, 1 moved, 5 current, 3 left\n")
+    text = outputs({"made": 12, "cost": "0.39 USD and 1.20 CNY\nPATH=/evil"})
+    assert text == "made=12\ncost=0.39 USD and 1.20 CNY PATH=/evil\n"
 
 
 def github(tmp_path: Path) -> dict[str, str]:
@@ -243,9 +251,9 @@ def github(tmp_path: Path) -> dict[str, str]:
 
 def write(actions: Actions) -> None:
     """Write what stands for one picture made and one refused."""
-    actions.write(
-        made=1, current=0, failed=1, left=0, cost="0.0325 USD", title="a.toml", show=Plain()
-    )
+    counts = {"made": 1, "current": 0, "failed": 1}
+    words = "1 made, 0 current, 1 failed; cost about 0.0325 USD"
+    actions.write(outputs=counts, cost="0.0325 USD", title="a.toml", words=words, show=Plain())
 
 
 def test_the_runner_s_files_are_appended_to(
@@ -259,10 +267,12 @@ def test_the_runner_s_files_are_appended_to(
     actions.note(REFUSED)
     write(actions)
     text = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert text.startswith("# before\n### a.toml: 1 made, 0 current, 1 failed, 0.0325 USD\n")
+    assert text.startswith(
+        "# before\n### a.toml: 1 made, 0 current, 1 failed; cost about 0.0325 USD\n"
+    )
     assert text.index("| hero | a lighthouse |") < text.index("光")
     assert (tmp_path / "output").read_text() == (
-        "before=1\nmade=1\ncurrent=0\nfailed=1\nfetched=0\nmoved=0\nleft=0\ncost=0.0325 USD\n"
+        "before=1\nmade=1\ncurrent=0\nfailed=1\ncost=0.0325 USD\n"
     )
     assert capfd.readouterr().err == ""
 
@@ -273,7 +283,7 @@ def test_a_step_s_summaries_share_their_limit(tmp_path: Path) -> None:
     actions = Actions(github(tmp_path))
     actions.note(ended())
     write(actions)
-    assert (tmp_path / "summary.md").read_text(encoding="utf-8").endswith("… and 2 more\n\n")
+    assert (tmp_path / "summary.md").read_text(encoding="utf-8").endswith("… and 1 more\n\n")
 
 
 def test_what_cannot_be_written_is_said_and_stops_nothing(

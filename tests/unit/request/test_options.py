@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seedream_cli.batch.manifest.read import Kind, read
-from seedream_cli.batch.resolve import wish
+from seedream_cli.batch.resolve import options_of
 from seedream_cli.cli.arguments import GenerateArguments, options
 from seedream_cli.cli.commands.edit import edit
 from seedream_cli.core.model import Options, Profile
-from seedream_cli.providers import PROVIDERS
 from seedream_cli.request.options import (
     KINDS,
     OF_MANIFESTS,
@@ -76,12 +75,7 @@ def test_profiles_and_manifests_follow_it(
     [row] = read(whole, file="f", kind=Kind.TOML, load=str).rows
     assert row.options == both
     [bare] = read(f'[images.a]\nprompt = "x"\n{text}', file="f", kind=Kind.TOML, load=str).rows
-    if "quality" in nearer:
-        target = wish(bare, PROVIDERS["kie"], further, (), None, now=NOW)
-    else:
-        stranger = dataclasses.replace(bare, model="not-known-here")
-        target = wish(stranger, PROVIDERS["ark"], further, (), None, now=NOW)
-    assert said(target.options) == both
+    assert said(options_of(bare, further, ())) == both
 
 
 def _toml(value: object) -> str:
