@@ -61,7 +61,7 @@ class Planner:
         self.context = context
         self.open_history = history
         """Returns what the ledger knows, when it is first asked; None: there is nothing."""
-        self._mistakes = mistakes or Mistakes(manifest.file)
+        self._mistakes = Mistakes(manifest.file) if mistakes is None else mistakes
         self._known = {entry.sha256: entry.name for entry in entries}
         """Whose picture the lock calls a digest."""
         self._own = same_file(context.path)

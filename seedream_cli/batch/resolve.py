@@ -371,7 +371,7 @@ class Resolver:
             return None
         before = replace(provider, default_model=provider.former_defaults[-1], stand_ins=())
         try:
-            return self._resolve(row, before, self._sources(row), None, self._format_named(row))
+            return self._resolve(row, before, self._sources(row)[0], None, self._format_named(row))
         except UsageError:
             return None
 
@@ -447,7 +447,7 @@ class Resolver:
         fills = {
             _kind(entry): entry for entry in entries if self._context.sandbox or not entry.sandbox
         }
-        sources = self._sources(row)
+        sources, findings = self._sources(row)
         found: Target | None = None
         for entry in fills.values() or [None]:
             provider = self.makers.get(row.name) or self._context.provider_of(
@@ -455,6 +455,8 @@ class Resolver:
             )
             if provider is None:
                 continue
+            if findings.mistakes:
+                self._refuse(row, provider, sources, findings)
             found = self._resolve(row, provider, sources, entry, self._format_named(row))
             if entry is None or found.fingerprint in prints:
                 return found
@@ -462,6 +464,16 @@ class Resolver:
             if other is not None and other.fingerprint in prints:
                 return other
         return found
+
+    def _refuse(
+        self, row: Row, provider: Provider, sources: Sequence[Source], findings: Findings
+    ) -> None:
+        """Raise what is wrong with a row's references, and what its model cannot do besides."""
+        try:
+            self._resolve(row, provider, sources, None, self._format_named(row))
+        except UsageError as error:
+            findings.mistakes += error.parts or [error]
+        findings.settle()
 
     def _resolve(
         self,
@@ -502,16 +514,16 @@ class Resolver:
         except UsageError:
             return None
 
-    def _sources(self, row: Row) -> list[Source]:
-        """Return a row's reference images; raise `UsageError` with all that are none."""
+    def _sources(self, row: Row) -> tuple[list[Source], Findings]:
+        """Return a row's reference images, and what is wrong with those that are none."""
         findings, sources = Findings(), []
         for reference in row.references:
             try:
                 sources.append(self._source(reference))
             except UsageError as error:
                 findings.object(error.message, error.hint)
-        findings.settle()
-        return sources
+                sources.append(Source(text=reference.text, digest=None))
+        return sources, findings
 
     def _source(self, reference: RowReference) -> Source:
         if reference.row is not None:

@@ -470,6 +470,41 @@ def test_what_the_model_cannot_do_is_named_for_every_row(album: Album) -> None:
     assert "art.toml:6: a: " in ran.err
     assert "art.toml:8: b: " in ran.err
     assert "--steps" in ran.err
+    assert "art.toml:10: images.b.size: " in ran.err
+    assert "--size" not in ran.err
+    assert album.server.log() == []
+
+
+def test_mistakes_of_form_and_of_models_are_told_together(album: Album) -> None:
+    """Each at the line of its field, in the manifest's words; other rows are not blamed for it."""
+    album.write(
+        '[images.a]\nprompt = "x"\nsise = "2K"\nguidance = 3.5\n'
+        '[images.b]\nprompt = "x"\nreferences = ["no.png"]\nsteps = 4\n'
+        '[images.c]\nprompt = "x"\nreferences = ["images.q"]\n'
+        '[images.d]\nprompt = "x"\nreferences = ["images.c", "images.d"]\n'
+        '[images.e]\nprompt = "x"\nprofile = "nobody"\nmodel = "x y"\n'
+        '[images.f]\nprompt = "x"\nset = { prompt = "y" }\n'
+        '[images.g]\nprompt = "x"\nprofile = "byteplus"\nmodel = "seedream-4-5-251128"\n'
+        'size = "2K"\n',
+    )
+    for arguments in ([], ["--plan"]):
+        ran = album(*arguments)
+        assert (ran.code, ran.out) == (2, b"")
+        told = [line.partition(": ")[0] + ": " + line.split(": ")[1]
+                for line in ran.err.removeprefix("seedream: ").splitlines()
+                if line.startswith("art.toml")]  # fmt: skip
+        assert told == [
+            "art.toml:5: images.g.format",
+            "art.toml:8: images.a",
+            "art.toml:9: images.a.guidance",
+            "art.toml:12: images.b.references",
+            "art.toml:13: images.b.steps",
+            "art.toml:16: images.c",
+            "art.toml:19: images.d",
+            "art.toml:22: profile",
+            "art.toml:26: images.f.set",
+        ]
+        assert not {"--steps", "--set", "--guidance", "-o ", "-m ", "-i "} & set(ran.err.split())
     assert album.server.log() == []
 
 
@@ -648,6 +683,9 @@ def test_plans_and_checks_have_json(made: Album, flag: str) -> None:
     assert found["b"]["price"] == {"amount": 0.12, "currency": "CNY", "estimated": True}
     assert found["c"]["output"] == "d.png"
     assert all(found[name]["reason"] for name in found)
+    assert {key for each in found.values() for key in each} >= {
+        "row", "n", "action", "reason", "output", "price", "job"
+    }  # fmt: skip
     assert made.bought() == []
 
 
@@ -881,6 +919,46 @@ def test_github_is_told(album: Album) -> None:
     outputs = (album.cli.home / "output").read_text().splitlines()[len(said) :]
     counts |= {"made": "0", "current": "3", "failed": "0", "cost": "0"}
     assert dict(line.split("=", 1) for line in outputs) == counts
+
+
+@pytest.mark.parametrize("flag", ["--plan", "--check"])
+def test_github_is_told_of_a_plan(made: Album, flag: str) -> None:
+    """The table and the outputs, with the numbers of stderr; without an output nothing is lost."""
+    made.change("picture b", "another b")
+    made.change('"picture c"', '"picture c"\noutput = "d.png"')
+    ran = made(flag, env=_on_github(made))
+    assert ran.code == (1 if flag == "--check" else 0)
+    summary = (made.cli.home / "summary").read_text().splitlines()
+    words = "1 to make, 1 to move, 1 current, about 0.12 CNY"
+    assert words in ran.err
+    assert summary[0] == f"### art.toml: {words}"
+    assert summary[2] == "| picture | act | why | price |"
+    assert summary[4].startswith("| b | make | its description changed")
+    assert summary[4].endswith("| 0.12 CNY |")
+    assert summary[5].startswith("| c | move | it was c.png")
+    outputs = (made.cli.home / "output").read_text().splitlines()
+    assert outputs == ["to_make=1", "cost=0.12 CNY"]
+
+
+def test_summary_and_stderr_have_the_same_numbers(made: Album) -> None:
+    """What a run says at its end is the heading of the summary, word by word."""
+    (made.folder / "a.png").write_bytes(b"retouched")
+    made.change("picture b", "another b")
+    ran = made(env=_on_github(made))
+    heading = (made.cli.home / "summary").read_text().splitlines()[0]
+    said = "1 made, 1 current, 1 changed by hand; cost about 0.12 CNY"
+    assert (heading, said in ran.err.splitlines()) == (f"### art.toml: {said}", True)
+
+
+def test_a_machine_that_forgets_is_not_warned_for_nothing(made: Album) -> None:
+    """Where all is there, or paid for, no kill can cost anything."""
+    state = {"SEEDREAM_STATE_DIR": "", "XDG_STATE_HOME": str(made.cli.home / "xdg")}
+    assert "may forget" not in made(env=_on_github(made) | state).err
+    (made.cli.home / "xdg").mkdir(exist_ok=True)
+    shutil.copytree(made.cli.state, made.cli.home / "xdg" / "seedream", dirs_exist_ok=True)
+    (made.folder / "b.png").unlink()
+    ran = made(env=_on_github(made) | state)
+    assert (ran.code, "1 to fetch" in ran.err, "may forget" in ran.err) == (0, True, False)
 
 
 def test_a_machine_that_forgets_is_told_once(album: Album) -> None:

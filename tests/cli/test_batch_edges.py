@@ -593,9 +593,14 @@ def test_who_waits_for_an_unknown_one_is_left(folder: Folder) -> None:
     folder.write("art.toml", text)
     folder.server.change_weather("drop:1")
     assert folder("art.toml").code == 5
+    plan = folder("art.toml", "--plan", "--json")
+    assert [each["action"] for each in plan.objects] == ["unknown", "wait"]
+    job = plan.objects[0]["job"]
+    assert folder.cli("status", str(job), "--offline", "--json").object["state"] == "unknown"
     ran = folder("art.toml")
     assert ran.code == 5
-    assert "0 to make, 1 of unknown outcome, 1 to wait for those, 0 current\n" in ran.err
+    for each in (plan, ran):
+        assert "0 to make, 1 of unknown outcome, 1 to wait for those, 0 current\n" in each.err
     assert "failed" not in ran.err
     assert "1 of unknown outcome, 1 left\n" in ran.err
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COMMANDS = "seedream_cli.cli.commands."
 HEAVY = {"httpx", "rich", "http.server", "asyncio", "ssl", "sqlite3", "importlib.metadata"}
 PROVIDERS = ("providers", "providers.config_text")
-BATCH = ("batch", "batch_calls", "batch_run", "bounds")
+BATCH = ("batch", "batch_accounts", "batch_run", "bounds")
 SENDS = ("httpx", "http.server", "ssl")
 
 WATCHED = """

@@ -36,7 +36,7 @@ _PROMPTS: Final = frozenset({"prompt", "prompt_file"})
 _DECISIVE: Final = _PROMPTS | {"", "references", "model", "profile"}
 """Fields, and the whole of a row, without which no model can be asked what it makes of it."""
 _FLAG: Final = re.compile(
-    r"(?<![\w-])(?:--(?P<long>[a-z][a-z-]+)|-(?P<short>[imop])\b(?: (?P<value>[\w./{}-]+\w))?)"
+    r"(?<![\w-])(?:--(?P<long>[a-z][a-z-]+)|-(?P<short>[imop])\b(?: (?P<value>[\w./{}-]*\w))?)"
 )
 _SHORT: Final = {"i": "references", "m": "model", "o": "output", "p": "profile"}
 
@@ -159,7 +159,7 @@ class Mistakes:
         flags = {key for key in typed if key not in row.options and getattr(row, key, None) is None}
         for each in error.parts or (error,):
             words = f"{each.message} ({each.hint})" if each.hint else each.message
-            key = _field_of(row, each.message)
+            key = _field_of(row, each.message) or _field_of(row, each.hint)
             is_typed = key in flags or not key
             name = f"images.{show(row.name)}.{key}" if self.lines and not is_typed else row.name
             self.reject_row(row, f"{name}: {_translate(words, flags)}", "" if is_typed else key)
@@ -189,13 +189,13 @@ def _field_of(row: Row, message: str) -> str:
         key = _field_named(flag)
         if key in FIELDS:
             return key
-    said = {**row.options, "model": row.model, "output": row.output, "count": row.count}
+    said = {**row.options, "output": row.output, "count": row.count, "model": row.model}
     texts = [each.text for each in row.references]
     if "reference image" in message or any(text in message for text in texts):
         return "references"
-    values = ((key, str(value)) for key, value in said.items() if value not in {None, True, False})
-    found = [key for key, value in values if len(value) > 1 and value in message]
-    return found[0] if found else "prompt" if "prompt" in message else ""
+    words = {key: str(value).lower() for key, value in said.items() if not isinstance(value, bool)}
+    named = (key for key, word in words.items() if len(word) > 1 and word in message.lower())
+    return next(named, "prompt" if "prompt" in message else "")
 
 
 def _translate(words: str, flags: Collection[str]) -> str:
@@ -209,7 +209,9 @@ def _translate(words: str, flags: Collection[str]) -> str:
             return key
         return f'{key} = "{value}"' if value and value not in {"ID", "NAME"} else key
 
-    return _FLAG.sub(replace, words)
+    if "set" not in flags:
+        words = re.sub(r"--set ([a-z]\S*)", r"set.\1", words)
+    return _FLAG.sub(replace, words.replace("write it as PROMPT", "write it as prompt"))
 
 
 def _field_named(flag: re.Match[str]) -> str:
