@@ -48,7 +48,7 @@ class LockFile:
         Raises `UsageError` for what cannot be read, and for a shard where parts of another
         division are not folded in; `StorageError`.
         """
-        self._hold_division()
+        self._check_division()
         found: list[Entry] = []
         for path in [lock.name_of(self._manifest), *self.parts()]:
             text = _read(path)
@@ -73,7 +73,7 @@ class LockFile:
         except OSError as error:
             self._refusal = error
         try:
-            self._hold_division()
+            self._check_division()
         except UsageError:
             self.withdraw()
             raise
@@ -112,7 +112,7 @@ class LockFile:
         name = Path(self._manifest).name
         return [str(folder / each) for each in names if lock.part_of(name, each)]
 
-    def _hold_division(self) -> None:
+    def _check_division(self) -> None:
         if self._shard is None:
             return
         name = Path(self._manifest).name
@@ -141,7 +141,7 @@ class LockFile:
             # A part that has nothing but a torn line stays the file that is held.
             is_held_empty = self._held is not None and not text and entries is None
             if text != self._text and not is_held_empty:
-                self._hold_writable()
+                self._check_writable()
                 files.write_atomically(self.path, text.encode())
                 self._text = text
         if self._shard is None and entries is not None:
@@ -155,7 +155,7 @@ class LockFile:
         """
         lines = "".join(map(lock.write_line, entries))
         with self._mutex:
-            self._hold_writable()
+            self._check_writable()
             try:
                 if self._file is None:
                     self._file = self._opened()
@@ -165,7 +165,7 @@ class LockFile:
             self._own |= {entry.key: [entry] for entry in entries}
             self._text = None
 
-    def _hold_writable(self) -> None:
+    def _check_writable(self) -> None:
         """Object to writing a part that was not put down: another division may have begun."""
         if self._refusal is not None:
             raise self._refused(self._refusal) from self._refusal

@@ -189,13 +189,15 @@ def _field_of(row: Row, message: str) -> str:
         key = _field_named(flag)
         if key in FIELDS:
             return key
-    said = {**row.options, "output": row.output, "count": row.count, "model": row.model}
     texts = [each.text for each in row.references]
     if "reference image" in message or any(text in message for text in texts):
         return "references"
+    said = {**row.options, "output": row.output}
     words = {key: str(value).lower() for key, value in said.items() if not isinstance(value, bool)}
     named = (key for key, word in words.items() if len(word) > 1 and word in message.lower())
-    return next(named, "prompt" if "prompt" in message else "")
+    is_of_model = row.model is not None and row.model in message
+    rest = "prompt" if "prompt" in message else "model" if is_of_model else ""
+    return next(named, rest)
 
 
 def _translate(words: str, flags: Collection[str]) -> str:
