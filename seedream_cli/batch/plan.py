@@ -193,7 +193,7 @@ class Planner:
         drafts = list(self._by_lock(target))
         maker = self.context.maker_of(row)
         is_other = maker is not None and maker.name != target.provider.name
-        if maker is not None and is_other and all(draft.act is Act.MAKE for draft in drafts):
+        if maker is not None and is_other and not any(each.act in _BY_THE_LOCK for each in drafts):
             resolver.makers[row.name] = maker
             target = resolver.target(row) or target
             drafts = list(self._by_lock(target))

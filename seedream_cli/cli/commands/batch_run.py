@@ -7,6 +7,7 @@ import posixpath
 import secrets
 import threading
 from collections import defaultdict, deque
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -104,9 +105,12 @@ class BatchRun:
 
     def _open_history(self) -> History | None:
         """Return what the ledger knows, what dead processes left concluded; None: nothing."""
-        if not self.world.has_ledger or not self.world.ledger.has_rows():
+        world = self.world
+        if not world.has_ledger or not world.ledger.has_rows():
             return None
-        self.world.conclude_leftovers(self.engine)
+        # A plan is printed also where a broken ledger, or a newer one, can only be read.
+        with suppress(StorageError) if self.asked.plan else nullcontext():
+            world.conclude_leftovers(self.engine)
         return self._history()
 
     def _history(self) -> History:
