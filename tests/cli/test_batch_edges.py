@@ -296,8 +296,8 @@ def test_references_that_are_no_pictures_are_told_together(folder: Folder) -> No
     folder.write("art.toml", text)
     ran = folder("art.toml")
     assert ran.code == 2
-    assert "art.toml:6: a: " in ran.err
-    assert "art.toml:9: b: " in ran.err
+    assert "art.toml:8: images.a.references: " in ran.err
+    assert "art.toml:11: images.b.references: " in ran.err
     assert ran.err.count("note.png is no picture") == 2
     assert "there is no file" in ran.err
     assert folder.bought() == 0

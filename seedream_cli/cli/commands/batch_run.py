@@ -262,9 +262,7 @@ class BatchRun:
         for action in bought if bound_of(self.asked, profile) else ():
             target = action.target
             if target is not None:
-                check_settings(
-                    self.asked, profile, target.resolved, target.provider, action.name
-                )
+                check_settings(self.asked, profile, target.resolved, target.provider, action.name)
 
     def _check_waiting(self, bought: Sequence[Action]) -> None:
         """Object to `--no-wait` where an API answers only when it is finished."""
@@ -313,7 +311,7 @@ class BatchRun:
         for action in plan.of(Act.FETCH):
             if action.job is not None:  # of one that is only fetched no event tells its row
                 self.show.tally.name(action.job.id, action.name)
-        self.show.expect(pictures(begun), results.current)
+        self.show.expect(pictures(begun), results.counts["current"])
         inbox: Inbox = Inbox()
         signals = work.Signals(inbox, self.show, lambda: len(application.under_way))
         pool = WorkerPool(

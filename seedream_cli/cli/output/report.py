@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import threading
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _NOT_MADE = 3
 _BOUGHT_NOTHING = frozenset({2, 69})
+_THERE = ("current", "changed by hand", "not moved")
+_FAILING = ("failed", "of unknown outcome", "not finished")
+_TOLD = ("made", "fetched", "moved", *_THERE, *_FAILING, "left")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,22 +45,12 @@ class Results:
     base: str
     now: Callable[[], datetime]
     run: str
-    made: int = 0
-    fetched: int = 0
-    current: int = 0
-    by_hand: int = 0
-    misplaced: int = 0
-    """As described, and not moved to their new names, which are taken."""
-    moves: int = 0
-    failed: int = 0
-    """Of these some are of unknown outcome, and some not finished."""
-    unknown: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """Pictures, by the words in which they are told."""
     undecided: list[Job] = field(default_factory=list)
     """Jobs that people have to settle: how is said once, at the end."""
-    unfinished: int = 0
     running: dict[str, Job] = field(default_factory=dict)
     """One job a provider that is left to run."""
-    left: int = 0
     codes: set[int] = field(default_factory=set)
     is_paid: bool = False
     costs: list[Money] = field(default_factory=list)
@@ -73,17 +67,14 @@ class Results:
 
     def keep(self, action: Action) -> None:
         """Count a picture that is there already."""
-        self.current += action.count
+        self.counts["current"] += action.count
         if self.is_json:
             self.stdout.json(_current(action, self.base))
 
     def leave(self, action: Action) -> None:
         """Tell of a picture that is left as it is: changed by hand, or its new name is taken."""
-        if action.is_misplaced:
-            self.misplaced += 1
-            self.codes.add(_NOT_MADE)
-        else:
-            self.by_hand += 1
+        self.counts["not moved" if action.is_misplaced else "changed by hand"] += 1
+        self.codes |= {_NOT_MADE} if action.is_misplaced else set()
         way = "; free that name, or use a third one on the way" if action.is_misplaced else ""
         self.show.say(f"{action.name} is left as it is: {action.reason}{way}", is_error=True)
         if self.is_json:
@@ -91,7 +82,7 @@ class Results:
 
     def move(self, action: Action) -> None:
         """Tell of a picture that has its new name."""
-        self.moves += 1
+        self.counts["moved"] += 1
         self.show.say(f"{action.name} moved from {action.entry.output if action.entry else ''}")
         if self.is_json:
             self.stdout.json(_current(action, self.base) | {"skipped": False})
@@ -117,23 +108,15 @@ class Results:
                 self._print_job(end, job, saved)
             else:
                 self._print_left(end)
-            if job is not None and job.run != self.run:
-                self.fetched += count
-            else:
-                self.made += count
-            self.left += missing if is_left else 0
-            if is_bad:
-                self._count_bad(job, max(1, missing))
+            self.counts["fetched" if job is not None and job.run != self.run else "made"] += count
+            if is_left:
+                self.counts["left"] += missing
+            elif is_bad:
+                self.counts[_failing(job)] += max(1, missing)
         for ended in self._ends(end, saved):
             with self.mutex:
                 self.actions.note(ended)
             self.show(ended)
-
-    def _count_bad(self, job: Job | None, count: int) -> None:
-        state = job.state if job is not None else State.PLANNED
-        self.failed += count
-        self.unknown += count if state is State.UNKNOWN else 0
-        self.unfinished += count if state in OPEN_STATES and job is not None else 0
 
     def _ends(self, end: Result, saved: Sequence[Image]) -> Iterator[RowEnded]:
         """Yield how each picture of an action ended."""
@@ -227,22 +210,11 @@ class Results:
 
     def close(self, signal_exit: int, file: str, why_left: str = "") -> int:
         """Say the sum, and why rows were left; tell CI, and return the exit code."""
-        failed = self.failed - self.unknown - self.unfinished
-        counts = [
-            (self.fetched, "fetched"),
-            (self.moves, "moved"),
-            (self.current, "current"),
-            (self.by_hand, "changed by hand"),
-            (self.misplaced, "not moved"),
-            (failed, "failed"),
-            (self.unknown, "of unknown outcome"),
-            (self.unfinished, "not finished"),
-            (self.left, "left"),
-        ]
-        words = [f"{count} {word}" for count, word in counts if count or word == "current"]
-        said = f"{self.made} made, {', '.join(words)}{self._cost_words()}"
+        counts = self.counts
+        told = (word for word in _TOLD if counts[word] or word in {"made", "current"})
+        said = ", ".join(f"{counts[word]} {word}" for word in told) + self._cost_words()
         self.show.say(said)
-        if (self.left or signal_exit) and why_left:
+        if (counts["left"] or signal_exit) and why_left:
             self.show.say(why_left)
         if words_of_haste := render.haste(self.running.values()):
             self.show.say(words_of_haste)
@@ -251,12 +223,12 @@ class Results:
         self.actions.annotate(file)
         self.actions.write(
             outputs={
-                "made": self.made,
-                "current": self.current + self.by_hand + self.misplaced,
-                "failed": self.failed,
-                "fetched": self.fetched,
-                "moved": self.moves,
-                "left": self.left,
+                "made": counts["made"],
+                "current": sum(counts[word] for word in _THERE),
+                "failed": sum(counts[word] for word in _FAILING),
+                "fetched": counts["fetched"],
+                "moved": counts["moved"],
+                "left": counts["left"],
             },
             cost=self.cost,
             title=file,
@@ -278,6 +250,13 @@ class Results:
         words = [f"cost about {_sum(self.costs)}"] if self.costs else []
         words += [f"{_sum(self.doubts)} may have been charged"] if self.doubts else []
         return f"; {', '.join(words)}" if words else "; the price is not known"
+
+
+def _failing(job: Job | None) -> str:
+    """Return in which words a picture that was not made is counted."""
+    if job is not None and job.state is State.UNKNOWN:
+        return "of unknown outcome"
+    return "not finished" if job is not None and job.state in OPEN_STATES else "failed"
 
 
 def _sum(moneys: list[Money]) -> str:
