@@ -178,7 +178,9 @@ class Application:
         try:
             now = self.replan(action, self.origins)
             is_closed = now.purchase is not None and _account(now.purchase.job) in self._closed
-            if now.act is Act.MAKE and (is_closed or not is_allowed):
+            is_planned = action.act is Act.MAKE
+            if now.act is Act.MAKE and (is_closed or not is_allowed or not is_planned):
+                # What was to be fetched and is lost now is bought by the next run, which says so.
                 self._leave(action)
                 return None
             if now.job is not None and now.job.id in self.under_way:

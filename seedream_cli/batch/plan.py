@@ -18,7 +18,7 @@ from seedream_cli.batch.manifest.schema import Mistakes
 from seedream_cli.batch.place import Placing, same_file
 from seedream_cli.batch.resolve import Resolver, count_of, is_model_chosen, made_first
 from seedream_cli.core.errors import AccountError, UsageError
-from seedream_cli.core.model import Problem
+from seedream_cli.core.model import Problem, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -453,7 +453,9 @@ class Planner:
             problem = Problem("timeout", words, "run the same again later")
         in_place = "it is there, and not in the lock"
         reason = in_place if past.is_in_place else _REASONS[action.act]
-        return replace(action, reason=reason, problem=problem)
+        is_known = action.is_whole_set and past.job.state is State.SAVED
+        of = len(past.job.images) if is_known else action.of
+        return replace(action, of=of, reason=reason, problem=problem)
 
     def _wait_for_sources(self, action: Action) -> Action:
         """Let a picture wait that is made from one which is stuck, or which never comes."""

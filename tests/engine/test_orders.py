@@ -579,6 +579,28 @@ def test_a_lost_file_is_fetched_again(desk: Desk) -> None:
     assert desk.submits == ["picture 0"]
 
 
+def test_what_was_to_be_fetched_is_not_bought_instead(desk: Desk) -> None:
+    """Its URL lapsed after the plan was printed: the next run's plan says that it is bought."""
+    desk.run(rows(2), *desk.made(2))
+    desk.house.folder.joinpath("art", "r0.png").unlink()
+    batch = desk.batch(rows(2), Bounds(max_images=0))
+    desk.house.clock.at += timedelta(days=3)
+    desk.house.transport.sent.clear()
+    desk.go(batch)
+    assert (desk.submits, desk.states(), desk.codes()) == ([], {"r0": None}, {})
+    assert [action.act for action in desk.plan(rows(2)).actions] == [Act.MAKE, Act.KEEP]
+
+
+def test_plan_and_run_hold_back_what_is_made_from_an_unknown_one(desk: Desk) -> None:
+    """Both say `wait`, down to the end of the chain; what needs none of them is made."""
+    desk.run(CHAIN, OutcomeUnknown("cut"), *desk.made(1))
+    acts = {action.name: action.act for action in desk.plan(CHAIN).actions}
+    assert acts == {"a": Act.UNKNOWN, "b": Act.WAIT, "c": Act.WAIT, "z": Act.KEEP}
+    desk.run(CHAIN)
+    assert (desk.submits, desk.states()) == ([], {"a": State.UNKNOWN, "b": None, "c": None})
+    assert desk.codes() == {"a": "outcome_unknown"}
+
+
 def test_a_prompt_that_went_back_is_fetched(desk: Desk) -> None:
     """The first picture was paid for: it is fetched over the second one, and not bought."""
     one, two = rows(1), rows(1, "other")
