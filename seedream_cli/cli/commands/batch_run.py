@@ -242,7 +242,7 @@ class BatchRun:
         """Say what is made and what it costs; raise `AccountError` before anything is."""
         bought = plan.of(Act.MAKE)
         away = [each for each in plan.of(Act.FETCH) if each.past and not each.past.is_in_place]
-        by_account = defaultdict[tuple[str | None, str | None], list[Action]](list)
+        by_account: dict[tuple[str | None, str | None], list[Action]] = defaultdict(list)
         for action in (*bought, *away):
             by_account[action.row.profile, action.provider].append(action)
         for actions in by_account.values():
