@@ -469,6 +469,12 @@ class Planner:
             return replace(action, act=Act.WAIT, reason=words, problem=problem)
         stuck = [each.name for each in sources if each and each.act in {Act.WAIT, Act.UNKNOWN}]
         reason = f"made from {', '.join(stuck)}, which is stuck"
+        if not stuck:
+            # Nobody has said yet that such a file is right, so nothing is made from it.
+            left = (each for key in action.needs if (each := self._source(key)))
+            stuck = [each.name for each in left if each.act is Act.LEAVE and not each.is_misplaced]
+            names = " ".join(f"--accept {name}" for name in stuck)
+            reason = f"made from {', '.join(stuck)}, changed by hand: {names} says that it is right"
         return replace(action, act=Act.WAIT, reason=reason) if stuck else action
 
     def _source(self, key: Key) -> Action | None:

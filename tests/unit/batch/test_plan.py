@@ -579,6 +579,18 @@ def test_a_reference_that_was_retouched_makes_nothing_stale(place: Place) -> Non
     assert place.acts(CHAIN) == {"a": KEEP, "b": KEEP, "c": KEEP}
 
 
+def test_nothing_is_made_from_a_file_that_nobody_accepted(place: Place) -> None:
+    """What was changed by hand is no reference until a person says that it is right."""
+    place.make(CHAIN)
+    place.files["a.jpg"] = "retouched"
+    changed = CHAIN.replace('"b"\nref', '"B"\nref')
+    found = {action.name: action for action in place.see(changed)}
+    assert {name: action.act for name, action in found.items()} == {
+        "a": LEAVE, "b": Act.WAIT, "c": Act.WAIT,
+    }  # fmt: skip
+    assert "--accept a " in found["b"].reason
+
+
 def test_a_chain_of_ten_thousand(place: Place) -> None:
     """However long, and in whatever order it is written, it is walked without a fall."""
     names = [f"r{k}" for k in range(10_000)]
