@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.batch.action import Act, Past
-from seedream_cli.batch.resolve import count_of, said
+from seedream_cli.batch.resolve import count_of, option_of
 from seedream_cli.core.errors import SeedreamError
 from seedream_cli.core.model import Charge, State
 from seedream_cli.engine.lifetime import is_disputable, may_live
@@ -69,7 +69,7 @@ class History:
             "manifest": self.context.path,
             "overwrite": False,
             "replaces": sorted(action.replaces),
-            "sidecar": said(action.row, self.context.typed, "sidecar") is True,
+            "sidecar": option_of(action.row, self.context.typed, "sidecar") is True,
             "stdout": False,
         }
         bought = self._purchase(target, output)

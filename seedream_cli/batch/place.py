@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.batch.resolve import count_of, extension, said
+from seedream_cli.batch.resolve import count_of, extension, option_of
 from seedream_cli.core.formats import extension_of_format
 from seedream_cli.storage.files import naming
 
@@ -74,7 +74,7 @@ class Placing:
         What lies under the default name, or beside it, follows its row's name and count.
         """
         names = {entry.output, _own_name(entry.output, is_likely=True)}
-        if said(target.row, self.context.typed, "output") is not None:
+        if option_of(target.row, self.context.typed, "output") is not None:
             return False
         for name in {target.row.name, self.former_names.get(target.row.name, target.row.name)}:
             for many in (False, True):

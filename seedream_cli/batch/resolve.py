@@ -70,7 +70,7 @@ class BatchContext:
         self, row: Row, name: str = "", *, many: bool = False, is_set: bool = False
     ) -> naming.Plan:
         """Return where a row's pictures go by its words, or by its name where it has none."""
-        output = said(row, self.typed, "output")
+        output = option_of(row, self.typed, "output")
         text = output if isinstance(output, str) else _DEFAULT
         text = f"{text}{_DEFAULT}" if text.endswith("/") else text
         template = naming.filled(text, name or row.name)
@@ -161,7 +161,7 @@ def resolve_row(
     others = tuple(providers)
 
     def resolved(options: Options) -> Resolved:
-        is_any = said(row, typed, "any_format") is True
+        is_any = option_of(row, typed, "any_format") is True
         # What only a profile says of a model is not asked for: elsewhere nobody knows it.
         model = provider.models.get(options.model or provider.default_model or "")
         is_any = is_any or (model is not None and model.unsaid is not None)
@@ -179,7 +179,7 @@ def resolve_row(
     return Target(row=row, provider=provider, resolved=found, fingerprint=print_)
 
 
-def said(row: Row, typed: Mapping[str, object], name: str) -> object:
+def option_of(row: Row, typed: Mapping[str, object], name: str) -> object:
     """Return an option as the row has it, else as the command line has it, else None."""
     own = getattr(row, name) if name in {"output", "model", "count"} else row.options.get(name)
     return own if own is not None else typed.get(name)
@@ -187,7 +187,7 @@ def said(row: Row, typed: Mapping[str, object], name: str) -> object:
 
 def is_model_chosen(typed: Mapping[str, object], target: Target) -> bool:
     """Tell whether somebody means the very model of a request: no lock, no older short name."""
-    word = said(target.row, typed, "model")
+    word = option_of(target.row, typed, "model")
     ids = target.provider.short_names.get(str(word).lower(), ())
     if not ids:
         return word is not None
@@ -197,7 +197,7 @@ def is_model_chosen(typed: Mapping[str, object], target: Target) -> bool:
 
 def count_of(row: Row, typed: Mapping[str, object]) -> int:
     """Return how many pictures a row asks for by number."""
-    count = said(row, typed, "count")
+    count = option_of(row, typed, "count")
     return count if isinstance(count, int) else 1
 
 
@@ -216,7 +216,7 @@ def options_of(row: Row, typed: Mapping[str, object], sources: Sequence[Source])
     agreed = overlay(row.options, typed)
     return Options(  # the types were checked where the values were read
         prompt=row.prompt,
-        model=said(row, typed, "model"),  # type: ignore[arg-type]
+        model=option_of(row, typed, "model"),  # type: ignore[arg-type]
         extra=agreed.get("set", {}),  # type: ignore[arg-type]
         references=tuple(_reference(source) for source in sources),
         edit=bool(sources),
@@ -359,7 +359,7 @@ class Resolver:
 
         What was bought by it may still be had. None: there was none, or the row says its model.
         """
-        if said(row, self._context.typed, "model") is not None:
+        if option_of(row, self._context.typed, "model") is not None:
             return None
         entries = self.entries[row.name]
         if n in self.anew.get(row.name, ()):

@@ -161,18 +161,11 @@ class Results:
     def _print_left(self, end: Result) -> None:
         if not self.is_json:
             return
-        row = end.action.row
-        if end.problem is not None:
-            error = render.problem_json(end.problem, end.problem.hint)
-            self.stdout.json(
-                render.bare_json(
-                    row=row.name, prompt=row.prompt, state="planned", next="fix", error=error
-                )
-            )
-            return
-        self.stdout.json(
-            render.bare_json(row=row.name, prompt=row.prompt, state="planned", next="retry")
-        )
+        row, problem = end.action.row, end.problem
+        told: dict[str, object] = {"next": "retry"}
+        if problem is not None:
+            told = {"next": "fix", "error": render.problem_json(problem, problem.hint)}
+        self.stdout.json(render.bare_json(row=row.name, prompt=row.prompt, state="planned", **told))
 
     def _ended(self, end: Result) -> RowEnded:
         job = end.job
