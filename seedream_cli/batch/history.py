@@ -19,7 +19,7 @@ from seedream_cli.storage.files.digest import is_one_of
 from seedream_cli.storage.files.naming import aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from seedream_cli.batch.action import Action
@@ -95,14 +95,15 @@ class History:
         target: Target,
         job: Job,
         targets_of: Callable[[Row], Iterable[Target]],
+        taken: Collection[str] = (),
     ) -> Past:
         """Look whether the very same was bought before, and what is left to do about it.
 
         `job` is what would buy it; `targets_of` returns what a row asks for, now and before its
-        model was retired.
+        model was retired; jobs that are `taken` are fetched for other rows.
         """
         for old in self._mine(action, target, job):
-            found = self._look_at(action, target, job, old)
+            found = self._look_at(action, target, job, old) if old.id not in taken else None
             if found is not None:
                 return found
         unknown = self.ledger.unknown_with(job.fingerprint, sandbox=job.sandbox)

@@ -355,7 +355,8 @@ class Planner:
             return self._refuse(claimed)
         asked = self._ask(claimed)
         if asked.past is not None and asked.act is not Act.MAKE:
-            self._takers.setdefault(asked.past.job.id, asked.row.name)
+            if asked.act is Act.FETCH:
+                self._takers.setdefault(asked.past.job.id, asked.row.name)
             return self._tell(replace(asked, purchase=None), asked.past)
         waiting = self._wait_for_sources(claimed)
         if waiting.act is Act.WAIT:
@@ -430,18 +431,12 @@ class Planner:
                 if is_paying:
                     raise
                 return action
-            past = self.history.find(action, target, purchase.job, self._targets_of)
-            past = self._leave_to_taker(action, past, purchase.job)
+            # One job of a row that is gone is one picture: two rows could take it for theirs.
+            taken = {job for job, taker in self._takers.items() if taker != action.row.name}
+            past = self.history.find(action, target, purchase.job, self._targets_of, taken)
             if target is action.target or past.act is not Act.MAKE:
                 return replace(action, act=past.act, target=target, past=past, purchase=purchase)
         return action
-
-    def _leave_to_taker(self, action: Action, past: Past, ours: Job) -> Past:
-        """Give one job of a row that is gone to one row only: two could take it for theirs."""
-        is_others = past.job.row != action.row.name and past.act is not Act.MAKE
-        taker = self._takers.get(past.job.id, action.row.name)
-        is_taken = is_others and taker != action.row.name
-        return replace(past, act=Act.MAKE, job=ours) if is_taken else past
 
     def _tell(self, action: Action, past: Past) -> Action:
         """Return an action about a job of before with its reason; without a lock nothing lacks."""

@@ -873,6 +873,25 @@ def test_an_unknown_outcome_holds_whoever_asks_for_it_now(desk: Desk) -> None:
     assert desk.codes() == {"cover": "outcome_unknown"}
 
 
+def test_an_unknown_outcome_of_a_row_that_is_gone_holds_all_who_ask_for_it(desk: Desk) -> None:
+    """Any of them may be what it stands for now: none is bought, in the plan and in the run."""
+    desk.run('[images.hero]\nprompt = "cat"\n', OutcomeUnknown("cut"))
+    text = '[images.b]\nprompt = "cat"\n[images.c]\nprompt = "cat"\n'
+    assert [action.act for action in desk.plan(text).actions] == [Act.UNKNOWN] * 2
+    desk.run(text)
+    assert (desk.submits, set(desk.codes().values())) == ([], {"outcome_unknown"})
+
+
+def test_a_job_of_a_row_that_is_gone_is_taken_once(desk: Desk) -> None:
+    """Of two rows that ask for its picture one fetches it, and the other one is bought."""
+    desk.run('[images.hero]\nprompt = "cat"\n', *desk.made(1))
+    desk.lock.clear()
+    text = '[images.b]\nprompt = "cat"\n[images.c]\nprompt = "cat"\n'
+    assert [action.act for action in desk.plan(text).actions] == [Act.FETCH, Act.MAKE]
+    desk.run(text, *desk.made(1))
+    assert (desk.submits, sorted(desk.lock)) == (["cat"], [("b", 1), ("c", 1)])
+
+
 def test_an_unknown_outcome_of_a_row_holds_only_it(desk: Desk) -> None:
     """Its own row asks for it still, so another one with the same words is bought."""
     desk.run('[images.hero]\nprompt = "cat"\n', OutcomeUnknown("cut"))
