@@ -19,7 +19,7 @@ from seedream_cli.storage.files.digest import is_one_of
 from seedream_cli.storage.files.naming import aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from seedream_cli.batch.action import Action
@@ -95,15 +95,18 @@ class History:
         target: Target,
         job: Job,
         targets_of: Callable[[Row], Iterable[Target]],
-        taken: Collection[str] = (),
+        takers: Mapping[str, str],
     ) -> Past:
         """Look whether the very same was bought before, and what is left to do about it.
 
         `job` is what would buy it; `targets_of` returns what a row asks for, now and before its
-        model was retired; jobs that are `taken` are fetched for other rows.
+        model was retired; `takers` are the rows for which jobs are fetched, by the jobs' ids: one
+        of a row that is gone is one picture, and two rows could take it for theirs.
         """
         for old in self._mine(action, target, job):
-            found = self._look_at(action, target, job, old) if old.id not in taken else None
+            if takers.get(old.id, action.row.name) != action.row.name:
+                continue
+            found = self._look_at(action, target, job, old)
             if found is not None:
                 return found
         unknown = self.ledger.unknown_with(job.fingerprint, sandbox=job.sandbox)

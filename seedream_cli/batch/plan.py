@@ -431,9 +431,7 @@ class Planner:
                 if is_paying:
                     raise
                 return action
-            # One job of a row that is gone is one picture: two rows could take it for theirs.
-            taken = {job for job, taker in self._takers.items() if taker != action.row.name}
-            past = self.history.find(action, target, purchase.job, self._targets_of, taken)
+            past = self.history.find(action, target, purchase.job, self._targets_of, self._takers)
             if target is action.target or past.act is not Act.MAKE:
                 return replace(action, act=past.act, target=target, past=past, purchase=purchase)
         return action
