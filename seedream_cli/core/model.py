@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Literal, Never
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Never
 
 from seedream_cli.core.errors import EXITS
 
@@ -52,6 +52,8 @@ class Purpose(StrEnum):
     UPLOAD = "upload"
     REFRESH = "refresh"
     CHECK = "check"
+    FIND = "find"
+    """A page of what an account asked for lately, to settle a submit without an answer."""
     EVENT = "event"
     """One event of a submit that answers as a stream."""
 
@@ -429,6 +431,42 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which requests of an account are asked for, by the provider's clock."""
+
+    since: datetime
+    until: datetime
+    model: str
+
+
+REFUND: Final = "refund"
+"""The state of a record of a charge that ends the one before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One request, or one charge, in a provider's own list of them."""
+
+    task_id: str
+    model: str = ""
+    at: datetime
+    """When the provider took it, by its clock."""
+    input: Mapping[str, object] | None = None
+    """What was asked, as it was sent; None: not there, or not any more."""
+    state: str = ""
+    """The provider's word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A part of such a list."""
+
+    records: tuple[Record, ...]
+    next: str | None = None
+    """What brings the next page; None: this is the last one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """An account at a provider, and where each of its values came from."""
 
@@ -521,6 +559,8 @@ class Job:
     """Of which kind the address was that last answered for it: an `AddressKind`; empty: unknown."""
     exhausted_at: datetime | None = None
     """When a command had first tried for its whole `--timeout`, without getting on."""
+    found_at: datetime | None = None
+    """When its provider's list of requests named its task; None: its own answer did, or nobody."""
     created_at: datetime
     sent_at: datetime | None = None
     finished_at: datetime | None = None
@@ -528,12 +568,45 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """The one submit of a job that may have been charged, as it was sent."""
+
+    job: Job
+    started_at: datetime
+    ended_at: datetime | None
+    """None: it has not ended, or its process died and nobody has said so yet."""
+    body: str | None
+    """JSON, a `data:` string by its digest; None: an old version did not keep it."""
+    key_digest: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a provider's list of requests said, once, about a submit without an answer."""
+
+    at: datetime
+    since: datetime
+    until: datetime
+    pages: int
+    is_whole: bool
+    """Every page was read, and each record in it."""
+    is_empty: bool
+    """It was whole, and held nothing that may be the request."""
+    verdict: str
+    """`found`, `absent`, or `none`."""
+    reason: str
+    """Why so, in words."""
+    records: tuple[Record, ...] = ()
+    """Those that may be the request, without what was asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What a person says became of a job."""
+    """What a person, or the provider's own list, says became of a job."""
 
     job: Job
     word: str
-    """`adopt`, `not-charged` or `write-off`."""
+    """`adopt`, `not-charged` or `write-off`; of a list `found` or `absence`."""
     task_id: str | None = None
     image: Image | None = None
     """The task, or else the picture, that is adopted."""
@@ -548,5 +621,6 @@ class Settlement:
     @property
     def charge(self) -> Charge:
         """Whether it cost money then."""
-        charges = {"adopt": Charge.CHARGED, "not-charged": Charge.NONE}
-        return charges.get(self.word, Charge.MAYBE)
+        if self.word in {"adopt", "found"}:
+            return Charge.CHARGED
+        return Charge.NONE if self.word in {"not-charged", "absence"} else Charge.MAYBE

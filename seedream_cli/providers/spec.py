@@ -23,9 +23,11 @@ if TYPE_CHECKING:
         Job,
         LocalImage,
         Outcome,
+        Page,
         Reply,
         Request,
         Task,
+        Window,
     )
 
 _MARGIN: Final = 1.05
@@ -264,6 +266,39 @@ class Dialect:
     """Reads one event of a streamed submit; None: it says nothing. Raises `UnreadableReply`."""
     checked: Callable[[Reply], str] | None = None
     """What a good answer to `check` says, in words (`5916.25 credits`)."""
+    find: Callable[[Window, str | None], Call] | None = None
+    """Asks for a page of what the account asked for lately; the second one is `Page.next`."""
+    listed: Callable[[Reply], Page] | None = None
+    """Reads such a page. Raises `UnreadableReply` for all but a page that it can read whole."""
+    charges: Callable[[Window, str | None], Call] | None = None
+    """Asks for a page of what the account was charged lately."""
+    charged: Callable[[Reply], Page] | None = None
+    """Reads such a page; raises as `listed` does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a provider's list of recent requests tells of a submit without an answer."""
+
+    before: timedelta = timedelta(seconds=5)
+    after: timedelta = timedelta(seconds=60)
+    """How far a record's time may lie outside the attempt, by the provider's clock."""
+    input_at: tuple[str, ...] = ()
+    """Where in our body lies what a record shows as its input; empty: it is the body."""
+    adds_fields: bool = True
+    """A record's input may hold more than was sent: defaults."""
+    is_newest_first: bool = True
+    """What follows a record that lies before the window lies before it, too."""
+    is_until_now: bool = False
+    """It may be filtered by when requests ended: it is asked for up to this moment."""
+    looks: tuple[float, ...] = (10.0, 60.0)
+    """Seconds after an answer was lost at which the command that lost it looks."""
+    kept: timedelta = timedelta(days=7)
+    """How long a request is listed."""
+    inputs_kept: timedelta | None = None
+    """How long after a submit its input is surely there; None: as long as the request."""
+    empty_looks: int = 0
+    """How many whole looks without it prove that a request was not accepted; 0: none do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +346,8 @@ class Provider:
     """Of submits."""
     poll_limit: RateLimit | None = None
     """Of polls; held within one process."""
+    listing: Listing | None = None
+    """What its list of requests tells, where its dialect reads one."""
     most_at_once: int = 8
     """Jobs of a batch under way by default; modest where nothing is documented."""
     names_charge: bool = False

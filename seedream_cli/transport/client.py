@@ -149,7 +149,8 @@ class StreamedAnswer:
 
     def whole(self) -> Reply:
         """Read the body to its end; what came of one that is cut goes with the error."""
-        may_be_large = self._purpose is Purpose.SUBMIT or self.spill is not None
+        is_large = self._purpose in {Purpose.SUBMIT, Purpose.FIND}  # a list has what was sent
+        may_be_large = is_large or self.spill is not None
         cap = MAX_ANSWER if may_be_large else MAX_OTHER_ANSWER
         pieces: list[bytes] = []
         try:

@@ -115,7 +115,7 @@ def _good_news(purpose: Purpose, said: Mapping[str, object], record: Record) -> 
             places = (data, *(at(data, key) for key in ("downloadUrl", "fileUrl", "url")))
             url = next(filter(None, map(web_url, places)), None)
             return Done(images=(RemoteImage(index=1, url=url),)) if url else None
-        case Purpose.EVENT | Purpose.RESULT:
+        case Purpose.EVENT | Purpose.RESULT | Purpose.FIND:
             return None
 
 

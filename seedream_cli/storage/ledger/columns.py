@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import StorageError
-from seedream_cli.core.model import Charge, Image, Job, Money, Problem, State
+from seedream_cli.core.model import Charge, Image, Job, Look, Money, Problem, Record, State
 from seedream_cli.core.text import json_text
 
 if TYPE_CHECKING:
@@ -54,17 +54,18 @@ def body_text(body: Mapping[str, object] | None) -> str | None:
 
     Whoever lists recent requests shows them as they were sent: such a string is compared whole.
     """
-    return None if body is None else json_text(_with_digests(body))
+    return None if body is None else json_text(with_digests(body))
 
 
-def _with_digests(value: object) -> object:
+def with_digests(value: object) -> object:
+    """Return a JSON value with each `data:` string in it as `sha256:…`."""
     match value:
         case str() if value.startswith("data:"):
             return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}"
         case dict():
-            return {key: _with_digests(each) for key, each in value.items()}
+            return {key: with_digests(each) for key, each in value.items()}
         case list() | tuple():
-            return [_with_digests(each) for each in value]
+            return [with_digests(each) for each in value]
         case _:
             return value
 
@@ -206,6 +207,7 @@ def job_of(row: Sequence[object], names: Sequence[str], images: tuple[Image, ...
         row=cells["row"],
         peer=text["peer"],
         exhausted_at=time_at(cells["exhausted_at"]),
+        found_at=time_at(cells["found_at"]),
         created_at=_required_time(text["created_at"]),
         sent_at=time_at(cells["sent_at"]),
         finished_at=time_at(cells["finished_at"]),
@@ -237,4 +239,40 @@ def image_of(row: Sequence[object], names: Sequence[str]) -> Image:
         warning=cells["warning"],
         problem=_problem(cells["problem"]),
         name=cells["name"],
+    )
+
+
+def look_columns(job_id: str, look: Look) -> tuple[str | int, ...]:
+    """Return the columns of a look, in their order."""
+    records = [[each.task_id, each.model, time_text(each.at), each.state] for each in look.records]
+    return (
+        job_id,
+        time_text(look.at),
+        time_text(look.since),
+        time_text(look.until),
+        look.pages,
+        int(look.is_whole),
+        int(look.is_empty),
+        look.verdict,
+        look.reason,
+        json_text(records),
+    )
+
+
+def look_of(row: Sequence[object]) -> Look:
+    """Build a look from what `look_columns` wrote, but for the job."""
+    at, since, until, pages, is_whole, is_empty, verdict, reason, records = row
+    return Look(
+        at=_required_time(str(at)),
+        since=_required_time(str(since)),
+        until=_required_time(str(until)),
+        pages=int(str(pages)),
+        is_whole=bool(is_whole),
+        is_empty=bool(is_empty),
+        verdict=str(verdict),
+        reason=str(reason),
+        records=tuple(
+            Record(task_id=task_id, model=model, at=_required_time(began), state=state)
+            for task_id, model, began, state in json.loads(str(records))
+        ),
     )

@@ -159,12 +159,14 @@ CREATE INDEX images_by_digest ON images (sha256) WHERE sha256 IS NOT NULL;
 # job last; since when it was tried for a whole `--timeout`; what is odd about a picture; and the
 # ways on from what was called final by one word of somebody, or settled by a person. What a person
 # settles anew is kept as it was: only so may another task id stand for one that a person named.
+# And: what a provider's own list of requests said of a submit without an answer, look by look.
 # And: sums over all jobs, the jobs of a span, and the job of a file, each by an index alone.
 _THIRD: Final = """
 ALTER TABLE attempts ADD COLUMN body TEXT;
 ALTER TABLE attempts ADD COLUMN key_digest TEXT;
 ALTER TABLE jobs ADD COLUMN peer TEXT;
 ALTER TABLE jobs ADD COLUMN exhausted_at TEXT;
+ALTER TABLE jobs ADD COLUMN found_at TEXT;
 ALTER TABLE images ADD COLUMN warning TEXT;
 INSERT INTO steps VALUES
   ('failed', 'running'), ('failed', 'ready'), ('failed', 'closed'),
@@ -174,7 +176,8 @@ CREATE TABLE settlements (
   id INTEGER PRIMARY KEY,
   job TEXT NOT NULL REFERENCES jobs (id),
   settled_at TEXT NOT NULL,
-  word TEXT NOT NULL CHECK (word IN ('adopt', 'not-charged', 'write-off')),
+  word TEXT NOT NULL
+    CHECK (word IN ('adopt', 'not-charged', 'write-off', 'found', 'absence')),
   adopted TEXT,
   state TEXT NOT NULL,
   charge TEXT NOT NULL,
@@ -184,6 +187,20 @@ CREATE TABLE settlements (
 CREATE INDEX settlements_by_job ON settlements (job);
 CREATE TRIGGER settlements_stay BEFORE DELETE ON settlements
 BEGIN SELECT RAISE(ABORT, 'what a person said is never deleted'); END;
+CREATE TABLE looks (
+  id INTEGER PRIMARY KEY,
+  job TEXT NOT NULL REFERENCES jobs (id),
+  looked_at TEXT NOT NULL,
+  since TEXT NOT NULL,
+  until TEXT NOT NULL,
+  pages INTEGER NOT NULL,
+  is_whole INTEGER NOT NULL,
+  is_empty INTEGER NOT NULL,
+  verdict TEXT NOT NULL CHECK (verdict IN ('found', 'absent', 'none')),
+  reason TEXT NOT NULL,
+  records TEXT NOT NULL
+) STRICT;
+CREATE INDEX looks_by_job ON looks (job);
 DROP TRIGGER task_ids_stay;
 CREATE TRIGGER task_ids_stay BEFORE UPDATE OF task_id ON jobs
 WHEN OLD.task_id IS NOT NULL AND NEW.task_id IS NOT OLD.task_id

@@ -27,6 +27,7 @@ from seedream_cli.storage.ledger.columns import (
     body_text,
     job_columns,
     key_digest,
+    look_columns,
     money_text,
     path_text,
     problem_text,
@@ -36,8 +37,17 @@ from seedream_cli.storage.ledger.queries import Queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import datetime
 
-    from seedream_cli.core.model import Budget, Image, Job, Money, Secret, Settlement
+    from seedream_cli.core.model import (
+        Budget,
+        Image,
+        Job,
+        Look,
+        Money,
+        Secret,
+        Settlement,
+    )
     from seedream_cli.providers.spec import RateLimit
 
 _ENDINGS = {
@@ -260,8 +270,11 @@ class Ledger(Queries):
         problem: Problem | None = None,
         cost: Money | None = None,
         images: Sequence[Image] = (),
+        ended_at: datetime | None = None,
     ) -> Job:
         """Take one step and all that comes with it in one commit; return the job as it is now.
+
+        `ended_at` is when its attempt was over, where that is not now.
 
         Raises `StorageError` when the job is no longer in `job.state` (another process was first),
         `UnreadableReply` when another job has that task.
@@ -287,7 +300,7 @@ class Ledger(Queries):
             if job.state is State.SENDING:
                 connection.execute(
                     "UPDATE attempts SET ended_at = ?, ending = ? WHERE job = ? AND ending IS NULL",
-                    (at, _ENDINGS[becomes], job.id),
+                    (time_text(ended_at) if ended_at else at, _ENDINGS[becomes], job.id),
                 )
             for image in images:
                 self._put_image(connection, image)
@@ -323,16 +336,38 @@ class Ledger(Queries):
             )
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Job]:
-        """Write down what a person says of jobs, all or none; return them as they are now.
+        """Write down what is said of jobs, all or none; return them as they are now.
 
         What was known before is kept beside it. Raises `Overtaken` where one of them is no longer
         in its `job.state`.
         """
+        return self.settle_by(lambda: settlements)
+
+    def settle_by(self, decide: Callable[[], Sequence[Settlement]]) -> list[Job]:
+        """Settle jobs as `settle` does, by what `decide` reads in the very same transaction."""
         at = time_text(self._now())
         with self._write() as connection:
+            settlements = decide()
             for each in settlements:
                 self._settle(connection, each, at)
         return [self.job(each.job.id) for each in settlements]
+
+    def put_look(self, job_id: str, look: Look, problem: Problem | None = None) -> None:
+        """Write down what a provider's list said of a job; `problem` is what is wrong since then.
+
+        Of one whose outcome is still unknown.
+        """
+        with self._write() as connection:
+            connection.execute(
+                "INSERT INTO looks (job, looked_at, since, until, pages, is_whole, is_empty,"
+                " verdict, reason, records) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                look_columns(job_id, look),
+            )
+            if problem is not None:
+                connection.execute(
+                    "UPDATE jobs SET problem = ? WHERE id = ? AND state = 'unknown'",
+                    (problem_text(problem), job_id),
+                )
 
     def _settle(self, connection: sqlite3.Connection, settlement: Settlement, at: str) -> None:
         job, image, becomes = settlement.job, settlement.image, settlement.becomes
@@ -358,9 +393,14 @@ class Ledger(Queries):
         else:
             self._step(connection, job.id, job.state, becomes)
         connection.execute(
-            "UPDATE jobs SET charge = ?, problem = NULL, exhausted_at = NULL, finished_at = ?"
-            " WHERE id = ?",
-            (settlement.charge.value, at if becomes in _ENDED else None, job.id),
+            "UPDATE jobs SET charge = ?, problem = NULL, exhausted_at = NULL, finished_at = ?,"
+            " found_at = ? WHERE id = ?",
+            (
+                settlement.charge.value,
+                at if becomes in _ENDED else None,
+                at if settlement.word == "found" else None,
+                job.id,
+            ),
         )
         if adopted is None:
             return

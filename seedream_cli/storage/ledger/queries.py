@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from seedream_cli.core.model import OPEN_STATES, Charge, Purpose, Reply, State
+from seedream_cli.core.model import OPEN_STATES, Attempt, Charge, Purpose, Reply, State
 from seedream_cli.core.text import clean
 from seedream_cli.storage.ledger.columns import (
     UnreadableRow,
@@ -15,8 +15,10 @@ from seedream_cli.storage.ledger.columns import (
     image_of,
     job_of,
     key_digest,
+    look_of,
     money_of,
     path_text,
+    time_at,
     time_text,
     words_of,
 )
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from seedream_cli.core.budget import Spending
-    from seedream_cli.core.model import Image, Job, Money, Secret
+    from seedream_cli.core.model import Image, Job, Look, Money, Secret
     from seedream_cli.providers.spec import RateLimit
 
 _AHEAD = timedelta(seconds=1)
@@ -440,6 +442,104 @@ class Queries(Database):
                 )
                 for text, count, at, job_id, sending in rows
             ]
+
+    def attempt(self, job: Job) -> Attempt | None:
+        """Return the attempt of a job that may have been charged; None where there is none."""
+        found = self._attempts("job = ?", (job.id,))
+        return found[0] if found else None
+
+    def attempts_like(self, attempt: Attempt, since: datetime, until: datetime) -> list[Attempt]:
+        """Return the attempts that asked for the same and may have been charged, oldest first.
+
+        Begun in this time, or not over yet. Also those whose bodies old versions did not keep.
+        """
+        job = attempt.job
+        return self._attempts(
+            "origin = ? AND model = ? AND (body = ? OR body IS NULL)"
+            " AND ((started_at >= ? AND started_at <= ?)"
+            " OR job IN (SELECT id FROM jobs WHERE state = 'sending'))",
+            (job.origin, job.model, attempt.body, time_text(since), time_text(until)),
+        )
+
+    def accepted_between(self, attempt: Attempt, since: datetime, until: datetime) -> list[str]:
+        """Return the tasks of the same account and model whose attempts began in this time."""
+        job = attempt.job
+        found = self._attempts(
+            "origin = ? AND started_at >= ? AND started_at <= ? AND model = ? AND key_digest = ?"
+            " AND ending = 'accepted'",
+            (job.origin, time_text(since), time_text(until), job.model, attempt.key_digest),
+        )
+        return [each.job.task_id for each in found if each.job.task_id is not None]
+
+    def _attempts(self, where: str, values: Sequence[str | None]) -> list[Attempt]:
+        """Return attempts that were not provably turned away, oldest first."""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT job, started_at, ended_at, body, key_digest FROM attempts"  # noqa: S608 - ours
+                    " WHERE (ending IS NULL OR ending IN ('accepted', 'unknown'))"
+                    f" AND {where} ORDER BY started_at, id",
+                    values,
+                )
+                .fetchall()
+            )
+        with decoding("an attempt"):
+            return [
+                Attempt(
+                    job=self.job(job_id),
+                    started_at=datetime.fromisoformat(started),
+                    ended_at=time_at(ended),
+                    body=body,
+                    key_digest=key,
+                )
+                for job_id, started, ended, body, key in rows
+            ]
+
+    def planned_like(self, job: Job) -> list[Job]:
+        """Return the jobs of the same purchase that are about to be sent."""
+        return self._select("fingerprint = ? AND state = 'planned'", (job.fingerprint,))
+
+    def held(self, origin: str, task_ids: Collection[str]) -> frozenset[str]:
+        """Return those of a provider's tasks that are jobs of ours."""
+        found = set[str]()
+        ids = list(task_ids)
+        with self._storage("read"):
+            for some in (ids[k : k + _AT_ONCE] for k in range(0, len(ids), _AT_ONCE)):
+                rows = self._connection().execute(
+                    "SELECT task_id FROM jobs WHERE origin = ?"  # noqa: S608 - marks
+                    f" AND task_id IN ({', '.join('?' * len(some))})",
+                    (origin, *some),
+                )
+                found.update(str(task_id) for (task_id,) in rows.fetchall())
+        return frozenset(found)
+
+    def looks(self, job_id: str) -> list[Look]:
+        """Return what a provider's list said of a job, oldest first."""
+        with self._storage("read"):
+            rows = (
+                self._connection()
+                .execute(
+                    "SELECT looked_at, since, until, pages, is_whole, is_empty, verdict, reason,"
+                    " records FROM looks WHERE job = ? ORDER BY id",
+                    (job_id,),
+                )
+                .fetchall()
+            )
+        with decoding(f"a look for job {clean(job_id)}"):
+            return [look_of(row) for row in rows]
+
+    def absent(self, *, is_asked_again: bool = False) -> list[Job]:
+        """Return the jobs that were closed because their provider's list lacked them.
+
+        Those of which it was not asked since then, unless `is_asked_again`.
+        """
+        where = (
+            "state = 'closed' AND id IN (SELECT job FROM settlements AS said WHERE word = 'absence'"
+            " AND id = (SELECT max(id) FROM settlements WHERE job = said.job) AND (? OR NOT EXISTS"
+            " (SELECT 1 FROM looks WHERE job = said.job AND is_whole AND looked_at > settled_at)))"
+        )
+        return self._select(where, (int(is_asked_again),))
 
     def answers(self, job_id: str, purpose: Purpose) -> list[Reply]:
         """Return the stored raw answers of one purpose, oldest first."""

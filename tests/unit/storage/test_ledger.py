@@ -21,10 +21,12 @@ import pytest
 
 from seedream_cli.core.errors import OutcomeUnknown, Overtaken, StorageError, Throttled
 from seedream_cli.core.model import (
+    Attempt,
     Budget,
     Charge,
     Image,
     Job,
+    Look,
     Money,
     Problem,
     Purpose,
@@ -49,6 +51,16 @@ EXTRA = 3
 """What `PRAGMA synchronous` calls EXTRA."""
 
 TWENTY = RateLimit(count=20, per=timedelta(seconds=10))
+LOOK = Look(
+    at=NOW,
+    since=NOW,
+    until=NOW,
+    pages=1,
+    is_whole=True,
+    is_empty=True,
+    verdict="none",
+    reason="has no such request",
+)
 FIFTY = RateLimit(count=50, per=timedelta(minutes=1), of="images", is_per_model=True, layers=17)
 
 # The steps of charge-safety.md, and four that the engine needs besides: a submit that is refused
@@ -1452,6 +1464,8 @@ def writes(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "move": lambda: ledger.move(job, State.CLOSED),
         "put_exhausted": lambda: ledger.put_exhausted(job.id),
         "settle": lambda: ledger.settle([Settlement(job=job, word="write-off")]),
+        "settle_by": lambda: ledger.settle_by(lambda: [Settlement(job=job, word="absence")]),
+        "put_look": lambda: ledger.put_look(job.id, LOOK),
         "put_output": lambda: ledger.put_output(job, {}),
         "take_on": lambda: ledger.take_on(job, job, [1]),
         "adopt": lambda: ledger.adopt(job, job, [Image(job=job.id, index=1, n=1)]),
@@ -1466,6 +1480,7 @@ def writes(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
 
 def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
     """Return a call of every public method that reads."""
+    attempt = Attempt(job=job, started_at=NOW, ended_at=NOW, body="{}", key_digest="d")
     return {
         "job": lambda: ledger.job(job.id),
         "jobs": ledger.jobs,
@@ -1483,6 +1498,13 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "starts": lambda: ledger.starts(job.origin, job.model, TWENTY),
         "spent": lambda: ledger.spent(job.origin, None, DAY.span),
         "check_budget": lambda: ledger.check_budget(replace(job, price=DAY.most), DAY, None),
+        "attempt": lambda: ledger.attempt(job),
+        "attempts_like": lambda: ledger.attempts_like(attempt, NOW, NOW),
+        "accepted_between": lambda: ledger.accepted_between(attempt, NOW, NOW),
+        "planned_like": lambda: ledger.planned_like(job),
+        "held": lambda: ledger.held(job.origin, ["t1"]),
+        "looks": lambda: ledger.looks(job.id),
+        "absent": ledger.absent,
         "submitting": ledger.submitting,
         "left_by": lambda: ledger.left_by(job.owner),
         "accepted_but_of": lambda: ledger.accepted_but_of(job.owner),
