@@ -188,10 +188,13 @@ def mark_unknown(
     reason: str,
     request_id: str | None = None,
     reply: Reply | None = None,
+    *,
+    ended_at: datetime | None = None,
 ) -> Job:
     """Write down that nobody knows what became of a submit; it is never sent again.
 
-    `reply` is the answer that could not be read, if one came.
+    `reply` is the answer that could not be read, if one came; `ended_at` is when its process gave
+    it up, where that is not now.
     """
     provider = context.provider(job)
     said = clean(legible(reply.body), one_line=True)[:MOST_QUOTED] if reply is not None else ""
@@ -201,7 +204,9 @@ def mark_unknown(
         f"{reason.rstrip('.')}{f' (“{said}”)' if said else ''}; it may have been charged{look}",
         _ways_on(job, provider, reply),
     )
-    job = context.ledger.move(job, State.UNKNOWN, problem=problem, request_id=request_id)
+    job = context.ledger.move(
+        job, State.UNKNOWN, problem=problem, request_id=request_id, ended_at=ended_at
+    )
     context.notify(JobChanged(job=job))
     return job
 

@@ -8,7 +8,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.addresses import origin
+from seedream_cli.core.commands import is_made
 from seedream_cli.core.errors import AccountError, UnreadableReply
+from seedream_cli.core.events import Waiting
 from seedream_cli.core.model import Charge, Problem, Purpose, Running, State, Task
 from seedream_cli.transport import backoff
 
@@ -37,6 +39,7 @@ class Deed(StrEnum):
     POLL = "poll"
     SAVE = "save"
     JOIN = "join"
+    SEARCH = "search"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -80,6 +83,8 @@ class Timing:
     missing_grace: float = 120.0
     """How long after a submit a task may be unknown to its provider."""
     first_poll: float = 1.0
+    look_pace: float = 1.0
+    """What `Listing.looks` are multiplied by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +189,26 @@ class Context:
         """Return what follows after a job has changed its state."""
         self.deadlines.pop(job.id, None)
         self.deadline(job.id)
+        if job.state is State.UNKNOWN and can_be_found(self, job):
+            return self._first_look(job)
         step = self.first_step(job)
         if step is not None and step.deed is Deed.POLL:
             if not self.is_waiting:
                 return None
             return replace(step, due=step.due + self.timing.first_poll)
         return step
+
+    def _first_look(self, job: Job) -> Step | None:
+        """Return when the provider's list is asked for a submit whose answer was lost just now."""
+        provider = self.provider(job)
+        assert provider.listing is not None, "it can be found"  # noqa: S101 - for the type checker
+        seconds = provider.listing.looks[0] * self.timing.look_pace
+        due = self.clock.monotonic() + seconds
+        if due > self.deadline(job.id):
+            return None
+        words = f"the answer was lost; {provider.title}'s list of requests is asked then"
+        self.notify(Waiting(job_id=job.id, seconds=seconds, reason=words))
+        return Step(due, job.id, Deed.SEARCH)
 
     def deadline(self, job_id: str) -> float:
         """Return until when a job is waited for, monotonic; each job's own runs from here."""
@@ -235,6 +254,15 @@ def can_be_asked(context: Context, job: Job) -> bool:
     """Tell whether the provider can be asked how a job goes, or went."""
     is_open = job.state in {State.RUNNING, State.FAILED}
     return is_open and job.task_id is not None and context.provider(job).dialect.poll is not None
+
+
+def can_be_found(context: Context, job: Job) -> bool:
+    """Tell whether the provider's own list may show what became of a submit without an answer."""
+    provider = context.provider(job)
+    if provider.listing is None or provider.dialect.find is None or job.sent_at is None:
+        return False
+    is_open = job.state in {State.UNKNOWN, State.CLOSED} and not is_made(job)
+    return is_open and context.clock.now() - job.sent_at <= provider.listing.kept
 
 
 def task_of(context: Context, job: Job, latest: Reply | None = None) -> Task:

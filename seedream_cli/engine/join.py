@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import OutcomeUnknown
 from seedream_cli.core.events import JobChanged
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
-from seedream_cli.engine.context import Substitute, is_wanted
+from seedream_cli.engine.context import Substitute, can_be_found, is_wanted
 from seedream_cli.engine.recovery import conclude_dead
 from seedream_cli.engine.save import write_sidecar
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = (0.2, 0.5)
 """Between two looks into the ledger."""
+_LATE: Final = timedelta(seconds=30)
+"""For a look itself."""
 _FLAGS = ("overwrite", "sidecar")
 """Of an output: what is wanted of a picture beside its name."""
 
@@ -53,7 +56,9 @@ def join(context: Context, job: Job, step: Step) -> Step | None:
     context.notify(JobChanged(job=job))
     if job.state is State.CLOSED:
         return _plan_again(context, job, joined)
-    if _is_over(job) or (job.state is State.RUNNING and not context.is_waiting):
+    if (_is_over(job) and not (_is_searched(context, job) and not is_left)) or (
+        job.state is State.RUNNING and not context.is_waiting
+    ):
         _write_sidecars(context, job, joined.ours)
         return None
     if is_left:
@@ -71,6 +76,16 @@ def _is_over(job: Job) -> bool:
     if job.state in {State.UNKNOWN, State.SAVED}:
         return not any(map(is_wanted, job.images))
     return job.state not in OPEN_STATES
+
+
+def _is_searched(context: Context, job: Job) -> bool:
+    """Tell whether the live process that lost the answer to a submit may still look for it."""
+    attempt, listing = context.ledger.attempt(job), context.provider(job).listing
+    if listing is None or attempt is None or attempt.ended_at is None:
+        return False
+    last = timedelta(seconds=listing.looks[-1] * context.timing.look_pace) + _LATE
+    is_soon = context.clock.now() <= attempt.ended_at + last
+    return job.state is State.UNKNOWN and is_soon and can_be_found(context, job)
 
 
 def _take_on(context: Context, job: Job, ours: Job) -> Step | None:

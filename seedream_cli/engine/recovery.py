@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import Overtaken
@@ -11,8 +12,11 @@ from seedream_cli.engine.answers import mark_unknown, read_answer
 from seedream_cli.engine.context import is_wanted
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.engine.stream import close_stream, read_event
+from seedream_cli.engine.submit import submit_limits
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from seedream_cli.core.model import Job
     from seedream_cli.engine.context import Context
     from seedream_cli.storage.ledger.owner import Owner
@@ -59,16 +63,21 @@ def list_waiting(context: Context, owner: Owner) -> list[Job]:
 
 
 def conclude_dead(context: Context, job: Job) -> None:
-    """End a job whose process has died."""
+    """End a job whose process has died, when its request would have been over at the latest."""
+    longest = timedelta(seconds=submit_limits(context, job).total)
+    now = context.clock.now()
     conclude(
         context,
         job,
         "the process was killed while it was sending",
         "its process died before anything was sent",
+        ended_at=min(now, (job.sent_at or now) + longest),
     )
 
 
-def conclude(context: Context, job: Job, reason: str, unsent: str) -> None:
+def conclude(
+    context: Context, job: Job, reason: str, unsent: str, *, ended_at: datetime | None = None
+) -> None:
     """End a job that nobody submits any more: closed if nothing was sent, else what came of it.
 
     `reason` is why no answer was stored, `unsent` why nothing was sent.
@@ -78,7 +87,7 @@ def conclude(context: Context, job: Job, reason: str, unsent: str) -> None:
             answer = context.ledger.last_answer(job.id)
             if answer is None:
                 if job.state is State.SENDING:
-                    _read_events(context, job, reason)
+                    _read_events(context, job, reason, ended_at)
                 return
             job, _ = read_answer(context, job, answer)
         if job.state is State.PLANNED:
@@ -88,7 +97,7 @@ def conclude(context: Context, job: Job, reason: str, unsent: str) -> None:
         return  # someone else was quicker: the guard of the ledger held
 
 
-def _read_events(context: Context, job: Job, reason: str) -> None:
+def _read_events(context: Context, job: Job, reason: str, ended_at: datetime | None) -> None:
     """Read the stored events of a set, the last of which nobody may have read, if there are any."""
     failure: Problem | None = None
     is_over = False
@@ -104,4 +113,4 @@ def _read_events(context: Context, job: Job, reason: str) -> None:
     if is_over or failure:
         close_stream(context, job, failure)
     else:
-        mark_unknown(context, job, reason)
+        mark_unknown(context, job, reason, ended_at=ended_at)

@@ -99,7 +99,7 @@ def _send(context: Context, job: Job, step: Step) -> Step | None:
     call, header = context.calls[job.id], context.provider(job).client_id_header
     headers = {header: f"seedream-{job.id}"} if header else {}
     profile = context.account(job)
-    to = (profile, call, _limits(context, job))
+    to = (profile, call, submit_limits(context, job))
     spend = partial(_spend, context, job, call, profile)
     try:
         # Whatever was asked for, a gateway may answer with a stream, or with pictures inline.
@@ -154,7 +154,8 @@ def _spend(context: Context, job: Job, call: Call, profile: Profile) -> None:
     context.notify(JobChanged(job=sending, word="sending" if is_polled else "generating"))
 
 
-def _limits(context: Context, job: Job) -> Limits:
+def submit_limits(context: Context, job: Job) -> Limits:
+    """Return how long the answer to a submit is waited for."""
     if context.provider(job).dialect.poll is not None:
         return Limits(read=120.0, total=180.0)
     read = max(600.0, context.timing.timeout)

@@ -10,12 +10,13 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from seedream_cli.core.errors import AccountError, Overtaken, StorageError
 from seedream_cli.engine.context import Deed, Step
 from seedream_cli.engine.join import join
 from seedream_cli.engine.poll import poll
+from seedream_cli.engine.reconcile import search
 from seedream_cli.engine.save import save
 from seedream_cli.engine.submit import submit
 
@@ -50,6 +51,13 @@ Inbox = queue.SimpleQueue[_Finished | Signalled]
 
 Take = Callable[[Step], "Step | None"]
 """Does a step and says what follows."""
+_DEEDS: Final = {
+    Deed.SUBMIT: submit,
+    Deed.POLL: poll,
+    Deed.SAVE: save,
+    Deed.JOIN: join,
+    Deed.SEARCH: search,
+}
 
 
 def take_step(context: Context, step: Step) -> Step | None:
@@ -70,15 +78,7 @@ def _do(context: Context, step: Step) -> Step | None:
     try:
         try:
             job = context.ledger.job(step.job_id)
-            match step.deed:
-                case Deed.SUBMIT:
-                    return submit(context, job, step)
-                case Deed.POLL:
-                    return poll(context, job, step)
-                case Deed.SAVE:
-                    return save(context, job, step)
-                case Deed.JOIN:
-                    return join(context, job, step)
+            return _DEEDS[step.deed](context, job, step)
         except Overtaken:
             # Whoever was quicker wrote down what to go on from.
             return context.first_step(context.ledger.job(step.job_id))

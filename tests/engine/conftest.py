@@ -23,7 +23,7 @@ from seedream_cli.storage.ledger.ledger import Ledger
 from seedream_cli.storage.ledger.owner import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from seedream_cli.core.events import Event
@@ -52,6 +52,7 @@ class House:
         output: str | None = None,
         owner: str | None = None,
         references: tuple[Reference, ...] = (),
+        despite: Collection[str] = (),
         **flags: object,
     ) -> list[Job]:
         """Plan the jobs of one command; `flags` go beside the naming plan."""
@@ -82,7 +83,7 @@ class House:
             now=self.clock.now(),
             job_id=lambda: f"job{len(self.ledger.jobs()):03}{next(ids):02}",
         )
-        self.ledger.plan([purchase.job for purchase in bought])
+        self.ledger.plan([purchase.job for purchase in bought], despite=despite)
         self.engine.calls.update({purchase.job.id: purchase.call for purchase in bought})
         return [purchase.job for purchase in bought]
 

@@ -1,0 +1,238 @@
+"""A provider that keeps a list of requests, played in this process on a clock that a test owns."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+from support.pictures import chunk, png
+from support.transport import FakeHeard
+
+from seedream_cli.core.errors import OutcomeUnknown, SeedreamError, UnreadableReply
+from seedream_cli.core.model import REFUND, Call, Page, Purpose, Record, Reply
+from seedream_cli.providers.kie.dialect import KIE
+from seedream_cli.providers.spec import Listing, Provider
+from seedream_cli.transport.client import Download
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from support.clock import FakeClock
+
+    from seedream_cli.core.model import Profile, Window
+    from seedream_cli.transport.exchange import Limits
+
+HOST = "https://images.example"
+
+
+def find(window: Window, cursor: str | None) -> Call:
+    """Ask for a page of requests."""
+    query = {"since": window.since.isoformat(), "until": window.until.isoformat()}
+    page = {"page": cursor or "1"}
+    return Call(purpose=Purpose.FIND, method="GET", path="/list", host="list", query=query | page)
+
+
+def charges(window: Window, cursor: str | None) -> Call:
+    """Ask for a page of charges."""
+    return replace(find(window, cursor), path="/charges")
+
+
+def listed(reply: Reply) -> Page:
+    """Read a page of requests, or of charges."""
+    if reply.status != 200:
+        raise UnreadableReply(f"it answered {reply.status}")
+    said = json.loads(reply.body)
+    records = tuple(
+        Record(
+            task_id=each["id"],
+            model=each["model"],
+            at=datetime.fromisoformat(each["at"]),
+            input=each["input"],
+            state=each["state"],
+        )
+        for each in said["items"]
+    )
+    return Page(records=records, next=said["next"])
+
+
+def picture_of(task: str) -> bytes:
+    """Return the picture that a task made."""
+    return png(1, 1, chunk(b"tEXt", b"Task\0" + task.encode()))
+
+
+LISTING = Listing(empty_looks=2, inputs_kept=timedelta(minutes=60))
+LISTED: Provider = replace(
+    KIE,
+    limit=None,
+    poll_limit=None,
+    title="Listed",
+    dialect=replace(KIE.dialect, find=find, listed=listed, charges=charges, charged=listed),
+    listing=LISTING,
+)
+"""KIE, if it kept a list."""
+
+
+@dataclass
+class Entry:
+    """What the provider's own book says of one request that it took."""
+
+    task: str
+    at: datetime
+    body: Mapping[str, object]
+    model: str
+    shows_at: datetime
+    """When it is in the list."""
+    has_input: bool = True
+    is_ours: bool = True
+    is_charged: bool = True
+    is_refunded: bool = False
+
+
+@dataclass
+class ListingServer:
+    """Answers as the transport would; loses the answers that it is told to."""
+
+    clock: FakeClock
+    offset: timedelta = timedelta()
+    """Its clock less ours."""
+    book: list[Entry] = field(default_factory=list)
+    page_size: int = 100
+    has_date: bool = True
+    delay: Callable[[], float] = lambda: 0.0
+    """Seconds until a request is listed."""
+    fate: Callable[[Call], str] = lambda _: "answer"
+    """Of a submit: `answer`, `lose` (accepted, no answer), `drop` (never read)."""
+    trouble: Callable[[Call], Reply | SeedreamError | None] = lambda _: None
+    at_send: Callable[[Call], None] = lambda _: None
+    sent: list[Call] = field(default_factory=list)
+    model_of: Callable[[Call], str] = lambda call: str((call.body or {}).get("model"))
+    inputs: Callable[[Entry], Mapping[str, object] | None] = lambda entry: (
+        entry.body if entry.has_input else None
+    )
+
+    @property
+    def now(self) -> datetime:
+        """The time by its clock."""
+        return self.clock.now() + self.offset
+
+    def submits(self) -> list[Call]:
+        """Return the submits that came."""
+        return [call for call in self.sent if call.purpose is Purpose.SUBMIT]
+
+    def looks(self) -> int:
+        """Return how many pages were asked for."""
+        return sum(call.purpose is Purpose.FIND for call in self.sent)
+
+    def accept(self, call: Call, **more: object) -> Entry:
+        """Take a request into the book."""
+        entry = Entry(
+            task=f"t{len(self.book)}",
+            at=self.now,
+            body=call.body or {},
+            model=self.model_of(call),
+            shows_at=self.now + timedelta(seconds=self.delay()),
+        )
+        self.book.append(replace(entry, **more))  # type: ignore[arg-type] # its own fields
+        return self.book[-1]
+
+    def send(
+        self,
+        profile: Profile,
+        call: Call,
+        limits: Limits,
+        *,
+        on_first_byte: Callable[[], None] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """Answer a call, or lose the answer."""
+        del profile, limits, headers
+        if on_first_byte is not None:
+            on_first_byte()
+        self.sent.append(call)
+        self.at_send(call)
+        trouble = self.trouble(call)
+        if isinstance(trouble, SeedreamError):
+            raise trouble
+        if trouble is not None:
+            return replace(trouble, purpose=call.purpose)
+        match call.purpose:
+            case Purpose.SUBMIT:
+                return self._take(call)
+            case Purpose.FIND:
+                return self._reply(call, self._page(call))
+            case _:
+                return self._reply(call, self._finished(call.query["taskId"]))
+
+    @contextmanager
+    def listen(
+        self,
+        profile: Profile,
+        call: Call,
+        limits: Limits,
+        *,
+        on_first_byte: Callable[[], None] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Iterator[FakeHeard]:
+        """Answer a call whole."""
+        answer = self.send(profile, call, limits, on_first_byte=on_first_byte, headers=headers)
+        yield FakeHeard([], is_stream=False, answer=answer)
+
+    @contextmanager
+    def fetch(
+        self, url: str, limits: Limits, *, allowed: object, plain_host: str = ""
+    ) -> Iterator[Download]:
+        """Bring a picture that names its task."""
+        del limits, allowed, plain_host
+        picture = picture_of(url.rpartition("/")[2])
+        yield Download(length=len(picture), chunks=iter([picture]), is_measured=True)
+
+    def _take(self, call: Call) -> Reply:
+        fate = self.fate(call)
+        if fate == "drop":
+            raise OutcomeUnknown("the connection was closed")
+        entry = self.accept(call)
+        if fate == "lose":
+            raise OutcomeUnknown("the connection was closed")
+        return self._reply(call, {"code": 200, "msg": "ok", "data": {"taskId": entry.task}})
+
+    def _page(self, call: Call) -> dict[str, object]:
+        since, until = (datetime.fromisoformat(call.query[key]) for key in ("since", "until"))
+        seen = [e for e in self.book if since <= e.at <= until and e.shows_at <= self.now]
+        if call.path == "/charges":
+            seen = [each for each in self.book if each.is_charged and since <= each.at <= until]
+        seen.sort(key=lambda entry: entry.at, reverse=True)
+        number = int(call.query["page"])
+        cut = seen[(number - 1) * self.page_size : number * self.page_size]
+        more = len(seen) > number * self.page_size
+        items = [self._item(each, "done") for each in cut]
+        if call.path == "/charges":
+            items += [self._item(each, REFUND) for each in cut if each.is_refunded]
+        return {"items": items, "next": str(number + 1) if more else None}
+
+    def _item(self, entry: Entry, state: str) -> dict[str, object]:
+        return {
+            "id": entry.task,
+            "model": entry.model,
+            "at": entry.at.isoformat(),
+            "input": self.inputs(entry),
+            "state": state,
+        }
+
+    def _finished(self, task: str) -> dict[str, object]:
+        result = json.dumps({"resultUrls": [f"{HOST}/{task}"]})
+        return {
+            "code": 200,
+            "msg": "ok",
+            "data": {"taskId": task, "state": "success", "resultJson": result},
+        }
+
+    def _reply(self, call: Call, body: object) -> Reply:
+        date = format_datetime(self.now.astimezone(UTC).replace(microsecond=0), usegmt=True)
+        headers = {"date": date} if self.has_date else {}
+        return Reply(
+            purpose=call.purpose, status=200, headers=headers, body=json.dumps(body).encode()
+        )
