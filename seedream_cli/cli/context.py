@@ -6,7 +6,7 @@ import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.clock import SystemClock, moment
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from seedream_cli.storage.ledger.ledger import Ledger
     from seedream_cli.storage.ledger.owner import Owner
     from seedream_cli.transport.client import Transport
+
+
+_FIRST_LOOK: Final = 10.0
+"""Seconds after which the list of a provider is usually first asked for a lost answer."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -235,8 +239,13 @@ class CommandContext:
         if not seconds >= 0:
             raise UsageError("--timeout is no number of seconds")
         reread = self.seconds("SEEDREAM_REREAD_SECONDS", 5.0)
-        deadline = self.clock.monotonic() + seconds
-        return Timing(deadline=deadline, timeout=seconds, believe_after=reread)
+        pace = self.seconds("SEEDREAM_LOOK_SECONDS", _FIRST_LOOK) / _FIRST_LOOK
+        return Timing(
+            deadline=self.clock.monotonic() + seconds,
+            timeout=seconds,
+            believe_after=reread,
+            look_pace=pace,
+        )
 
     def seconds(self, variable: str, default: float) -> float:
         """Read a span of seconds from the environment; raise `ConfigError` for no number."""

@@ -171,6 +171,9 @@ def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: P
     try:
         with observer:
             pool.run(steps, tick=tick)
+            # What another command's look found for one of ours waits for nobody else.
+            while not pool.is_stopping and (steps := _steps_of_found(engine, jobs)):
+                pool.run(steps, tick=tick)
     finally:
         if pool.under_way:
             world.owner.keep()
@@ -218,6 +221,16 @@ def _first_step(engine: Context, job: Job) -> Step | None:
     step = engine.first_step(job)
     is_poll = step is not None and step.deed == "poll"
     return None if is_poll and not engine.is_waiting else step
+
+
+def _steps_of_found(engine: Context, jobs: Sequence[Job]) -> list[Step]:
+    """Return how jobs go on that ended here unknown, and that a provider's list has found since."""
+    now = [_find_current(engine, job) for job in jobs]
+    fresh = [engine.ledger.job(job.id) for job in now if engine.provider(job).listing is not None]
+    is_open = {State.RUNNING, State.READY}.__contains__
+    left = [job for job in fresh if job.found_at and is_open(job.state)]
+    left = [job for job in left if job.id not in engine.problems]
+    return [step for job in left if (step := _first_step(engine, job)) is not None]
 
 
 def put_down(engine: Context, job_ids: Sequence[str]) -> None:

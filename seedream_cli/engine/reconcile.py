@@ -107,6 +107,8 @@ def look(context: Context, jobs: Iterable[Job], *, may_close: bool = True) -> di
     `may_close` what provably was not accepted is closed. Within `ASKING_SECONDS` in all.
     """
     until = context.clock.monotonic() + ASKING_SECONDS
+    if context.ledger.is_read_only:
+        return {}
     attempts = [
         attempt
         for job in jobs

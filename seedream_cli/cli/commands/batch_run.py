@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from seedream_cli.batch.accept import accept
 from seedream_cli.batch.action import Act, pictures
 from seedream_cli.batch.apply import Application, entries_of, in_order, to_begin
-from seedream_cli.batch.history import History
+from seedream_cli.batch.history import History, is_ours
 from seedream_cli.cli import run as work
 from seedream_cli.cli.arguments import DEFAULT_TIMEOUT
 from seedream_cli.cli.commands.bounds import (
@@ -32,6 +32,7 @@ from seedream_cli.cli.output.ci import is_forgetful
 from seedream_cli.cli.output.report import Results
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.model import State
 from seedream_cli.engine.save import move_sidecar
 from seedream_cli.engine.workers import Inbox, WorkerPool
 from seedream_cli.storage.files.naming import aside
@@ -127,7 +128,27 @@ class BatchRun:
             profile_of=self.accounts.profile_of,
             is_dead=world.owner.is_dead,
             despite=work.named(world, self.asked.despite),
+            doubtful=self._look_for_lost(),
         )
+
+    def _look_for_lost(self) -> frozenset[str]:
+        """Ask providers' lists for lost answers, of whatever command: they may stand in the way.
+
+        Returns the jobs of this batch that a list proves never to have been accepted: the next
+        run may buy those, this one does not.
+        """
+        from seedream_cli.engine.reconcile import look
+        from seedream_cli.providers import PROVIDERS
+
+        ledger = self.world.ledger
+        lost = [*ledger.jobs(states={State.UNKNOWN}), *ledger.absent()]
+        lost = [job for job in lost if job.sandbox is self.sandbox]
+        lost = [job for job in lost if PROVIDERS[job.provider].listing is not None]
+        if not lost:
+            return frozenset()
+        look(self.engine, [j for j in lost if not is_ours(self.batch, j)], may_close=False)
+        findings = look(self.engine, [j for j in lost if is_ours(self.batch, j)])
+        return frozenset(job for job, each in findings.items() if each.look.verdict == "absent")
 
     @property
     def engine(self) -> Context:

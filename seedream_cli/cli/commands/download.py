@@ -70,6 +70,7 @@ def download(
             found = [_adopted(world, task_id, profile, model or "", sandbox=sandbox)]
         else:
             found = _found(world, jobs or [], expiring, show)
+            found = _looked_for(engine, found, is_named=bool(jobs), is_part=expiring is not None)
         written_off = [job for job in found if job.state is State.CLOSED]
         if output is not None:
             found = [_moved(world, engine, job, output, len(found)) for job in found]
@@ -161,6 +162,31 @@ def _found(
     meant = Selection(states={job.state for job in waiting}, lapses_before=before)
     ids = {job.id for job in world.ledger.selected(meant)}
     return [job for job in waiting if job.id in ids]
+
+
+def _looked_for(
+    engine: Context, jobs: Sequence[Job], *, is_named: bool, is_part: bool
+) -> list[Job]:
+    """Return jobs once their providers' lists were asked for lost answers; those are free.
+
+    Unless jobs are named, or those that lapse soon are meant, also all that may be found.
+    """
+    from seedream_cli.engine.context import can_be_found
+
+    ledger, known = engine.ledger, {job.id: job for job in jobs}
+    absent = {job.id for job in ledger.absent()}
+    if not is_named and not is_part:
+        others = [*ledger.jobs(states={State.UNKNOWN}), *ledger.absent()]
+        known |= {job.id: job for job in others if can_be_found(engine, job)}
+    meant = [job for job in known.values() if job.state is State.UNKNOWN or job.id in absent]
+    if not any(can_be_found(engine, job) for job in meant):
+        return list(known.values())
+    from seedream_cli.engine.reconcile import look
+
+    look(engine, meant)
+    now = [work.latest(ledger, job) for job in known.values()]
+    # What was closed for good has nothing to fetch; a person who names it hears of it.
+    return [job for job in now if is_named or job.state is not State.CLOSED]
 
 
 def _by_urgency(jobs: Sequence[Job]) -> list[Job]:

@@ -342,7 +342,6 @@ class Making:
     ) -> list[Job]:
         """Write the jobs down, but for those that another process is making already."""
         from seedream_cli.cli import run as work
-        from seedream_cli.engine import join
         from seedream_cli.engine.save import known_extension
 
         ext = known_extension(resolved.capabilities, resolved.request)
@@ -352,7 +351,7 @@ class Making:
                 show.say(f"job {job_id} is buying the same right now; this is one picture more")
         despite = work.named(self.world, self.asked.despite)
         try:
-            planned = join.plan(engine, jobs, despite=despite, ext=ext)
+            planned = self._plan_after_look(engine, jobs, despite, ext)
         except HeldBack as error:
             error.hint += "\n" + command_line(
                 self.asked, despite=[*(self.asked.despite or []), error.job_id]
@@ -362,6 +361,33 @@ class Making:
             if job.id != ours.id:
                 show.say(f"the same picture is under way as job {job.id}; nothing is bought for it")
         return planned
+
+    def _plan_after_look(
+        self, engine: Context, jobs: list[Job], despite: frozenset[str], ext: str | None
+    ) -> list[Job]:
+        """Write jobs down; what stands in their way is looked for in its provider's list first.
+
+        What that proves never to have been accepted lets a later command buy, not this one.
+        """
+        from seedream_cli.engine import join
+
+        try:
+            return join.plan(engine, jobs, despite=despite, ext=ext)
+        except HeldBack as held:
+            from seedream_cli.engine.reconcile import look
+
+            unknown = engine.ledger.unknown_with(jobs[0].fingerprint, sandbox=jobs[0].sandbox)
+            findings = look(engine, [job for job in unknown if job.id not in despite])
+            words = {finding.look.verdict for finding in findings.values()}
+            if "absent" in words:
+                raise OutcomeUnknown(
+                    f"job {held.job_id} was never accepted, as its provider's list shows now:"
+                    " nothing was charged for it, and nothing was sent now; the same again buys",
+                    hint=command_line(self.asked),
+                ) from held
+            if words != {"found"}:
+                raise
+        return join.plan(engine, jobs, despite=despite, ext=ext)
 
     def _earlier(
         self, engine: Context, bought: list[Purchase], resolved: Resolved

@@ -274,6 +274,7 @@ class _Asking:
 
     def __call__(self, jobs: Sequence[Job]) -> list[Job]:
         """Return jobs as they are now; a person may ask again about what failed, by its name."""
+        jobs = jobs if self.is_off else self._looked_for(jobs)
         states = {State.RUNNING, *((State.FAILED,) if self.is_named else ())}
         meant = (job for job in jobs if job.state in states and job.task_id is not None)
         waiting = [job for job in meant if job.id not in self.asked]
@@ -290,6 +291,29 @@ class _Asking:
             self.say.say(f"not asked{f' ({count} jobs)' if count > 1 else ''}: {message}")
         return [work.latest(self.world.ledger, job) for job in jobs]
 
+    def _looked_for(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return jobs as they are now, once their providers' lists were asked for lost answers.
+
+        Also for those of which a list had once said that they were never accepted.
+        """
+        from seedream_cli.engine.context import can_be_found
+
+        ledger = self.world.ledger
+        unknown = [job for job in jobs if job.state is State.UNKNOWN]
+        absent = {job.id: job for job in ledger.absent()}
+        if self.is_named:
+            absent = {job.id: job for job in jobs if job.id in absent}
+        meant = [job for job in (*unknown, *absent.values()) if can_be_found(self.engine, job)]
+        if not meant:
+            return list(jobs)
+        from seedream_cli.engine.reconcile import look
+
+        try:
+            look(self.engine, meant)
+        except StorageError as error:
+            self.say.say(error.message, is_error=True)
+        return [work.latest(ledger, job) for job in jobs]
+
 
 def _print(
     world: CommandContext, found: _Report, *, is_json: bool, verbose: int, is_off: bool
@@ -303,6 +327,7 @@ def _print(
         for number, job in enumerate(found.jobs):
             lines = listing.details(job, now, _sources(world, job))
             if verbose:
+                lines += listing.looks(job, world.ledger.looks(job.id))
                 lines += listing.answers(job, world.ledger.stored_answers(job.id))
             for line in ([""] if number else []) + lines:
                 stdout.line(line)
@@ -379,4 +404,6 @@ def _object(world: CommandContext, found: _Report, job: Job) -> dict[str, object
     if found.is_named:
         stored = world.ledger.stored_answers(job.id)
         told["answers"] = [render.answer_json(job, at, reply) for at, reply in stored]
+        if looks := world.ledger.looks(job.id):
+            told["looks"] = [render.look_json(look) for look in looks]
     return told

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from seedream_cli.core.errors import SeedreamError
-    from seedream_cli.core.model import Image, Job, Problem, Reply
+    from seedream_cli.core.model import Image, Job, Look, Problem, Reply
 
 _CHARGED = {
     Charge.NONE: "nothing was charged",
@@ -73,6 +73,7 @@ def job_json(job: Job, problem: Problem | None = None) -> dict[str, object]:
         "price": {**price.as_json(job.price), "estimated": True} if job.price else None,
         "cost": _cost(job) if job.charge is not Charge.NONE else None,
         "error": problem_json(problem, hint_of(job, problem)) if problem else None,
+        **({"found": True} if job.found_at is not None else {}),
     }
 
 
@@ -229,6 +230,22 @@ def answer_json(job: Job, at: datetime, reply: Reply) -> dict[str, object]:
         "status": reply.status,
         "body": verbatim(reply.body, is_pretty=False),
         "adopt": offers(job, reply),
+    }
+
+
+def look_json(look: Look) -> dict[str, object]:
+    """Return one entry of `looks`."""
+    return {
+        "at": _time(look.at),
+        "since": _time(look.since),
+        "until": _time(look.until),
+        "pages": look.pages,
+        "verdict": look.verdict,
+        "reason": clean(look.reason),
+        "records": [
+            {"task_id": each.task_id, "at": _time(each.at), "state": each.state}
+            for each in look.records
+        ],
     }
 
 

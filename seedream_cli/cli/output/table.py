@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seedream_cli.cli.output.job import hint_of, offers
 from seedream_cli.core import money as price
+from seedream_cli.core.commands import adopt_command
 from seedream_cli.core.model import Charge, Money, State
 from seedream_cli.core.text import clean as cleaned
 from seedream_cli.core.text import columns, human_span, shorten, verbatim
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from seedream_cli.core.model import Image, Job, Reply
+    from seedream_cli.core.model import Image, Job, Look, Reply
 
 HEADS = ("JOB", "STATE", "LAPSES", "COST", "MADE", "PROMPT")
 _UNKNOWN_LAPSE = "?"
@@ -76,7 +77,8 @@ def details(job: Job, now: datetime, sources: Sequence[Image] = ()) -> list[str]
     lines.append("request  " + ", ".join(f"{key} {_word(value)}" for key, value in asked.items()))
     lines += [f"from     {each.job}.{each.index} {_clean(each.path or '')}" for each in sources]
     if job.task_id:
-        lines.append(f"task     {_clean(job.task_id)}")
+        found = ", named by the provider's list of requests" if job.found_at else ""
+        lines.append(f"task     {_clean(job.task_id)}{found}")
     if job.request_id:
         lines.append(f"support  request id {_clean(job.request_id)}")
     money = (job.cost or job.price) if job.charge is not Charge.NONE else None
@@ -94,6 +96,23 @@ def details(job: Job, now: datetime, sources: Sequence[Image] = ()) -> list[str]
 def local(at: datetime) -> str:
     """Write a moment in local time, with its distance from UTC."""
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S %z}"
+
+
+def looks(job: Job, looks: Sequence[Look]) -> list[str]:
+    """Return what the provider's list was asked for a lost answer, and what it showed."""
+    lines = []
+    for look in looks:
+        pages = "1 page" if look.pages == 1 else f"{look.pages} pages"
+        lines += ["", f"look     at {job.provider}'s list, {local(look.at)}"]
+        lines += [f"  asked for {local(look.since)} to {local(look.until)}, {pages} read"]
+        lines += [f"  it {_clean(look.reason)}"]
+        for each in look.records:
+            state = f", {_clean(each.state)}" if each.state else ""
+            lines += [f"  request {_clean(each.task_id)}, {local(each.at)}{state}"]
+            command = adopt_command(job.id, each.task_id)
+            if job.state is State.UNKNOWN and _clean(command) == command:
+                lines += [f"  {command}"]
+    return lines
 
 
 def answers(job: Job, stored: Sequence[tuple[datetime, Reply]]) -> list[str]:
