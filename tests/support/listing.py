@@ -100,6 +100,8 @@ class ListingServer:
     offset: timedelta = timedelta()
     """Its clock less ours."""
     book: list[Entry] = field(default_factory=list)
+    name: str = "t"
+    """What its task ids begin with."""
     page_size: int = 100
     has_date: bool = True
     delay: Callable[[], float] = lambda: 0.0
@@ -130,7 +132,7 @@ class ListingServer:
     def accept(self, call: Call, **more: object) -> Entry:
         """Take a request into the book."""
         entry = Entry(
-            task=f"t{len(self.book)}",
+            task=f"{self.name}{len(self.book)}",
             at=self.now,
             body=call.body or {},
             model=self.model_of(call),
