@@ -347,7 +347,7 @@ def _sift(
         if each.model == attempt.job.model and any(s <= each.at <= u for s, u in spans)
     ]
     alike = [each for each in timely if is_input(each, attempt, listing)]
-    return free, alike, [each for each in timely if each.input is None]
+    return free, alike, [each for each in timely if not each.input]
 
 
 def is_input(record: Record, attempt: Attempt, listing: Listing) -> bool:
@@ -430,7 +430,7 @@ def _doubts_of_absence(
     if sum(look.is_empty for look in context.ledger.looks(job.id)) + 1 < listing.empty_looks:
         yield "one look more is needed"
     for each in free:
-        is_opaque = each.input is None and each.model == job.model
+        is_opaque = not each.input and each.model == job.model
         if is_opaque or is_input(each, attempt, listing):
             yield f"{each.task_id} may be it all the same"
     yield from _doubts_of_list(context, attempt, reading)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from seedream_cli.core.addresses import is_loopback
 from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.formats import format_of_extension
-from seedream_cli.core.model import Busy, Problem, RemoteImage
+from seedream_cli.core.model import Busy, Problem, Record, RemoteImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,6 +35,7 @@ _MILLISECONDS: Final = range(1_577_836_800_000, 4_102_444_800_000)
 """Of 2020 to 2099."""
 _MAX_DEPTH: Final = 64
 _MAX_MESSAGE: Final = 1000
+_MAX_WORD: Final = 100
 _BRACKETS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])', re.DOTALL)
 """Strings are leapt over; an unfinished one ends the text, so this stays linear."""
 _INLINE: Final = re.compile(
@@ -201,6 +202,35 @@ def _iso(text: str) -> int:
         return round(at.timestamp() * 1000) if at.tzinfo is not None else 0
     except (ValueError, OverflowError):
         return 0
+
+
+def records(
+    items: object,
+    *,
+    task_id: tuple[str, ...],
+    time: str,
+    model: str = "",
+    state: str = "",
+    inputs: Iterable[str] = (),
+) -> tuple[Record, ...]:
+    """Return the members of a provider's own list, each with its id and time under these keys.
+
+    `inputs` are keys of which one holds what was asked; what is empty there was taken away. Raises
+    `UnreadableReply` where anything else is missing of any: a list is read whole or not at all.
+    """
+    if not isinstance(items, list):
+        raise UnreadableReply("the provider's answer is no list of requests")
+    found = []
+    for item in items:
+        name, began = id_at(item, *task_id), time_at(item, time)
+        which = str_at(item, model) if model else ""
+        if name is None or began is None or which is None:
+            raise UnreadableReply("the provider lists a request without its id, time or model")
+        given = (at(item, key) for key in inputs)
+        asked = next((each for each in given if isinstance(each, dict) and each), None)
+        word = (str_at(item, state) or "")[:_MAX_WORD] if state else ""
+        found.append(Record(task_id=name, model=which, at=began, input=asked, state=word))
+    return tuple(found)
 
 
 def number_at(value: object, *keys: str) -> int | float | None:

@@ -77,7 +77,7 @@ def decode(reply: Reply) -> Outcome:
             found = Done(images=(image,), slot=Slot(url=place)) if url and place else None
         case Purpose.CHECK:
             found = Done(images=()) if reply.status == OK and said else None
-        case Purpose.REFRESH | Purpose.EVENT:
+        case Purpose.REFRESH | Purpose.EVENT | Purpose.FIND:
             pass
     return found or _turned_down(reply, said)
 

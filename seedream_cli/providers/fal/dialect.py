@@ -10,6 +10,7 @@ from urllib.parse import quote
 from seedream_cli.core.model import Call, Demand, Purpose
 from seedream_cli.providers.demand import area_of, count_of, references_of
 from seedream_cli.providers.fal.answers import decode
+from seedream_cli.providers.fal.listing import LISTING, find, listed
 from seedream_cli.providers.fal.models import MODELS
 from seedream_cli.providers.reading import given, merge, number_at, opened, str_at, whole_at
 from seedream_cli.providers.spec import Dialect, Provider
@@ -162,7 +163,10 @@ FAL: Final = Provider(
         upload=upload,
         check=check,
         checked=checked,
+        find=find,
+        listed=listed,
     ),
+    listing=LISTING,
     models=MODELS,
     default_model=_DEFAULT,
     short_names={

@@ -65,7 +65,7 @@ def decode(reply: Reply) -> Outcome:
             found = Done(images=(RemoteImage(index=1, url=url),)) if url else None
         case Purpose.CHECK:
             found = _balance(data)
-        case Purpose.RESULT | Purpose.REFRESH | Purpose.EVENT:
+        case Purpose.RESULT | Purpose.REFRESH | Purpose.EVENT | Purpose.FIND:
             pass
     return found or _turned_down(reply, said)
 

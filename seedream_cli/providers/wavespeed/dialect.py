@@ -11,6 +11,7 @@ from seedream_cli.providers.demand import area_of, count_of, references_of
 from seedream_cli.providers.reading import given, merge, number_at, opened
 from seedream_cli.providers.spec import Dialect, Provider
 from seedream_cli.providers.wavespeed.answers import decode
+from seedream_cli.providers.wavespeed.listing import LISTING, charged, charges, find, listed
 from seedream_cli.providers.wavespeed.models import MODELS
 
 if TYPE_CHECKING:
@@ -112,7 +113,12 @@ WAVESPEED: Final = Provider(
         upload=upload,
         check=check,
         checked=checked,
+        find=find,
+        listed=listed,
+        charges=charges,
+        charged=charged,
     ),
+    listing=LISTING,
     models=MODELS,
     default_model="bytedance/seedream-v4.5",
     short_names={
