@@ -7,15 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from support.pictures import chunk, png
 from support.transport import FakeHeard
 
 from seedream_cli.core.errors import OutcomeUnknown, SeedreamError, UnreadableReply
 from seedream_cli.core.model import REFUND, Call, Page, Purpose, Record, Reply
+from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.kie.dialect import KIE
 from seedream_cli.providers.spec import Listing, Provider
+from seedream_cli.sandbox.messages import Asked, Settings, Stage
+from seedream_cli.sandbox.messages import Record as SandboxRecord
+from seedream_cli.sandbox.router import answer as stand_in
 from seedream_cli.transport.client import Download
 
 if TYPE_CHECKING:
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from support.clock import FakeClock
 
     from seedream_cli.core.model import Profile, Window
+    from seedream_cli.sandbox.messages import Answer
     from seedream_cli.transport.exchange import Limits
 
 HOST = "https://images.example"
@@ -106,6 +112,8 @@ class ListingServer:
     has_date: bool = True
     delay: Callable[[], float] = lambda: 0.0
     """Seconds until a request is listed."""
+    has_input: Callable[[], bool] = lambda: True
+    """Whether a request is listed with what was asked."""
     fate: Callable[[Call], str] = lambda _: "answer"
     """Of a submit: `answer`, `lose` (accepted, no answer), `drop` (never read)."""
     trouble: Callable[[Call], Reply | SeedreamError | None] = lambda _: None
@@ -137,6 +145,7 @@ class ListingServer:
             body=call.body or {},
             model=self.model_of(call),
             shows_at=self.now + timedelta(seconds=self.delay()),
+            has_input=self.has_input(),
         )
         self.book.append(replace(entry, **more))  # type: ignore[arg-type] # its own fields
         return self.book[-1]
@@ -164,10 +173,8 @@ class ListingServer:
         match call.purpose:
             case Purpose.SUBMIT:
                 return self._take(call)
-            case Purpose.FIND:
-                return self._reply(call, self._page(call))
             case _:
-                return self._reply(call, self._finished(call.query["taskId"]))
+                return self._free(call)
 
     @contextmanager
     def listen(
@@ -191,6 +198,11 @@ class ListingServer:
         del limits, allowed, plain_host
         picture = picture_of(url.rpartition("/")[2])
         yield Download(length=len(picture), chunks=iter([picture]), is_measured=True)
+
+    def _free(self, call: Call) -> Reply:
+        if call.purpose is Purpose.FIND:
+            return self._reply(call, self._page(call))
+        return self._reply(call, self._finished(call.query["taskId"]))
 
     def _take(self, call: Call) -> Reply:
         fate = self.fate(call)
@@ -238,3 +250,68 @@ class ListingServer:
         return Reply(
             purpose=call.purpose, status=200, headers=headers, body=json.dumps(body).encode()
         )
+
+
+@dataclass
+class StandIn(ListingServer):
+    """One of the providers that keep a list, as the sandbox plays it, on that clock."""
+
+    provider: str = "wavespeed"
+    seconds: float = 15.0
+    """That a picture takes."""
+    records: list[tuple[SandboxRecord, Entry]] = field(default_factory=list)
+
+    def accept(self, call: Call, **more: object) -> Entry:
+        """Let the stand-in take a request; raise where it does not."""
+        body = more.pop("body", call.body)
+        call = replace(call, body=cast("Mapping[str, object]", body))
+        return self._accepted(call, self._ask(call), **more)
+
+    def _accepted(self, call: Call, answer: Answer, **more: object) -> Entry:
+        assert answer.deed.is_good, answer.body
+        entry = super().accept(call, task=answer.deed.task, **more)
+        record = SandboxRecord(
+            provider=self.provider,
+            task=entry.task,
+            key=self._asked(call).account,
+            at=self.now.timestamp(),
+            body=entry.body if entry.has_input else {},
+        )
+        self.records.append((record, entry))
+        return entry
+
+    def _take(self, call: Call) -> Reply:
+        fate = self.fate(call)
+        if fate == "drop":
+            raise OutcomeUnknown("the connection was closed")
+        answer = self._ask(call)
+        self._accepted(call, answer)
+        if fate == "lose":
+            raise OutcomeUnknown("the connection was closed")
+        return self._answered(call, answer)
+
+    def _free(self, call: Call) -> Reply:
+        return self._answered(call, self._ask(call))
+
+    def _ask(self, call: Call) -> Answer:
+        is_list = call.purpose is Purpose.FIND
+        shown = [r for r, entry in self.records if not is_list or entry.shows_at <= self.now]
+        settings = Settings(delay=self.seconds, list_delay=0.0)
+        stage = Stage(now=self.now.timestamp(), settings=settings, records=shown)
+        return stand_in(self._asked(call), stage)
+
+    def _asked(self, call: Call) -> Asked:
+        provider = PROVIDERS[self.provider]
+        parts = urlsplit(call.path)
+        prefix = "" if parts.netloc else provider.sandbox_path
+        return Asked(
+            method=call.method,
+            path=unquote(f"{prefix}{parts.path}"),
+            query={**dict(parse_qsl(parts.query)), **call.query},
+            headers={"host": "sandbox.example", "authorization": f"{provider.auth_scheme} sk-test"},
+            body=json.dumps(call.body).encode() if call.body is not None else b"",
+            nonce=len(self.records) + 1,
+        )
+
+    def _answered(self, call: Call, answer: Answer) -> Reply:
+        return replace(self._reply(call, None), status=answer.status, body=answer.body)
