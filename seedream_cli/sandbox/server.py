@@ -302,7 +302,8 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _head(self, reply: Answer, framing: dict[str, str]) -> None:
         self.send_response_only(reply.status)
-        for name, value in {**reply.headers, **framing}.items():
+        date = {} if "date" in reply.headers else {"Date": self.date_time_string()}
+        for name, value in {**date, **reply.headers, **framing}.items():
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from support.command import Cli
 from support.manifests import Folder
-from support.server import DELAY, Server, serving
+from support.server import DELAY, NEVER, Server, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 class StartServer(Protocol):
     """Starts a sandbox server."""
 
-    def __call__(self, *faults: str, delay: float | None = None, at: str | None = None) -> Server:
-        """Start it with these faults; `delay`: seconds a picture; `at`: its day, else today."""
+    def __call__(
+        self,
+        *faults: str,
+        delay: float | None = None,
+        at: str | None = None,
+        list_delay: float | None = None,
+    ) -> Server:
+        """Start it with these faults.
+
+        `delay`: seconds a picture; `at`: its day, else today; `list_delay`: seconds until a request
+        is listed, else never.
+        """
         ...
 
 
@@ -41,10 +51,16 @@ def start_server(shared_server: Server) -> Iterator[StartServer]:
     """Give out sandbox servers: the shared one, afresh, or one of its own for a delay or day."""
     with ExitStack() as exits:
 
-        def start(*faults: str, delay: float | None = None, at: str | None = None) -> Server:
-            if delay is not None or at is not None:
+        def start(
+            *faults: str,
+            delay: float | None = None,
+            at: str | None = None,
+            list_delay: float | None = None,
+        ) -> Server:
+            if delay is not None or at is not None or list_delay is not None:
                 delay = DELAY if delay is None else delay
-                return exits.enter_context(serving(*faults, delay=delay, at=at))
+                late = NEVER if list_delay is None else list_delay
+                return exits.enter_context(serving(*faults, delay=delay, at=at, list_delay=late))
             shared_server.reset()
             shared_server.change_weather(*faults)
             return shared_server

@@ -180,8 +180,13 @@ def facts(data: bytes) -> tuple[str, int, int]:
 def start_server(start_server: StartServer) -> StartServer:
     """Give out servers of a day on which the model of the documents' examples was alive."""
 
-    def start(*faults: str, delay: float | None = None, at: str | None = "2026-11-01") -> Server:
-        return start_server(*faults, delay=delay, at=at)
+    def start(
+        *faults: str,
+        delay: float | None = None,
+        at: str | None = "2026-11-01",
+        list_delay: float | None = None,
+    ) -> Server:
+        return start_server(*faults, delay=delay, at=at, list_delay=list_delay)
 
     return start
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.scene import NewScene, Scene
+from support.server import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +19,9 @@ def new_scene(tmp_path: Path) -> Iterator[NewScene]:
     """Return what makes scenes; their processes and servers end with the test."""
     with ExitStack() as exits:
 
-        def make(delay: float, *faults: str) -> Scene:
+        def make(delay: float, *faults: str, list_delay: float = NEVER) -> Scene:
             scene = Scene(home=tmp_path, exits=exits)
-            scene.serve(delay, *faults)
+            scene.serve(delay, *faults, list_delay=list_delay)
             return scene
 
         yield make

@@ -97,6 +97,7 @@ class Cli:
             "SEEDREAM_CONFIG": str(self.home / "config.toml"),
             "SEEDREAM_SANDBOX_DELAY": "0",
             "SEEDREAM_REREAD_SECONDS": "0",
+            "SEEDREAM_LOOK_SECONDS": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         return own | self.env | dict(extra or {})

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from support.command import SEEDREAM, Cli
-from support.server import Server, serving
+from support.server import NEVER, Server, serving
 
 from seedream_cli.core.errors import ImageBroken
 from seedream_cli.storage.files.image_format import inspect
@@ -125,10 +125,11 @@ class Scene:
         """The working folder."""
         return self.cli.work
 
-    def serve(self, delay: float, *faults: str) -> Server:
+    def serve(self, delay: float, *faults: str, list_delay: float = NEVER) -> Server:
         """Start the server, and let the profiles speak to it."""
         self.work.mkdir(parents=True, exist_ok=True)
-        self.server = self.exits.enter_context(serving(*faults, delay=delay))
+        late = serving(*faults, delay=delay, list_delay=list_delay)
+        self.server = self.exits.enter_context(late)
         self.cli.configure(self.server)
         return self.server
 

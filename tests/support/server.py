@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 DELAY = 0.05
 """Seconds that a picture takes where a test does not care."""
+NEVER = 1e9
+"""Seconds after which a request is listed where a test does not care what became of it."""
 
 
 @dataclass
@@ -33,6 +35,10 @@ class Server:
         """Forget what was counted."""
         self.sandbox.tally.reset()
 
+    def list_all(self) -> None:
+        """Show from now on in each list what was accepted."""
+        self.sandbox.settings = replace(self.sandbox.settings, list_delay=0.0)
+
     def change_weather(self, *faults: str) -> None:
         """Let these faults strike, and no others."""
         self.sandbox.weather.change(faults)
@@ -48,6 +54,11 @@ class Server:
     def submits(self) -> list[dict[str, object]]:
         """Return the paid requests that it saw."""
         return [entry for entry in self.log() if entry["method"] == "POST"]
+
+    def submits_to_buy(self) -> list[dict[str, object]]:
+        """Return the paid requests, which lists that are asked for by POST are not."""
+        lists = ("/predictions", "/billings/search")
+        return [entry for entry in self.submits() if not str(entry["path"]).endswith(lists)]
 
     def charges(self) -> list[dict[str, object]]:
         """Return each paid request that it accepted, with its prompt."""
@@ -66,9 +77,14 @@ class Server:
 
 @contextmanager
 def serving(
-    *faults: str, delay: float = DELAY, at: str | None = None, late: float = 0.5
+    *faults: str,
+    delay: float = DELAY,
+    at: str | None = None,
+    late: float = 0.5,
+    list_delay: float = NEVER,
 ) -> Iterator[Server]:
-    """Serve for a block, as on the day `at`."""
-    settings = Settings(delay=delay, at=moment(at) if at else None, late=late)
+    """Serve for a block, as on the day `at`; by `list_delay` requests are listed so much later."""
+    day = moment(at) if at else None
+    settings = Settings(delay=delay, at=day, late=late, list_delay=list_delay)
     with Sandbox(settings=settings, faults=faults) as sandbox:
         yield Server(sandbox)
