@@ -39,7 +39,7 @@ MOST_OFFERED = 4
 
 def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome | None]:
     """Read the stored answer to a submit and take the step that it means; also at recovery."""
-    request_id = _request_id(context, job, reply)
+    request_id = request_id_of(context, job, reply)
     is_given_up = job.state is not State.SENDING  # also where a person has settled it since
     try:
         outcome = context.provider(job).dialect.decode(reply)
@@ -53,7 +53,8 @@ def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome 
         return mark_unknown(context, job, reason, request_id, reply), None
 
 
-def _request_id(context: Context, job: Job, reply: Reply) -> str | None:
+def request_id_of(context: Context, job: Job, reply: Reply) -> str | None:
+    """Return the provider's name of a request, which a header of its answer carries."""
     return reply.headers.get(context.provider(job).request_id_header)
 
 
@@ -67,7 +68,7 @@ def is_accepted(context: Context, job: Job, reply: Reply) -> bool:
 
 def _take(context: Context, job: Job, outcome: Outcome, reply: Reply) -> Job:
     """Take the step that a submit's outcome means."""
-    move, request_id = context.ledger.move, _request_id(context, job, reply)
+    move, request_id = context.ledger.move, request_id_of(context, job, reply)
     match outcome:
         case Running(task_id=task_id):
             return move(job, State.RUNNING, task_id=task_id, request_id=request_id)
@@ -151,7 +152,7 @@ def mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:
         job,
         State.READY,
         task_id=done.task_id,
-        request_id=done.request_id or _request_id(context, job, reply),
+        request_id=done.request_id or request_id_of(context, job, reply),
         cost=done.cost or reckoned,
         images=images,
     )

@@ -265,6 +265,12 @@ def can_be_found(context: Context, job: Job) -> bool:
     return is_open and context.clock.now() - job.sent_at <= provider.listing.kept
 
 
+def has_named_charge(context: Context, job: Job) -> bool:
+    """Tell whether the provider can be asked what a submit was charged whose answer was lost."""
+    is_open = job.state is State.UNKNOWN and job.charge is Charge.MAYBE
+    return is_open and bool(job.request_id) and context.provider(job).dialect.cost is not None
+
+
 def task_of(context: Context, job: Job, latest: Reply | None = None) -> Task:
     """Return a job's task as its dialect asks about it; `latest` is what a poll has just said.
 

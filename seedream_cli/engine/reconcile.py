@@ -12,21 +12,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.commands import adopt_command, is_made
-from seedream_cli.core.errors import AccountError
+from seedream_cli.core.errors import AccountError, OutcomeUnknown, UnreadableReply, Unsent
 from seedream_cli.core.events import JobChanged, Note
-from seedream_cli.core.model import REFUND, Look, Settlement, State
+from seedream_cli.core.model import REFUND, Look, Problem, Settlement, State
+from seedream_cli.core.money import show
 from seedream_cli.core.text import clean, human_span
 from seedream_cli.engine.answers import is_accepted
-from seedream_cli.engine.context import can_be_found
+from seedream_cli.engine.context import can_be_found, has_named_charge
 from seedream_cli.engine.listing import SLACK, Reading, read_charges, read_requests
 from seedream_cli.engine.recovery import conclude_dead
 from seedream_cli.storage.ledger.columns import key_digest, with_digests
+from seedream_cli.transport.exchange import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from seedream_cli.core.model import Attempt, Job, Problem, Record
+    from seedream_cli.core.model import Attempt, Job, Record
     from seedream_cli.engine.context import Context, Step
     from seedream_cli.engine.listing import Span
     from seedream_cli.providers.spec import Listing, Provider
@@ -109,6 +111,10 @@ def look(context: Context, jobs: Iterable[Job], *, may_close: bool = True) -> di
     until = context.clock.monotonic() + ASKING_SECONDS
     if context.ledger.is_read_only:
         return {}
+    jobs = list(jobs)
+    for job in jobs:
+        if has_named_charge(context, job) and context.clock.monotonic() < until:
+            _ask_cost(context, job)
     attempts = [
         attempt
         for job in jobs
@@ -124,6 +130,24 @@ def look(context: Context, jobs: Iterable[Job], *, may_close: bool = True) -> di
         if job.id not in findings and job.state is attempt.job.state:
             findings |= _look(context, attempt, attempts[number:], readings, may_close=may_close)
     return findings
+
+
+def _ask_cost(context: Context, job: Job) -> None:
+    """Write down what a job was charged whose answer was lost; its picture stays lost."""
+    provider = context.provider(job)
+    cost, cost_of = provider.dialect.cost, provider.dialect.cost_of
+    if cost is None or cost_of is None:
+        return
+    try:
+        reply = context.transport.send(context.account(job), cost(job.request_id or ""), Limits())
+        money = cost_of(reply)
+    except (AccountError, Unsent, OutcomeUnknown, UnreadableReply) as error:
+        context.notify(Note(message=f"{job.id}: what it was charged is not known: {error.message}"))
+        return
+    words = f"{provider.title} charged {show(money)} for it; its picture was lost with the answer"
+    line = f"seedream status {job.id} --write-off"
+    problem = Problem("outcome_unknown", words, line)
+    context.ledger.put_cost(job.id, money, problem)
 
 
 def describe(provider: Provider, look: Look) -> str:

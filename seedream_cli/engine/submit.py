@@ -17,7 +17,13 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import JobChanged, Waiting
 from seedream_cli.core.model import Busy, Charge, Problem, Refused, State
-from seedream_cli.engine.answers import is_accepted, mark_unknown, read_answer, report_loss
+from seedream_cli.engine.answers import (
+    is_accepted,
+    mark_unknown,
+    read_answer,
+    report_loss,
+    request_id_of,
+)
 from seedream_cli.engine.rate_limit import Wait
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.engine.stream import follow_stream
@@ -124,7 +130,8 @@ def _take_cut(context: Context, job: Job, error: OutcomeUnknown, step: Step) -> 
     if reply is not None and is_accepted(context, job, reply):
         return _take(context, job, reply, step)
     if job.state is State.SENDING:
-        job = mark_unknown(context, job, error.message)
+        request_id = request_id_of(context, job, reply) if reply is not None else None
+        job = mark_unknown(context, job, error.message, request_id)
     if reply is not None:  # only now: nobody shall take it for the answer, should we be killed
         context.ledger.store(job.id, reply)
     return context.next_step(job)

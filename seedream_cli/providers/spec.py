@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Failed,
         Job,
         LocalImage,
+        Money,
         Outcome,
         Page,
         Reply,
@@ -274,6 +275,10 @@ class Dialect:
     """Asks for a page of what the account was charged lately."""
     charged: Callable[[Reply], Page] | None = None
     """Reads such a page; raises as `listed` does."""
+    cost: Callable[[str], Call] | None = None
+    """Asks what a submit was charged that its answer's header names, whatever came of the rest."""
+    cost_of: Callable[[Reply], Money] | None = None
+    """Reads that. Raises `UnreadableReply` where nothing was charged, or not yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,9 +158,9 @@ class StreamedAnswer:
         except OutcomeUnknown as error:
             if self.spill is not None:
                 pieces.append(self.spill.rest())
-            if any(pieces):
-                with contextlib.suppress(StorageError):
-                    raise AnswerCut(error.message, self._kept(pieces)) from error
+            # Its headers came, also where nothing of its body did: they may name the request.
+            with contextlib.suppress(StorageError):
+                raise AnswerCut(error.message, self._kept(pieces)) from error
             raise
         return self._kept(pieces)
 

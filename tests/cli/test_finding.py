@@ -105,7 +105,7 @@ def test_a_purchase_is_held_back_only_after_a_look(cli: Cli, losing: Server) -> 
     place = ("-o", "fox")
     cli("generate", "x", "-p", "wavespeed", *place)
     held = cli("generate", "x", "-p", "wavespeed", *place)
-    assert (held.code, len(losing.submits_to_buy())) == (5, 1)
+    assert (held.code, len(losing.submits())) == (5, 1)
     losing.list_all()
     ran = cli("generate", "x", "-p", "wavespeed", *place, "--json")
     assert ran.code == 0, ran.err

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DELAY = 0.05
 """Seconds that a picture takes where a test does not care."""
+LISTS = ("/wavespeed/predictions", "/billings/search")
 NEVER = 1e9
 """Seconds after which a request is listed where a test does not care what became of it."""
 
@@ -52,13 +53,9 @@ class Server:
         return self.sandbox.tally.log()
 
     def submits(self) -> list[dict[str, object]]:
-        """Return the paid requests that it saw."""
-        return [entry for entry in self.log() if entry["method"] == "POST"]
-
-    def submits_to_buy(self) -> list[dict[str, object]]:
-        """Return the paid requests, which lists that are asked for by POST are not."""
-        lists = ("/predictions", "/billings/search")
-        return [entry for entry in self.submits() if not str(entry["path"]).endswith(lists)]
+        """Return the paid requests that it saw; a list that is asked for by POST is none."""
+        posts = [entry for entry in self.log() if entry["method"] == "POST"]
+        return [entry for entry in posts if not str(entry["path"]).endswith(LISTS)]
 
     def charges(self) -> list[dict[str, object]]:
         """Return each paid request that it accepted, with its prompt."""

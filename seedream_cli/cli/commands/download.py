@@ -171,7 +171,7 @@ def _looked_for(
 
     Unless jobs are named, or those that lapse soon are meant, also all that may be found.
     """
-    from seedream_cli.engine.context import can_be_found
+    from seedream_cli.engine.context import can_be_found, has_named_charge
 
     ledger, known = engine.ledger, {job.id: job for job in jobs}
     absent = {job.id for job in ledger.absent()}
@@ -179,7 +179,7 @@ def _looked_for(
         others = [*ledger.jobs(states={State.UNKNOWN}), *ledger.absent()]
         known |= {job.id: job for job in others if can_be_found(engine, job)}
     meant = [job for job in known.values() if job.state is State.UNKNOWN or job.id in absent]
-    if not any(can_be_found(engine, job) for job in meant):
+    if not any(can_be_found(engine, job) or has_named_charge(engine, job) for job in meant):
         return list(known.values())
     from seedream_cli.engine.reconcile import look
 

@@ -296,20 +296,23 @@ class _Asking:
 
         Also for those of which a list had once said that they were never accepted.
         """
-        from seedream_cli.engine.context import can_be_found
+        from seedream_cli.engine.context import can_be_found, has_named_charge
 
         ledger = self.world.ledger
         unknown = [job for job in jobs if job.state is State.UNKNOWN]
         absent = {job.id: job for job in ledger.absent()}
         if self.is_named:
             absent = {job.id: job for job in jobs if job.id in absent}
-        meant = [job for job in (*unknown, *absent.values()) if can_be_found(self.engine, job)]
-        if not meant:
+        meant = [*unknown, *absent.values()]
+        engine = self.engine if meant else None
+        if engine is None or not any(
+            can_be_found(engine, job) or has_named_charge(engine, job) for job in meant
+        ):
             return list(jobs)
         from seedream_cli.engine.reconcile import look
 
         try:
-            look(self.engine, meant)
+            look(engine, meant)
         except StorageError as error:
             self.say.say(error.message, is_error=True)
         return [work.latest(ledger, job) for job in jobs]

@@ -352,6 +352,15 @@ class Ledger(Queries):
                 self._settle(connection, each, at)
         return [self.job(each.job.id) for each in settlements]
 
+    def put_cost(self, job_id: str, cost: Money, problem: Problem) -> None:
+        """Write down what a job was charged whose outcome is unknown, and stays so."""
+        with self._write() as connection:
+            connection.execute(
+                "UPDATE jobs SET charge = 'charged', cost = ?, problem = ?"
+                " WHERE id = ? AND state = 'unknown'",
+                (money_text(cost), problem_text(problem), job_id),
+            )
+
     def put_look(self, job_id: str, look: Look, problem: Problem | None = None) -> None:
         """Write down what a provider's list said of a job; `problem` is what is wrong since then.
 

@@ -51,6 +51,7 @@ EXTRA = 3
 """What `PRAGMA synchronous` calls EXTRA."""
 
 TWENTY = RateLimit(count=20, per=timedelta(seconds=10))
+PROBLEM = Problem("outcome_unknown", "it is not known")
 LOOK = Look(
     at=NOW,
     since=NOW,
@@ -1466,6 +1467,7 @@ def writes(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "settle": lambda: ledger.settle([Settlement(job=job, word="write-off")]),
         "settle_by": lambda: ledger.settle_by(lambda: [Settlement(job=job, word="absence")]),
         "put_look": lambda: ledger.put_look(job.id, LOOK),
+        "put_cost": lambda: ledger.put_cost(job.id, Money(Decimal(1), "USD"), PROBLEM),
         "put_output": lambda: ledger.put_output(job, {}),
         "take_on": lambda: ledger.take_on(job, job, [1]),
         "adopt": lambda: ledger.adopt(job, job, [Image(job=job.id, index=1, n=1)]),
