@@ -159,3 +159,44 @@ def test_the_command_that_finds_that_out_does_not_buy(cli: Cli, losing: Server) 
     assert losing.charges() == []
     assert cli("generate", "x", "-p", "wavespeed", "-o", "fox").code == 0
     assert len(losing.charges()) == 1
+
+
+# -- batches ---------------------------------------------------------------------------------------
+
+
+def manifest(cli: Cli) -> str:
+    """Write a manifest of two pictures."""
+    cli.work.mkdir(parents=True, exist_ok=True)
+    file = cli.work / "art.jsonl"
+    file.write_text('{"name":"fox","prompt":"a fox"}\n{"name":"owl","prompt":"an owl"}\n')
+    return str(file)
+
+
+def test_a_batch_finds_what_an_earlier_run_lost(cli: Cli, losing: Server) -> None:
+    """Its plan says that it is paid for, its run fetches it, and buys only the other one."""
+    file = manifest(cli)
+    lost = cli("generate", "--batch", file, "-p", "wavespeed", "-y", "--jobs", "1")
+    assert lost.code == 5, lost.err
+    assert "unknown" in cli("generate", "--batch", file, "-p", "wavespeed", "--plan").out.decode()
+    losing.list_all()
+    plan = cli("generate", "--batch", file, "-p", "wavespeed", "--plan")
+    assert "it is paid for" in plan.out.decode(), plan.err
+    ran = cli("generate", "--batch", file, "-p", "wavespeed", "-y")
+    assert ran.code == 0, ran.err
+    assert len(losing.charges()) == 2
+    assert {path.stem for path in cli.pictures()} >= {"fox", "owl"}
+
+
+def test_a_batch_buys_what_was_never_accepted_in_its_next_run(cli: Cli, losing: Server) -> None:
+    """The run that finds that out leaves the row as unknown."""
+    file = manifest(cli)
+    cli("generate", "--batch", file, "-p", "wavespeed", "-y", "--max-images", "1")
+    losing.reset()
+    losing.list_all()
+    age(cli, 20)
+    ran = cli("generate", "--batch", file, "-p", "wavespeed", "-y", "--max-images", "0")
+    assert losing.charges() == []
+    assert cli("status", "--offline", "--state", "closed", "--json").object["charge"] == "none"
+    ran = cli("generate", "--batch", file, "-p", "wavespeed", "-y")
+    assert ran.code == 0, ran.err
+    assert len(losing.charges()) == 2

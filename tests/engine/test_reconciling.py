@@ -15,10 +15,12 @@ from support.listing import LISTED, LISTING, ListingServer, picture_of
 from seedream_cli.core.errors import AccountError, OutcomeUnknown, Unsent
 from seedream_cli.core.events import Note, Waiting
 from seedream_cli.core.model import Charge, Purpose, Record, Reply, Secret, State
+from seedream_cli.engine import join
 from seedream_cli.engine.reconcile import is_input, look
 from seedream_cli.engine.settle import adopt, close
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.storage.ledger.columns import body_text
+from seedream_cli.storage.ledger.owner import Owner
 
 if TYPE_CHECKING:
     from engine.conftest import House
@@ -619,3 +621,30 @@ def test_charges_that_cannot_be_read_prove_nothing(house: House) -> None:
     server.trouble = lambda call: answer(500) if call.path == "/charges" else None
     assert ask(house, job)[0].state is State.UNKNOWN
     assert "its charges" in told(house, job).reason
+
+
+def test_who_waits_for_the_same_picture_waits_for_the_looks(house: House) -> None:
+    """While a live process looks for its lost answer, one that joined it waits, and has it too."""
+    server = listing_server(house, delay=lambda: 30.0)
+    server.fate = lambda _: "lose"
+    with Owner(house.folder / "owners", "another1") as owner:
+        beside = house.another(owner)
+        providers = {**PROVIDERS, "kie": LISTED}
+        beside.adjust(transport=server, providers=providers, is_dead=lambda _: False)
+        (job,) = house.buy("kie", output="fox")
+        planned = replace(job, id="twin0000", owner="another1")
+        assert join.plan(beside.engine, [planned], ext="jpg") == [job]
+        run_both(house, beside, job)
+    assert beside.engine.problems == {}
+    assert house.ledger.job(job.id).state is State.SAVED
+    assert len(server.submits()) == 1
+
+
+def run_both(house: House, beside: House, job: Job) -> None:
+    """Take the steps of two commands about one job, each when it is due."""
+    steps = [(house, house.engine.first_step(job)), (beside, beside.engine.first_step(job))]
+    while due := [(step.due, step.deed, place, step) for place, step in steps if step]:
+        at, _, place, step = min(due, key=lambda each: each[:2])
+        house.clock.sleep(max(0.0, at - house.clock.monotonic()))
+        following = place.take(step)
+        steps = [(each, following if each is place else old) for each, old in steps]
