@@ -15,7 +15,7 @@ from seedream_cli.providers import PROVIDERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AT = datetime(2026, 11, 30, 10, 0, 0, 123456, tzinfo=UTC)
+AT = datetime(2026, 11, 30, 10, 0, 0, 123000, tzinfo=UTC)
 WINDOW = Window(since=AT, until=AT + timedelta(minutes=1), model="maker/model")
 LISTING = [name for name, provider in PROVIDERS.items() if provider.listing is not None]
 INPUT = {"prompt": "a fox", "seed": 17}
@@ -133,38 +133,57 @@ def test_what_is_no_page_is_not_read(provider: str) -> None:
             listed(provider)(answer)
 
 
-def test_pages_follow_each_other() -> None:
+FULL = [{**ITEMS["wavespeed"], "id": f"a{k}"} for k in range(100)]
+NEXT = "https://api.replicate.com/v1/predictions?cursor=x"
+FOLLOWED: dict[str, tuple[dict[str, object], str]] = {
+    "wavespeed": (page("wavespeed", FULL, page=3), "4"),
+    "replicate": (page("replicate", [], next=NEXT), NEXT),
+    "fal": (page("fal", [], has_more=True, next_cursor="c"), "c"),
+}
+SINCE, UNTIL = WINDOW.since.isoformat(), WINDOW.until.isoformat()
+ASKED: dict[str, tuple[str, str, object, dict[str, str]]] = {
+    "wavespeed": (
+        "api",
+        "/predictions",
+        {"page": 1, "page_size": 100, "created_after": SINCE, "created_before": UNTIL},
+        {},
+    ),
+    "replicate": (
+        "api",
+        "/predictions",
+        None,
+        {"created_after": SINCE, "created_before": UNTIL},
+    ),
+    "fal": (
+        "list",
+        "/models/requests/by-endpoint",
+        None,
+        {
+            "endpoint_id": "maker/model",
+            "start": SINCE,
+            "end": UNTIL,
+            "expand": "payloads",
+            "limit": "100",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("provider", LISTING)
+def test_pages_follow_each_other(provider: str) -> None:
     """By number while they are full, by whole address, by cursor."""
-    full = [{**ITEMS["wavespeed"], "id": f"a{k}"} for k in range(100)]
-    assert listed("wavespeed")(reply(page("wavespeed", full, page=3))).next == "4"
-    following = "https://api.replicate.com/v1/predictions?cursor=x"
-    assert listed("replicate")(reply(page("replicate", [], next=following))).next == following
-    said = page("fal", [], has_more=True, next_cursor="c")
-    assert listed("fal")(reply(said)).next == "c"
+    said, following = FOLLOWED[provider]
+    assert listed(provider)(reply(said)).next == following
 
 
-def test_questions_name_the_window() -> None:
-    """A list of tasks, asked for with a time to begin and one to end; nothing else is sent."""
-    asked = {name: PROVIDERS[name].dialect.find for name in LISTING}
-    first = {name: find(WINDOW, None) for name, find in asked.items() if find is not None}
-    since, until = WINDOW.since.isoformat(), WINDOW.until.isoformat()
-    assert first["wavespeed"].path == "/predictions"
-    assert first["wavespeed"].body == {
-        "page": 1,
-        "page_size": 100,
-        "created_after": since,
-        "created_before": until,
-    }
-    assert first["replicate"].query == {"created_after": since, "created_before": until}
-    assert first["fal"].host == "list"
-    assert first["fal"].query == {
-        "endpoint_id": "maker/model",
-        "start": since,
-        "end": until,
-        "expand": "payloads",
-        "limit": "100",
-    }
-    assert {call.purpose for call in first.values()} == {Purpose.FIND}
+@pytest.mark.parametrize("provider", LISTING)
+def test_questions_name_the_window(provider: str) -> None:
+    """Requests are asked for with a time to begin and one to end; nothing else is sent."""
+    find = PROVIDERS[provider].dialect.find
+    assert find is not None
+    call = find(WINDOW, None)
+    assert (call.host, call.path, call.body, call.query) == ASKED[provider]
+    assert call.purpose is Purpose.FIND
 
 
 def test_wavespeeds_charges_are_read_before_what_was_given_back() -> None:
