@@ -151,8 +151,10 @@ def _ask_cost(context: Context, job: Job) -> None:
 
 
 def describe(provider: Provider, look: Look) -> str:
-    """Say what a look brought."""
-    return f"{provider.title}'s list, asked at {look.at:%H:%M:%S}Z, {look.reason}"
+    """Say what a look brought, and which requests a person may adopt."""
+    words = f"{provider.title}'s list, asked at {look.at:%H:%M:%S}Z, {look.reason}"
+    lines = [f"{r.task_id}, {r.at:%Y-%m-%d %H:%M:%S}Z, {r.state or '-'}" for r in look.records]
+    return "\n  ".join([words, *lines])
 
 
 def _look(

@@ -329,8 +329,10 @@ def _print(
     if found.is_named and len(found.jobs) <= MOST_DETAILS:
         for number, job in enumerate(found.jobs):
             lines = listing.details(job, now, _sources(world, job))
+            looks = world.ledger.looks(job.id)
+            # Of one that is settled only who asks for it hears how that was.
+            lines += listing.looks(job, looks if verbose else looks[-1:] if job.problem else [])
             if verbose:
-                lines += listing.looks(job, world.ledger.looks(job.id))
                 lines += listing.answers(job, world.ledger.stored_answers(job.id))
             for line in ([""] if number else []) + lines:
                 stdout.line(line)
