@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +15,14 @@ from support.listing import LISTED, LISTING, ListingServer, picture_of
 
 from seedream_cli.core.errors import AccountError, OutcomeUnknown, Unsent
 from seedream_cli.core.events import Note, Waiting
-from seedream_cli.core.model import Charge, Purpose, Record, Reply, Secret, State
+from seedream_cli.core.model import Charge, Money, Purpose, Record, Reply, Secret, State
 from seedream_cli.engine import join
 from seedream_cli.engine.reconcile import is_input, look
 from seedream_cli.engine.settle import adopt, close
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.storage.ledger.columns import body_text
 from seedream_cli.storage.ledger.owner import Owner
+from seedream_cli.transport.exchange import AnswerCut
 
 if TYPE_CHECKING:
     from engine.conftest import House
@@ -648,3 +650,49 @@ def run_both(house: House, beside: House, job: Job) -> None:
         house.clock.sleep(max(0.0, at - house.clock.monotonic()))
         following = place.take(step)
         steps = [(each, following if each is place else old) for each, old in steps]
+
+
+# -- what it cost, where nothing else is to be had -------------------------------------------------
+
+
+def cut_with(request_id: str) -> AnswerCut:
+    """Return how an answer breaks off whose header names the request."""
+    headers = {"x-generation-id": request_id}
+    return AnswerCut("cut", Reply(purpose=Purpose.SUBMIT, status=200, headers=headers, body=b""))
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "charge"),
+    [
+        (200, {"data": {"id": "gen-1", "total_cost": 0.04}}, Charge.CHARGED),
+        (200, {"data": {"id": "gen-1", "total_cost": 0}}, Charge.MAYBE),
+        (200, {"data": {"id": "gen-1"}}, Charge.MAYBE),
+        (404, {"error": {"code": 404, "message": "not found"}}, Charge.MAYBE),
+        (503, {}, Charge.MAYBE),
+    ],
+)
+def test_a_header_that_came_settles_the_charge(
+    house: House, status: int, said: dict[str, object], charge: Charge
+) -> None:
+    """The picture stays lost and the outcome unknown: nothing is bought in its place."""
+    house.transport.answers = [cut_with("gen-1")]
+    (job,) = house.run(house.buy("openrouter"))
+    assert (job.state, job.charge, job.request_id) == (State.UNKNOWN, Charge.MAYBE, "gen-1")
+    house.transport.answers = [answer(status, json.dumps(said).encode())]
+    (job,) = ask(house, job)
+    assert (job.state, job.charge) == (State.UNKNOWN, charge)
+    assert house.transport.sent[-1].query == {"id": "gen-1"}
+    if charge is Charge.CHARGED:
+        assert job.cost == Money(Decimal("0.04"), "USD")
+        assert job.problem is not None
+        assert "charged 0.04 USD" in job.problem.message
+        ask(house, job)
+        assert len(house.transport.sent) == 2
+
+
+def test_without_its_header_nobody_is_asked(house: House) -> None:
+    """There is nothing to ask by."""
+    house.transport.answers = [OutcomeUnknown("cut")]
+    (job,) = house.run(house.buy("openrouter"))
+    ask(house, job)
+    assert len(house.transport.sent) == 1

@@ -9,6 +9,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.model import (
     Busy,
     Charge,
@@ -68,6 +69,16 @@ def checked(reply: Reply) -> str:
     left, used = number_at(key, "limit_remaining"), number_at(key, "usage")
     words = "the key has no limit" if left is None else f"{left:.2f} USD left of the key's limit"
     return words if used is None else f"{words}, {used:.2f} USD used"
+
+
+def cost_of(reply: Reply) -> Money:
+    """Return what a generation was charged; raise `UnreadableReply` where that is not said yet."""
+    data = at(opened(reply), "data")
+    total = number_at(data, "total_cost")
+    if reply.status != OK or total is None or total <= 0:
+        words = message_at(opened(reply), "error", "message") or "it names no charge"
+        raise UnreadableReply(f"OpenRouter answered HTTP {reply.status}: {words}")
+    return Money(Decimal(str(total)), "USD")
 
 
 def _image(index: int, url: str) -> RemoteImage:

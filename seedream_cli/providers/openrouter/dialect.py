@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Call, Charge, Demand, Purpose
 from seedream_cli.providers.demand import area_of, count_of, references_of
-from seedream_cli.providers.openrouter.answers import checked, decode
+from seedream_cli.providers.openrouter.answers import checked, cost_of, decode
 from seedream_cli.providers.openrouter.models import MODELS
 from seedream_cli.providers.reading import given, merge
 from seedream_cli.providers.spec import Dialect, Provider
@@ -64,6 +64,12 @@ def check() -> Call:
     return Call(purpose=Purpose.CHECK, method="GET", path="/key")
 
 
+def cost(request_id: str) -> Call:
+    """Ask about a generation by the id of its answer's header, which is free."""
+    query = {"id": request_id}
+    return Call(purpose=Purpose.FIND, method="GET", path="/generation", query=query)
+
+
 OPENROUTER: Final = Provider(
     name="openrouter",
     title="OpenRouter",
@@ -75,7 +81,15 @@ OPENROUTER: Final = Provider(
     keys_page="https://openrouter.ai/settings/keys",
     credit_page="https://openrouter.ai/settings/credits",
     access_page="https://openrouter.ai/settings/privacy",
-    dialect=Dialect(submit=submit, measure=measure, decode=decode, check=check, checked=checked),
+    dialect=Dialect(
+        submit=submit,
+        measure=measure,
+        decode=decode,
+        check=check,
+        checked=checked,
+        cost=cost,
+        cost_of=cost_of,
+    ),
     models=MODELS,
     default_model="bytedance-seed/seedream-4.5",
     # No 4.0 (openrouter.ai/bytedance-seed, 2026-11).

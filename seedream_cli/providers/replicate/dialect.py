@@ -10,6 +10,7 @@ from seedream_cli.core.model import Call, Charge, Demand, Purpose
 from seedream_cli.providers.demand import area_of, count_of, keyword_of_quality, references_of
 from seedream_cli.providers.reading import given, merge
 from seedream_cli.providers.replicate.answers import checked, decode
+from seedream_cli.providers.replicate.listing import LISTING, find, listed
 from seedream_cli.providers.replicate.models import MODELS
 from seedream_cli.providers.spec import Dialect, Provider, RateLimit
 
@@ -157,7 +158,10 @@ REPLICATE: Final = Provider(
         upload=upload,
         check=check,
         checked=checked,
+        find=find,
+        listed=listed,
     ),
+    listing=LISTING,
     models=MODELS,
     default_model="bytedance/seedream-4.5",
     # Of 5.5 and 5.0 flash there is none (replicate.com/bytedance, 2026-11).
