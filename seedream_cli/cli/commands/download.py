@@ -70,7 +70,7 @@ def download(
             found = [_adopted(world, task_id, profile, model or "", sandbox=sandbox)]
         else:
             found = _found(world, jobs or [], expiring, show)
-            found = _looked_for(engine, found, is_named=bool(jobs), is_part=expiring is not None)
+            found = _find_lost(engine, found, is_named=bool(jobs), is_part=expiring is not None)
         written_off = [job for job in found if job.state is State.CLOSED]
         if output is not None:
             found = [_moved(world, engine, job, output, len(found)) for job in found]
@@ -164,9 +164,7 @@ def _found(
     return [job for job in waiting if job.id in ids]
 
 
-def _looked_for(
-    engine: Context, jobs: Sequence[Job], *, is_named: bool, is_part: bool
-) -> list[Job]:
+def _find_lost(engine: Context, jobs: Sequence[Job], *, is_named: bool, is_part: bool) -> list[Job]:
     """Return jobs once their providers' lists were asked for lost answers; those are free.
 
     Unless jobs are named, or those that lapse soon are meant, also all that may be found.

@@ -274,7 +274,7 @@ class _Asking:
 
     def __call__(self, jobs: Sequence[Job]) -> list[Job]:
         """Return jobs as they are now; a person may ask again about what failed, by its name."""
-        jobs = jobs if self.is_off else self._looked_for(jobs)
+        jobs = jobs if self.is_off else self._find_lost(jobs)
         states = {State.RUNNING, *((State.FAILED,) if self.is_named else ())}
         meant = (job for job in jobs if job.state in states and job.task_id is not None)
         waiting = [job for job in meant if job.id not in self.asked]
@@ -291,7 +291,7 @@ class _Asking:
             self.say.say(f"not asked{f' ({count} jobs)' if count > 1 else ''}: {message}")
         return [work.latest(self.world.ledger, job) for job in jobs]
 
-    def _looked_for(self, jobs: Sequence[Job]) -> list[Job]:
+    def _find_lost(self, jobs: Sequence[Job]) -> list[Job]:
         """Return jobs as they are now, once their providers' lists were asked for lost answers.
 
         Also for those of which a list had once said that they were never accepted.
