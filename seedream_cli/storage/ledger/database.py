@@ -159,14 +159,12 @@ CREATE INDEX images_by_digest ON images (sha256) WHERE sha256 IS NOT NULL;
 # job last; since when it was tried for a whole `--timeout`; what is odd about a picture; and the
 # ways on from what was called final by one word of somebody, or settled by a person. What a person
 # settles anew is kept as it was: only so may another task id stand for one that a person named.
-# And: what a provider's own list of requests said of a submit without an answer, look by look.
 # And: sums over all jobs, the jobs of a span, and the job of a file, each by an index alone.
 _THIRD: Final = """
 ALTER TABLE attempts ADD COLUMN body TEXT;
 ALTER TABLE attempts ADD COLUMN key_digest TEXT;
 ALTER TABLE jobs ADD COLUMN peer TEXT;
 ALTER TABLE jobs ADD COLUMN exhausted_at TEXT;
-ALTER TABLE jobs ADD COLUMN found_at TEXT;
 ALTER TABLE images ADD COLUMN warning TEXT;
 INSERT INTO steps VALUES
   ('failed', 'running'), ('failed', 'ready'), ('failed', 'closed'),
@@ -176,8 +174,7 @@ CREATE TABLE settlements (
   id INTEGER PRIMARY KEY,
   job TEXT NOT NULL REFERENCES jobs (id),
   settled_at TEXT NOT NULL,
-  word TEXT NOT NULL
-    CHECK (word IN ('adopt', 'not-charged', 'write-off', 'found', 'absence')),
+  word TEXT NOT NULL CHECK (word IN ('adopt', 'not-charged', 'write-off')),
   adopted TEXT,
   state TEXT NOT NULL,
   charge TEXT NOT NULL,
@@ -187,6 +184,22 @@ CREATE TABLE settlements (
 CREATE INDEX settlements_by_job ON settlements (job);
 CREATE TRIGGER settlements_stay BEFORE DELETE ON settlements
 BEGIN SELECT RAISE(ABORT, 'what a person said is never deleted'); END;
+DROP TRIGGER task_ids_stay;
+CREATE TRIGGER task_ids_stay BEFORE UPDATE OF task_id ON jobs
+WHEN OLD.task_id IS NOT NULL AND NEW.task_id IS NOT OLD.task_id
+  AND NOT EXISTS (SELECT 1 FROM settlements
+                  WHERE job = OLD.id AND task_id = OLD.task_id
+                    AND (adopted = NEW.task_id OR (NEW.task_id IS NULL AND adopted LIKE '%://%')))
+BEGIN SELECT RAISE(ABORT, 'a task id is never changed'); END;
+CREATE INDEX jobs_by_cost ON jobs (charge, sandbox, cost, price);
+CREATE INDEX jobs_by_time ON jobs (created_at, charge, sandbox, cost, price);
+CREATE INDEX images_by_path ON images (path) WHERE path IS NOT NULL;
+"""
+
+# What a provider's own list of requests said of a submit without an answer, look by look, and
+# the words by which that settles it. A table's CHECK is changed by making the table anew.
+_FOURTH: Final = """
+ALTER TABLE jobs ADD COLUMN found_at TEXT;
 CREATE TABLE looks (
   id INTEGER PRIMARY KEY,
   job TEXT NOT NULL REFERENCES jobs (id),
@@ -202,18 +215,35 @@ CREATE TABLE looks (
 ) STRICT;
 CREATE INDEX looks_by_job ON looks (job);
 DROP TRIGGER task_ids_stay;
+DROP TRIGGER settlements_stay;
+ALTER TABLE settlements RENAME TO settlements_of_people;
+DROP INDEX settlements_by_job;
+CREATE TABLE settlements (
+  id INTEGER PRIMARY KEY,
+  job TEXT NOT NULL REFERENCES jobs (id),
+  settled_at TEXT NOT NULL,
+  word TEXT NOT NULL
+    CHECK (word IN ('adopt', 'not-charged', 'write-off', 'found', 'absence')),
+  adopted TEXT,
+  state TEXT NOT NULL,
+  charge TEXT NOT NULL,
+  task_id TEXT,
+  urls TEXT NOT NULL
+) STRICT;
+INSERT INTO settlements SELECT * FROM settlements_of_people;
+DROP TABLE settlements_of_people;
+CREATE INDEX settlements_by_job ON settlements (job);
+CREATE TRIGGER settlements_stay BEFORE DELETE ON settlements
+BEGIN SELECT RAISE(ABORT, 'what a person said is never deleted'); END;
 CREATE TRIGGER task_ids_stay BEFORE UPDATE OF task_id ON jobs
 WHEN OLD.task_id IS NOT NULL AND NEW.task_id IS NOT OLD.task_id
   AND NOT EXISTS (SELECT 1 FROM settlements
                   WHERE job = OLD.id AND task_id = OLD.task_id
                     AND (adopted = NEW.task_id OR (NEW.task_id IS NULL AND adopted LIKE '%://%')))
 BEGIN SELECT RAISE(ABORT, 'a task id is never changed'); END;
-CREATE INDEX jobs_by_cost ON jobs (charge, sandbox, cost, price);
-CREATE INDEX jobs_by_time ON jobs (created_at, charge, sandbox, cost, price);
-CREATE INDEX images_by_path ON images (path) WHERE path IS NOT NULL;
 """
 
-SCHEMA: Final = (_FIRST, _SECOND, _THIRD)
+SCHEMA: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Script k brings a ledger from version k to k + 1."""
 
 BUSY_SECONDS: Final = 30.0
