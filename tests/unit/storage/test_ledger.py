@@ -1439,10 +1439,30 @@ def test_a_move_to_the_second_version_that_fails_changes_nothing(first: Path) ->
     assert cells(first, "PRAGMA user_version") == [(1,)]
 
 
+def test_what_people_said_is_kept_on_the_way_to_the_fourth_version(first: Path) -> None:
+    """Words that settled jobs come along whole, and are deleted by nobody there either."""
+    with closing(sqlite3.connect(first)) as connection:
+        connection.executescript("".join(SCHEMA[1:3]))
+    by_hand(
+        first,
+        "PRAGMA user_version = 3",
+        "INSERT INTO settlements (job, settled_at, word, adopted, state, charge, task_id, urls)"
+        " VALUES ('00000002', '2026-11-30T10:00:00.000000Z', 'adopt', 't2', 'unknown', 'maybe',"
+        " NULL, '[]')",
+    )
+    with closing(opened(first)) as ledger:
+        assert not ledger.is_read_only
+    kept = cells(first, "SELECT id, job, word, adopted, state, charge, urls FROM settlements")
+    assert kept == [(1, "00000002", "adopt", "t2", "unknown", "maybe", "[]")]
+    with pytest.raises(sqlite3.IntegrityError, match="never deleted"):
+        by_hand(first, "DELETE FROM settlements")
+    by_hand(first, "UPDATE settlements SET word = 'absence'")  # a word that the third lacks
+
+
 def test_versions_stay_as_they_were_released() -> None:
-    """Ledgers of the first two versions lie on disks: their scripts are never edited."""
+    """Ledgers of the first three versions lie on disks: their scripts are never edited."""
     digests = [hashlib.sha256(script.encode()).hexdigest()[:16] for script in SCHEMA]
-    assert digests[:2] == ["d18bce2ba8533348", "2141665235a2c47f"]
+    assert digests[:3] == ["d18bce2ba8533348", "2141665235a2c47f", "59bc0f9e3e088172"]
 
 
 def test_the_current_version_is_marked(ledger: Ledger, path: Path) -> None:
