@@ -12,6 +12,7 @@ import typer
 from seedream_cli.cli.app import build
 from seedream_cli.cli.output.capabilities import aspects, tariff, until
 from seedream_cli.core.errors import EXITS
+from seedream_cli.core.text import human_span
 from seedream_cli.providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -19,7 +20,25 @@ if TYPE_CHECKING:
 
 TOP = Path(__file__).parents[2]
 README = TOP / "README.md"
-PAGES = {"exit codes": README, "commands": README, "models": TOP / "docs/models.md"}
+PAGES = {
+    "exit codes": README,
+    "commands": README,
+    "providers": README,
+    "models": TOP / "docs/models.md",
+}
+SPECIAL = {
+    "ark": "answers when finished; sets come one by one; layers, clear backgrounds",
+    "byteplus": "the same outside China, with models and keys of its own",
+    "kie": "polled; 20 submits in 10 s; takes local references by upload",
+    "kie-seedream": "KIE's older endpoint: no choice of model",
+    "uniall": "answers when finished; references by URL only",
+    "seedreams": "polled; references by URL only; costs credits",
+    "fal": "two questions a result, which is kept for one hour; **lost answers are found**",
+    "replicate": "deletes pictures one hour after they are made; **lost answers are found**",
+    "openrouter": "picture and exact charge are in the answer; nothing can be fetched later",
+    "wavespeed": "a key works after the first top-up; **lost answers are found**",
+    "openai-images": "any gateway of OpenAI's image API: [docs/gateways.md](docs/gateways.md)",
+}
 WHEN = {
     0: "everything asked for is on disk",
     1: "`--check`: a picture is not as described; `status --exit-status`: a job did not end well",
@@ -58,6 +77,19 @@ def _rows(command: object, path: str) -> Iterator[str]:
             yield f"| `{path} {name}` | {(child.help or '').splitlines()[0]} |"
 
 
+def _providers() -> Iterator[str]:
+    yield "| provider | key | URLs live | special |"
+    yield "|---|---|---|---|"
+    for provider in PROVIDERS.values():
+        (variable,) = provider.key_env or ("",)
+        key = f"[`{variable}`]({provider.keys_page})" if variable else "as the profile says"
+        lifetime = provider.url_lifetime
+        lives = (
+            human_span(lifetime).replace(" h", " hours").replace(" d", " days") if lifetime else "?"
+        )
+        yield f"| `{provider.name}` | {key} | {lives} | {SPECIAL[provider.name]} |"
+
+
 def _models() -> Iterator[str]:
     yield "| provider | model | sizes | aspects | formats | price |"
     yield "|---|---|---|---|---|---|"
@@ -71,7 +103,12 @@ def _models() -> Iterator[str]:
 
 def test_the_tables_are_those_of_the_code() -> None:
     """README and docs say of commands, models and exit codes what the code says."""
-    tables = {"exit codes": _exit_codes(), "commands": _commands(), "models": _models()}
+    tables = {
+        "exit codes": _exit_codes(),
+        "commands": _commands(),
+        "providers": _providers(),
+        "models": _models(),
+    }
     for name, lines in tables.items():
         page = PAGES[name]
         text, body = page.read_text(encoding="utf-8"), "\n".join(lines)
