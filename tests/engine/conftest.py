@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.clock import FakeClock
+from support.command import CHOSEN
 from support.transport import FakeTransport
 
 from seedream_cli.core.model import Options, Profile, Reply, Secret
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Job, Reference
+
+GATEWAY = "https://gateway.example/v1"
+"""Of a provider that has no address of its own."""
 
 
 @dataclass
@@ -57,11 +61,12 @@ class House:
     ) -> list[Job]:
         """Plan the jobs of one command; `flags` go beside the naming plan."""
         spec = PROVIDERS[provider]
-        profile = Profile(name=provider, provider=provider, base_url=spec.base_url)
+        profile = Profile(name=provider, provider=provider, base_url=spec.base_url or GATEWAY)
         resolved = resolve(
             spec,
             Options(
                 prompt=prompt,
+                model=CHOSEN.get(provider),
                 count=count,
                 series=series,
                 references=references,

@@ -277,8 +277,6 @@ PROVIDERS = (
     *("ark", *SYNCHRONOUS, "kie", "kie-seedream", "seedreams"),
     *("fal", "replicate", "wavespeed"),
 )
-COUNTERS = ("uniall", "fal")
-"""Who makes several pictures of one request."""
 OUTPUTS = (
     *((), ("-o", "out{k}/"), ("-o", "named-{k}"), ("-o", "deep/{k}/art-{{n}}.{{ext}}")),
     ("-o", "t/{{slug}}-{{job}}-{{n}}.{{ext}}", "--sidecar"),
@@ -314,8 +312,7 @@ class Shot:
     @property
     def requests(self) -> int:
         """How many paid requests it is."""
-        is_many = self.many[:1] == ("-n",) and self.provider not in COUNTERS
-        return int(self.many[1]) if is_many else 1
+        return int(self.many[1]) if self.many[:1] == ("-n",) else 1
 
     @property
     def is_new_name(self) -> bool:

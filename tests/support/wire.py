@@ -157,7 +157,7 @@ class Chaos:
                 visit.send(block)
 
 
-_LIST = re.compile(rb"POST \S*/(predictions|billings/search) ")
+_LIST = re.compile(rb"POST \S*(/wavespeed/predictions|/billings/search) ")
 
 
 @dataclass
