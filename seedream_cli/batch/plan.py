@@ -16,7 +16,13 @@ from seedream_cli.batch.action import Act, Action, Plan
 from seedream_cli.batch.lock import entries as lock
 from seedream_cli.batch.manifest.schema import Mistakes
 from seedream_cli.batch.place import Placing, same_file
-from seedream_cli.batch.resolve import Resolver, count_of, is_model_chosen, made_first
+from seedream_cli.batch.resolve import (
+    PLACEHOLDER,
+    Resolver,
+    count_of,
+    is_model_chosen,
+    made_first,
+)
 from seedream_cli.core.errors import AccountError, UsageError
 from seedream_cli.core.model import Problem, State
 
@@ -234,13 +240,17 @@ class Planner:
         self._kept |= {entry.key: entry for entry in entries}
         reason = self._nobody(row) if entries else "new"
         template = self.context.draft(row, many=total > 1).template
+        lying = {entry.n: entry.output for entry in entries}
         for n in range(1, total + 1):
-            path = template.replace("{n}", str(n))
+            path = lying.get(n) or template.replace("{n}", str(n)).removesuffix(".{ext}")
             yield Action(act=Act.MAKE, row=row, n=n, total=total, output=path, reason=reason)
 
     def _nobody(self, row: Row) -> str:
         """Say why it is not known who makes a row."""
-        names = {entry.provider for entry in self._resolver.entries[row.name]}
+        entries = self._resolver.entries[row.name]
+        if entries and all(entry.sandbox for entry in entries):
+            return PLACEHOLDER
+        names = {entry.provider for entry in entries}
         strange = sorted(names - self.context.providers.keys())
         if not strange:
             return "nothing says which provider makes it"

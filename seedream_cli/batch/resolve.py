@@ -37,6 +37,8 @@ _SCHEME: Final = "1"
 """Of fingerprints: another one would be computed beside it, not instead of it."""
 
 
+PLACEHOLDER: Final = "its picture is a rehearsal's placeholder"
+"""Why a picture is made that only a rehearsal made."""
 _DEFAULT: Final = "{name}.{ext}"
 _Kind = tuple[str, str, str | None, str | None, str]
 
@@ -432,7 +434,7 @@ class Resolver:
         if entry is None:
             return "new"
         if entry.fingerprint == found.fingerprint or (entry.sandbox and not self._context.sandbox):
-            return "its picture is a rehearsal's placeholder"
+            return PLACEHOLDER
         if entry.provider != found.provider.name:
             return f"provider {entry.provider} → {found.provider.name}"
         if entry.model != found.resolved.request.model:

@@ -41,13 +41,13 @@ def answer(asked: Asked, stage: Stage) -> Answer:
     if not provider:
         served = ", ".join(PREFIXES)
         return says({"error": f"The sandbox serves {served}; there is nothing here."}, 404)
-    answering: Callable[[Asked, Stage], Answer] = _api(provider).answer
+    answering: Callable[[Asked, Stage], Answer] = api_of(provider).answer
     return answering(replace(asked, path=rest, provider=provider), stage)
 
 
 def struck(asked: Asked, stage: Stage, fault: Fault, reply: Answer) -> Answer:
     """Return what becomes of `reply`, a good answer to `asked`, when `fault` strikes it."""
-    voice: Voice = _api(_split(asked.path)[0] or "ark").VOICE
+    voice: Voice = api_of(_split(asked.path)[0] or "ark").VOICE
     if fault.fate is not None:
         reply = answer(asked, replace(stage, fate=fault.fate))
     if fault.bend is None:
@@ -64,7 +64,7 @@ def _split(path: str) -> tuple[str, str]:
     return "", path
 
 
-def _api(provider: str) -> ModuleType:
+def api_of(provider: str) -> ModuleType:
     """Return the module that answers for a provider; only those that are asked are imported."""
     module = _MODULES.get(provider, provider).replace("-", "_")
     return import_module(f"seedream_cli.sandbox.apis.{module}")

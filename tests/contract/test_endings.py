@@ -48,8 +48,10 @@ def error_body(name: str, status: int) -> bytes:
             said = {"error": {"code": status, "message": "no"}}
         case "kie" | "kie-seedream":
             said = {"code": status, "msg": "no", "data": None}
-        case _:
+        case "seedreams":
             said = {"code": -1, "message": "something.else"}
+        case _:
+            pytest.fail("say here how this provider writes an error")
     return json.dumps(said).encode()
 
 

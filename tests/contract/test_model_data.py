@@ -13,6 +13,7 @@ from seedream_cli.core.model import Charge, Request, Size
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.request.demand import measure
 from seedream_cli.request.price import estimate
+from seedream_cli.sandbox.router import PREFIXES, api_of
 
 if TYPE_CHECKING:
     from seedream_cli.providers.spec import Capabilities, Provider
@@ -315,3 +316,14 @@ def test_where_the_bound_is_not_sure_the_higher_price_is_shown(
         found = estimate(the(name, model), measure(PROVIDERS[name], the(name, model), request))
         assert found is not None
         assert found.amount == Decimal(amount)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_every_provider_can_be_rehearsed(name: str) -> None:
+    """The stand-in serves it where its `sandbox_path` says, and has words for its troubles."""
+    provider = PROVIDERS[name]
+    served = [prefix for prefix in PREFIXES if provider.sandbox_path.startswith(prefix)]
+    assert served, "a line in sandbox/router.py"
+    api = api_of(PREFIXES[served[0]])
+    assert callable(api.answer)
+    assert api.VOICE

@@ -300,8 +300,10 @@ def refusal(provider: str, status: int) -> bytes:
             said = {"detail": "no such thing"}
         case "wavespeed":
             said = {"code": status, "message": "no such thing", "data": None}
-        case _:
+        case "seedreams":
             said = {"code": -1, "message": "no such thing"}
+        case _:
+            pytest.fail("say here how this provider writes an error")
     return json.dumps(said).encode()
 
 

@@ -321,9 +321,9 @@ def test_without_an_account_new_rows_are_still_told(place: Place) -> None:
     place.provider = None
     found = place.see(TWO.replace('sea"', 'sea"\ncount = 2'))
     assert [(p.name, p.act, p.output) for p in found] == [
-        ("hero", MAKE, "hero.{ext}"),
-        ("sea-1", MAKE, "sea-1.{ext}"),
-        ("sea-2", MAKE, "sea-2.{ext}"),
+        ("hero", MAKE, "hero"),
+        ("sea-1", MAKE, "sea-1"),
+        ("sea-2", MAKE, "sea-2"),
     ]
     with pytest.raises(UsageError, match="which provider"):
         place.planner(TWO).target(found[0].row)
