@@ -280,12 +280,22 @@ def _span_asked(context: Context, attempt: Attempt, *, may_close: bool) -> Span:
 def _equals(context: Context, attempt: Attempt) -> list[Attempt]:
     """Return the attempts whose record may be that of this one, itself among them.
 
-    They asked for the same, and their spans overlap, or those of others between them do.
+    They asked for what a record of this one may show, or this one for what one of theirs may, and
+    their spans overlap, or those of others between them do.
     """
+    listing = _listing(context, attempt.job)
+    asked = _asked(attempt.body, listing)
+
+    def is_alike(body: str | None) -> bool:
+        if body is None or body == attempt.body:
+            return True
+        other = _asked(body, listing)
+        return _shows(other, asked, listing) or _shows(asked, other, listing)
+
     found: dict[str, Attempt] = {}
     since, until = _span(context, attempt)
     while True:
-        alike = context.ledger.attempts_like(attempt, since - _REACH, until + _REACH)
+        alike = context.ledger.attempts_of(attempt.job, since - _REACH, until + _REACH, is_alike)
         fresh = {each.job.id: each for each in alike if each.job.id not in found}
         spans = {job_id: _span(context, each) for job_id, each in fresh.items()}
         near = [key for key, (begin, end) in spans.items() if begin <= until and since <= end]
@@ -346,6 +356,8 @@ def _assign(
         since <= each.at <= until for each, (since, until) in zip(ordered, spans, strict=True)
     ):
         return _Verdict(reason=f"{count}, of another time", records=alike)
+    if not all(is_input(each, claim, _listing(context, claim.job)) for claim, each in pairs):
+        return _Verdict(reason=f"{count}, and jobs asked for more than that", records=alike)
     absent = {each.id for each in context.ledger.absent(is_asked_again=True)}
     settlements = [
         Settlement(job=claim.job, word="found", task_id=record.task_id)
@@ -382,10 +394,18 @@ def is_input(record: Record, attempt: Attempt, listing: Listing) -> bool:
     Equal as JSON: the order of keys means nothing, that of lists and the types of values do.
     Keys may be added at the top, where the provider may add its defaults.
     """
-    sent: object = json.loads(attempt.body or "null")
+    return _shows(with_digests(record.input), _asked(attempt.body, listing), listing)
+
+
+def _asked(body: str | None, listing: Listing) -> object:
+    """Return of a body what a record would show."""
+    sent: object = json.loads(body or "null")
     for key in listing.input_at:
         sent = sent.get(key) if isinstance(sent, dict) else None
-    shown = with_digests(record.input)
+    return sent
+
+
+def _shows(shown: object, sent: object, listing: Listing) -> bool:
     if not isinstance(sent, dict) or not isinstance(shown, dict):
         return False
     if listing.adds_fields:

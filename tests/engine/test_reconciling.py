@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from support.clock import BEGIN
@@ -696,3 +696,29 @@ def test_without_its_header_nobody_is_asked(house: House) -> None:
     (job,) = house.run(house.buy("openrouter"))
     ask(house, job)
     assert len(house.transport.sent) == 1
+
+# -- requests that a record could be of, too -------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_more", [True, False])
+@pytest.mark.parametrize("step", ["sending", "lost"])
+def test_a_record_of_a_request_that_says_more_is_not_taken(
+    house: House, step: str, *, is_more: bool
+) -> None:
+    """Where defaults may be added, a request with one field more, or another webhook, has it."""
+    listing = replace(LISTING, input_at=() if is_more else ("input",))
+    server = listing_server(house, listing)
+    (job,) = lost(house, server, "drop")
+    (other,) = buy(house, prompt="a hare")
+    sent = server.submits()[-1].body or {}
+    more: dict[str, object] = {"seed": 5} if is_more else {"webhook": "https://example.com/done"}
+    call = replace(house.engine.calls[other.id], body={**sent, **more})
+    house.ledger.begin(other.id, body=call.body, key=Secret("sk-test"))
+    server.inputs = lambda entry: cast(
+        "dict[str, object]", entry.body if is_more else entry.body["input"]
+    )
+    server.accept(call)
+    if step == "lost":
+        house.ledger.move(house.ledger.job(other.id), State.UNKNOWN)
+    (job,) = ask(house, job)
+    assert (job.state, job.task_id) == (State.UNKNOWN, None)

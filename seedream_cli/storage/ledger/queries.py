@@ -27,7 +27,7 @@ from seedream_cli.storage.ledger.database import Database
 from seedream_cli.storage.ledger.selection import Selection, cost_of, in_states
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from seedream_cli.core.budget import Spending
     from seedream_cli.core.model import Image, Job, Look, Money, Secret
@@ -448,17 +448,19 @@ class Queries(Database):
         found = self._attempts("job = ?", (job.id,))
         return found[0] if found else None
 
-    def attempts_like(self, attempt: Attempt, since: datetime, until: datetime) -> list[Attempt]:
-        """Return the attempts that asked for the same and may have been charged, oldest first.
+    def attempts_of(
+        self, job: Job, since: datetime, until: datetime, is_meant: Callable[[str | None], bool]
+    ) -> list[Attempt]:
+        """Return the attempts at a job's model that may have been charged, oldest first.
 
-        Begun in this time, or not over yet. Also those whose bodies old versions did not keep.
+        Begun in this time, or not over yet; those whose bodies are meant, and None where an old
+        version did not keep it.
         """
-        job = attempt.job
         return self._attempts(
-            "origin = ? AND model = ? AND (body = ? OR body IS NULL)"
-            " AND ((started_at >= ? AND started_at <= ?)"
+            "origin = ? AND model = ? AND ((started_at >= ? AND started_at <= ?)"
             " OR job IN (SELECT id FROM jobs WHERE state = 'sending'))",
-            (job.origin, job.model, attempt.body, time_text(since), time_text(until)),
+            (job.origin, job.model, time_text(since), time_text(until)),
+            is_meant,
         )
 
     def accepted_between(self, attempt: Attempt, since: datetime, until: datetime) -> list[str]:
@@ -471,7 +473,12 @@ class Queries(Database):
         )
         return [each.job.task_id for each in found if each.job.task_id is not None]
 
-    def _attempts(self, where: str, values: Sequence[str | None]) -> list[Attempt]:
+    def _attempts(
+        self,
+        where: str,
+        values: Sequence[str | None],
+        is_meant: Callable[[str | None], bool] = lambda _: True,
+    ) -> list[Attempt]:
         """Return attempts that were not provably turned away, oldest first."""
         with self._storage("read"):
             rows = (
@@ -494,6 +501,7 @@ class Queries(Database):
                     key_digest=key,
                 )
                 for job_id, started, ended, body, key in rows
+                if is_meant(body)
             ]
 
     def planned_like(self, job: Job) -> list[Job]:

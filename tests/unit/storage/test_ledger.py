@@ -1521,7 +1521,7 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "spent": lambda: ledger.spent(job.origin, None, DAY.span),
         "check_budget": lambda: ledger.check_budget(replace(job, price=DAY.most), DAY, None),
         "attempt": lambda: ledger.attempt(job),
-        "attempts_like": lambda: ledger.attempts_like(attempt, NOW, NOW),
+        "attempts_of": lambda: ledger.attempts_of(job, NOW, NOW, bool),
         "accepted_between": lambda: ledger.accepted_between(attempt, NOW, NOW),
         "planned_like": lambda: ledger.planned_like(job),
         "held": lambda: ledger.held(job.origin, ["t1"]),
