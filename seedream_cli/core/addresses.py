@@ -144,6 +144,11 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{host}" + ("" if is_default else f":{port}")
 
 
+def is_at(url: str, base: str) -> bool:
+    """Tell whether an address is of the origin of `base`; what is no address is nowhere."""
+    return split(url) is not None and origin(url) == origin(base)
+
+
 def literal_kind(host: str) -> AddressKind | None:
     """Tell of which kind a host is that is written as an address; None for a name."""
     try:

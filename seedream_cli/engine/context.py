@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.addresses import origin
+from seedream_cli.core.addresses import is_at
 from seedream_cli.core.commands import is_made
 from seedream_cli.core.errors import AccountError, UnreadableReply
 from seedream_cli.core.events import Waiting
@@ -288,7 +288,7 @@ def task_of(context: Context, job: Job, latest: Reply | None = None) -> Task:
             outcome = provider.dialect.decode(reply)
             if isinstance(outcome, Running) and outcome.task_id == job.task_id:
                 links |= outcome.links
-    return replace(task, links={k: url for k, url in links.items() if origin(url) == job.origin})
+    return replace(task, links={k: url for k, url in links.items() if is_at(url, job.origin)})
 
 
 def _has_to_save(job: Job, *, is_recalled: bool) -> bool:

@@ -16,9 +16,9 @@ from seedream_cli.core.addresses import (
     DEFAULT_PORTS,
     PLAIN_KINDS,
     AddressKind,
+    is_at,
     is_loopback,
     literal_kind,
-    origin,
 )
 from seedream_cli.core.errors import (
     HostBarred,
@@ -456,8 +456,8 @@ def _address(profile: Profile, call: Call) -> str:
     Raises `Unsent` for any other, where the key must not go.
     """
     if "://" in call.path:
-        if origin(call.path) != origin(profile.base_url):
-            raise Unsent(f"{_host(call.path)} is not the API's own host")
+        if not is_at(call.path, profile.base_url):
+            raise Unsent("what it names is not the API's own host")
         return call.path
     others = {"upload": profile.upload_base_url, "list": profile.list_base_url}
     return (others.get(call.host) or profile.base_url) + call.path

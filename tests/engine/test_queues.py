@@ -121,3 +121,13 @@ def test_a_result_that_is_gone_is_not_a_job_that_never_ran(house: House) -> None
     job = run(house, accepted(), *gone * 500)
     assert (job.state, job.charge) == (State.RUNNING, Charge.CHARGED)
     assert house.engine.problems[job.id].code == "timeout"
+
+
+@pytest.mark.parametrize(
+    "place", [f"{ORIGIN}:0/requests/r1", "https://a!b/requests/r1", f"{ORIGIN}/x/requests/r2"]
+)
+def test_an_address_that_cannot_be_its_own_is_not_asked(house: House, place: str) -> None:
+    """One that is none, or that is about another request: the known place is asked instead."""
+    job = run(house, accepted(place), state("COMPLETED"), made())
+    assert job.state is State.SAVED
+    assert asked(house)[1:] == [("poll", f"{BUILT}/status"), ("result", BUILT)]

@@ -829,8 +829,9 @@ def test_a_whole_address_is_asked_on_the_apis_own_origin_only(serve: Serve) -> N
     transport().send(account, result, QUICK)
     line, headers, _ = parts(api.received[0])
     assert (line, headers["authorization"]) == ("GET /y/1 HTTP/1.1", f"Key {KEY}")
-    with pytest.raises(Unsent, match="not the API's own host"):
-        transport().send(account, replace(result, path=f"{foreign.origin}/y/1"), QUICK)
+    for place in (foreign.origin, "https://a!b", "https://example.com:0"):
+        with pytest.raises(Unsent, match="not the API's own host"):
+            transport().send(account, replace(result, path=f"{place}/y/1"), QUICK)
     assert foreign.received == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from seedream_cli.core.model import (
     Busy,
@@ -24,7 +25,6 @@ from seedream_cli.providers.reading import (
     TOO_MANY_REQUESTS,
     account_or_request,
     at,
-    given,
     id_at,
     is_about_content,
     message_at,
@@ -83,8 +83,10 @@ def decode(reply: Reply) -> Outcome:
 
 
 def _running(said: Mapping[str, object], task_id: str, word: str = "") -> Running:
-    links = given(poll=web_url(said.get("status_url")), result=web_url(said.get("response_url")))
-    return Running(task_id=task_id, word=word, links={key: str(links[key]) for key in links})
+    named = {"poll": web_url(said.get("status_url")), "result": web_url(said.get("response_url"))}
+    # The answer to a question for the result does not say whose it is: its address does.
+    links = {key: url for key, url in named.items() if url and quote(task_id, safe="") in url}
+    return Running(task_id=task_id, word=word, links=links)
 
 
 def _status(said: Mapping[str, object]) -> Outcome | None:
