@@ -33,6 +33,7 @@ _CONTENT: Final = re.compile(
 )
 _MILLISECONDS: Final = range(1_577_836_800_000, 4_102_444_800_000)
 """Of 2020 to 2099."""
+_ENDLESS: Final = 10**12
 _MAX_DEPTH: Final = 64
 _MAX_MESSAGE: Final = 1000
 _MAX_WORD: Final = 100
@@ -234,9 +235,10 @@ def records(
 
 
 def number_at(value: object, *keys: str) -> int | float | None:
-    """Return the number under `keys`; None for anything else."""
+    """Return the number under `keys`; None for anything else, and for what no sum can be."""
     found = at(value, *keys)
-    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return found if is_number and abs(found) < _ENDLESS else None
 
 
 def web_url(value: object) -> str | None:

@@ -156,11 +156,39 @@ def test_fals_results_end_a_request_only_in_its_own_words(kind: str) -> None:
         got = ending("fal", reply)
         if kind != "envelope":
             assert got is (Busy if status == 429 else UnreadableReply), status
-        elif status in {422, 499} or status >= 500:
+        elif status in {422, 499} or (status >= 500 and status not in {502, 503, 504}):
             assert got is Failed, status
         else:
             expected = {401: Refused, 402: Busy, 403: Busy, 404: Running, 429: Busy}
             assert got is expected.get(status, UnreadableReply), status
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_fals_gateway_ends_no_request(status: int) -> None:
+    """A bare 503 to the question for a result is asked again; one that names its type is an end."""
+    told = {"detail": "Service Unavailable"}
+    for more, expected in (({}, UnreadableReply), ({"error_type": "runner_disconnected"}, Failed)):
+        body = json.dumps(told | more).encode()
+        reply = Reply(purpose=Purpose.RESULT, status=status, headers={}, body=body)
+        assert ending("fal", reply) is expected
+
+
+ENDLESS = "1" + "0" * 400
+
+
+def test_no_number_is_too_large_to_be_read() -> None:
+    """A wait or a cost beyond all sense is none, and the rest of the answer counts."""
+    waits = f'{{"detail": "slow down", "status": 429, "retry_after": {ENDLESS}}}'.encode()
+    reply = Reply(purpose=Purpose.SUBMIT, status=429, headers={}, body=waits)
+    busy = PROVIDERS["replicate"].dialect.decode(reply)
+    assert isinstance(busy, Busy)
+    assert busy.retry_after is None
+    for cost in (ENDLESS, "1e300"):
+        body = f'{{"data": [{{"b64_json": "aGk="}}], "usage": {{"cost": {cost}}}}}'.encode()
+        reply = Reply(purpose=Purpose.SUBMIT, status=200, headers={}, body=body)
+        done = PROVIDERS["openrouter"].dialect.decode(reply)
+        assert isinstance(done, Done)
+        assert done.cost is None
 
 
 @pytest.mark.parametrize("name", ["kie", "kie-seedream"])

@@ -53,6 +53,8 @@ _GONE: Final = 404
 _CLIENT_LEFT: Final = 499
 _ENDS: Final = frozenset({422, _CLIENT_LEFT})
 _SERVER_ERROR: Final = 500
+_GATEWAY: Final = frozenset({502, 503, 504})
+"""Of a failed request they name a type (fal.ai/docs, request errors, 2026-11)."""
 _ACCOUNT: Final = frozenset({401, 402, 403})
 _NO_VERDICT: Final = frozenset({402, 403})
 """Of a question about a task: "User is locked" speaks of the account, not of the task."""
@@ -117,7 +119,9 @@ def _result(reply: Reply, said: Mapping[str, object]) -> Outcome | None:
         return Running(task_id="", word=f"done, and its answer is gone: {message}", is_empty=True)
     # What is flat and names no type may come from before the model: "still in progress".
     is_typed = kind is not None and reply.status in REFUSALS - _ACCOUNT
-    is_end = is_typed or reply.status in _ENDS or reply.status >= _SERVER_ERROR
+    # A bare 503 is of a gateway in trouble: the pictures may be there when that is over.
+    is_broken = reply.status >= _SERVER_ERROR and (kind or reply.status not in _GATEWAY)
+    is_end = is_typed or reply.status in _ENDS or is_broken
     return _failed(message, kind, status=reply.status) if message and is_end else None
 
 
