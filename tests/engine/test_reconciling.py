@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -722,3 +723,21 @@ def test_a_record_of_a_request_that_says_more_is_not_taken(
         house.ledger.move(house.ledger.job(other.id), State.UNKNOWN)
     (job,) = ask(house, job)
     assert (job.state, job.task_id) == (State.UNKNOWN, None)
+
+
+@pytest.mark.parametrize("year", [1900, 9999])
+def test_a_date_that_none_can_be_proves_nothing(house: House, year: int) -> None:
+    """A header with the last day that there is, or one before computers, is no clock."""
+    server = listing_server(house, has_date=False)
+
+    def answer(call: Call) -> Reply | None:
+        if call.purpose is not Purpose.FIND:
+            return None
+        headers = {"date": format_datetime(datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC), True)}
+        body = b'{"items": [], "next": null}'
+        return Reply(purpose=Purpose.FIND, status=200, headers=headers, body=body)
+
+    (job,) = lost(house, server, "drop")
+    server.trouble = answer
+    assert ask(house, job)[0].state is State.UNKNOWN
+    assert "do not say when" in told(house, job).reason
