@@ -698,6 +698,7 @@ def test_without_its_header_nobody_is_asked(house: House) -> None:
     ask(house, job)
     assert len(house.transport.sent) == 1
 
+
 # -- requests that a record could be of, too -------------------------------------------------------
 
 
@@ -733,7 +734,9 @@ def test_a_date_that_none_can_be_proves_nothing(house: House, year: int) -> None
     def answer(call: Call) -> Reply | None:
         if call.purpose is not Purpose.FIND:
             return None
-        headers = {"date": format_datetime(datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC), True)}
+        headers = {
+            "date": format_datetime(datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC), usegmt=True)
+        }
         body = b'{"items": [], "next": null}'
         return Reply(purpose=Purpose.FIND, status=200, headers=headers, body=body)
 
