@@ -315,7 +315,9 @@ class Application:
             if action.act is Act.MAKE and job.charge is not Charge.NONE:
                 is_whole = job.state is State.SAVED
                 self._images += len(job.images) if is_whole else action.count
-                paid = job.cost or job.price
+                paid, price = job.cost or job.price, job.price
+                if paid and price and paid.currency != price.currency:
+                    paid = price  # the bound is kept in the currency of the prices
                 self._spent += paid.amount if paid else Decimal(0)
             self._end(action, job, problem)
 

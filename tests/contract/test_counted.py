@@ -423,3 +423,14 @@ def test_what_is_ignored_does_not_count() -> None:
     assert found.most_images == 1
     assert "-n N makes N pictures" in found.notes[0]
     assert final("ark", split(found)[0])["n"] == 3
+
+
+def test_sides_that_replicate_does_not_hear_make_nothing_cheaper() -> None:
+    """Width and height count where the size is custom; beside `2K` they are ignored."""
+    provider = PROVIDERS["replicate"]
+    model = provider.models["bytedance/seedream-5-pro"]
+    sides = {"width": 512, "height": 512}
+    beside = provider.dialect.measure(model, {"input": {"size": "2K", **sides}})
+    custom = provider.dialect.measure(model, {"input": {"size": "custom", **sides}})
+    assert (beside.area or ENDLESS) > 512 * 512
+    assert custom.area == 512 * 512

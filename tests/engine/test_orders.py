@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.manifest.read import Row
     from seedream_cli.core.errors import SeedreamError
-    from seedream_cli.core.model import Call, Job
+    from seedream_cli.core.model import Call, Job, Outcome
     from seedream_cli.providers.spec import Provider
     from seedream_cli.request.purchase import Purchase
 
@@ -358,6 +358,23 @@ def test_max_cost_counts_what_may_have_been_charged(desk: Desk) -> None:
     assert desk.states()["r3"] is None
     desk.run(rows(9), bounds=Bounds(max_cost=Money(price.amount / 2, price.currency)))
     assert desk.submits == []
+
+
+def test_max_cost_is_held_against_its_own_currency(desk: Desk) -> None:
+    """What a provider says that it charged in another one is no part of the sum: the price is."""
+    price = desk.plan(rows(1)).actions[0].price
+    assert price is not None
+    spec = desk.house.engine.providers["ark"]
+
+    def decode(reply: Reply) -> Outcome:
+        outcome = spec.dialect.decode(reply)
+        return replace(outcome, cost=Money(Decimal("0.001"), "EUR"))  # type: ignore[call-arg] # Done
+
+    ark = replace(spec, dialect=replace(spec.dialect, decode=decode))
+    desk.house.adjust(providers={**PROVIDERS, "ark": ark})
+    bound = Bounds(max_cost=Money(price.amount * 2, price.currency))
+    desk.run(rows(3), *desk.made(2), bounds=bound)
+    assert len(desk.submits) == 2
 
 
 def test_what_was_bought_before_is_fetched_beyond_every_bound(desk: Desk) -> None:

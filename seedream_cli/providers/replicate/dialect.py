@@ -118,9 +118,11 @@ def _set_of(model: Capabilities | None, fields: Mapping[str, object]) -> int | N
 
 
 def _area(model: Capabilities | None, fields: Mapping[str, object]) -> int | None:
+    """Return the pixels that are asked for; sides count only where the size or ratio is custom."""
     width, height, size = (fields.get(name) for name in ("width", "height", "size"))
-    if type(width) is int and type(height) is int:
-        return width * height
+    if "custom" in (size, fields.get("aspect_ratio")):
+        is_plain = type(width) is int and type(height) is int
+        return width * height if is_plain else None  # type: ignore[operator] # they are numbers
     return area_of(model, keyword_of_quality(model, size) or size)
 
 
