@@ -434,3 +434,11 @@ def test_sides_that_replicate_does_not_hear_make_nothing_cheaper() -> None:
     custom = provider.dialect.measure(model, {"input": {"size": "custom", **sides}})
     assert (beside.area or ENDLESS) > 512 * 512
     assert custom.area == 512 * 512
+
+
+def test_what_openrouter_passes_on_is_within_no_bound() -> None:
+    """Whom it asks is documented; what it hands to them as it is, nobody can count."""
+    way, model = "provider", "bytedance-seed/seedream-4.5"
+    more = {"sequential_image_generation": "auto", "max_images": 15}
+    assert ask("openrouter", model, {way: {"only": ["seed"]}}) is not None
+    assert ask("openrouter", model, {way: {"options": {"seed": more}}}) is None

@@ -27,7 +27,9 @@ _CHEAP_PIXELS: Final = 2_360_000
 """Up to here a picture of 5.0 pro and 5.5 costs the lower price ("above 2.36 MP")."""
 _FIELDS: Final = frozenset(
     {"n", "resolution", "aspect_ratio", "size", "input_references", "output_format"}
-    | {"provider", "session_id", "user", "trace"}
+    # Whom it asks, not `provider.options`: what is passed on as it is may ask for anything.
+    | {f"provider.{name}" for name in ("only", "order", "ignore", "sort", "allow_fallbacks")}
+    | {"session_id", "user", "trace"}
 )
 _INPUTS: Final = InputLimits(
     # The greatest size is written nowhere; 10 MB is what every maker takes.
