@@ -28,8 +28,6 @@ SLACK: Final = timedelta(seconds=60)
 _HAIR: Final = timedelta(seconds=2)
 """Headers name whole seconds, and answers take their time: so much is no difference of clocks."""
 _NONE: Final = timedelta()
-_YEARS: Final = range(2000, 2101)
-"""A header with another one is nobody's clock."""
 _MOST_PAGES: Final = 25
 """Who lists more in a window is asked in vain."""
 
@@ -142,7 +140,6 @@ def _read(
 
 def _set_clock(reading: Reading, dates: list[datetime | None], now: datetime) -> None:
     """Take the provider's clock from its answers: the first is what a span is shifted by."""
-    dates = [date if date and date.year in _YEARS else None for date in dates]
     known = [date for date in dates if date is not None]
     reading.date = min(known) if len(known) == len(dates) else None
     if len(dates) == 1 and dates[0] is not None:

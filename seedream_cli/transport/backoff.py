@@ -17,6 +17,7 @@ _LONGEST: Final = 1e12
 """Seconds; keeps an absurd number finite, so that arithmetic with it is safe."""
 
 _LARGEST_EXPONENT: Final = 32
+_YEARS: Final = range(1970, 2200)
 
 # The three forms of RFC 9110, section 5.6.7; the parser below would also take looser ones.
 _HTTP_DATE: Final = re.compile(
@@ -35,12 +36,20 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     value = (text or "").strip(" \t")
     if re.fullmatch(r"[0-9]+", value):
         return min(float(value), _LONGEST)
-    moment = http_date(value)
+    moment = _moment(value)
     return None if moment is None else max(0.0, (moment - now).total_seconds())
 
 
 def http_date(text: str | None) -> datetime | None:
-    """Return the time that a header's HTTP date names; None for anything else."""
+    """Return the time that a header's HTTP date names; None for anything else.
+
+    Also for a year that is nobody's now: nothing can be added to the last day that there is.
+    """
+    moment = _moment(text)
+    return moment if moment is not None and moment.year in _YEARS else None
+
+
+def _moment(text: str | None) -> datetime | None:
     value = (text or "").strip(" \t")
     if not _HTTP_DATE.fullmatch(value):
         return None

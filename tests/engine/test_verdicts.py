@@ -43,6 +43,16 @@ def submits(house: House) -> int:
     return [call.purpose for call in house.transport.sent].count(Purpose.SUBMIT)
 
 
+@pytest.mark.parametrize("provider", ["ark", "kie"])
+def test_a_date_that_none_can_be_loses_no_picture(house: House, provider: str) -> None:
+    """A header with the last day that there is: nothing can be reckoned from it, and none is."""
+    last = {"date": "Fri, 31 Dec 9999 23:59:59 GMT"}
+    answers = {"ark": [made()], "kie": [accepted(), success()]}[provider]
+    house.transport.answers = [replace(each, headers=last) for each in answers]
+    (job,) = house.run(house.buy(provider))
+    assert job.state is State.SAVED
+
+
 # -- success without a picture -----------------------------------------------------------------
 
 
