@@ -328,11 +328,13 @@ def _judge(context: Context, attempt: Attempt, reading: Reading, *, may_close: b
         return _Verdict(reason=doubt, records=[*alike, *opaque])
     if alike:
         return _assign(context, reading, [e for e in equals if e.job.task_id is None], alike)
-    doubt = next(_doubts_of_absence(context, attempt, reading, free), "")
+    near = [each for each in free if _is_near(each, attempt, _listing(context, job))]
+    doubt = next(_doubts_of_absence(context, attempt, reading, near), "")
     is_empty = reading.date is not None
     if doubt or not may_close or job.state is not State.UNKNOWN:
         words = "has no such request" + (f"; {doubt}" if doubt else "")
-        return _Verdict(reason=words, is_empty=is_empty)
+        shown = [r for r in near if r.model == job.model and any(s <= r.at <= u for s, u in spans)]
+        return _Verdict(reason=words, records=shown, is_empty=is_empty)
     words = "has no such request, a quarter of an hour after it: it was never accepted"
     settlement = Settlement(job=job, word="absence")
     return _Verdict(word="absent", reason=words, is_empty=is_empty, settlements=[settlement])
@@ -455,8 +457,21 @@ def _doubt(equals: Sequence[Attempt], key: str | None, opaque: Sequence[Record])
     return f"shows {_count(opaque)} of that time without what was asked" if opaque else ""
 
 
+def _is_near(record: Record, attempt: Attempt, listing: Listing) -> bool:
+    """Tell whether a record of whatever time may be of an attempt all the same.
+
+    What its provider wrote in its own way, as an address or a default, has kept its prompt.
+    """
+    if record.model != attempt.job.model or not record.input:
+        return record.model == attempt.job.model or is_input(record, attempt, listing)
+    asked = _asked(attempt.body, listing)
+    prompt = asked.get("prompt") if isinstance(asked, dict) else None
+    is_its_prompt = prompt is not None and record.input.get("prompt") == prompt
+    return is_its_prompt or is_input(record, attempt, listing)
+
+
 def _doubts_of_absence(
-    context: Context, attempt: Attempt, reading: Reading, free: Sequence[Record]
+    context: Context, attempt: Attempt, reading: Reading, near: Sequence[Record]
 ) -> Iterator[str]:
     """Yield why a list without a request does not prove that it was not accepted."""
     job, listing, now = attempt.job, _listing(context, attempt.job), reading.at
@@ -475,10 +490,8 @@ def _doubts_of_absence(
         yield "it does not keep so long what was asked"
     if sum(look.is_empty for look in context.ledger.looks(job.id)) + 1 < listing.empty_looks:
         yield "one look more is needed"
-    for each in free:
-        is_opaque = not each.input and each.model == job.model
-        if is_opaque or is_input(each, attempt, listing):
-            yield f"{each.task_id} may be it all the same"
+    for each in near:
+        yield f"{each.task_id} may be it all the same"
     yield from _doubts_of_list(context, attempt, reading)
     yield from _doubts_of_charges(context, job, reading)
 

@@ -744,3 +744,21 @@ def test_a_date_that_none_can_be_proves_nothing(house: House, year: int) -> None
     server.trouble = answer
     assert ask(house, job)[0].state is State.UNKNOWN
     assert "do not say when" in told(house, job).reason
+
+
+def test_a_record_that_was_written_anew_is_shown_and_no_absence(house: House) -> None:
+    """A provider may note an address or a default its own way: the prompt is that of the job."""
+    server = listing_server(house)
+    uncharged = replace(LISTED.dialect, charges=None, charged=None)  # as Replicate's
+    spec = replace(LISTED, listing=replace(LISTING, input_at=("input",)), dialect=uncharged)
+    house.adjust(providers={**PROVIDERS, "kie": spec})
+    (job,) = lost(house, server)
+    server.inputs = lambda entry: {
+        **cast("dict[str, object]", entry.body["input"]),
+        "quality": "BASIC",
+    }
+    for _ in range(3):
+        house.clock.sleep(1000.0)
+        (job,) = ask(house, job)
+    assert (job.state, job.charge) == (State.UNKNOWN, Charge.MAYBE)
+    assert [each.task_id for each in told(house, job).records] == ["t0"]
