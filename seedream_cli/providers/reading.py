@@ -237,8 +237,9 @@ def records(
 def number_at(value: object, *keys: str) -> int | float | None:
     """Return the number under `keys`; None for anything else, and for what no sum can be."""
     found = at(value, *keys)
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    return found if is_number and abs(found) < _ENDLESS else None
+    if not isinstance(found, int | float) or isinstance(found, bool):
+        return None
+    return found if abs(found) < _ENDLESS else None
 
 
 def web_url(value: object) -> str | None:

@@ -24,7 +24,7 @@ from seedream_cli.batch.resolve import BatchContext
 from seedream_cli.cli.commands.batch_accounts import Accounts
 from seedream_cli.cli.output.job import job_exit
 from seedream_cli.core.errors import ImageGone, OutcomeUnknown, StorageError, Unsent
-from seedream_cli.core.model import Charge, Money, Problem, Profile, Purpose, Reply, State
+from seedream_cli.core.model import Charge, Done, Money, Problem, Profile, Purpose, Reply, State
 from seedream_cli.engine.context import Timing
 from seedream_cli.engine.recall import recall
 from seedream_cli.engine.workers import Inbox, WorkerPool
@@ -368,7 +368,8 @@ def test_max_cost_is_held_against_its_own_currency(desk: Desk) -> None:
 
     def decode(reply: Reply) -> Outcome:
         outcome = spec.dialect.decode(reply)
-        return replace(outcome, cost=Money(Decimal("0.001"), "EUR"))  # type: ignore[call-arg] # Done
+        assert isinstance(outcome, Done)
+        return replace(outcome, cost=Money(Decimal("0.001"), "EUR"))
 
     ark = replace(spec, dialect=replace(spec.dialect, decode=decode))
     desk.house.adjust(providers={**PROVIDERS, "ark": ark})
