@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from seedream_cli.core.addresses import is_loopback
-from seedream_cli.core.commands import PLACEHOLDERS, adopt_command, is_made
+from seedream_cli.core.commands import PLACEHOLDERS, adopt_command, is_charged, is_made
 from seedream_cli.core.errors import (
     AccountError,
     ImageBroken,
@@ -18,6 +18,7 @@ from seedream_cli.core.errors import (
     UsageError,
 )
 from seedream_cli.core.model import Busy, Image, Job, Refused, Running, Settlement, State, Task
+from seedream_cli.core.money import show
 from seedream_cli.engine.lifetime import lapse_of_url
 from seedream_cli.engine.save import fetch_image
 from seedream_cli.storage.files.image_format import HEAD, sniff
@@ -82,6 +83,12 @@ def _check_free(job: Job) -> None:
         raise UsageError(
             f"job {job.id} was accepted: {what} of it is known",
             hint=f"seedream status {job.id} --write-off" + (" -y" if job.state in _OPEN else ""),
+        )
+    if is_charged(job):
+        cost = f" {show(job.cost)}" if job.cost is not None else ""
+        raise UsageError(
+            f"job {job.id}: its provider says that it charged{cost} for it",
+            hint=f"seedream status {job.id} --write-off",
         )
     if not _is_settled_by_people(job) and job.state is not State.FAILED:
         raise _nothing_to_settle(job)

@@ -14,7 +14,8 @@ import pytest
 from support.clock import BEGIN
 from support.listing import LISTED, LISTING, ListingServer, picture_of
 
-from seedream_cli.core.errors import AccountError, OutcomeUnknown, Unsent
+from seedream_cli.core.commands import settle_commands
+from seedream_cli.core.errors import AccountError, OutcomeUnknown, Unsent, UsageError
 from seedream_cli.core.events import Note, Waiting
 from seedream_cli.core.model import Charge, Money, Purpose, Record, Reply, Secret, State
 from seedream_cli.engine import join
@@ -689,6 +690,10 @@ def test_a_header_that_came_settles_the_charge(
         assert "charged 0.04 USD" in job.problem.message
         ask(house, job)
         assert len(house.transport.sent) == 2
+        assert "--not-charged" not in settle_commands([job])
+        with pytest.raises(UsageError, match=r"charged 0\.04 USD"):
+            close(house.engine, [job], "not-charged")
+        close(house.engine, [job], "write-off")
 
 
 def test_without_its_header_nobody_is_asked(house: House) -> None:
