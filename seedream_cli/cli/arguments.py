@@ -41,6 +41,7 @@ _NOT_IN_BATCHES = {
     "overwrite": "what the lock knows is replaced by itself, what was changed by hand is not",
     "skip_existing": "the lock knows what is there; --accept NAME records what it does not know",
     "dry_run": "--plan says what would be made",
+    "like": "a row says itself what it is",
     "no_validate": "the rows of a batch are always checked",
 }
 _SHORT = {
@@ -86,6 +87,7 @@ class GenerateArguments:
     watermark: bool | None = None
     set: list[str] | None = None
     callback_url: str | None = None
+    like: str | None = None
     wait: bool | None = None
     timeout: float | None = None
     overwrite: bool = False
@@ -248,6 +250,7 @@ def options(
         edit=arguments.image is not None,
         validate=not arguments.no_validate,
         defaulted=frozenset(defaulted),
+        whose="the profile's" if arguments.like is None else "that picture's",
         **{name: merged.get(name) for name in OF_REQUESTS},  # type: ignore[arg-type]
     )
 

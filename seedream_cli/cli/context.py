@@ -144,7 +144,7 @@ class CommandContext:
 
     def _account(self, job: Job, preferred: str | None) -> Profile:
         lacking: AccountError | None = None
-        for profile in self._profiles_of(job, preferred):
+        for profile in self.profiles_of(job, preferred):
             try:
                 return self.keyed(profile)
             except AccountError as error:
@@ -163,14 +163,14 @@ class CommandContext:
 
         def is_open(job: Job) -> bool:
             try:
-                profile = next(self._profiles_of(job, preferred), None)
+                profile = next(self.profiles_of(job, preferred), None)
             except SeedreamError:
                 return False  # no config that can be read opens nothing
             return profile is not None and profile.image_hosts == "any"
 
         return is_open
 
-    def _profiles_of(self, job: Job, preferred: str | None) -> Iterator[Profile]:
+    def profiles_of(self, job: Job, preferred: str | None) -> Iterator[Profile]:
         """Yield the profiles, without their keys, that speak to where a job was bought."""
         from seedream_cli.core.addresses import origin
         from seedream_cli.storage.config.profiles import choose

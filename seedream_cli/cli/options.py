@@ -155,6 +155,15 @@ CallbackUrl = Annotated[
         rich_help_panel=MORE,
     ),
 ]
+Like = Annotated[
+    str | None,
+    typer.Option(
+        "--like",
+        metavar="JOB|FILE",
+        help="Ask for the same as that picture did; what is said beside it wins.",
+        rich_help_panel=MORE,
+    ),
+]
 Wait = Annotated[
     bool | None,
     typer.Option(

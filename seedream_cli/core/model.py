@@ -202,6 +202,8 @@ class Options:
     validate: bool = True
     defaulted: frozenset[str] = frozenset()
     """Names of fields above that come from a profile: where a model lacks one, it is a note."""
+    whose: str = "the profile's"
+    """Whose words those are, for the note."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -325,7 +325,8 @@ def _within(desk: _Desk, model: str, capabilities: Capabilities) -> Options:
         if not objection:
             continue
         if option.name in desk.options.defaulted:
-            desk.findings.note(f"{objection}: the profile's {option.name} is left out")
+            whose = desk.options.whose
+            desk.findings.note(f"{objection}: {whose} {option.name} is left out")
         elif desk.options.validate:
             desk.findings.object(objection, _way_out(desk, model, option))
         else:
@@ -401,7 +402,7 @@ def _shape(desk: _Desk, capabilities: Capabilities, name: str, options: Options)
         except UsageError:
             continue
         which = " and ".join(left_out)
-        desk.findings.note(f"the profile's {which} is left out: {clash.message}")
+        desk.findings.note(f"{options.whose} {which} is left out: {clash.message}")
         return shape
     if not options.validate:
         return frame_as_given(capabilities, **words)

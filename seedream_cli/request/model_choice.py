@@ -83,7 +83,7 @@ def _hold_no_choice(provider: Provider, options: Options, findings: Findings) ->
         return
     message = f"{provider.name} has no choice of model"
     if "model" in options.defaulted:
-        findings.note(f"{message}: the profile's {options.model} is left out")
+        findings.note(f"{message}: {options.whose} {options.model} is left out")
     else:
         findings.object(message, "leave -m out")
 

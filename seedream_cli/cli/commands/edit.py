@@ -30,6 +30,7 @@ def edit(
     watermark: o.Watermark = None,
     set: o.Set = None,  # noqa: A002 - the option's name
     callback_url: o.CallbackUrl = None,
+    like: o.Like = None,
     wait: o.Wait = None,
     timeout: o.Timeout = None,
     overwrite: o.Overwrite = False,

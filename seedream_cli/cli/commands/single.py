@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
 from seedream_cli.cli.arguments import (
@@ -71,10 +72,19 @@ class Making:
         asked, stdout = self.asked, Stdout()
         if asked.overwrite and asked.skip_existing:
             raise UsageError("--overwrite and --skip-existing exclude each other")
-        prompt = read_prompt(asked)
-        profile = self.world.profile(asked.profile, sandbox=asked.sandbox)
         show = observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
+        if asked.like is None:
+            prompt, likeness = read_prompt(asked), None
+            profile = self.world.profile(asked.profile, sandbox=asked.sandbox)
+        else:
+            from seedream_cli.cli.again import liken
+
+            likeness = liken(self.world, asked, show)
+            prompt, profile = likeness.prompt, likeness.profile
+            self.asked = asked = likeness.asked
         gathered = self._gathered(profile)
+        for note in likeness.notes(gathered) if likeness else ():
+            show.say(note)
         provider, plan, resolved, requests = self._settled(profile, prompt, gathered)
         self._check_images(gathered, resolved, show)
         check_settings(asked, profile, resolved, provider)
@@ -101,7 +111,7 @@ class Making:
             raise UsageError("the prompt and an image both want stdin", hint="--prompt-file FILE")
         world = self.world
         loader = ReferenceLoader(lambda: world.ledger, profile, read_stdin, world.clock.now())
-        return loader.load(self.asked.image)
+        return [_lasting(each) for each in loader.load(self.asked.image)]
 
     def _check_images(
         self, gathered: list[LoadedReference], resolved: Resolved, show: Plain
@@ -426,6 +436,14 @@ def _refuse_doubtful(job_id: str) -> Never:
         " it up",
         hint=f"seedream status {job_id} --write-off -y",
     )
+
+
+def _lasting(reference: LoadedReference) -> LoadedReference:
+    """Return a reference by a name that means the same from every folder."""
+    source = reference.source
+    if reference.local is None or source == "-" or source.startswith(("job:", "data:")):
+        return reference
+    return replace(reference, source=str(Path(source).expanduser().absolute()))
 
 
 def _encode_references(

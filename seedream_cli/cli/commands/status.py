@@ -327,8 +327,11 @@ def _print(
             stdout.json(_object(world, found, job))
         return
     if found.is_named and len(found.jobs) <= MOST_DETAILS:
+        from seedream_cli.cli.again import lines_of
+
+        line_of = lines_of(world)
         for number, job in enumerate(found.jobs):
-            lines = listing.details(job, now, _sources(world, job))
+            lines = listing.details(job, now, _sources(world, job), line_of(job))
             looks = world.ledger.looks(job.id)
             # Of one that is settled only who asks for it hears how that was.
             lines += listing.looks(job, looks if verbose else looks[-1:] if job.problem else [])
@@ -365,7 +368,7 @@ def _show_pictures(
 
 
 def _write_gallery(world: CommandContext, found: _Report, file: Path, say: Plain) -> None:
-    from seedream_cli.cli.again import again_line
+    from seedream_cli.cli.again import lines_of
     from seedream_cli.cli.output.gallery import cards_of, write_page
 
     now, jobs = world.clock.now(), found.jobs
@@ -373,7 +376,7 @@ def _write_gallery(world: CommandContext, found: _Report, file: Path, say: Plain
     note = f"{pictures} picture{'s' * (pictures != 1)} of {len(jobs)} job{'s' * (len(jobs) != 1)}"
     write_page(
         file,
-        cards_of(jobs, now, again_line, lambda job: _sources(world, job)),
+        cards_of(jobs, now, lines_of(world), lambda job: _sources(world, job)),
         title="seedream",
         note=f"{note}, {now.astimezone():%Y-%m-%d %H:%M}",
         write=lambda path, content: world.files().write_atomically(str(path), content),

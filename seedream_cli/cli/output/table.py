@@ -62,8 +62,11 @@ def sums(costs: Mapping[tuple[Charge, Money], int]) -> list[str]:
     return lines
 
 
-def details(job: Job, now: datetime, sources: Sequence[Image] = ()) -> list[str]:
-    """Return everything worth knowing of one job, a line each; it was made from `sources`."""
+def details(job: Job, now: datetime, sources: Sequence[Image] = (), again: str = "") -> list[str]:
+    """Return everything worth knowing of one job, a line each; it was made from `sources`.
+
+    `again` is the command that makes it again.
+    """
     lines = [
         f"job      {job.id} (run {job.run}{', sandbox' if job.sandbox else ''})",
         f"state    {job.state.value}, charge {job.charge.value}",
@@ -90,6 +93,8 @@ def details(job: Job, now: datetime, sources: Sequence[Image] = ()) -> list[str]
         lines.append(f"problem  {_clean(job.problem.message)}")
         hint = cleaned(hint_of(job, job.problem), ci=True)
         lines += [f"         {line}" for line in hint.splitlines()]
+    if again:
+        lines.append(f"again    {cleaned(again, ci=True)}")
     return lines
 
 
