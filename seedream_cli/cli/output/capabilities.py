@@ -8,21 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli.output.job import hint_lines, problem_json, to_line
+from seedream_cli.cli.output.layout import fits, lay_out, place, terminal_width, wrap
 from seedream_cli.core.errors import ConfigError
 from seedream_cli.core.model import Problem
-from seedream_cli.core.text import clean, columns, shorten
+from seedream_cli.core.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from seedream_cli.cli.context import CommandContext
     from seedream_cli.core.model import Profile
     from seedream_cli.providers.spec import Capabilities, Provider, Tariff
 
-_NO_WIDTH = 100_000
-"""Columns where nobody looks at a screen."""
-_LEAST_WIDTH = 20
 _KEY_ROOM = 12
 OTHER_TOOL = "seedream-cli"
 """A distribution on the package index that installs the same command."""
@@ -43,7 +41,7 @@ def overview(world: CommandContext, *, is_json: bool) -> Iterator[str]:
             problem = problem_json(Problem(error.code, error.message, error.hint), error.hint)
             yield to_line({"schema": 1, "profile": name, "error": problem})
         return
-    width = _terminal_width()
+    width = terminal_width()
     rows = [("NAME", "MODEL", "KEY")]
     for profile, lack in accounts:
         name = profile.name
@@ -51,21 +49,21 @@ def overview(world: CommandContext, *, is_json: bool) -> Iterator[str]:
         model = profile.model or world.provider(profile).default_model or "-"
         rows.append((name, model, _key_cell(profile, lack, world.config.path.name)))
     rows += [(name, "-", "in a profile") for name in gateways]
-    yield from _table(rows, width, droppable=(1,), least_room=_KEY_ROOM)
+    yield from lay_out(rows, width, droppable=(1,), least_room=_KEY_ROOM)
     for profile, lack in accounts:
         if lack and lack != NOT_SET:
             yield ""
-            yield from _wrap(f"{profile.name} has no key: {profile.key_source}: {lack}", width)
+            yield from wrap(f"{profile.name} has no key: {profile.key_source}: {lack}", width)
     for name, error in mistakes.items():
         yield ""
-        yield from _wrap(f"{name} cannot be used: {error.message}", width)
+        yield from wrap(f"{name} cannot be used: {error.message}", width)
         yield from hint_lines(error.hint).splitlines()[1:]
     yield ""
     if world.config.default_profile is not None:
         yield f"default  {clean(world.config.default_profile, one_line=True)}"
-    yield from _place("config", world.places.config_file, width)
-    yield from _place("ledger", world.places.state_dir / "ledger.db", width)
-    yield from _wrap("`providers show NAME` says what its models take.", width)
+    yield from place("config", world.places.config_file, width)
+    yield from place("ledger", world.places.state_dir / "ledger.db", width)
+    yield from wrap("`providers show NAME` says what its models take.", width)
 
 
 def _key_cell(profile: Profile, lack: str, config: str) -> str:
@@ -139,24 +137,52 @@ def profile(profile: Profile, provider: Provider, *, is_json: bool, now: datetim
     }
     yield f"{profile.name} ({profile.origins.get('profile', '')})"
     rows = [(key, str(value), profile.origins.get(key, "")) for key, value in values.items()]
-    width = _terminal_width()
-    shown = _table([row for row in rows if row[1] != "None"], width - 2)
+    width = terminal_width()
+    shown = lay_out([row for row in rows if row[1] != "None"], width - 2)
     yield from (f"  {line}" for line in shown)
     yield f"  docs     {provider.docs}"
     yield f"  charges  {provider.charges_page}"
     yield ""
-    models = [_model_row(name, model, now) for name, model in provider.models.items()]
-    if not models:
+    if not provider.models:
         words = (
             "No models are known here: -m ID, and"
             f' [profiles.{profile.name}.models."ID"] for prices.'
         )
-        yield from _wrap(words, width)
+        yield from wrap(words, width)
         return
-    yield from _table([_MODEL_HEADS, *models], width, heads=_MODEL_HEADS)
+    yield from _models(provider, now, width)
+
+
+def all_models(providers: Iterable[Provider], *, is_json: bool, now: datetime) -> Iterator[str]:
+    """Show what every provider's models take and cost, for whoever has no key yet."""
+    width = terminal_width()
+    for provider in providers:
+        if is_json:
+            yield to_line(_models_json(provider, now) | {"provider": provider.name})
+        elif provider.models:
+            yield from wrap(f"{provider.name}: {provider.title}", width)
+            yield from _models(provider, now, width)
+            yield ""
+    if not is_json:
+        yield "seedream providers add"
+
+
+def _models(provider: Provider, now: datetime, width: int) -> Iterator[str]:
+    """Show a provider's models, those that live first where all together would be too wide."""
+    rows = {name: _model_row(name, model, now) for name, model in provider.models.items()}
+    living, gone = provider.living(now), dict[str, tuple[str, ...]]()
+    if not fits([_MODEL_HEADS, *rows.values()], width):
+        gone = {name: row for name, row in rows.items() if name not in living}
+    shown = [row for name, row in rows.items() if name not in gone]
+    if shown:
+        yield from lay_out([_MODEL_HEADS, *shown], width, heads=_MODEL_HEADS)
+    if gone:
+        yield ""
+        ended = [_ended(name, provider.models[name]) for name in gone]
+        yield from lay_out([_ENDED_HEADS, *ended], width, heads=_ENDED_HEADS)
     if short := [(f"-m {word}", ids[-1]) for word, ids in provider.short_names.items()]:
         yield ""
-        yield from _table([("SHORT", "MODEL"), *short], width)
+        yield from lay_out([("SHORT", "MODEL"), *short], width)
 
 
 def served(origin: str) -> Iterator[str]:
@@ -173,6 +199,12 @@ def _no_model(provider: Provider) -> str:
 
 
 _MODEL_HEADS = ("MODEL", "SIZES", "ASPECTS", "FORMATS", "REFS", "SET", "PRICE")
+_ENDED_HEADS = ("RETIRED", "ON", "INSTEAD")
+
+
+def _ended(name: str, model: Capabilities) -> tuple[str, ...]:
+    way = f"-m {model.successor}" if model.successor else "-"
+    return name, f"{model.retired_at:%Y-%m-%d}", way
 
 
 def _model_row(name: str, model: Capabilities, now: datetime) -> tuple[str, ...]:
@@ -205,9 +237,7 @@ def aspects(model: Capabilities) -> str:
     """Say which ratios a model takes."""
     if model.any_aspect:
         return "any 1:16-16:1"
-    shown = model.aspects if len(model.aspects) <= 3 else model.aspects[:2]  # noqa: PLR2004 - room
-    more = len(model.aspects) - len(shown)
-    return " ".join(shown) + (f" +{more}" if more else "") or "-"
+    return " ".join(model.aspects) or "-"
 
 
 def tariff(found: Tariff | None) -> str:
@@ -236,12 +266,15 @@ def _profile_json(
         "docs": provider.docs,
         "charges_page": provider.charges_page,
     }
-    if models_at is not None:
-        found["short_names"] = {word: ids[-1] for word, ids in provider.short_names.items()}
-        found["models"] = {
-            name: _model_json(model, models_at) for name, model in provider.models.items()
-        }
-    return found
+    return found if models_at is None else found | _models_json(provider, models_at)
+
+
+def _models_json(provider: Provider, now: datetime) -> dict[str, object]:
+    return {
+        "schema": 1,
+        "short_names": {word: ids[-1] for word, ids in provider.short_names.items()},
+        "models": {name: _model_json(model, now) for name, model in provider.models.items()},
+    }
 
 
 def _model_json(model: Capabilities, now: datetime) -> dict[str, object]:
@@ -278,61 +311,3 @@ def _model_json(model: Capabilities, now: datetime) -> dict[str, object]:
         else None,
         "successor": model.successor,
     }
-
-
-def _terminal_width() -> int:
-    """Return how wide a line may be; elsewhere than on a terminal as wide as it is."""
-    import shutil
-
-    return shutil.get_terminal_size((_NO_WIDTH, 24)).columns
-
-
-def _wrap(text: str, width: int) -> Iterator[str]:
-    """Yield a sentence in lines; a path or URL longer than a line stands on its own."""
-    import textwrap
-
-    yield from textwrap.wrap(
-        clean(text, one_line=True),
-        max(width, _LEAST_WIDTH),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _place(label: str, path: Path, width: int) -> Iterator[str]:
-    text = clean(str(path), one_line=True)
-    line = f"{label:<9}{text}"
-    yield from [line] if columns(line) <= width else [label, f"  {text}"]
-
-
-def _table(
-    rows: Sequence[tuple[str, ...]],
-    width: int = _NO_WIDTH,
-    *,
-    heads: Sequence[str] = (),
-    droppable: Sequence[int] = (),
-    least_room: int = 0,
-) -> Iterator[str]:
-    """Lay rows out in columns, without the `droppable` ones where they would be too wide.
-
-    The last one may be cut to `least_room` or more. What is still too wide goes one cell a line,
-    named by `heads`.
-    """
-    rows = [tuple(clean(cell, one_line=True) for cell in row) for row in rows]
-    kept = list(range(len(rows[0]))) if rows else []
-    widths = [max(columns(row[k]) for row in rows) for k in kept]
-    least = min(widths[-1], least_room) if least_room else widths[-1]
-    if sum(widths[:-1]) + 2 * len(widths[:-1]) + least > width:
-        kept = [k for k in kept if k not in droppable]
-    room = width - sum(widths[k] + 2 for k in kept[:-1])
-    if room >= least:
-        for row in rows:
-            cells = [row[k] + " " * (widths[k] - columns(row[k])) for k in kept[:-1]]
-            yield "  ".join([*cells, shorten(row[-1], room)]).rstrip()
-        return
-    for row in rows[1:] if heads else rows:
-        yield row[0]
-        for k in kept[1:]:
-            if row[k] not in {"", "-"}:
-                words = f"{heads[k].lower()} {row[k]}" if heads else row[k]
-                yield from (f"  {line}" for line in _wrap(words, width - 2))
