@@ -153,7 +153,7 @@ _seedream_command() {
         )
         ;;
     'providers')
-        commands='list show check add use remove sandbox' more=
+        commands='list show check add set use remove sandbox' more=
         positions=()
         rows=(
             '--json'
@@ -202,7 +202,17 @@ _seedream_command() {
             '--key-env=@'
             '--key-command=@'
             '--key-file=@'
+            '--key-keyring=@'
             '--key-stdin'
+            '-h|--help'
+        )
+        ;;
+    'providers set')
+        commands='' more=
+        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images' '@' '@')
+        rows=(
+            '--json'
+            '-q|--quiet'
             '-h|--help'
         )
         ;;

@@ -67,7 +67,7 @@ complete -c seedream -f
 
 # >>> made from the app: python scripts/write_completions.py
 function __seedream_paths
-    printf '%s\n' 'generate' 'edit' 'status' 'download' 'providers' 'providers list' 'providers show' 'providers check' 'providers add' 'providers use' 'providers remove' 'providers sandbox'
+    printf '%s\n' 'generate' 'edit' 'status' 'download' 'providers' 'providers list' 'providers show' 'providers check' 'providers add' 'providers set' 'providers use' 'providers remove' 'providers sandbox'
 end
 complete -c seedream -n '__seedream_at ""' -a generate -d 'Turn a prompt into image files, or a file of prompts into a batch of them'
 complete -c seedream -n '__seedream_at ""' -a edit -d 'Turn a prompt and reference images into image files'
@@ -198,6 +198,7 @@ complete -c seedream -n '__seedream_at "providers"' -a list -d 'List the provide
 complete -c seedream -n '__seedream_at "providers"' -a show -d 'Show a profile: where each value comes from, and what each model takes and makes'
 complete -c seedream -n '__seedream_at "providers"' -a check -d 'Prove a key with one free call, where the provider has one'
 complete -c seedream -n '__seedream_at "providers"' -a add -d 'Write an account into the config file: a name, a provider, where its key is'
+complete -c seedream -n '__seedream_at "providers"' -a set -d 'Change one value of a profile; all else of the file stays'
 complete -c seedream -n '__seedream_at "providers"' -a use -d 'Choose the profile or provider that works where -p is not given'
 complete -c seedream -n '__seedream_at "providers"' -a remove -d 'Take a profile out of the config file; its jobs and pictures stay'
 complete -c seedream -n '__seedream_at "providers"' -a sandbox -d 'Serve a stand-in for every provider on this machine, until Ctrl-C'
@@ -226,8 +227,15 @@ complete -c seedream -n '__seedream_new "providers add" -q --quiet' -s q -l quie
 complete -c seedream -n '__seedream_open "providers add" --key-env' -l key-env -r -f -d 'The variable that holds it'
 complete -c seedream -n '__seedream_open "providers add" --key-command' -l key-command -r -f -d 'The command that prints it: \'pass show kie\'; no shell reads it'
 complete -c seedream -n '__seedream_open "providers add" --key-file' -l key-file -r -f -d 'The file that holds it'
+complete -c seedream -n '__seedream_open "providers add" --key-keyring' -l key-keyring -r -f -d 'Its entry in the system\'s keyring (extra seedream[keyring])'
 complete -c seedream -n '__seedream_new "providers add" --key-stdin' -l key-stdin -d 'Read it from stdin; it is kept in the config file'
 complete -c seedream -n '__seedream_new "providers add" -h --help' -s h -l help -d 'Show this message and exit'
+complete -c seedream -n '__seedream_at "providers set"' -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app" fal\\t"fal.ai" replicate\\t"Replicate" openrouter\\t"OpenRouter" wavespeed\\t"WaveSpeedAI" openai-images\\t"OpenAI-style gateway"'
+complete -c seedream -n '__seedream_at "providers set"' -f
+complete -c seedream -n '__seedream_at "providers set"' -f
+complete -c seedream -n '__seedream_new "providers set" --json' -l json -d 'One JSON object a job on stdout'
+complete -c seedream -n '__seedream_new "providers set" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
+complete -c seedream -n '__seedream_new "providers set" -h --help' -s h -l help -d 'Show this message and exit'
 complete -c seedream -n '__seedream_at "providers use"' -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app" fal\\t"fal.ai" replicate\\t"Replicate" openrouter\\t"OpenRouter" wavespeed\\t"WaveSpeedAI" openai-images\\t"OpenAI-style gateway"'
 complete -c seedream -n '__seedream_new "providers use" --json' -l json -d 'One JSON object a job on stdout'
 complete -c seedream -n '__seedream_new "providers use" -q --quiet' -s q -l quiet -d 'Say nothing but errors'

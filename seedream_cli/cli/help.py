@@ -63,9 +63,14 @@ EXAMPLES = {
         "seedream providers check --json",
     ),
     "add": (
-        "seedream providers add kie",
+        "seedream providers add",
         "seedream providers add work --provider ark --key-command 'pass show ark' --default",
         "seedream providers add ci --provider kie --key-file /run/secrets/kie",
+    ),
+    "set": (
+        "seedream providers set work model 5-pro",
+        "seedream providers set work budget '20 USD/day'",
+        "seedream providers set work api_key_env KIE_API_KEY",
     ),
     "use": (
         "seedream providers use work",

@@ -431,7 +431,11 @@ SettleYes = Annotated[
 
 KEY = "The key (one of these)"
 NewName = Annotated[
-    str, typer.Argument(metavar="NAME", help="Its name, for -p; a provider's name will do.")
+    str | None,
+    typer.Argument(
+        metavar="[NAME]",
+        help="Its name, for -p; a provider's name will do. At a terminal what is missing is asked.",
+    ),
 ]
 ProviderName = Annotated[
     str | None,
@@ -455,6 +459,15 @@ KeyCommand = Annotated[
 KeyFile = Annotated[
     str | None,
     typer.Option("--key-file", metavar="FILE", help="The file that holds it.", rich_help_panel=KEY),
+]
+KeyKeyring = Annotated[
+    str | None,
+    typer.Option(
+        "--key-keyring",
+        metavar="ENTRY",
+        help="Its entry in the system's keyring (extra seedream[keyring]).",
+        rich_help_panel=KEY,
+    ),
 ]
 KeyStdin = Annotated[
     bool,
@@ -480,6 +493,10 @@ AccountName = Annotated[
     str | None,
     typer.Argument(metavar="[NAME]", help="A profile or a provider; default: the chosen one."),
 ]
+ValueKey = Annotated[
+    str, typer.Argument(metavar="KEY", help="model, output, aspect, budget… as in the config file.")
+]
+Value = Annotated[str, typer.Argument(metavar="VALUE", help="Its new value.")]
 AnyName = Annotated[str, typer.Argument(metavar="NAME", help="A profile or a provider.")]
 OldName = Annotated[str, typer.Argument(metavar="NAME", help="A profile.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Although its jobs are not finished.")]

@@ -83,7 +83,7 @@ def commands(modules: set[str]) -> set[str]:
         ("providers list --json", ("providers", "providers.list"), ()),
         ("providers show kie", ("providers", "providers.show"), ()),
         ("providers check kie --sandbox", ("providers", "providers.check"), SENDS),
-        ("providers add kie", (*PROVIDERS, "providers.add"), ()),
+        ("providers add kie", (*PROVIDERS, "providers.add", "providers.profile_checks"), ()),
         ("providers use kie", (*PROVIDERS, "providers.use"), ()),
     ],
 )

@@ -495,7 +495,7 @@ class Terminal:
                 "--json",
             ],
             cwd=cli.work,
-            env=cli.environment(),
+            env=cli.environment({"HTTPS_PROXY": "http://127.0.0.1:9"}),  # nobody is asked
             stdin=slave,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 
 APP: Final = "seedream"
 
-_KEY_SOURCES: Final = ("api_key_env", "api_key_command", "api_key_file", "api_key")
+KEY_SOURCES: Final = (
+    "api_key_env",
+    "api_key_command",
+    "api_key_file",
+    "api_key_keyring",
+    "api_key",
+)
 _FIELDS: Final[Mapping[str, str]] = {
     "provider": "a text",
     "api_key_env": "the name of a variable",
     "api_key_command": "a list of texts",
     "api_key_file": "a text",
+    "api_key_keyring": "a text",
     "api_key": "a text",
     "model": "a text",
     "base_url": "a text",
@@ -83,6 +90,7 @@ class RawProfile:
     api_key_env: str | None = None
     api_key_command: tuple[str, ...] | None = None
     api_key_file: str | None = None
+    api_key_keyring: str | None = None
     api_key: Secret | None = None
     model: str | None = None
     base_url: str | None = None
@@ -264,7 +272,7 @@ def _raw(name: str, table: object, where: Callable[..., str]) -> RawProfile:
     if table.get("image_hosts", "any") != "any":
         hint = "leave it out, then they come from public addresses only"
         raise ConfigError(f"{where('image_hosts')}: image_hosts can only be “any”", hint=hint)
-    sources = [key for key in _KEY_SOURCES if key in table]
+    sources = [key for key in KEY_SOURCES if key in table]
     if len(sources) > 1:
         # Two keys are two accounts: guessing which one pays is not ours to do.
         both = " and ".join(sources)
@@ -313,6 +321,62 @@ def with_profile(text: str, name: str, table: Mapping[str, object]) -> str:
     return _agreed(before + added, {**document, "profiles": profiles})
 
 
+def with_value(text: str, name: str, key: str, value: object) -> str:
+    """Return a config text in which a profile has `value` for `key`.
+
+    Of two ways to a key the older gives way.
+    Comments and layout of all else stay. Raises UsageError where there is no such profile or key,
+    ConfigError where `text` is not TOML.
+    """
+    import tomli_w
+
+    from seedream_cli.request.options import OF_PROFILES
+
+    document = _parsed(text, "the config file")
+    profiles = _profiles(document)
+    table = profiles.get(name)
+    if not isinstance(table, dict):
+        raise UsageError(f"there is no profile {name}", hint=_near_profile(name, profiles))
+    if key not in {*_FIELDS, *OF_PROFILES}:
+        raise UsageError(f"there is no value {key}", hint=near(key, [*_FIELDS, *OF_PROFILES]))
+    gone = [each for each in KEY_SOURCES if key in KEY_SOURCES and each != key and each in table]
+    kept = {each: old for each, old in table.items() if each not in gone}
+    profiles[name] = {**kept, key: value}
+    edited = text.splitlines(keepends=True)
+    lines = _lines(text)
+    head, new = lines.get((name, "")), tomli_w.dumps({key: value})
+    at = lines.get((name, key))
+    for each in (lines[name, one] for one in gone if (name, one) in lines):
+        edited[each - 1] = new if at is None else ""
+        at = each if at is None else at
+    if at is None and head is not None:
+        edited[head - 1] = edited[head - 1].rstrip("\n") + "\n" + new
+    elif at is not None:
+        comment = re.search(r"[ \t]+#[^\"'\n]*\Z", edited[at - 1].rstrip("\n"))
+        edited[at - 1] = new.rstrip("\n") + (comment[0] if comment else "") + "\n"
+    return _agreed("".join(edited), {**document, "profiles": profiles})
+
+
+def value_of(key: str, word: str) -> object:
+    """Return what a word typed for `key` means in the config file: by the kind that it has there.
+
+    >>> value_of("seed", "7"), value_of("model", "7"), value_of("api_key_command", "pass show it")
+    (7, '7', ['pass', 'show', 'it'])
+    """
+    import json
+    import shlex
+
+    from seedream_cli.request.options import KINDS, OF_PROFILES
+
+    kind = _FIELDS.get(key) or OF_PROFILES.get(key, "a text")
+    if kind in {"a text", "the name of a variable"} or kind not in KINDS:
+        return word
+    try:
+        return json.loads(word)
+    except (ValueError, RecursionError):
+        return shlex.split(word) if kind == "a list of texts" else word
+
+
 def with_default(text: str, name: str) -> str:
     """Return a config text whose default_profile is `name`. Raises ConfigError."""
     import tomli_w
@@ -332,8 +396,7 @@ def without_profile(text: str, name: str) -> str:
     document = _parsed(text, "the config file")
     profiles = _profiles(document)
     if name not in profiles:
-        hint = near(name, profiles) if profiles else "there is none: providers add NAME writes one"
-        raise UsageError(f"there is no profile {name}", hint=hint)
+        raise UsageError(f"there is no profile {name}", hint=_near_profile(name, profiles))
     del profiles[name]
     edited = _cut(text, name)
     expected = {**document, "profiles": profiles}
@@ -341,6 +404,10 @@ def without_profile(text: str, name: str) -> str:
         del expected["default_profile"]
         edited = re.sub(r"(?m)^[ \t]*default_profile[ \t]*=.*\n?", "", edited, count=1)
     return _agreed(edited, expected)
+
+
+def _near_profile(name: str, profiles: Iterable[str]) -> str:
+    return near(name, profiles) if profiles else "there is none: providers add NAME writes one"
 
 
 def _profiles(document: Mapping[str, object]) -> dict[str, object]:

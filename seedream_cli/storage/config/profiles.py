@@ -15,7 +15,14 @@ from seedream_cli.core.addresses import SANDBOX_ORIGIN, checked_base_url
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
 from seedream_cli.core.model import Gateway, Profile, Secret
 from seedream_cli.core.text import shell_line
-from seedream_cli.storage.config.file import Config, RawProfile, expanded, near, refuse_shared
+from seedream_cli.storage.config.file import (
+    KEY_SOURCES,
+    Config,
+    RawProfile,
+    expanded,
+    near,
+    refuse_shared,
+)
 from seedream_cli.storage.config.models import GATEWAY_FIELDS
 
 if TYPE_CHECKING:
@@ -25,6 +32,8 @@ if TYPE_CHECKING:
 
 SANDBOX_KEY: Final = "sandbox-key"
 KEY_COMMAND_SECONDS: Final = 30
+KEYRING_SERVICE: Final = "seedream"
+"""Under which the system's keyring keeps our keys (https://pypi.org/project/keyring/)."""
 _MOST_KEY_BYTES: Final = 65536
 _NO_KEYS: Final = (
     (r"[\"'`“”\u2018\u2019]", "quotes", "leave the quotes out: they are no part of the key"),
@@ -109,16 +118,19 @@ def with_key(
     elif raw is not None and raw.api_key_command is not None:
         source = f"{file}: api_key_command"
         text = _from_command(raw.api_key_command, environ, patience)
+    elif raw is not None and raw.api_key_keyring is not None:
+        source = f"{file}: api_key_keyring"
+        text = _from_keyring(raw.api_key_keyring)
     elif raw is not None and raw.api_key_file is not None:
         source = f"{file}: api_key_file"
         # Joining keeps an absolute path as it is.
         path = config.path.parent / expanded(raw.api_key_file, environ)
-        text = _from_file(path, source)
+        text = _from_file(path, source, _line_for_key(profile.name))
         if _MOUNTED_SECRETS not in path.resolve().parents:
             refuse_shared(path, f"{path} holds a key")
     else:
         source, text = _from_environment(_variables(raw, known[profile.provider]), environ)
-    key = _checked(text.strip(), source, profile, is_written=raw is not None)
+    key = _checked(text.strip(), source, profile)
     return replace(
         profile, api_key=key, key_source=source, origins={**profile.origins, "api_key": source}
     )
@@ -137,6 +149,10 @@ def lack_of_key(profile: Profile, config: Config, environ: Mapping[str, str]) ->
     if raw is not None and raw.api_key_command is not None:
         is_there = shutil.which(raw.api_key_command[0], path=environ.get("PATH"))
         return "" if is_there else "its program is not there"
+    if raw is not None and raw.api_key_keyring is not None:
+        from importlib.util import find_spec
+
+        return "" if find_spec("keyring") else "the extra seedream[keyring] is not installed"
     if raw is not None and raw.api_key_file is not None:
         return _lack_of_file(config.path.parent / expanded(raw.api_key_file, environ))
     variables = _variables(raw, _registry()[profile.provider])
@@ -193,8 +209,8 @@ def _choice(
         raise UsageError(f"{config.path.name} has several profiles and none is chosen", hint=hint)
     raise AccountError(
         "no provider is chosen and no key is set",
-        hint=f"seedream providers add {next(iter(providers))}\n"
-        f"or another provider: {', '.join([*providers][1:])}\n"
+        hint="seedream providers add\n"
+        f"or name one of them to it: {', '.join(providers)}\n"
         "or export ARK_API_KEY, or another provider's variable\n"
         "or rehearse free of charge with --sandbox",
     )
@@ -334,8 +350,8 @@ def _key_source(
     raw: RawProfile, provider: Provider, config: Config, environ: Mapping[str, str]
 ) -> str:
     """Say where the key would come from, without going there."""
-    for field in ("api_key", "api_key_command", "api_key_file"):
-        if getattr(raw, field) is not None:
+    for field in KEY_SOURCES:
+        if field != "api_key_env" and getattr(raw, field) is not None:
             return f"{config.path.name}: {field}"
     variables = _variables(raw, provider)
     if not variables:
@@ -356,13 +372,37 @@ def _from_environment(variables: tuple[str, ...], environ: Mapping[str, str]) ->
     return f"environment {' or '.join(variables)}", ""
 
 
-def _from_file(path: Path, source: str) -> str:
+def _from_file(path: Path, source: str, hint: str = "") -> str:
     try:
         with path.open("rb") as file:
             return file.read(_MOST_KEY_BYTES).decode("utf-8-sig", errors="replace")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not a path"
-        raise AccountError(f"{source} names {path}, which cannot be read: {why}") from error
+        message = f"{source} names {path}, which cannot be read: {why}"
+        raise AccountError(message, hint=hint) from error
+
+
+def _from_keyring(entry: str) -> str:
+    """Return what the system's keyring holds for us under a name."""
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError as error:
+        raise AccountError(
+            "api_key_keyring needs the extra: pip install 'seedream[keyring]'", hint=""
+        ) from error
+    try:
+        found = keyring.get_password(KEYRING_SERVICE, entry)
+    except KeyringError as error:
+        # Without its words: they are not ours to show.
+        kind = type(error).__name__
+        raise AccountError(f"the keyring gave no key for {entry}: {kind}", hint="") from None
+    if not found:
+        raise AccountError(
+            f"the keyring holds nothing for {entry}",
+            hint=shell_line(["keyring", "set", KEYRING_SERVICE, entry]),
+        )
+    return str(found)
 
 
 def _from_command(command: tuple[str, ...], environ: Mapping[str, str], patience: float) -> str:
@@ -392,24 +432,30 @@ def _from_command(command: tuple[str, ...], environ: Mapping[str, str], patience
     return done.stdout.decode(errors="replace")
 
 
-def _checked(text: str, source: str, profile: Profile, *, is_written: bool) -> Secret:
+def _checked(text: str, source: str, profile: Profile) -> Secret:
     if text:
         return to_secret(text, source)
     if profile.key_source == _NOWHERE:
         # A gateway without keys takes any; nobody's key is guessed for another's.
         raise AccountError(
             f"there is no key for {profile.name}: its profile names no place for one",
-            hint='api_key_env = "VARIABLE" in it; where none is needed, any word: api_key = "none"',
+            hint=f"{_line_for_key(profile.name)}\n"
+            'or api_key_env = "VARIABLE" in it; where none is needed, any word: api_key = "none"',
         )
     first = source.removeprefix("environment ").partition(" ")[0]
     is_variable = source.startswith("environment ") and not first.endswith("_FILE")
-    # Adding a profile anew would drop what stands in it.
-    ways = [] if is_written else [shell_line(["seedream", "providers", "add", profile.name])]
-    ways += [f"{'or ' if ways else ''}export {first}"] if is_variable else []
+    ways = [f"or export {first}"] if is_variable else []
     raise AccountError(
         f"there is no key for {profile.name}: looked in {source}",
-        hint="\n".join([*ways, "or rehearse free of charge with --sandbox"]),
+        hint="\n".join(
+            [_line_for_key(profile.name), *ways, "or rehearse free of charge with --sandbox"]
+        ),
     )
+
+
+def _line_for_key(name: str) -> str:
+    """Return the command that takes a key for a profile or provider; all else of one stays."""
+    return shell_line(["seedream", "providers", "add", name])
 
 
 def to_secret(text: str, source: str) -> Secret:

@@ -28,6 +28,10 @@ class _Providers(Group):
             "providers.add:add",
             "Write an account into the config file: a name, a provider, where its key is.",
         ),
+        "set": (
+            "providers.set:set_value",
+            "Change one value of a profile; all else of the file stays.",
+        ),
         "use": (
             "providers.use:use",
             "Choose the profile or provider that works where -p is not given.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -14,16 +13,17 @@ from seedream_cli.cli.commands.providers.config_text import (
     say_default,
     write,
 )
+from seedream_cli.cli.commands.providers.profile_checks import checked_profile, look_over
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output.progress import Plain
-from seedream_cli.core.errors import ConfigError, UsageError
-from seedream_cli.core.paths import is_file
+from seedream_cli.core.errors import AccountError, SeedreamError, UsageError
 from seedream_cli.core.text import shell_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from seedream_cli.cli.commands.providers.dialogue import Dialogue
     from seedream_cli.core.model import Profile
 
 _MOST_KEY_BYTES = 65536
@@ -31,7 +31,7 @@ _SHELL_WORDS = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>"})
 
 
 def add(
-    name: o.NewName,
+    name: o.NewName = None,
     provider: o.ProviderName = None,
     model: o.Model = None,
     base_url: o.BaseUrl = None,
@@ -43,23 +43,27 @@ def add(
     key_env: o.KeyEnv = None,
     key_command: o.KeyCommand = None,
     key_file: o.KeyFile = None,
+    key_keyring: o.KeyKeyring = None,
     key_stdin: o.KeyStdin = False,
 ) -> int:
     """Write an account into the config file: a name, a provider, where its key is."""
     with ExitStack() as exits:
         context, say = CommandContext.of_process(exits), Plain(quiet=quiet)
-        before = ConfigText.of(context)
-        is_there = name in before.tables
-        if is_there and not replace:
-            raise UsageError(
-                f"there is a profile {name}", hint="--replace replaces it; or choose another name"
-            )
-        table: dict[str, object] = {"provider": _provider_name(name, provider)}
-        table |= _set(model=model, base_url=base_url, output=output)
-        table |= _key_source(context, key_env, key_command, key_file, is_read=key_stdin)
+        before, asking = ConfigText.of(context), _dialogue()
+        said = _set(provider=provider, model=model, base_url=base_url, output=output)
+        key = _key_source(context, key_env, key_command, key_file, key_keyring, is_read=key_stdin)
+        is_kept = name in before.tables and not said and not replace and not key
+        typed = _renewed_key(before, str(name), asking, is_stdin=key_stdin) if is_kept else None
+        if typed is not None:
+            table, verb = typed, "renewed"
+        else:
+            name, table = _named(before, name, said, asking, is_replaced=replace)
+            verb = "replaced" if name in before.tables else "added"
+            table |= key
+        name = str(name)
         # Before a key is asked for, so that nobody types one in vain.
-        profile = _checked(before, name, table)
-        _look_over(context, profile, table, say)
+        profile = checked_profile(before, name, table)
+        look_over(context, profile, table, say)
         if key_stdin or not _has_key_source(table):
             table |= _key_read(profile, before.file, is_stdin=key_stdin)
             _check_way_to_key(profile, table)
@@ -67,16 +71,127 @@ def add(
         text = before.with_profile(name, table)
         is_first = before.default is None and not before.tables
         chosen = name if default or is_first else before.default
+        if asking and chosen != name and asking.is_yes(f"Make {name} the default?"):
+            chosen = name
+        proof = _proof(context, before, text, name, say) if asking else ""
         write(before.file, text, None if chosen == before.default else chosen)
         source = _source(context, text, before.file, name)
-        verb = "replaced" if is_there else "added"
         say.say(f"{verb} in {before.file}; its key: {source}")
-        say.say(f"to try it:\n  {shell_line(['seedream', 'providers', 'check', name])}")
+        if proof:
+            say.say(proof)
         if chosen != before.default:
             say_default(context, name, say)
+        say.say(f"to try it:\n  {_line_to_try(profile, is_default=chosen == name, proof=proof)}")
         answer = {"provider": profile.provider, "key_source": source}
         print_result(name, verb, before.file, chosen, is_json=json, **answer)
     return 0
+
+
+def _dialogue() -> Dialogue | None:
+    """Return what asks a person at a terminal; None where nobody is there."""
+    if not sys.stdin.isatty():
+        return None
+    from seedream_cli.cli.commands.providers.dialogue import Dialogue
+
+    return Dialogue()
+
+
+def _named(
+    before: ConfigText,
+    name: str | None,
+    said: Mapping[str, object],
+    asking: Dialogue | None,
+    *,
+    is_replaced: bool,
+) -> tuple[str, dict[str, object]]:
+    """Return a new profile's name and what was said of it, asked for where a person is there."""
+    from seedream_cli.providers import PROVIDERS
+
+    typed = said.get("provider")
+    if asking and typed is None and name not in PROVIDERS:
+        _check_free(before, name, is_replaced=is_replaced)
+        typed = asking.provider()
+    if name is None and typed is None:
+        raise UsageError(
+            "whose account is it?",
+            hint=f"name one of them, and give its key on stdin: {', '.join(PROVIDERS)}\n"
+            f"seedream providers add {next(iter(PROVIDERS))}",
+        )
+    if name is None:
+        taken = {*before.tables, *(each for each in PROVIDERS if each != typed)}
+        name = _free_name(str(typed), taken)
+        if asking and name != typed:
+            name = asking.line("A name for it", name)
+    _check_free(before, name, is_replaced=is_replaced)
+    found = _provider_name(name, None if typed is None else str(typed))
+    table: dict[str, object] = {"provider": found, **said}
+    table["provider"] = found
+    if asking and not PROVIDERS[found].base_url:
+        table["base_url"] = said.get("base_url") or asking.line("Its address, like https://HOST/v1")
+        if PROVIDERS[found].default_model == "" and "model" not in said:
+            table |= _set(model=asking.line("The model to ask for (Enter: said each time)", "-"))
+            table = {key: value for key, value in table.items() if (key, value) != ("model", "-")}
+    return name, table
+
+
+def _check_free(before: ConfigText, name: str | None, *, is_replaced: bool) -> None:
+    if name in before.tables and not is_replaced:
+        raise UsageError(
+            f"there is a profile {name}",
+            hint="--replace replaces it, `providers set` changes one value; or choose another name",
+        )
+
+
+def _free_name(provider: str, taken: Collection[str]) -> str:
+    from itertools import count
+
+    names = (provider if number == 1 else f"{provider}-{number}" for number in count(1))
+    return next(name for name in names if name not in taken)
+
+
+def _renewed_key(
+    before: ConfigText, name: str, asking: Dialogue | None, *, is_stdin: bool
+) -> dict[str, object] | None:
+    """Return a profile as it is but for its key, which is to be asked for; None: nobody is there.
+
+    That is what the error for a key that is missing names.
+    """
+    table = before.tables[name]
+    if not isinstance(table, dict) or not (asking or is_stdin):
+        return None
+    return {key: value for key, value in table.items() if not key.startswith("api_key")}
+
+
+def _proof(context: CommandContext, before: ConfigText, text: str, name: str, say: Plain) -> str:
+    """Ask the provider, free of charge, whether it takes the key; return what to say of it.
+
+    Raises `AccountError` where it does not: nothing is written then.
+    """
+    from seedream_cli.cli.commands.providers.check import prove_key
+    from seedream_cli.storage.config.file import parse
+    from seedream_cli.storage.config.profiles import NOT_SET, choose, lack_of_key, with_key
+
+    config = parse(text, before.file)
+    environ = {key: value for key, value in context.environ.items() if key != "SEEDREAM_SANDBOX"}
+    profile = choose(config, environ, name=name)
+    if lack := lack_of_key(profile, config, environ):
+        return f"no key was tried: {profile.key_source}{'' if lack == NOT_SET else f': {lack}'}"
+    try:
+        return f"{name}: {prove_key(context, with_key(profile, config, environ), say)}"
+    except AccountError as error:
+        if error.code == "credit":
+            return f"{error.message}\n{error.hint}"
+        error.hint = f"{error.hint}\nnothing was written".strip()
+        raise
+    except SeedreamError as error:
+        return f"the key could not be tried now: {error.message}"
+
+
+def _line_to_try(profile: Profile, *, is_default: bool, proof: str) -> str:
+    if not proof:
+        return shell_line(["seedream", "providers", "check", profile.name])
+    words = ["seedream", "generate", "a lighthouse at dawn"]
+    return shell_line([*words, *([] if is_default else ["-p", profile.name])])
 
 
 def _provider_name(name: str, typed: str | None) -> str:
@@ -108,6 +223,7 @@ def _key_source(
     key_env: str | None,
     key_command: str | None,
     key_file: str | None,
+    key_keyring: str | None,
     *,
     is_read: bool,
 ) -> dict[str, object]:
@@ -116,6 +232,7 @@ def _key_source(
         "--key-env": key_env is not None,
         "--key-command": key_command is not None,
         "--key-file": key_file is not None,
+        "--key-keyring": key_keyring is not None,
         "--key-stdin": is_read,
     }
     named = [option for option, is_typed in typed.items() if is_typed]
@@ -125,6 +242,8 @@ def _key_source(
         return {"api_key_env": key_env}
     if key_command is not None:
         return {"api_key_command": _words(key_command, context.environ)}
+    if key_keyring is not None:
+        return {"api_key_keyring": key_keyring}
     if key_file is not None:
         return {"api_key_file": _key_path(key_file, context.environ)}
     return {}
@@ -165,82 +284,17 @@ def _key_path(path: str, environ: Mapping[str, str]) -> str:
     return str(Path(expanded(path, environ)).absolute())
 
 
-def _checked(before: ConfigText, name: str, table: Mapping[str, object]) -> Profile:
-    """Return the profile as a run would see it; raise UsageError where no run could use it."""
-    from seedream_cli.storage.config.file import parse, with_profile
-    from seedream_cli.storage.config.profiles import choose
-
-    try:
-        profile = choose(parse(with_profile("", name, table), before.file), {}, name=name)
-    except ConfigError as error:
-        # Its line is that of a file that will not be written.
-        said = re.sub(r"\A(:\d+)?: ", "", error.message.removeprefix(str(before.file)))
-        raise UsageError(f"nothing was written: {said}", hint=error.hint) from error
-    before.with_profile(name, table)
-    return profile
-
-
-def _look_over(
-    context: CommandContext, profile: Profile, table: Mapping[str, object], say: Plain
-) -> None:
-    """Say what may be a mistake; raise UsageError for what is one at every purchase."""
-    from seedream_cli.storage.files import naming
-
-    if profile.output == "-":
-        raise UsageError("a profile's output is a folder or a template, not stdout")
-    if profile.output is not None:
-        naming.plan(profile.output, base="/", many=True)
-    for note in [*_notes_on_model(context, profile), *_notes_on_key(context, table)]:
-        say.say(note)
-
-
-def _notes_on_model(context: CommandContext, profile: Profile) -> list[str]:
-    """Look at the model that every purchase would be of; raise UsageError where it cannot be."""
-    from seedream_cli.core.model import Options
-    from seedream_cli.providers import PROVIDERS
-    from seedream_cli.request.findings import Findings
-    from seedream_cli.request.model_choice import choose, retirement
-
-    provider, findings = PROVIDERS[profile.provider], Findings()
-    if profile.model is None and provider.default_model == "":
-        return []  # it is typed each time
-    options = Options(prompt="", model=profile.model, validate=False)
-    others = tuple(one for one in PROVIDERS.values() if one is not provider)
-    now = context.clock.now()
-    model, _ = choose(provider, options, others, findings, now)
-    findings.settle()
-    note = retirement(provider, model, now, lambda _: True)
-    return [*findings.notes, *([note] if note else [])]
-
-
-def _notes_on_key(context: CommandContext, table: Mapping[str, object]) -> list[str]:
-    """Look whether the key's place is there; none is named: a key may have been typed for one."""
-    import shutil
-
-    from seedream_cli.storage.config.file import expanded
-
-    match table:
-        case {"api_key_command": [str(program), *_]}:
-            found = shutil.which(program, path=context.environ.get("PATH"))
-            return [] if found else ["the program of --key-command is not on PATH"]
-        case {"api_key_file": str(path)}:
-            # Mounted secrets often come later than the config.
-            there = is_file(expanded(path, context.environ))
-            return [] if there else ["the file of --key-file is not there yet"]
-        case _:
-            return []
-
-
 def _key_read(profile: Profile, file: Path, *, is_stdin: bool) -> dict[str, object]:
     """Return a key from stdin or a person; nothing where the environment will hold it."""
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.storage.config.profiles import to_secret
 
-    is_terminal = sys.stdin.isatty()
-    if not is_terminal and not is_stdin:
-        return {}
-    if is_terminal:
-        variable = next(iter(PROVIDERS[profile.provider].key_env), "")
+    if sys.stdin.isatty():
+        provider = PROVIDERS[profile.provider]
+        if page := provider.page("auth", profile.base_url):
+            sys.stderr.write(f"{page}\n")
+            sys.stderr.flush()
+        variable = next(iter(provider.key_env), "")
         is_elsewhere = bool(variable) and not is_stdin
         way_out = f"; Enter: it is in the environment, {variable}" if is_elsewhere else ""
         key, source = _typed(f"Key for {profile.name} (not shown{way_out}): "), "what was typed"

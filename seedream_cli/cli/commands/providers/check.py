@@ -26,7 +26,7 @@ def check(
     with ExitStack() as exits:
         context, stdout = CommandContext.of_process(exits), Stdout()
         profile = context.keyed(context.profile(name, sandbox=sandbox))
-        words = _checked(context, profile, Plain(verbose=verbose), with_bodies=verbose > 1)
+        words = prove_key(context, profile, Plain(verbose=verbose), with_bodies=verbose > 1)
         if json:
             stdout.json(
                 {"schema": 1, "profile": profile.name, "provider": profile.provider, "says": words}
@@ -36,7 +36,10 @@ def check(
     return 0
 
 
-def _checked(context: CommandContext, profile: Profile, say: Plain, *, with_bodies: bool) -> str:
+def prove_key(
+    context: CommandContext, profile: Profile, say: Plain, *, with_bodies: bool = False
+) -> str:
+    """Return what the free call says of a key; raise `SeedreamError` where it is not taken."""
     from seedream_cli.core.model import Done, Refused
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.transport.exchange import Limits
