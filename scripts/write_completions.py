@@ -1,4 +1,4 @@
-"""Writes the part of `completions/` that is made from the app.
+"""Writes the part of the completion scripts that is made from the app.
 
 The scripts hold commands, options and choices between two marks; what stands around the marks is
 shell code, written by hand. `python scripts/write_completions.py` renews the part between them.
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _BEGIN: Final = "# >>> made from the app: python scripts/write_completions.py\n"
 _END: Final = "# <<< made from the app\n"
+_ALONE: Final = frozenset({"help", "version", "install_completion", "show_completion"})
+_FILES: Final = frozenset({"files", "batch"})
 _ZSH_MARKS: Final = r"\\\[\]:"
 _FISH_MARKS: Final = r'\\"$'
 
@@ -31,7 +33,12 @@ class Value:
     words: tuple[tuple[str, str], ...] = ()
     """Each with a description, which may be empty."""
     source: str = ""
-    """`files`, `images` (files and `job:` names), `profiles`, `models`, `jobs`; empty: none."""
+    """What else, known only at the TAB; empty: nothing.
+
+    `files`, `batch` (likewise, and noted for `rows`), `images` (files, or `job:` names), `made`
+    (jobs, else files), `profiles` (but those named as their provider), `written` (all of them),
+    `models`, `jobs`, `unknown` (jobs of unknown outcome), `rows` (names in the manifest).
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +95,7 @@ def _walk(
             child = command.get_command(context, name)
             if child is not None and not child.hidden:
                 children[name] = child
-    if children and any(option.value for option in options):
+    if children and any(option.value and not option.is_last for option in options):
         raise ValueError(f"{path}: the scripts find commands by skipping options without values")
     yield Command(
         path=path,
@@ -115,7 +122,7 @@ def _option(parameter: Parameter, values: Mapping[str, Value]) -> Option:
         label=label,
         value=None if is_flag else known or _choices(parameter, label),
         repeats=is_count or bool(getattr(parameter, "multiple", False)),
-        is_last=parameter.name in {"help", "version"},
+        is_last=parameter.name in _ALONE,
     )
 
 
@@ -135,16 +142,24 @@ def _choices(parameter: Parameter, label: str) -> Value:
 
 def _values() -> dict[str, Value]:
     """Return what options and arguments take, by long spelling, by label, by command and label."""
+    from seedream_cli.cli.shells import SHELLS
     from seedream_cli.core.model import State
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.sandbox.faults import FAULTS
+    from seedream_cli.storage.config.file import value_names
 
     providers = tuple((provider.name, provider.title) for provider in PROVIDERS.values())
     accounts = Value(words=providers, source="profiles")
     models = [model for provider in PROVIDERS.values() for model in provider.models.values()]
     sizes = sorted({size for model in models for size in model.sizes}, key=_by_number)
     return {
-        **dict.fromkeys(("--prompt-file", "--output", "--batch"), Value(source="files")),
+        **dict.fromkeys(("--prompt-file", "--output", "--gallery"), Value(source="files")),
+        **dict.fromkeys(("--key-file",), Value(source="files")),
+        "--batch": Value(source="batch"),
+        "--accept": Value(source="rows"),
+        "--despite": Value(source="unknown"),
+        **dict.fromkeys(("--like", "JOB"), Value(source="made")),
+        **dict.fromkeys(("--install-completion", "--show-completion"), _literal(SHELLS)),
         "--image": Value(source="images"),
         "--profile": accounts,
         "--provider": Value(words=providers),
@@ -154,10 +169,10 @@ def _values() -> dict[str, Value]:
         "--quality": _literal(word for model in models for word in model.quality.values()),
         "--state": _literal(State),
         "--fault": Value(words=tuple((fault.name, fault.help) for fault in FAULTS.values())),
-        **dict.fromkeys(("--despite", "JOB"), Value(source="jobs")),
         "NAME": accounts,
         "providers add NAME": Value(),
-        "providers remove NAME": Value(source="profiles"),
+        **dict.fromkeys(("providers remove NAME", "providers set NAME"), Value(source="written")),
+        "KEY": _literal(value_names()),
     }
 
 
@@ -214,7 +229,9 @@ def _zsh_function(command: Command) -> str:
     specs = [spec for option in command.options for spec in _zsh_option(option)]
     for label, value in command.positions:
         mark = "*" if command.more else ":"
-        specs.append(f"{mark}:{_escaped(label, _ZSH_MARKS)}:{_zsh_action(value)}")
+        # A message where a free word may stand would keep an option from being put in there.
+        action = " __seedream_offer -" if value == Value() else _zsh_action(value)
+        specs.append(f"{mark}:{_escaped(label, _ZSH_MARKS)}:{action}")
     if command.commands:
         specs.append(f"1:command:{_zsh_action(Value(words=command.commands))}")
         specs.append("*:: :->command")
@@ -240,7 +257,7 @@ def _zsh_option(option: Option) -> Iterator[str]:
 
 def _zsh_action(value: Value) -> str:
     """Write an action; the blank before it keeps `_arguments` from adding words of its own."""
-    if value.source == "files":
+    if value.source in _FILES:
         return "_files"
     if value == Value():
         return " "
@@ -278,9 +295,9 @@ def _fish_value(value: Value) -> str:
     offers = [
         rf'{word}\t"{_escaped(text, _FISH_MARKS)}"' if text else word for word, text in value.words
     ]
-    if value.source and value.source != "files":
+    if value.source and value.source not in _FILES:
         offers.insert(0, f"(__seedream_words {value.source})")
-    files = "-F" if value.source in {"files", "images"} else "-f"
+    files = "-F" if value.source in {*_FILES, "made"} else "-f"
     return files + (f" -k -a {_fish_quoted(' '.join(offers))}" if offers else "")
 
 
@@ -302,6 +319,8 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", r"'\''") + "'"
 
 
+FOLDER: Final = Path(__file__).parents[1] / "seedream_cli" / "cli" / "completions"
+"""Where the scripts lie: the wheel brings them along."""
 SCRIPTS: Final[Mapping[str, Callable[[Sequence[Command]], str]]] = {
     "seedream.bash": bash,
     "_seedream": zsh,
@@ -320,4 +339,4 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     import sys
 
-    main(Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parents[1] / "completions")
+    main(Path(sys.argv[1]) if sys.argv[1:] else FOLDER)

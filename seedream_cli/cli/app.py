@@ -60,6 +60,12 @@ def build() -> typer.Typer:
 def _root(
     context: typer.Context,
     version: bool = typer.Option(False, "-V", "--version", help="Print the version."),
+    install_completion: str | None = typer.Option(
+        None, metavar="[SHELL]", help="Put completions where bash, zsh or fish looks for them."
+    ),
+    show_completion: str | None = typer.Option(
+        None, metavar="[SHELL]", help="Print the completion script of bash, zsh or fish."
+    ),
 ) -> None:
     """Turn prompts into image files. Nothing paid is lost, nothing is paid twice."""
     from seedream_cli import __version__
@@ -68,8 +74,38 @@ def _root(
     if version:
         Stdout().line(f"seedream {__version__}")
         raise typer.Exit
+    if show_completion is not None:
+        from seedream_cli.cli.shells import script_of
+
+        Stdout().line(script_of(show_completion).rstrip("\n"))
+        raise typer.Exit
+    if install_completion is not None:
+        _install(install_completion)
+        raise typer.Exit
     if context.invoked_subcommand is None:
         Stdout().line(context.get_help())
+
+
+def _install(shell: str) -> None:
+    """Install the completions of a shell and say where they are."""
+    from seedream_cli.cli.output.progress import Plain
+    from seedream_cli.cli.output.stdout import Stdout
+    from seedream_cli.cli.shells import install
+
+    place, startup = install(shell, os.environ)
+    Stdout().line(str(place))
+    if startup is not None:
+        Plain().say(f"{startup} has a line that loads it")
+    Plain().say(f"a TAB works in a new {shell}")
+
+
+def _with_shell(arguments: list[str]) -> list[str]:
+    """Name the shell at hand where an option on completions names none."""
+    if arguments not in (["--install-completion"], ["--show-completion"]):
+        return arguments
+    from seedream_cli.cli.shells import shell_of
+
+    return [*arguments, shell_of(os.environ, os.getppid())]
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
@@ -89,7 +125,9 @@ def main(arguments: Sequence[str]) -> NoReturn:
 def _outcome(arguments: list[str]) -> int:
     command = typer.main.get_command(build())
     try:
-        code = command.main(args=arguments, prog_name="seedream", standalone_mode=False)
+        code = command.main(
+            args=_with_shell(arguments), prog_name="seedream", standalone_mode=False
+        )
     except SeedreamError as error:
         return _report(error, arguments)
     except ClickException as error:

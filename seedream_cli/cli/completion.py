@@ -1,6 +1,6 @@
-"""What `seedream __complete` answers at a TAB: profiles, models and job ids.
+"""What `seedream __complete` answers at a TAB: profiles, models, job ids and names in manifests.
 
-The rest of what a TAB offers is in the scripts of `completions/` and starts no Python.
+The rest of what a TAB offers is in the scripts of `cli/completions/` and starts no Python.
 """
 
 from __future__ import annotations
@@ -13,25 +13,29 @@ if TYPE_CHECKING:
 
 NEWEST_JOBS: Final = 50
 """How many job ids a TAB offers."""
+_MOST_MANIFEST: Final = 1 << 20
+"""Bytes of a manifest that a TAB reads."""
 _COLUMNS: Final = 72
 """How wide a description is shown."""
 
 
 def answer(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Write to stdout what a script asks for: KIND [PROFILE], one `word<TAB>description` a line.
+    """Write to stdout what a script asks for by KIND [PROFILE|FILE]: `word<TAB>description` lines.
 
     Never fails: whatever it said would land in the middle of the line that a person types.
     """
-    kind, profile, *_ = (*arguments, "", "")
+    kind, said, *_ = (*arguments, "", "")
     try:
-        lines = "".join(f"{line}\n" for line in words(kind, environ, profile))
+        lines = "".join(f"{line}\n" for line in words(kind, environ, said))
         os.write(1, lines.encode("utf-8", "replace"))
     except Exception:  # noqa: BLE001 - a TAB has nobody to report to
         return
 
 
-def words(kind: str, environ: Mapping[str, str], profile: str = "") -> list[str]:
-    """Return `word<TAB>description` for each profile, model or job; `profile` narrows models.
+def words(kind: str, environ: Mapping[str, str], said: str = "") -> list[str]:
+    """Return `word<TAB>description` for each profile, model, job or row.
+
+    `said` is the profile whose models are meant, or the manifest whose rows are.
 
     Creates nothing on disk. Raises `SeedreamError` where config or ledger are not sound.
     """
@@ -39,11 +43,16 @@ def words(kind: str, environ: Mapping[str, str], profile: str = "") -> list[str]
 
     match kind:
         case "profiles":
+            # The scripts know the providers; a profile that is named as its own is one of them.
+            found = {name: word for name, word in _profiles(environ).items() if name != word}
+        case "written":
             found = _profiles(environ)
         case "models":
-            found = _models(environ, profile)
-        case "jobs":
-            found = _jobs(environ)
+            found = _models(environ, said)
+        case "jobs" | "unknown":
+            found = _jobs(environ, is_unknown=kind == "unknown")
+        case "rows":
+            found = _rows(environ, said)
         case _:
             found = {}
     shown = {word: shorten(clean(text, one_line=True), _COLUMNS) for word, text in found.items()}
@@ -86,7 +95,19 @@ def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
     return words | {name: one.label for each in living.values() for name, one in each.items()}
 
 
-def _jobs(environ: Mapping[str, str]) -> dict[str, str]:
+def _rows(environ: Mapping[str, str], file: str) -> dict[str, str]:
+    from pathlib import Path
+
+    from seedream_cli.batch.manifest.read import kind_of, read
+    from seedream_cli.storage.config.file import expanded
+
+    path = Path(expanded(file, environ))
+    text = path.read_bytes()[:_MOST_MANIFEST].decode("utf-8-sig", "replace")
+    manifest = read(text, file=file, kind=kind_of(path.name), load=lambda _: "-")
+    return {row.name: row.prompt for row in manifest.rows}
+
+
+def _jobs(environ: Mapping[str, str], *, is_unknown: bool) -> dict[str, str]:
     from seedream_cli.storage.config.file import places
 
     path = places(environ).state_dir / "ledger.db"
@@ -94,12 +115,18 @@ def _jobs(environ: Mapping[str, str]) -> dict[str, str]:
     if not path.with_suffix(".birth").exists() or not path.exists():
         return {}
     from seedream_cli.core.clock import SystemClock
+    from seedream_cli.core.model import State
     from seedream_cli.storage.ledger.ledger import Ledger
+    from seedream_cli.storage.ledger.selection import Selection
 
     ledger = Ledger(path, now=SystemClock().now)
     try:
-        jobs = ledger.jobs(limit=NEWEST_JOBS)
-        found = {"last": "the newest run that saved a picture"} if ledger.newest_runs(1) else {}
+        if is_unknown:
+            jobs = ledger.selected(Selection(states={State.UNKNOWN}), limit=NEWEST_JOBS)
+        else:
+            jobs = ledger.jobs(limit=NEWEST_JOBS)
+        is_there = not is_unknown and ledger.newest_runs(1)
+        found = {"last": "the newest run that saved a picture"} if is_there else {}
     finally:
         ledger.close()
     return found | {job.id: job.prompt for job in jobs}

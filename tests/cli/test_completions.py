@@ -9,15 +9,19 @@ import select
 import shutil
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import write_completions
-from write_completions import SCRIPTS, commands, renewed
+from support.scene import ON_TERMINAL
+from write_completions import FOLDER, SCRIPTS, commands, renewed
 
 from seedream_cli.cli.completion import NEWEST_JOBS, words
+from seedream_cli.cli.shells import MARK, shell_of
 from seedream_cli.core.model import Charge, Image, Job, State
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.storage.ledger.ledger import Ledger
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TODAY = datetime(2026, 11, 30, tzinfo=UTC)
-FOLDER = Path(__file__).parents[2] / "completions"
 SCRIPT_OF = {"bash": "seedream.bash", "zsh": "_seedream", "fish": "seedream.fish"}
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 SECONDS = 30
@@ -387,6 +390,137 @@ def test_bash_completes_a_whole_line_at_a_terminal(terminal: Terminal) -> None:
     typed = ["generate", "a fox", "-a", "16:9", "--size=4K", "-p", "my art"]
     typed += ["--prompt-file=notes.txt", "-o", "notes.txt"]
     assert terminal.calls.read_text().splitlines() == typed
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_a_tab_works_in_a_new_shell(terminal: Terminal, shell: str, *, is_loaded: bool) -> None:
+    """After `--install-completion` in an empty home TABs finish words, and start no Python.
+
+    In bash without and with bash-completion, which then needs no line of ours.
+    """
+    startup = terminal.home / {"bash": ".bashrc", "zsh": ".zshrc", "fish": "none"}[shell]
+    loader = Path("/usr/share/bash-completion/bash_completion")
+    if is_loaded and (shell != "bash" or not loader.exists()):
+        pytest.skip("bash-completion is not installed" if shell == "bash" else "of bash only")
+    if is_loaded:
+        startup.write_text(f". {loader}\n")
+    run_ours(terminal, "--install-completion", shell)
+    done = run_ours(terminal, "--install-completion", shell)
+    assert done.returncode == 0, done.stderr
+    placed = Path(done.stdout.decode().strip())
+    assert placed.read_text("utf-8") == (FOLDER / SCRIPT_OF[shell]).read_text("utf-8")
+    is_marked = startup.exists() and MARK in startup.read_text()
+    assert is_marked == (shell == "zsh" or (shell == "bash" and not is_loaded))
+    assert not is_marked or startup.read_text().count(MARK) == 1
+    typed = b'seedream gen\t--sandb\t"a fox" --quie\t\r'
+    assert typed_at(terminal, shell, typed) == ["generate", "--sandbox", "a fox", "--quiet"]
+
+
+def typed_at(terminal: Terminal, shell: str, line: bytes) -> list[str]:
+    """Type a line at a new shell; return the words that `seedream` got."""
+    terminal.install('[ "$1" = __complete ] && exit\nprintf "%s\\n" "$@" >"$HOME/calls"')
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", ON_TERMINAL, str(shutil.which(shell)), "-i"],
+        cwd=terminal.work,
+        env=terminal.environ | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    try:
+        select.select([ours], [], [], SECONDS)
+        for part in [
+            b"",
+            *re.findall(rb"[^\t]*\t|[^\t]+", line),
+        ]:  # a person waits for a TAB to be done
+            os.write(ours, part)
+            while select.select([ours], [], [], 0.3)[0]:
+                os.read(ours, 4096)
+        until = time.monotonic() + SECONDS
+        while not terminal.calls.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait(SECONDS)
+        os.close(ours)
+    return terminal.calls.read_text().splitlines()
+
+
+def run_ours(terminal: Terminal, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the real `seedream` in that home."""
+    return subprocess.run(
+        [sys.executable, "-m", "seedream_cli", *arguments],
+        cwd=terminal.work,
+        env=terminal.environ,
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def test_a_script_is_shown(terminal: Terminal) -> None:
+    """`--show-completion` prints the static script; a shell that has none is exit 2."""
+    for shell, name in SCRIPT_OF.items():
+        shown = run_ours(terminal, "--show-completion", shell)
+        assert shown.stdout == (FOLDER / name).read_bytes()
+    for option in ("--show-completion", "--install-completion"):
+        refused = run_ours(terminal, option, "tcsh")
+        assert refused.returncode == 2
+        assert b"seedream --install-completion fish" in refused.stderr
+    assert sorted(path.name for path in terminal.home.iterdir()) == ["bin", "work"]
+
+
+def test_the_shell_at_hand_is_meant(terminal: Terminal) -> None:
+    """Where no shell is named it is the one that started us, else the login shell."""
+    assert shell_of({"SHELL": "/usr/bin/fish"}, os.getpid()) == "fish"
+    assert shell_of({}, os.getpid()) == ""
+    environ = terminal.environ | {"SHELL": "/bin/bash"}
+    done = subprocess.run(
+        [sys.executable, "-m", "seedream_cli", "--show-completion"],
+        env=environ,
+        capture_output=True,
+        check=True,
+    )
+    assert b"bash completion for seedream" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("seedream generate --despite ", ["00000002"]),
+        ("seedream providers remove ", ["work", "kie"]),
+        ("seedream generate -p ki", ["kie", "kie-seedream"]),
+        ("seedream generate --batch rows.toml --accept he", ["hero", "hero-night"]),
+        ("seedream generate --like cat", ["cat.png"]),
+        ("seedream status cat", ["cat.png"]),
+        ("seedream --show-completion z", ["zsh"]),
+    ],
+)
+def test_what_fits_is_offered_once(
+    terminal: Terminal, shell: str, line: str, expected: list[str]
+) -> None:
+    """Unknown jobs, profiles of the file, rows of the manifest, pictures: those and no others."""
+    terminal.install_ours()
+    (terminal.home / "config.toml").write_text(
+        '[profiles.work]\nprovider = "kie"\n[profiles.kie]\nprovider = "kie"\n'
+    )
+    (terminal.work / "cat.png").touch()
+    rows = "".join(f'[images.{name}]\nprompt = "a"\n' for name in ("hero", "hero-night", "x"))
+    (terminal.work / "rows.toml").write_text(rows)
+    keep(terminal, [a_job(1), replace(a_job(2), state=State.UNKNOWN, charge=Charge.MAYBE)])
+    assert sorted(terminal.offers(shell, line)) == sorted(expected)
+
+
+def test_no_files_among_jobs(terminal: Terminal, shell: str) -> None:
+    """Behind `job:` there are jobs, and no files."""
+    terminal.install_ours()
+    (terminal.work / "job:notes").touch()
+    (terminal.work / "notes.txt").touch()
+    keep(terminal, [a_job(1)])
+    found = terminal.offers(shell, "seedream edit -i job:")
+    assert found == (["job:00000001"] if shell == "fish" else ["00000001"])
 
 
 def _read_until(terminal: int, mark: bytes) -> None:

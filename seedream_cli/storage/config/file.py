@@ -330,15 +330,14 @@ def with_value(text: str, name: str, key: str, value: object) -> str:
     """
     import tomli_w
 
-    from seedream_cli.request.options import OF_PROFILES
-
     document = _parsed(text, "the config file")
     profiles = _profiles(document)
     table = profiles.get(name)
     if not isinstance(table, dict):
         raise UsageError(f"there is no profile {name}", hint=_near_profile(name, profiles))
-    if key not in {*_FIELDS, *OF_PROFILES}:
-        raise UsageError(f"there is no value {key}", hint=near(key, [*_FIELDS, *OF_PROFILES]))
+    known = list(value_names())
+    if key not in known:
+        raise UsageError(f"there is no value {key}", hint=near(key, known))
     gone = [each for each in KEY_SOURCES if key in KEY_SOURCES and each != key and each in table]
     kept = {each: old for each, old in table.items() if each not in gone}
     profiles[name] = {**kept, key: value}
@@ -355,6 +354,13 @@ def with_value(text: str, name: str, key: str, value: object) -> str:
         comment = re.search(r"[ \t]+#[^\"'\n]*\Z", edited[at - 1].rstrip("\n"))
         edited[at - 1] = new.rstrip("\n") + (comment[0] if comment else "") + "\n"
     return _agreed("".join(edited), {**document, "profiles": profiles})
+
+
+def value_names() -> tuple[str, ...]:
+    """Return all that a profile may say, but for its models and the key itself."""
+    from seedream_cli.request.options import OF_PROFILES
+
+    return (*(name for name in _FIELDS if name != "api_key"), *OF_PROFILES)
 
 
 def value_of(key: str, word: str) -> object:

@@ -40,6 +40,19 @@ function __seedream_open
     __seedream_new $argv
 end
 
+# Prints the value that the line gives to an option, in any of its spellings.
+function __seedream_said
+    set -l tokens (commandline -opc)
+    for i in (seq (count $tokens))
+        set -l next (math $i + 1)
+        contains -- $tokens[$i] $argv; and echo $tokens[$next]
+        for spelling in $argv
+            string match -q -- "$spelling=*" $tokens[$i]
+            and string replace -- "$spelling=" '' $tokens[$i]
+        end
+    end
+end
+
 # Prints what seedream itself knows of a kind, as words with descriptions.
 function __seedream_words
     # fish asks here for --opt<TAB> too.
@@ -47,17 +60,18 @@ function __seedream_words
     command -q seedream; or return
     switch $argv[1]
         case images
-            string match -q -- 'job:*' (commandline -ct | string replace -r -- '^--image=' ''); or return
-            command seedream __complete jobs 2>/dev/null </dev/null | string replace -r '^' job:
-        case models
-            set -l tokens (commandline -opc)
-            set -l profile
-            for i in (seq (count $tokens))
-                contains -- $tokens[$i] -p --profile; and set profile $tokens[(math $i + 1)]
-                string match -q -- '--profile=*' $tokens[$i]
-                and set profile (string replace -- '--profile=' '' $tokens[$i])
+            set -l typed (commandline -ct | string replace -r -- '^--image=' '')
+            if string match -q -- 'job:*' $typed
+                command seedream __complete jobs 2>/dev/null </dev/null | string replace -r '^' job:
+            else
+                __fish_complete_path $typed
             end
-            command seedream __complete models $profile 2>/dev/null </dev/null
+        case made
+            command seedream __complete jobs 2>/dev/null </dev/null
+        case models
+            command seedream __complete models (__seedream_said -p --profile) 2>/dev/null </dev/null
+        case rows
+            command seedream __complete rows (__seedream_said --batch) 2>/dev/null </dev/null
         case '*'
             command seedream __complete $argv[1] 2>/dev/null </dev/null
     end
@@ -75,6 +89,8 @@ complete -c seedream -n '__seedream_at ""' -a status -d 'Show what became of job
 complete -c seedream -n '__seedream_at ""' -a download -d 'Save what is finished and not yet on disk; wait for what still runs. Buys nothing'
 complete -c seedream -n '__seedream_at ""' -a providers -d 'List providers and models, keep accounts, check keys, serve the sandbox'
 complete -c seedream -n '__seedream_new "" -V --version' -s V -l version -d 'Print the version'
+complete -c seedream -n '__seedream_open "" --install-completion' -l install-completion -r -f -k -a 'bash zsh fish' -d 'Put completions where bash, zsh or fish looks for them'
+complete -c seedream -n '__seedream_open "" --show-completion' -l show-completion -r -f -k -a 'bash zsh fish' -d 'Print the completion script of bash, zsh or fish'
 complete -c seedream -n '__seedream_new "" -h --help' -s h -l help -d 'Show this message and exit'
 complete -c seedream -n '__seedream_at "generate"' -f
 complete -c seedream -n '__seedream_open "generate" -f --prompt-file' -s f -l prompt-file -r -F -d 'Read the prompt from a file'
@@ -98,7 +114,7 @@ complete -c seedream -n '__seedream_new "generate" --watermark --no-watermark' -
 complete -c seedream -n '__seedream_new "generate" --watermark --no-watermark' -l no-watermark -d 'Default: no'
 complete -c seedream -n '__seedream_at "generate"' -l set -r -f -d 'A request field of the provider\'s own, as is; nested as a.b=VALUE; repeats'
 complete -c seedream -n '__seedream_open "generate" --callback-url' -l callback-url -r -f -d 'Where the provider tells that it is done (KIE)'
-complete -c seedream -n '__seedream_open "generate" --like' -l like -r -f -d 'Ask for the same as that picture did; what is said beside it wins'
+complete -c seedream -n '__seedream_open "generate" --like' -l like -r -F -k -a '(__seedream_words made)' -d 'Ask for the same as that picture did; what is said beside it wins'
 complete -c seedream -n '__seedream_new "generate" --wait --no-wait' -l wait -d '--no-wait: print the job and leave; `seedream download` goes on'
 complete -c seedream -n '__seedream_new "generate" --wait --no-wait' -l no-wait -d '--no-wait: print the job and leave; `seedream download` goes on'
 complete -c seedream -n '__seedream_open "generate" --timeout' -l timeout -r -f -d 'How long to wait for an accepted job: 10m, 2h, 600 (default 1200 s)'
@@ -108,7 +124,7 @@ complete -c seedream -n '__seedream_new "generate" --any-format' -l any-format -
 complete -c seedream -n '__seedream_new "generate" --no-validate' -l no-validate -d 'Skip the checks of the model'
 complete -c seedream -n '__seedream_new "generate" --dry-run' -l dry-run -d 'Print method, URL, body and price; send nothing'
 complete -c seedream -n '__seedream_new "generate" --sidecar' -l sidecar -d 'Also write NAME.json: recipe and receipt'
-complete -c seedream -n '__seedream_at "generate"' -l despite -r -f -k -a '(__seedream_words jobs)' -d 'Buy although that unknown job may have been the same purchase'
+complete -c seedream -n '__seedream_at "generate"' -l despite -r -f -k -a '(__seedream_words unknown)' -d 'Buy although that unknown job may have been the same purchase'
 complete -c seedream -n '__seedream_open "generate" --max-images' -l max-images -r -f -d 'Buy at most N pictures'
 complete -c seedream -n '__seedream_open "generate" --max-cost' -l max-cost -r -f -d 'Spend at most that: 5, 5USD'
 complete -c seedream -n '__seedream_new "generate" -y --yes' -s y -l yes -d 'Do not ask before more than 10 pictures'
@@ -116,14 +132,14 @@ complete -c seedream -n '__seedream_open "generate" --batch' -l batch -r -F -d '
 complete -c seedream -n '__seedream_new "generate" --plan' -l plan -d 'Say what would be made, why, and the price; make nothing'
 complete -c seedream -n '__seedream_new "generate" --check' -l check -d 'Exit 1 where a picture is not as described; needs no key and no network'
 complete -c seedream -n '__seedream_new "generate" --no-files' -l no-files -d 'Compare the file with its lock only; the pictures lie elsewhere'
-complete -c seedream -n '__seedream_at "generate"' -l accept -r -f -d 'Record a picture as it lies there, changed by hand or made elsewhere; \'icon-*\' too'
+complete -c seedream -n '__seedream_at "generate"' -l accept -r -f -k -a '(__seedream_words rows)' -d 'Record a picture as it lies there, changed by hand or made elsewhere; \'icon-*\' too'
 complete -c seedream -n '__seedream_open "generate" -j --jobs' -s j -l jobs -r -f -d 'At most N jobs under way; default by provider'
 complete -c seedream -n '__seedream_new "generate" --fail-fast' -l fail-fast -d 'Begin nothing more after the first failure'
 complete -c seedream -n '__seedream_open "generate" --shard' -l shard -r -f -d 'Make the K-th of N parts, for several machines'
 complete -c seedream -n '__seedream_new "generate" -h --help' -s h -l help -d 'Show this message and exit'
 complete -c seedream -n '__seedream_at "edit"' -f
 complete -c seedream -n '__seedream_open "edit" -f --prompt-file' -s f -l prompt-file -r -F -d 'Read the prompt from a file'
-complete -c seedream -n '__seedream_at "edit"' -s i -l image -r -F -k -a '(__seedream_words images)' -d 'A file, an https URL, \'-\', job:last.2 or @last; repeats, in order'
+complete -c seedream -n '__seedream_at "edit"' -s i -l image -r -f -k -a '(__seedream_words images)' -d 'A file, an https URL, \'-\', job:last.2 or @last; repeats, in order'
 complete -c seedream -n '__seedream_open "edit" -o --output' -s o -l output -r -F -d 'A file, a folder/, a template, or \'-\' for stdout. Fields: {slug} {job} {n} {ext} {date} {time} {model} {provider} {seed} {width} {height}'
 complete -c seedream -n '__seedream_open "edit" -p --profile' -s p -l profile -r -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app" fal\\t"fal.ai" replicate\\t"Replicate" openrouter\\t"OpenRouter" wavespeed\\t"WaveSpeedAI" openai-images\\t"OpenAI-style gateway"' -d 'A profile, or a provider\'s name'
 complete -c seedream -n '__seedream_open "edit" -m --model' -s m -l model -r -f -k -a '(__seedream_words models)' -d 'An id, or 5.5, 5-pro, 5-flash, 5-lite, 4.5, 4; see `seedream providers show`'
@@ -144,7 +160,7 @@ complete -c seedream -n '__seedream_new "edit" --watermark --no-watermark' -l wa
 complete -c seedream -n '__seedream_new "edit" --watermark --no-watermark' -l no-watermark -d 'Default: no'
 complete -c seedream -n '__seedream_at "edit"' -l set -r -f -d 'A request field of the provider\'s own, as is; nested as a.b=VALUE; repeats'
 complete -c seedream -n '__seedream_open "edit" --callback-url' -l callback-url -r -f -d 'Where the provider tells that it is done (KIE)'
-complete -c seedream -n '__seedream_open "edit" --like' -l like -r -f -d 'Ask for the same as that picture did; what is said beside it wins'
+complete -c seedream -n '__seedream_open "edit" --like' -l like -r -F -k -a '(__seedream_words made)' -d 'Ask for the same as that picture did; what is said beside it wins'
 complete -c seedream -n '__seedream_new "edit" --wait --no-wait' -l wait -d '--no-wait: print the job and leave; `seedream download` goes on'
 complete -c seedream -n '__seedream_new "edit" --wait --no-wait' -l no-wait -d '--no-wait: print the job and leave; `seedream download` goes on'
 complete -c seedream -n '__seedream_open "edit" --timeout' -l timeout -r -f -d 'How long to wait for an accepted job: 10m, 2h, 600 (default 1200 s)'
@@ -154,12 +170,12 @@ complete -c seedream -n '__seedream_new "edit" --any-format' -l any-format -d 'K
 complete -c seedream -n '__seedream_new "edit" --no-validate' -l no-validate -d 'Skip the checks of the model'
 complete -c seedream -n '__seedream_new "edit" --dry-run' -l dry-run -d 'Print method, URL, body and price; send nothing'
 complete -c seedream -n '__seedream_new "edit" --sidecar' -l sidecar -d 'Also write NAME.json: recipe and receipt'
-complete -c seedream -n '__seedream_at "edit"' -l despite -r -f -k -a '(__seedream_words jobs)' -d 'Buy although that unknown job may have been the same purchase'
+complete -c seedream -n '__seedream_at "edit"' -l despite -r -f -k -a '(__seedream_words unknown)' -d 'Buy although that unknown job may have been the same purchase'
 complete -c seedream -n '__seedream_open "edit" --max-images' -l max-images -r -f -d 'Buy at most N pictures'
 complete -c seedream -n '__seedream_open "edit" --max-cost' -l max-cost -r -f -d 'Spend at most that: 5, 5USD'
 complete -c seedream -n '__seedream_new "edit" -y --yes' -s y -l yes -d 'Do not ask before more than 10 pictures'
 complete -c seedream -n '__seedream_new "edit" -h --help' -s h -l help -d 'Show this message and exit'
-complete -c seedream -n '__seedream_at "status"' -f -k -a '(__seedream_words jobs)'
+complete -c seedream -n '__seedream_at "status"' -F -k -a '(__seedream_words made)'
 complete -c seedream -n '__seedream_open "status" -p --profile' -s p -l profile -r -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app" fal\\t"fal.ai" replicate\\t"Replicate" openrouter\\t"OpenRouter" wavespeed\\t"WaveSpeedAI" openai-images\\t"OpenAI-style gateway"' -d 'Only jobs of this profile or provider'
 complete -c seedream -n '__seedream_open "status" --state' -l state -r -f -k -a 'planned sending running ready saved refused failed unknown expired closed' -d 'Only jobs in this state'
 complete -c seedream -n '__seedream_new "status" --unsaved' -l unsaved -d 'Only jobs with something not yet on disk'
@@ -171,7 +187,7 @@ complete -c seedream -n '__seedream_open "status" --limit' -l limit -r -f -d 'At
 complete -c seedream -n '__seedream_new "status" --offline' -l offline -d 'Ask no provider'
 complete -c seedream -n '__seedream_new "status" --json' -l json -d 'One JSON object a job on stdout'
 complete -c seedream -n '__seedream_new "status" --exit-status' -l exit-status -d 'Exit 1 where a job did not end well'
-complete -c seedream -n '__seedream_open "status" --gallery' -l gallery -r -f -d 'Write a page of the pictures, which opens in any browser'
+complete -c seedream -n '__seedream_open "status" --gallery' -l gallery -r -F -d 'Write a page of the pictures, which opens in any browser'
 complete -c seedream -n '__seedream_new "status" --open' -l open -d 'Open the pictures, or the page, in the system\'s viewer'
 complete -c seedream -n '__seedream_open "status" --adopt' -l adopt -r -f -d 'It was made: this is the provider\'s task, or the picture\'s address'
 complete -c seedream -n '__seedream_new "status" --not-charged' -l not-charged -d 'The provider shows no charge for it'
@@ -180,7 +196,7 @@ complete -c seedream -n '__seedream_new "status" -y --yes' -s y -l yes -d 'Adopt
 complete -c seedream -n '__seedream_new "status" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
 complete -c seedream -n '__seedream_at "status"' -s v -l verbose -d 'A line each request; twice: bodies. Never keys'
 complete -c seedream -n '__seedream_new "status" -h --help' -s h -l help -d 'Show this message and exit'
-complete -c seedream -n '__seedream_at "download"' -f -k -a '(__seedream_words jobs)'
+complete -c seedream -n '__seedream_at "download"' -F -k -a '(__seedream_words made)'
 complete -c seedream -n '__seedream_open "download" -p --profile' -s p -l profile -r -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app" fal\\t"fal.ai" replicate\\t"Replicate" openrouter\\t"OpenRouter" wavespeed\\t"WaveSpeedAI" openai-images\\t"OpenAI-style gateway"' -d 'A profile, or a provider\'s name'
 complete -c seedream -n '__seedream_open "download" -o --output' -s o -l output -r -F -d 'Save there instead: a file or a folder/'
 complete -c seedream -n '__seedream_open "download" --task-id' -l task-id -r -f -d 'Adopt a task that was made elsewhere (with -p NAME)'
@@ -226,12 +242,12 @@ complete -c seedream -n '__seedream_new "providers add" --json' -l json -d 'One 
 complete -c seedream -n '__seedream_new "providers add" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
 complete -c seedream -n '__seedream_open "providers add" --key-env' -l key-env -r -f -d 'The variable that holds it'
 complete -c seedream -n '__seedream_open "providers add" --key-command' -l key-command -r -f -d 'The command that prints it: \'pass show kie\'; no shell reads it'
-complete -c seedream -n '__seedream_open "providers add" --key-file' -l key-file -r -f -d 'The file that holds it'
+complete -c seedream -n '__seedream_open "providers add" --key-file' -l key-file -r -F -d 'The file that holds it'
 complete -c seedream -n '__seedream_open "providers add" --key-keyring' -l key-keyring -r -f -d 'Its entry in the system\'s keyring (extra seedream[keyring])'
 complete -c seedream -n '__seedream_new "providers add" --key-stdin' -l key-stdin -d 'Read it from stdin; it is kept in the config file'
 complete -c seedream -n '__seedream_new "providers add" -h --help' -s h -l help -d 'Show this message and exit'
-complete -c seedream -n '__seedream_at "providers set"' -f -k -a '(__seedream_words profiles) ark\\t"Volcengine Ark" byteplus\\t"BytePlus ModelArk" kie\\t"KIE.ai" kie-seedream\\t"KIE.ai\'s older Seedream endpoint" uniall\\t"UniAll" seedreams\\t"seedreams.app" fal\\t"fal.ai" replicate\\t"Replicate" openrouter\\t"OpenRouter" wavespeed\\t"WaveSpeedAI" openai-images\\t"OpenAI-style gateway"'
-complete -c seedream -n '__seedream_at "providers set"' -f
+complete -c seedream -n '__seedream_at "providers set"' -f -k -a '(__seedream_words written)'
+complete -c seedream -n '__seedream_at "providers set"' -f -k -a 'provider api_key_env api_key_command api_key_file api_key_keyring model base_url upload_base_url list_base_url output image_hosts budget allow_http edits references size_fields response_format image_field size aspect quality count series seed guidance steps format watermark set callback_url wait timeout any_format sidecar'
 complete -c seedream -n '__seedream_at "providers set"' -f
 complete -c seedream -n '__seedream_new "providers set" --json' -l json -d 'One JSON object a job on stdout'
 complete -c seedream -n '__seedream_new "providers set" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
@@ -240,7 +256,7 @@ complete -c seedream -n '__seedream_at "providers use"' -f -k -a '(__seedream_wo
 complete -c seedream -n '__seedream_new "providers use" --json' -l json -d 'One JSON object a job on stdout'
 complete -c seedream -n '__seedream_new "providers use" -q --quiet' -s q -l quiet -d 'Say nothing but errors'
 complete -c seedream -n '__seedream_new "providers use" -h --help' -s h -l help -d 'Show this message and exit'
-complete -c seedream -n '__seedream_at "providers remove"' -f -k -a '(__seedream_words profiles)'
+complete -c seedream -n '__seedream_at "providers remove"' -f -k -a '(__seedream_words written)'
 complete -c seedream -n '__seedream_new "providers remove" -y --yes' -s y -l yes -d 'Although its jobs are not finished'
 complete -c seedream -n '__seedream_new "providers remove" --json' -l json -d 'One JSON object a job on stdout'
 complete -c seedream -n '__seedream_new "providers remove" -q --quiet' -s q -l quiet -d 'Say nothing but errors'

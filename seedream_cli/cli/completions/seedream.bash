@@ -5,7 +5,7 @@
 # Commands, options and choices stand in this file: a TAB starts seedream only where profiles,
 # models or jobs are asked for.
 #
-# To try it: source this file. Kept to what bash 3.2 (macOS) understands.
+# `seedream --install-completion bash` puts it in place; to try it, source this file. Kept to what bash 3.2 (macOS) understands.
 
 # >>> made from the app: python scripts/write_completions.py
 _seedream_command() {
@@ -15,6 +15,8 @@ _seedream_command() {
         positions=()
         rows=(
             '-V|--version'
+            '--install-completion=@ bash zsh fish'
+            '--show-completion=@ bash zsh fish'
             '-h|--help'
         )
         ;;
@@ -42,7 +44,7 @@ _seedream_command() {
             '--watermark|--no-watermark'
             '*--set=@'
             '--callback-url=@'
-            '--like=@'
+            '--like=@made'
             '--wait|--no-wait'
             '--timeout=@'
             '--overwrite'
@@ -51,15 +53,15 @@ _seedream_command() {
             '--no-validate'
             '--dry-run'
             '--sidecar'
-            '*--despite=@jobs'
+            '*--despite=@unknown'
             '--max-images=@'
             '--max-cost=@'
             '-y|--yes'
-            '--batch=@files'
+            '--batch=@batch'
             '--plan'
             '--check'
             '--no-files'
-            '*--accept=@'
+            '*--accept=@rows'
             '-j|--jobs=@'
             '--fail-fast'
             '--shard=@'
@@ -91,7 +93,7 @@ _seedream_command() {
             '--watermark|--no-watermark'
             '*--set=@'
             '--callback-url=@'
-            '--like=@'
+            '--like=@made'
             '--wait|--no-wait'
             '--timeout=@'
             '--overwrite'
@@ -100,7 +102,7 @@ _seedream_command() {
             '--no-validate'
             '--dry-run'
             '--sidecar'
-            '*--despite=@jobs'
+            '*--despite=@unknown'
             '--max-images=@'
             '--max-cost=@'
             '-y|--yes'
@@ -109,7 +111,7 @@ _seedream_command() {
         ;;
     'status')
         commands='' more=1
-        positions=('@jobs')
+        positions=('@made')
         rows=(
             '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images'
             '--state=@ planned sending running ready saved refused failed unknown expired closed'
@@ -122,7 +124,7 @@ _seedream_command() {
             '--offline'
             '--json'
             '--exit-status'
-            '--gallery=@'
+            '--gallery=@files'
             '--open'
             '--adopt=@'
             '--not-charged'
@@ -135,7 +137,7 @@ _seedream_command() {
         ;;
     'download')
         commands='' more=1
-        positions=('@jobs')
+        positions=('@made')
         rows=(
             '-p|--profile=@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images'
             '-o|--output=@files'
@@ -201,7 +203,7 @@ _seedream_command() {
             '-q|--quiet'
             '--key-env=@'
             '--key-command=@'
-            '--key-file=@'
+            '--key-file=@files'
             '--key-keyring=@'
             '--key-stdin'
             '-h|--help'
@@ -209,7 +211,7 @@ _seedream_command() {
         ;;
     'providers set')
         commands='' more=
-        positions=('@profiles ark byteplus kie kie-seedream uniall seedreams fal replicate openrouter wavespeed openai-images' '@' '@')
+        positions=('@written' '@ provider api_key_env api_key_command api_key_file api_key_keyring model base_url upload_base_url list_base_url output image_hosts budget allow_http edits references size_fields response_format image_field size aspect quality count series seed guidance steps format watermark set callback_url wait timeout any_format sidecar' '@')
         rows=(
             '--json'
             '-q|--quiet'
@@ -227,7 +229,7 @@ _seedream_command() {
         ;;
     'providers remove')
         commands='' more=
-        positions=('@profiles')
+        positions=('@written')
         rows=(
             '-y|--yes'
             '--json'
@@ -291,6 +293,14 @@ _seedream_find() {
     return 1
 }
 
+# Notes the VALUE of an option that others depend on; $takes is what it takes.
+_seedream_note() {
+    case $takes in
+    @profiles*) profile=$1 ;;
+    @batch) batch=$1 ;;
+    esac
+}
+
 # Reads the words before the cursor. Leaves in $takes what the option before the cursor waits for.
 _seedream_read() {
     local i word letters
@@ -298,7 +308,7 @@ _seedream_read() {
     for ((i = 1; i < ${#words[@]} - 1; i++)); do
         word=${words[i]}
         if [[ -n $takes ]]; then
-            [[ $takes == @profiles* ]] && profile=${word//[\"\'\\]/}
+            _seedream_note "${word//[\"\'\\]/}"
             takes=
         elif [[ -n $ended || $word != -?* ]]; then
             if [[ -z $ended && " $commands " == *" $word "* ]]; then
@@ -313,7 +323,7 @@ _seedream_read() {
             _seedream_find "${word%%=*}" || continue
             given+="$at "
             if [[ $word == *=* ]]; then
-                [[ $takes == @profiles* ]] && profile=${word#*=}
+                _seedream_note "${word#*=}"
                 takes=
             fi
         else
@@ -322,7 +332,7 @@ _seedream_read() {
                 given+="$at "
                 letters=${letters:1}
                 [[ -n $takes && -n $letters ]] || continue
-                [[ $takes == @profiles* ]] && profile=$letters
+                _seedream_note "$letters"
                 letters='' takes=
             done
         fi
@@ -365,7 +375,12 @@ _seedream_value() {
     quote=
     [[ $cur == [\"\']* ]] && quote=${cur:0:1} cur=${cur:1}
     case $source in
-    @files) _seedream_files ;;
+    @files | @batch) _seedream_files ;;
+    @made)
+        _seedream_ask '' jobs
+        ((${#COMPREPLY[@]})) || _seedream_files
+        ;;
+    @rows) _seedream_ask '' rows "$batch" ;;
     @images) if [[ $cur == job:* ]]; then _seedream_ask job: jobs; else _seedream_files; fi ;;
     @models) _seedream_ask '' models "$profile" ;;
     @?*) _seedream_ask '' "${source#@}" ;;
@@ -395,7 +410,7 @@ _seedream_trim() {
 
 _seedream() {
     local IFS=$' \t\n'
-    local cur='' lead='' quote='' path='' given=' ' ended='' profile='' placed=0
+    local cur='' lead='' quote='' path='' given=' ' ended='' profile='' batch='' placed=0
     local words commands positions more rows row at takes
     words=() COMPREPLY=()
     _seedream_split
