@@ -210,14 +210,17 @@ def _bug(error: Exception) -> SeedreamError:
 
 
 def _report(error: SeedreamError, arguments: list[str]) -> int:
+    from seedream_cli.cli.output.paint import ERROR, painter
     from seedream_cli.cli.output.stdout import Stdout, write_whole
     from seedream_cli.core.text import clean
 
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     hint = "".join(f"\n  {line}" for line in error.hint.splitlines())
-    text = f"seedream: {error.message}{hint}"
+    text = clean(f"seedream: {error.message}{hint}", ci=True)
+    name = painter(sys.stderr, os.environ)("seedream:", ERROR)
+    text = name + text.removeprefix("seedream:")
     with suppress(OSError, ValueError):
-        write_whole(sys.stderr, clean(text, ci=True).encode("utf-8", "backslashreplace") + b"\n")
+        write_whole(sys.stderr, text.encode("utf-8", "backslashreplace") + b"\n")
     if "--json" in options:
         from seedream_cli.cli.output import job as render
 

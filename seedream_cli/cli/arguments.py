@@ -90,6 +90,7 @@ class GenerateArguments:
     like: str | None = None
     wait: bool | None = None
     timeout: float | None = None
+    no_progress: bool = False
     overwrite: bool = False
     skip_existing: bool = False
     any_format: bool | None = None

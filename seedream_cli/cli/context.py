@@ -49,9 +49,11 @@ class CommandContext:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @staticmethod
-    def of_process(exits: ExitStack) -> CommandContext:
-        """Read this process's environment; nothing else does."""
-        return CommandContext(environ=dict(os.environ), exits=exits, clock=SystemClock())
+    def of_process(exits: ExitStack, *, is_still: bool = False) -> CommandContext:
+        """Read this process's environment; nothing else does. `is_still`: no line is to move."""
+        still = {"SEEDREAM_NO_PROGRESS": "1"} if is_still else {}
+        environ = dict(os.environ) | still
+        return CommandContext(environ=environ, exits=exits, clock=SystemClock())
 
     @property
     def places(self) -> Places:

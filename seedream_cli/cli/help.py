@@ -64,7 +64,7 @@ EXAMPLES = {
     ),
     "add": (
         "seedream providers add",
-        "seedream providers add work --provider ark --key-command 'pass show ark' --default",
+        "seedream providers add work --provider ark --key-command 'pass show ark'",
         "seedream providers add ci --provider kie --key-file /run/secrets/kie",
     ),
     "set": (
@@ -174,9 +174,12 @@ class Group(TyperGroup):
         return _printed_by_us(super().get_help_option(ctx))
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Write commands, options and examples."""
-        super().format_options(ctx, formatter)
+        """Write commands, examples and options: what is used every day comes first."""
+        self.format_commands(ctx, formatter)
         _write_examples(self.name or "seedream", formatter)
+        found = (param.get_help_record(ctx) for param in self.get_params(ctx))
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in found if record is not None])
 
 
 def _printed_by_us(option: TyperOption | None) -> TyperOption | None:

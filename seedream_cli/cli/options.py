@@ -225,6 +225,14 @@ Despite = Annotated[
         rich_help_panel=MORE,
     ),
 ]
+NoProgress = Annotated[
+    bool,
+    typer.Option(
+        "--no-progress",
+        help="Plain lines, none that move: for screen readers and logs.",
+        rich_help_panel=MORE,
+    ),
+]
 MaxImages = Annotated[
     int | None,
     typer.Option(

@@ -136,18 +136,27 @@ def retirement(
     return f"{words}; its successor is {way} (-m {way})" if way else words
 
 
+def near_miss(provider: Provider, model: str, now: datetime) -> tuple[str, str]:
+    """Return which model an unknown id is near to, and what to ask for instead of it; else empty.
+
+    Nobody means a model that is gone, once they know: then its successor is that.
+    """
+    if _ENDPOINT_ID.fullmatch(model):
+        return "", ""
+    known = [*provider.models, *provider.short_names]
+    near = next(iter(difflib.get_close_matches(model.lower(), known, n=1)), "")
+    return near, next(iter(provider.successors(near, now)), near)
+
+
 def _stranger(provider: Provider, model: str, others: tuple[Provider, ...], now: datetime) -> str:
     """Return the note on a model id that is not known here."""
     if _ENDPOINT_ID.fullmatch(model):
         return f"{model} is an endpoint id: its model is not known here, so nothing is checked"
     owner = next((other.name for other in others if model in other.models), None)
-    known = [*provider.models, *provider.short_names]
-    near = difflib.get_close_matches(model.lower(), known, n=1)
-    # Nobody means a model that is gone, once they know.
-    ways = [*provider.successors(near[0], now), *near] if near else []
-    guess = f"; did you mean {ways[0]}?" if ways else ""
-    if ways and ways[0] != near[0]:
-        guess = f"; did you mean {ways[0]}, the successor of {near[0]}?"
+    near, way = near_miss(provider, model, now)
+    guess = f"; did you mean {way}?" if way else ""
+    if way != near:
+        guess = f"; did you mean {way}, the successor of {near}?"
     if owner is not None:
         guess = f"; it is a model of {owner} (-p {owner})"
     return f"{model} is not known at {provider.name}: sent as is, unchecked{guess}"

@@ -41,6 +41,7 @@ def download(
     expiring: o.Expiring = None,
     no_wait: o.NoWait = False,
     timeout: o.Timeout = None,
+    no_progress: o.NoProgress = False,
     sandbox: o.Sandbox = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -49,7 +50,7 @@ def download(
     """Save what is finished and not yet on disk; wait for what still runs. Buys nothing."""
     del unsaved  # what is not on disk is all that it ever takes
     with ExitStack() as exits:
-        world, stdout = CommandContext.of_process(exits), Stdout()
+        world, stdout = CommandContext.of_process(exits, is_still=no_progress), Stdout()
         show = observer(world.environ, quiet=quiet, verbose=verbose)
         _check_words(jobs or [], task_id, expiring)
         if model is not None and task_id is None:

@@ -33,6 +33,7 @@ def edit(
     like: o.Like = None,
     wait: o.Wait = None,
     timeout: o.Timeout = None,
+    no_progress: o.NoProgress = False,
     overwrite: o.Overwrite = False,
     skip_existing: o.SkipExisting = False,
     any_format: o.AnyFormat = None,
@@ -51,4 +52,6 @@ def edit(
     from seedream_cli.cli.context import CommandContext
 
     with ExitStack() as exits:
-        return Making(CommandContext.of_process(exits), GenerateArguments(**typed)).make()
+        return Making(
+            CommandContext.of_process(exits, is_still=no_progress), GenerateArguments(**typed)
+        ).make()

@@ -32,6 +32,7 @@ def generate(
     like: o.Like = None,
     wait: o.Wait = None,
     timeout: o.Timeout = None,
+    no_progress: o.NoProgress = False,
     overwrite: o.Overwrite = False,
     skip_existing: o.SkipExisting = False,
     any_format: o.AnyFormat = None,
@@ -59,7 +60,7 @@ def generate(
     arguments = GenerateArguments(**typed)
     check_batch(arguments)
     with ExitStack() as exits:
-        context = CommandContext.of_process(exits)
+        context = CommandContext.of_process(exits, is_still=no_progress)
         if arguments.batch is not None:
             from seedream_cli.cli.commands.batch import BatchCommand
 

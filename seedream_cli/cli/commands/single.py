@@ -22,6 +22,7 @@ from seedream_cli.cli.commands.bounds import (
     check_budget,
     check_settings,
     confirm,
+    confirm_model,
 )
 from seedream_cli.cli.commands.existing import find_existing, show_skipped
 from seedream_cli.cli.context import CommandContext
@@ -99,7 +100,17 @@ class Making:
         show_skipped(stdout, skipped, plan, asked)
         if not bought:
             return 0
+        self._confirm_model(profile, provider, resolved)
         return self._buy(profile, provider, resolved, bought, gathered, show, stdout)
+
+    def _confirm_model(self, profile: Profile, provider: Provider, resolved: Resolved) -> None:
+        """Ask before an id is bought that is not known, and near to one that is."""
+        if resolved.capabilities is not None or profile.sandbox:
+            return
+        from seedream_cli.request.model_choice import near_miss
+
+        model, now = resolved.request.model, self.world.today(sandbox=False)
+        confirm_model(self.asked, model, near_miss(provider, model, now)[1])
 
     def _gathered(self, profile: Profile) -> list[LoadedReference]:
         """Find and read the reference images."""

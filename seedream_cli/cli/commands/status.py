@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from seedream_cli.cli import run as work
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output import table as listing
+from seedream_cli.cli.output.paint import paint_detail, paint_row, painter
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
@@ -322,6 +325,7 @@ def _print(
     world: CommandContext, found: _Report, *, is_json: bool, verbose: int, is_off: bool
 ) -> None:
     stdout, now = Stdout(), world.clock.now()
+    paint = painter(sys.stdout, world.environ)
     if is_json:
         for job in found.jobs:
             stdout.json(_object(world, found, job))
@@ -338,10 +342,11 @@ def _print(
             if verbose:
                 lines += listing.answers(job, world.ledger.stored_answers(job.id))
             for line in ([""] if number else []) + lines:
-                stdout.line(line)
+                stdout.line(line, partial(paint_detail, paint, job, now))
     elif found.jobs:
-        for line in _table(found, now, () if is_off else found.unasked):
-            stdout.line(line)
+        rows = {n: partial(paint_row, paint, job, now) for n, job in enumerate(found.jobs, 1)}
+        for number, line in enumerate(_table(found, now, () if is_off else found.unasked)):
+            stdout.line(line, rows.get(number))
     else:
         Plain().say("no jobs" if not found.is_named else "nothing found")
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Job
 
 _MINUTE = 60.0
+STILL = "SEEDREAM_NO_PROGRESS"
+"""The variable that says `--no-progress` for every command."""
 _SAID = {
     State.SENDING: "sending",
     State.RUNNING: "accepted",
@@ -232,7 +234,8 @@ def observer(environ: Mapping[str, str], *, quiet: bool, verbose: int) -> Plain:
 
 def is_live(environ: Mapping[str, str], *, quiet: bool) -> bool:
     """Tell whether lines may move on this stderr."""
-    return not quiet and sys.stderr.isatty() and environ.get("TERM", "") not in {"", "dumb"}
+    is_still = quiet or bool(environ.get(STILL)) or environ.get("TERM", "") in {"", "dumb"}
+    return not is_still and sys.stderr.isatty()
 
 
 def words_of(job: Job, word: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import TextIO
 
@@ -32,15 +32,17 @@ class Stdout:
         """Take the process's stdout as it is."""
         self._is_closed = False
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, paint: Callable[[str], str] | None = None) -> None:
         """Write one line; surrogates go back to the bytes that they stand for.
 
-        A program gets the very bytes of a path, a terminal nothing that it would obey.
+        A program gets the very bytes of a path, a terminal nothing that it would obey, but for
+        what `paint` makes of it.
         """
         if _is_terminal():
             from seedream_cli.core.text import clean
 
             text = clean(text)
+            text = paint(text) if paint is not None else text
         self._write(_bytes(text) + b"\n")
 
     def json(self, value: Mapping[str, object]) -> None:
