@@ -15,9 +15,13 @@ from seedream_cli.cli.help import SETTINGS, Group
 from seedream_cli.core.errors import SeedreamError, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from typer._click.core import Context
+
+
+_LEAST_WIDTH = 20
+"""Columns; a narrower terminal is not written for."""
 
 
 class _Root(Group):
@@ -209,14 +213,37 @@ def _bug(error: Exception) -> SeedreamError:
     )
 
 
+def _lines_of(error: SeedreamError) -> Iterator[str]:
+    """Yield an error's lines; a terminal's are as wide as it is, but for what is to be pasted."""
+    lines = [f"seedream: {error.message}", *(f"  {line}" for line in error.hint.splitlines())]
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # none: a log's lines are whole
+        yield from lines
+        return
+    import textwrap
+
+    for line in lines:
+        is_sentence = line.startswith(("seedream: ", "  or ", "  the ", "  providers: "))
+        for part in line.splitlines() if is_sentence else ():
+            yield from textwrap.wrap(
+                part,
+                max(width, _LEAST_WIDTH),
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        if not is_sentence:
+            yield line
+
+
 def _report(error: SeedreamError, arguments: list[str]) -> int:
     from seedream_cli.cli.output.paint import ERROR, painter
     from seedream_cli.cli.output.stdout import Stdout, write_whole
     from seedream_cli.core.text import clean
 
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    hint = "".join(f"\n  {line}" for line in error.hint.splitlines())
-    text = clean(f"seedream: {error.message}{hint}", ci=True)
+    text = clean("\n".join(_lines_of(error)), ci=True)
     name = painter(sys.stderr, os.environ)("seedream:", ERROR)
     text = name + text.removeprefix("seedream:")
     with suppress(OSError, ValueError):

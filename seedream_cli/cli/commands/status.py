@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from seedream_cli.engine.context import Context
 
 DEFAULT_LIMIT = 20
+_SENTENCES = ("job ", "state ", "provider ", "prompt ", "request ", "cost ", "problem ")
+"""How a line begins that a terminal may break between words."""
 MOST_DETAILS = 8
 """Jobs that are shown whole when they are named; more are a table."""
 
@@ -342,13 +344,23 @@ def _print(
             if verbose:
                 lines += listing.answers(job, world.ledger.stored_answers(job.id))
             for line in ([""] if number else []) + lines:
-                stdout.line(line, partial(paint_detail, paint, job, now))
+                for part in _hung(line):
+                    stdout.line(part, partial(paint_detail, paint, job, now))
     elif found.jobs:
         rows = {n: partial(paint_row, paint, job, now) for n, job in enumerate(found.jobs, 1)}
         for number, line in enumerate(_table(found, now, () if is_off else found.unasked)):
             stdout.line(line, rows.get(number))
     else:
         Plain().say("no jobs" if not found.is_named else "nothing found")
+
+
+def _hung(line: str) -> Iterable[str]:
+    """Return a line of what is told of a job, a terminal's in parts; a path or command is whole."""
+    if not (sys.stdout.isatty() and line.startswith(_SENTENCES)):
+        return [line]
+    from seedream_cli.cli.output.layout import hang, terminal_width
+
+    return hang(line, terminal_width(), listing.LABEL)
 
 
 def _check_gallery(gallery: str | None) -> None:

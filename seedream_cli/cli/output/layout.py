@@ -28,6 +28,20 @@ def wrap(text: str, width: int) -> Iterator[str]:
     yield from _lines(clean(text, one_line=True), max(width, _LEAST_WIDTH))
 
 
+def hang(line: str, width: int, indent: int) -> Iterator[str]:
+    """Yield a line, broken between words where it is too wide, what follows hanging below."""
+    if columns(line) <= width:
+        yield line
+        return
+    yield from textwrap.wrap(
+        line,
+        max(width, _LEAST_WIDTH),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def place(label: str, path: Path, width: int) -> Iterator[str]:
     """Yield a label and its path, the path on a line of its own where both have no room."""
     text = clean(str(path), one_line=True)

@@ -23,6 +23,8 @@ _UNKNOWN_LAPSE = "?"
 _LEAST_NEEDED = (4, 3, 2)
 """Columns to leave out on a narrow terminal, first to last."""
 _PROMPT_ROOM = 12
+LABEL = 9
+"""Columns of the labels of what is told of one job."""
 
 
 def table(

@@ -210,7 +210,7 @@ def _choice(
     raise AccountError(
         "no provider is chosen and no key is set",
         hint="seedream providers add\n"
-        f"or name one of them to it: {', '.join(providers)}\n"
+        f"providers: {', '.join(providers)}\n"
         "or export ARK_API_KEY, or another provider's variable\n"
         "or rehearse free of charge with --sandbox",
     )

@@ -96,5 +96,6 @@ def _menu(rows: list[tuple[str, ...]], width: int, table: list[str]) -> Iterator
         yield from table
         return
     for number, name, price, kept, page in rows[1:]:
-        yield f"{number:>2} {name}: {price}, kept {kept}"
+        words = "price not known" if price == "?" else price
+        yield f"{number:>2} {name}: {words}{'' if kept == '?' else f', kept {kept}'}"
         yield f"   {page}"
