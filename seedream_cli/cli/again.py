@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from seedream_cli.cli.output.progress import Plain
     from seedream_cli.core.model import Job, Profile
     from seedream_cli.engine.references import LoadedReference
-    from seedream_cli.providers.spec import Capabilities
 
 _SAME = ("size", "aspect", "seed", "format", "series", "guidance", "steps", "quality", "watermark")
 """Options that have the same name in `Job.request`."""
@@ -91,8 +90,6 @@ def liken(world: CommandContext, asked: GenerateArguments, show: Plain) -> Liken
     Raises `UsageError` where it cannot be asked for: an edit by `generate`, a retired model, what
     was made elsewhere, and where several accounts could be meant.
     """
-    from seedream_cli.providers import PROVIDERS
-
     job = _meant(world, asked, show)
     asked = replace(asked, like=job.id, sandbox=asked.sandbox or job.sandbox)
     references = [str(each) for each in _list(job.request.get("references"))]
@@ -113,8 +110,8 @@ def liken(world: CommandContext, asked: GenerateArguments, show: Plain) -> Liken
     else:
         prompt = read_prompt(asked)
     said = _said(job)
-    if asked.model or asked.aspect:
-        said = _by_keyword(said, PROVIDERS[job.provider].models.get(job.model), job)
+    if asked.model and "keyword" in job.request:
+        said.pop("quality", None)  # the same in words of that model
     if job.provider != profile.provider and said.pop("set", None):
         show.say(f"--set of job {job.id} is left out: those are fields of {job.provider}")
     kept = {name: value for name, value in profile.defaults.items() if name not in _OF_PICTURES}
@@ -204,25 +201,6 @@ def _check_living(
         raise UsageError(words, hint=hint)
 
 
-def _by_keyword(
-    said: Mapping[str, object], capabilities: Capabilities | None, job: Job
-) -> dict[str, object]:
-    """Return options with `2K` in place of the pixels that it came to with that aspect."""
-    from seedream_cli.request.sizes import frame
-
-    found = dict(said)
-    size = str(found.get("size", ""))
-    if capabilities is None:
-        return found
-    for keyword in capabilities.sizes:
-        with suppress(UsageError):
-            shape = frame(capabilities, job.model, size=keyword, aspect=_text(found.get("aspect")))
-            if size in {str(shape.size), keyword}:
-                found.pop("quality", None)  # the same in the provider's own word
-                return found | {"size": keyword}
-    return found
-
-
 def _is_typable(arguments: GenerateArguments) -> bool:
     """Tell whether the prompt, typed, would be taken for what it is."""
     if arguments.prompt == "-":
@@ -261,6 +239,7 @@ def _said(job: Job) -> dict[str, object]:
     """Return the options of pictures that a job was asked for with, by their names in profiles."""
     request = job.request
     said = {name: request[name] for name in _SAME if request.get(name) is not None}
+    said |= {"size": request["keyword"]} if "keyword" in request else {}
     extra = request.get("set")
     own = dict(extra) if isinstance(extra, dict) else {}
     if "count" in request:

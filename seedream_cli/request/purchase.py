@@ -90,6 +90,8 @@ def purchases(
 def shown(request: Request) -> dict[str, object]:
     """Return the part of a request that `--json` shows, and that makes it again."""
     said = {
+        # A provider may have another field for it than for the pixels that it comes to.
+        "keyword": request.keyword if request.size else None,
         "count": request.count if request.count > 1 else None,
         "series": request.series,
         "guidance": request.guidance,
