@@ -56,7 +56,7 @@ def again_line(job: Job, profile: Profile | None = None) -> str:
     arguments = arguments_of(job)
     if profile is not None:
         arguments = replace(arguments, profile=profile.name)
-        if _OF_PICTURES.intersection(profile.defaults) - _said(job).keys():
+        if _OF_PICTURES.intersection(profile.defaults) - _options_of(job).keys():
             return _like_line(job, profile.name)
     if not _is_typable(arguments):
         return _like_line(job, arguments.profile)
@@ -109,7 +109,7 @@ def liken(world: CommandContext, asked: GenerateArguments, show: Plain) -> Liken
         prompt = job.prompt
     else:
         prompt = read_prompt(asked)
-    said = _said(job)
+    said = _options_of(job)
     if asked.model and "keyword" in job.request:
         said.pop("quality", None)  # the same in words of that model
     if job.provider != profile.provider and said.pop("set", None):
@@ -220,7 +220,7 @@ def _like_line(job: Job, profile: str | None) -> str:
 
 def arguments_of(job: Job) -> GenerateArguments:
     """Return what asks for the same as a job did: one request, and no place for its picture."""
-    said = _said(job)
+    said = _options_of(job)
     own = dict(_settings(said.pop("set", {})))  # type: ignore[arg-type]  # a table, as it was read
     references = [str(each) for each in _list(job.request.get("references"))]
     return GenerateArguments(
@@ -235,7 +235,7 @@ def arguments_of(job: Job) -> GenerateArguments:
     )
 
 
-def _said(job: Job) -> dict[str, object]:
+def _options_of(job: Job) -> dict[str, object]:
     """Return the options of pictures that a job was asked for with, by their names in profiles."""
     request = job.request
     said = {name: request[name] for name in _SAME if request.get(name) is not None}

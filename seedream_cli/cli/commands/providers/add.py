@@ -53,11 +53,11 @@ def add(
         said = _set(provider=provider, model=model, base_url=base_url, output=output)
         key = _key_source(context, key_env, key_command, key_file, key_keyring, is_read=key_stdin)
         is_kept = name in before.tables and not said and not replace and not key
-        typed = _renewed_key(before, str(name), asking, is_stdin=key_stdin) if is_kept else None
+        typed = _table_but_key(before, str(name), asking, is_stdin=key_stdin) if is_kept else None
         if typed is not None:
             table, verb = typed, "renewed"
         else:
-            name, table = _named(before, name, said, asking, is_replaced=replace)
+            name, table = _name_and_table(before, name, said, asking, is_replaced=replace)
             verb = "replaced" if name in before.tables else "added"
             table |= key
         name = str(name)
@@ -96,7 +96,7 @@ def _dialogue() -> Dialogue | None:
     return Dialogue()
 
 
-def _named(
+def _name_and_table(
     before: ConfigText,
     name: str | None,
     said: Mapping[str, object],
@@ -149,7 +149,7 @@ def _free_name(provider: str, taken: Collection[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _renewed_key(
+def _table_but_key(
     before: ConfigText, name: str, asking: Dialogue | None, *, is_stdin: bool
 ) -> dict[str, object] | None:
     """Return a profile as it is but for its key, which is to be asked for; None: nobody is there.
