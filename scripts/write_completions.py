@@ -319,7 +319,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", r"'\''") + "'"
 
 
-FOLDER: Final = Path(__file__).parents[1] / "seedream_cli" / "cli" / "completions"
+FOLDER: Final = Path(__file__).parents[1] / "completions"
 """Where the scripts lie: the wheel brings them along."""
 SCRIPTS: Final[Mapping[str, Callable[[Sequence[Command]], str]]] = {
     "seedream.bash": bash,

@@ -1,6 +1,6 @@
 """What `seedream __complete` answers at a TAB: profiles, models, job ids and names in manifests.
 
-The rest of what a TAB offers is in the scripts of `cli/completions/` and starts no Python.
+The rest of what a TAB offers is in the scripts of `completions/` and starts no Python.
 """
 
 from __future__ import annotations

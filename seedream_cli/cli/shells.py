@@ -33,6 +33,8 @@ def script_of(shell: str) -> str:
             hint="\n".join(f"seedream --install-completion {known}" for known in SHELLS),
         )
     place = files("seedream_cli.cli").joinpath("completions", SHELLS[shell])
+    if not place.is_file():  # not installed as a wheel, which has them within
+        place = Path(__file__).parents[2] / "completions" / SHELLS[shell]
     return place.read_text(encoding="utf-8")
 
 
