@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 from base64 import b64encode
 from dataclasses import dataclass
 from functools import cache
@@ -14,17 +15,19 @@ from string import Template
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from seedream_cli.batch.action import Act
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import Charge, State
-from seedream_cli.core.paths import unreadable
+from seedream_cli.core.paths import is_file, unreadable
 from seedream_cli.core.text import clean, human_span, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from seedream_cli.core.model import Image, Job
+    from seedream_cli.batch.action import Action, Key, Plan
+    from seedream_cli.core.model import Image, Job, Problem
 
 _MARK: Final = '<meta name="generator" content="seedream gallery">'
 """Near the top of each page of ours: no other file is replaced by one."""
@@ -155,6 +158,51 @@ def cards_of(
                 sources=made_from,
                 command=line,
             )
+
+
+def cards_of_plan(
+    plan: Plan, base: str, problems: Mapping[Key, Problem] | None = None
+) -> Iterator[Card]:
+    """Yield a card a picture of a manifest whose folder is `base`: as it is, and as it would be.
+
+    `problems` say what went wrong in this run.
+    """
+    names = {key: action.name for action in plan.actions for key in action.keys}
+    for action in plan.actions:
+        entry, problem = action.entry, (problems or {}).get(action.key) or action.problem
+        is_new = action.act is Act.MAKE
+        money = action.price if is_new else entry.price if entry else None
+        made = (entry.model, entry.keyword or "", entry.date) if entry and not is_new else ()
+        asked = (action.target.request.model,) if is_new and action.target else ()
+        about = "would cost about" if is_new else "about"
+        facts = [
+            action.name if action.of is None else f"{action.name}, a set of up to {action.of}",
+            *(made or asked),
+            f"{about} {price.show(money)}" if money else "",
+        ]
+        yield Card(
+            anchor=action.name,
+            prompt=action.row.prompt,
+            state="failed" if problem else "to make" if is_new else action.act.value,
+            mood="bad" if problem else "good" if action.act is Act.KEEP else "wait",
+            facts=[fact for fact in facts if fact],
+            shots=list(_shots_of(action, base)),
+            why=problem.message if problem else action.reason,
+            sources=[(names.get(key, key[0]), names.get(key, "")) for key in action.needs],
+        )
+
+
+def _shots_of(action: Action, base: str) -> Iterator[Shot]:
+    """Yield the picture that is there, and the place of the one that would be made."""
+    entry = action.entry
+    places = [action.output] + ([entry.output] if entry else [])
+    there = next(filter(is_file, (posixpath.join(base, at) for at in places)), None)
+    is_new = action.act in {Act.MAKE, Act.FETCH, Act.WAIT, Act.UNKNOWN}
+    if there is not None:
+        yield Shot(path=there, label="old" if is_new else "")
+    if is_new or there is None:
+        words = {Act.MAKE: "to be made", Act.FETCH: "paid for, to be fetched"}
+        yield Shot(words=words.get(action.act, "not on disk"), label="new" if there else "")
 
 
 def _facts(job: Job, image: Image | None, now: datetime) -> list[str]:
