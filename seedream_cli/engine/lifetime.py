@@ -33,7 +33,7 @@ def lapse_of(
     tells that: ours may be wrong by years. `else_after` stands for a lifetime that nobody names.
     """
     lifetime = context.provider(job).url_lifetime or else_after
-    said_at, ended_at = _said_at(reply.headers), done.ended_at
+    said_at, ended_at = _answer_time(reply.headers), done.ended_at
     if reply.purpose is not Purpose.POLL and ended_at is not None and said_at is not None:
         # An answer at once is of now; a gateway may leave the time of a sample in it.
         ended_at = ended_at if abs(said_at - ended_at) < _LATENESS else None
@@ -51,7 +51,7 @@ def has_lapsed(context: Context, job: Job, image: Image, date: datetime | None) 
     lapses = image.expires_at
     if lapses is None:
         at, headers = context.ledger.newest_hearing(job.id) or (job.created_at, {})
-        lapses = (_said_at(headers) or at) + UNDOCUMENTED
+        lapses = (_answer_time(headers) or at) + UNDOCUMENTED
     return (date or context.clock.now()) > lapses + _LATENESS
 
 
@@ -71,7 +71,7 @@ def is_disputable(image: Image) -> bool:
 def is_record_over(context: Context, job: Job, done: Done | Running, reply: Reply) -> bool:
     """Tell whether a provider has had all the time there is to bring the pictures of a task."""
     began = done.ended_at or job.sent_at or job.created_at
-    now = _said_at(reply.headers) or context.clock.now()
+    now = _answer_time(reply.headers) or context.clock.now()
     return now > began + record_lifetime(context, job)
 
 
@@ -80,6 +80,6 @@ def record_lifetime(context: Context, job: Job) -> timedelta:
     return (context.provider(job).url_lifetime or UNDOCUMENTED) + _LATENESS
 
 
-def _said_at(headers: Mapping[str, str]) -> datetime | None:
+def _answer_time(headers: Mapping[str, str]) -> datetime | None:
     """Return when an answer was given, by its server's clock."""
     return http_date(headers.get("date"))

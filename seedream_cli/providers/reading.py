@@ -68,7 +68,7 @@ def parse(body: bytes | str) -> object:
     """
     try:
         text = body if isinstance(body, str) else body.decode("utf-8-sig")
-        _hold_shallow(text)
+        _check_depth(text)
         value: object = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except ValueError as error:
         raise UnreadableReply(f"the answer is no JSON that can be read ({error})") from error
@@ -352,7 +352,7 @@ def _picture(
     return RemoteImage(index=index, problem=failure) if failure else None
 
 
-def _hold_shallow(text: str) -> None:
+def _check_depth(text: str) -> None:
     depth = 0
     for bracket in _BRACKETS.finditer(text):
         depth += (bracket[1] is not None) - (bracket[2] is not None)

@@ -211,7 +211,7 @@ def _by_name(desk: _Desk, named: _Named, options: Options | None = None) -> Reso
 def _resolve(desk: _Desk, options: Options) -> Resolved:
     findings = Findings()
     desk = replace(desk, options=options, findings=findings)
-    _hold_plain(desk)
+    _check_plain(desk)
     model, capabilities = choose(desk.provider, options, desk.others, findings, desk.now)
     if capabilities is not None:
         capabilities = capabilities.given(options.extra)
@@ -222,7 +222,7 @@ def _resolve(desk: _Desk, options: Options) -> Resolved:
         request = _as_given(replace(desk, options=within), model)
     else:
         request = _checked(desk, model, capabilities)
-    _hold_callback(desk, request)
+    _check_callback(desk, request)
     findings.settle()
     demand = measure(desk.provider, capabilities, replace(request, count=1))
     if capabilities is not None and options.validate:
@@ -263,7 +263,7 @@ def split_count(capabilities: Capabilities | None, count: int, references: int =
     return [most] * full + ([rest] if rest else [])
 
 
-def _hold_plain(desk: _Desk) -> None:
+def _check_plain(desk: _Desk) -> None:
     """Check what holds for every model, also without `validate`."""
     options, findings = desk.options, desk.findings
     if _SURROGATE.search(options.prompt):
@@ -289,11 +289,11 @@ def _hold_plain(desk: _Desk) -> None:
 def _checked(desk: _Desk, model: str, capabilities: Capabilities) -> Request:
     """Return the request for a known model."""
     name = model or capabilities.label
-    _hold_prompt(desk, capabilities, name)
+    _check_prompt(desk, capabilities, name)
     options = _within(desk, model, capabilities)
     request = _request(model, options, _shape(desk, capabilities, name, options))
     if not options.validate:
-        _hold_heard(desk, model, capabilities, is_known=True)
+        _check_encoded(desk, model, capabilities, is_known=True)
     elif not capabilities.picks_format:
         request = replace(request, format=None)
     if options.validate:
@@ -311,7 +311,7 @@ def _as_given(desk: _Desk, model: str) -> Request:
     except UsageError as mistake:
         desk.findings.mistakes.append(mistake)
         return Request(model=model, prompt=desk.options.prompt, is_known_model=False)
-    _hold_heard(desk, model, guide, is_known=False)
+    _check_encoded(desk, model, guide, is_known=False)
     return request
 
 
@@ -360,7 +360,7 @@ def _takes(capabilities: Capabilities, name: str, option: Option, options: Optio
     return is_same_kind and not option.objection(capabilities, name, options)
 
 
-def _hold_prompt(desk: _Desk, capabilities: Capabilities, name: str) -> None:
+def _check_prompt(desk: _Desk, capabilities: Capabilities, name: str) -> None:
     """Check the prompt's length; what is only advised is a note."""
     text, (least, most) = desk.options.prompt, capabilities.prompt
     if not text.strip():
@@ -410,7 +410,7 @@ def _shape(desk: _Desk, capabilities: Capabilities, name: str, options: Options)
     return Frame()
 
 
-def _hold_heard(desk: _Desk, model: str, guide: Capabilities | None, *, is_known: bool) -> None:
+def _check_encoded(desk: _Desk, model: str, guide: Capabilities | None, *, is_known: bool) -> None:
     """Check that nothing said is lost in the provider's encoding: nothing goes in silence."""
     options = desk.options
     # An option that says what others come to anyway changes nothing beside them, but alone.
@@ -440,7 +440,7 @@ def _hold_heard(desk: _Desk, model: str, guide: Capabilities | None, *, is_known
         desk.findings.object(message, f"use the provider's own field: {way}")
 
 
-def _hold_callback(desk: _Desk, request: Request) -> None:
+def _check_callback(desk: _Desk, request: Request) -> None:
     """Check that the callback URL is one, and that the provider hears of it."""
     url = desk.options.callback_url
     if url is None:

@@ -38,7 +38,7 @@ def choose(
     `UsageError` for a short name that this provider lacks.
     """
     if provider.default_model is None:
-        _hold_no_choice(provider, options, findings)
+        _refuse_choice(provider, options, findings)
         return "", provider.models[""]
     wanted = options.model
     model = provider.default_model if wanted is None else wanted.strip()
@@ -78,7 +78,7 @@ def is_edit(options: Options) -> bool:
     return options.edit or bool(options.references)
 
 
-def _hold_no_choice(provider: Provider, options: Options, findings: Findings) -> None:
+def _refuse_choice(provider: Provider, options: Options, findings: Findings) -> None:
     if options.model is None:
         return
     message = f"{provider.name} has no choice of model"
