@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from seedream_cli.batch.resolve import count_of, made_first
+from seedream_cli.batch.resolve import count_of, sort_by_source
 from seedream_cli.core.errors import UsageError
 from seedream_cli.storage.files.digest import look
 
@@ -33,7 +33,7 @@ def accept(
     for pattern in patterns:
         _check_pattern(planner, actions, pattern)
     names = [pattern for pattern in patterns if not _is_glob(pattern)]
-    rows = made_first([*{action.row.name: action.row for action in actions}.values()])
+    rows = sort_by_source([*{action.row.name: action.row for action in actions}.values()])
     place = {row.name: k for k, row in enumerate(rows)}
     origins: dict[tuple[str, int], str] = {}
     for action in sorted(actions, key=lambda action: place[action.row.name]):

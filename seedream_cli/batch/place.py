@@ -47,7 +47,7 @@ class Placing:
         """Return where a picture that the lock has is to lie."""
         if self._stays(target, n, entry):
             return _own_name(entry.output)
-        path = self._known(self._whole_plan(target), target, n, extension(entry.output))
+        path = self._predict(self._whole_plan(target), target, n, extension(entry.output))
         if path is None:
             return entry.output
         return naming.labelled(path, entry.label) if entry.label else path
@@ -64,8 +64,8 @@ class Placing:
             is_same_maker = (entry.provider, entry.model) == (target.provider.name, request.model)
             is_likely = not made or (is_same_maker and request.format is None)
             sure.insert(0 if is_likely else len(sure), extension(entry.output))
-        paths = [self._known(plan, target, n, ext) for ext in sure]
-        unknown = self._expanded(plan, target, n, sure[0])
+        paths = [self._predict(plan, target, n, ext) for ext in sure]
+        unknown = self._expand(plan, target, n, sure[0])
         return list(dict.fromkeys(path for path in paths if path)) or [unknown]
 
     def _stays(self, target: Target, n: int, entry: Entry) -> bool:
@@ -79,7 +79,7 @@ class Placing:
         for name in {target.row.name, self.former_names.get(target.row.name, target.row.name)}:
             for many in (False, True):
                 plan = self.context.draft(target.row, name, many=many)
-                path = self._expanded(plan, target, n, extension(entry.output))
+                path = self._expand(plan, target, n, extension(entry.output))
                 if names & {path, naming.labelled(path, entry.label or "")}:
                     return False
         return True
@@ -88,7 +88,7 @@ class Placing:
         many = count_of(target.row, self.context.typed) > 1 or target.is_set
         return self.context.draft(target.row, many=many, is_set=target.is_set)
 
-    def _known(self, plan: Plan, target: Target, n: int, ext: str) -> str | None:
+    def _predict(self, plan: Plan, target: Target, n: int, ext: str) -> str | None:
         fields = _fields(target, n)
         size = target.request.size
         if size is not None:
@@ -97,7 +97,7 @@ class Placing:
         return posixpath.normpath(path) if path else None
 
     @staticmethod
-    def _expanded(plan: Plan, target: Target, n: int, ext: str) -> str:
+    def _expand(plan: Plan, target: Target, n: int, ext: str) -> str:
         return posixpath.normpath(naming.expand(plan, fields=_fields(target, n), ext=ext))
 
 

@@ -21,7 +21,7 @@ from seedream_cli.batch.resolve import (
     Resolver,
     count_of,
     is_model_chosen,
-    made_first,
+    sort_by_source,
 )
 from seedream_cli.core.errors import AccountError, UsageError
 from seedream_cli.core.model import Problem, State
@@ -114,7 +114,7 @@ class Planner:
         self._kept.clear()
         self._takers.clear()
         self._resolver.origins.clear()
-        for row in made_first(self._rows):
+        for row in sort_by_source(self._rows):
             self._plan_row(row)
         self._let_through()
         actions = [action for row in self._rows for action in self._actions[row.name]]
@@ -195,7 +195,7 @@ class Planner:
         resolver.anew.pop(row.name, None)
         target = resolver.target(row) if resolver.has(row) else resolver.adopt(row)
         if target is None:
-            return list(self._unplaced(row, total))
+            return list(self._keep_row(row, total))
         drafts = list(self._by_lock(target))
         maker = self.context.maker_of(row)
         is_other = maker is not None and maker.name != target.provider.name
@@ -203,9 +203,9 @@ class Planner:
             resolver.makers[row.name] = maker
             target = resolver.target(row) or target
             drafts = list(self._by_lock(target))
-        return self._made_anew(target, drafts) or drafts
+        return self._remake(target, drafts) or drafts
 
-    def _made_anew(self, target: Target, drafts: Sequence[Action]) -> list[Action] | None:
+    def _remake(self, target: Target, drafts: Sequence[Action]) -> list[Action] | None:
         """Let today's default make what a retired model was to, which only the lock names.
 
         The others stay current. None: there are none.
@@ -234,7 +234,7 @@ class Planner:
         by_number = {draft.n: draft for draft in fresh}
         return [by_number[draft.n] if draft.n in before else draft for draft in drafts]
 
-    def _unplaced(self, row: Row, total: int) -> Iterator[Action]:
+    def _keep_row(self, row: Row, total: int) -> Iterator[Action]:
         """Yield the pictures of a row of which nothing says who makes it; its lines stay."""
         entries = self._resolver.entries[row.name]
         self._kept |= {entry.key: entry for entry in entries}
@@ -538,7 +538,7 @@ class Planner:
                 self._plan_row(row)
                 changed.add(row.name)
                 moving += self._actions[row.name]
-        for row in made_first(self._rows) if changed else ():
+        for row in sort_by_source(self._rows) if changed else ():
             if changed.intersection(reference.row or "" for reference in row.references):
                 self._plan_row(row)
                 changed.add(row.name)

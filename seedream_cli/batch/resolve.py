@@ -159,10 +159,10 @@ def resolve_row(
     """
     _check_sources(provider, sources)
     plain = options_of(row, typed, sources)
-    filled = _filled(plain, provider, entry)
+    filled = _fill(plain, provider, entry)
     others = tuple(providers)
 
-    def resolved(options: Options) -> Resolved:
+    def resolve_options(options: Options) -> Resolved:
         is_any = option_of(row, typed, "any_format") is True
         # What only a profile says of a model is not asked for: elsewhere nobody knows it.
         model = provider.models.get(options.model or provider.default_model or "")
@@ -171,11 +171,11 @@ def resolve_row(
         return resolve_named(provider, options, wanted, stem, now=now, providers=others)
 
     try:
-        chosen, found = filled, resolved(filled)
+        chosen, found = filled, resolve_options(filled)
     except UsageError:
         if filled == plain:
             raise
-        chosen, found = plain, resolved(plain)
+        chosen, found = plain, resolve_options(plain)
     is_known = all(source.digest is not None for source in sources)
     print_ = _fingerprint(provider, chosen, found) if is_known else None
     return Target(row=row, provider=provider, resolved=found, fingerprint=print_)
@@ -226,7 +226,7 @@ def options_of(row: Row, typed: Mapping[str, object], sources: Sequence[Source])
     )
 
 
-def _filled(options: Options, provider: Provider, entry: Entry | None) -> Options:
+def _fill(options: Options, provider: Provider, entry: Entry | None) -> Options:
     """Return the options with what was left unset as the lock resolved it."""
     if entry is None or entry.provider != provider.name:
         return options
@@ -549,7 +549,7 @@ def extension(path: str) -> str:
     return posixpath.splitext(path)[1].removeprefix(".")
 
 
-def made_first(rows: Sequence[Row]) -> list[Row]:
+def sort_by_source(rows: Sequence[Row]) -> list[Row]:
     """Return the rows with each behind those that it is made from; there is no cycle in them."""
     by_name = {row.name: row for row in rows}
     done: dict[str, Row] = {}

@@ -54,7 +54,7 @@ def kind_of(address: str) -> AddressKind:
     """
     from ipaddress import ip_address, ip_network
 
-    ip = _embedded(ip_address(address.partition("%")[0]))
+    ip = _unwrap(ip_address(address.partition("%")[0]))
     if ip.is_loopback:
         return AddressKind.LOOPBACK
     for network, kind in _KINDS:
@@ -65,7 +65,7 @@ def kind_of(address: str) -> AddressKind:
     return AddressKind.PUBLIC if is_public else AddressKind.OTHER
 
 
-def _embedded(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def _unwrap(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     from ipaddress import IPv4Address, ip_network
 
     if ip.version == 4:  # noqa: PLR2004 - IPv4
@@ -79,7 +79,7 @@ PLAIN_KINDS: Final = frozenset({AddressKind.PRIVATE, AddressKind.LOOPBACK})
 """Where a key may go unencrypted, if its profile allows that."""
 
 
-def checked_base_url(value: str, *, where: str, is_private_ok: bool = False) -> str:
+def check_base_url(value: str, *, where: str, is_private_ok: bool = False) -> str:
     """Return `value` in its normal form, without a trailing slash.
 
     `where` names it in errors. Raises ConfigError for anything that a key must not be sent to:

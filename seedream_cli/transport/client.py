@@ -33,7 +33,7 @@ from seedream_cli.core.model import Purpose, Reply
 from seedream_cli.core.text import legible
 from seedream_cli.transport.backoff import http_date
 from seedream_cli.transport.deadline import Deadlines
-from seedream_cli.transport.encoding import decoded
+from seedream_cli.transport.encoding import decode
 from seedream_cli.transport.exchange import (
     AnswerCut,
     Limits,
@@ -105,7 +105,7 @@ class StreamedAnswer:
         self._response = response
         self._wire = wire
         self._head = b""
-        self._body = _decoded(wire, response, MAX_STREAM)
+        self._body = _decode_body(wire, response, MAX_STREAM)
         self.spill: Spill | None = None
         """Takes the long strings of the answer, where it holds pictures."""
 
@@ -160,11 +160,11 @@ class StreamedAnswer:
                 pieces.append(self.spill.rest())
             # Its headers came, also where nothing of its body did: they may name the request.
             with contextlib.suppress(StorageError):
-                raise AnswerCut(error.message, self._kept(pieces)) from error
+                raise AnswerCut(error.message, self._keep_spilled(pieces)) from error
             raise
-        return self._kept(pieces)
+        return self._keep_spilled(pieces)
 
-    def _kept(self, pieces: list[bytes]) -> Reply:
+    def _keep_spilled(self, pieces: list[bytes]) -> Reply:
         """Return an answer with its spilled strings on disk."""
         if self.spill is not None:
             self.spill.flush()
@@ -515,15 +515,15 @@ def _download(wire: Wire, response: httpx.Response) -> Download:
     length = response.headers.get("content-length", "")
     return Download(
         length=int(length) if length.isascii() and length.isdigit() else None,
-        chunks=_decoded(wire, response, MAX_IMAGE),
+        chunks=_decode_body(wire, response, MAX_IMAGE),
         is_measured=_has_visible_end(response),
     )
 
 
-def _decoded(wire: Wire, response: httpx.Response, cap: int) -> Iterator[bytes]:
+def _decode_body(wire: Wire, response: httpx.Response, cap: int) -> Iterator[bytes]:
     """Yield a body without its encoding; `cap` holds on both sides of it."""
     raw = wire.read(response.iter_raw(), cap, is_measured=_has_visible_end(response))
-    return wire.read(decoded(raw, response.headers.get("content-encoding", "")), cap)
+    return wire.read(decode(raw, response.headers.get("content-encoding", "")), cap)
 
 
 def _detail(body: bytes | None, answer: bytes | None) -> str:

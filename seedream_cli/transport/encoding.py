@@ -19,7 +19,7 @@ _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _DEFLATE: Final = 8
 
 
-def decoded(chunks: Iterable[bytes], header: str) -> Iterator[bytes]:
+def decode(chunks: Iterable[bytes], header: str) -> Iterator[bytes]:
     """Yield a body without its encoding, which its first bytes tell rather than `header`.
 
     Gzip shows itself, also where no header says so; `deflate` is zlib's form, or the bare one
@@ -39,7 +39,7 @@ def decoded(chunks: Iterable[bytes], header: str) -> Iterator[bytes]:
             yield head
         yield from rest
         return
-    yield from _inflated(chain([head], rest), window)
+    yield from _inflate(chain([head], rest), window)
 
 
 def _window(head: bytes, name: str) -> int | None:
@@ -52,7 +52,7 @@ def _window(head: bytes, name: str) -> int | None:
     return zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS
 
 
-def _inflated(chunks: Iterable[bytes], window: int) -> Iterator[bytes]:
+def _inflate(chunks: Iterable[bytes], window: int) -> Iterator[bytes]:
     """Yield what is packed, one gzip member after the other (RFC 1952, 2.2).
 
     What follows the encoding's end is read, so that the wire's own end is, and dropped.
@@ -66,12 +66,12 @@ def _inflated(chunks: Iterable[bytes], window: int) -> Iterator[bytes]:
                 if is_over or len(packed) < len(_GZIP):
                     break
                 decoder = zlib.decompressobj(window)
-            packed = yield from _decompressed(decoder, packed)
+            packed = yield from _decompress(decoder, packed)
     if not decoder.eof:
         raise OutcomeUnknown("the answer's encoding broke off")
 
 
-def _decompressed(decoder: zlib._Decompress, packed: bytes) -> Generator[bytes, None, bytes]:
+def _decompress(decoder: zlib._Decompress, packed: bytes) -> Generator[bytes, None, bytes]:
     """Yield what these bytes stand for, step by step; return those behind the encoding's end."""
     is_full = False
     while not decoder.eof and (packed or is_full):

@@ -16,7 +16,7 @@ from seedream_cli.core.addresses import (
 )
 from seedream_cli.core.errors import HostBarred, ImageBroken, OutcomeUnknown, SeedreamError, Unsent
 from seedream_cli.transport.deadline import Deadline
-from seedream_cli.transport.failures import unsent
+from seedream_cli.transport.failures import explain_unsent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -138,7 +138,7 @@ class Wire:
                 message = f"the exchange with {self._host} broke off: {reason}"
                 raise OutcomeUnknown(message) from error
             via = None if self._is_beyond_proxy else self.proxy
-            raise unsent(error, reason, host=self._host, port=self.port, via=via) from error
+            raise explain_unsent(error, reason, host=self._host, port=self.port, via=via) from error
 
     def read(
         self, chunks: Iterator[bytes], cap: int, *, is_measured: bool = True

@@ -18,7 +18,7 @@ _OUTDATED: Final = frozenset({9, 10})
 """Not valid yet, or not any more."""
 
 
-def unsent(
+def explain_unsent(
     error: Exception, reason: str, *, host: str, port: int | None, via: Proxy | None
 ) -> Unsent:
     """Return what to raise where a request to `host` broke before a byte of it had left.

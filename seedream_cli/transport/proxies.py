@@ -79,13 +79,13 @@ def check_proxies(
     for name in ("https_proxy", "http_proxy", "all_proxy"):
         found = _first_set(environ, name)
         if found is not None:
-            _parsed(*found)
+            _parse(*found)
     used = _first_set(environ, "https_proxy", "all_proxy")
     if used is not None:
         _usable(*used, has)
 
 
-def redacted(proxy_url: str) -> str:
+def redact(proxy_url: str) -> str:
     """Return a proxy's address with stars for its user and password."""
     # The host stands after the last `@`; what is not a host there may be half a password.
     scheme, mark, rest = proxy_url.rpartition("://")
@@ -150,7 +150,7 @@ def _first_set(environ: Mapping[str, str], *names: str) -> tuple[str, str] | Non
     return None
 
 
-def _parsed(variable: str, value: str) -> tuple[str, str]:
+def _parse(variable: str, value: str) -> tuple[str, str]:
     """Return scheme and address of a proxy; a bare `host:port` is an http one, as everywhere."""
     parts = split(value if "://" in value else f"http://{value}")
     is_plain = re.search(r"[\x00-\x20\x7f\\?#]", value) is None
@@ -160,7 +160,7 @@ def _parsed(variable: str, value: str) -> tuple[str, str]:
 
 
 def _usable(variable: str, value: str, has: Callable[[str], bool]) -> Proxy:
-    scheme, url = _parsed(variable, value)
+    scheme, url = _parse(variable, value)
     if scheme not in _SCHEMES:
         raise ConfigError(f"{variable} names a kind of proxy that is not supported", hint=_HINT)
     if scheme.startswith("socks") and not has("socksio"):
@@ -168,7 +168,7 @@ def _usable(variable: str, value: str, has: Callable[[str], bool]) -> Proxy:
             f"{variable} names a SOCKS proxy, and the package for that is not installed",
             hint="pip install 'seedream[socks]'",
         )
-    return Proxy(url=Secret(url), variable=variable, shown=redacted(url))
+    return Proxy(url=Secret(url), variable=variable, shown=redact(url))
 
 
 def _is_always_direct(host: str) -> bool:

@@ -33,9 +33,9 @@ from seedream_cli.core.model import Call, LocalImage, Profile, Purpose, Secret, 
 from seedream_cli.storage.files.inline import LONG
 from seedream_cli.storage.files.store import Files
 from seedream_cli.transport.client import Transport
-from seedream_cli.transport.encoding import decoded
+from seedream_cli.transport.encoding import decode
 from seedream_cli.transport.exchange import OPENED_BY_ANY, AnswerCut, Limits, check_peer, image_url
-from seedream_cli.transport.proxies import Proxy, redacted
+from seedream_cli.transport.proxies import Proxy, redact
 from seedream_cli.transport.sse import events
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def transport(
 
 def named_proxy(url: str) -> Proxy:
     """Return a proxy as the environment names it."""
-    return Proxy(url=Secret(url), variable="HTTPS_PROXY", shown=redacted(url))
+    return Proxy(url=Secret(url), variable="HTTPS_PROXY", shown=redact(url))
 
 
 def profile(base_url: str) -> Profile:
@@ -574,7 +574,7 @@ def test_what_is_packed_twice_or_otherwise_passes_as_it_is(serve: Serve) -> None
 def test_a_bomb_is_unpacked_step_by_step() -> None:
     """However much a few bytes stand for, no step is larger than a MiB."""
     bomb = gzip.compress(bytes(64 * MIB), compresslevel=9)
-    sizes = [len(piece) for piece in decoded([bomb], "gzip")]
+    sizes = [len(piece) for piece in decode([bomb], "gzip")]
     assert (sum(sizes), max(sizes)) == (64 * MIB, MIB)
 
 
@@ -584,9 +584,9 @@ def test_an_encoding_may_end_where_a_step_does(window: int) -> None:
     for size in range(MIB - 2, MIB + 40):
         packer = zlib.compressobj(9, wbits=window)
         packed = packer.compress(bytes(size)) + packer.flush()
-        assert sum(map(len, decoded([packed], "deflate"))) == size
+        assert sum(map(len, decode([packed], "deflate"))) == size
         with pytest.raises(OutcomeUnknown, match="broke off"):
-            list(decoded([packed[:-1]], "deflate"))
+            list(decode([packed[:-1]], "deflate"))
 
 
 def test_an_answer_is_capped_by_its_purpose(serve: Serve) -> None:

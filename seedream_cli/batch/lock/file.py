@@ -56,7 +56,7 @@ class LockFile:
             found += entries
             if path == self.path:
                 self._text = text
-                self._own = _sorted(entries)
+                self._own = _group(entries)
         return found
 
     def claim(self) -> None:
@@ -136,7 +136,7 @@ class LockFile:
             if entries is not None:
                 # One step, here: they may be a view of what other threads put pictures into, and
                 # each of those is either seen now or appended after this.
-                self._own = _sorted(list(entries))
+                self._own = _group(list(entries))
             text = lock.write(entry for twins in self._own.values() for entry in twins)
             # A part that has nothing but a torn line stays the file that is held.
             is_held_empty = self._held is not None and not text and entries is None
@@ -158,25 +158,25 @@ class LockFile:
             self._check_writable()
             try:
                 if self._file is None:
-                    self._file = self._opened()
+                    self._file = self._open()
                 _write(self._file, lines.encode())
             except OSError as error:
-                raise self._refused(error) from error
+                raise self._storage_error(error) from error
             self._own |= {entry.key: [entry] for entry in entries}
             self._text = None
 
     def _check_writable(self) -> None:
         """Object to writing a part that was not put down: another division may have begun."""
         if self._refusal is not None:
-            raise self._refused(self._refusal) from self._refusal
+            raise self._storage_error(self._refusal) from self._refusal
 
-    def _refused(self, error: OSError) -> StorageError:
+    def _storage_error(self, error: OSError) -> StorageError:
         return StorageError(
             f"{self.path} could not be written: {error.strerror}",
             hint="what is saved is in the ledger; run the same again",
         )
 
-    def _opened(self) -> int:
+    def _open(self) -> int:
         """Return the file, open and at the beginning of a line."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         file = os.open(self.path, flags, 0o666)
@@ -241,7 +241,7 @@ class Turn:
         self._give_back()
 
 
-def _sorted(entries: Iterable[Entry]) -> dict[tuple[str, int], list[Entry]]:
+def _group(entries: Iterable[Entry]) -> dict[tuple[str, int], list[Entry]]:
     """Return the entries by name and number, none twice."""
     found: dict[tuple[str, int], list[Entry]] = {}
     for entry in dict.fromkeys(entries):

@@ -200,13 +200,13 @@ def _prompt(mistakes: Mistakes, table: Table, load: Callable[[str], str]) -> str
             table, "prompt and prompt_file are two prompts: keep one", key="prompt_file"
         )
     elif file is not None:
-        return _loaded(mistakes, table, file, load)
+        return _load(mistakes, table, file, load)
     elif prompt is None and not table.has_bad_prompt:
         mistakes.reject(table, "prompt is missing")
     return prompt
 
 
-def _loaded(mistakes: Mistakes, table: Table, file: str, load: Callable[[str], str]) -> str | None:
+def _load(mistakes: Mistakes, table: Table, file: str, load: Callable[[str], str]) -> str | None:
     try:
         prompt = load(file)
         prompt.encode()

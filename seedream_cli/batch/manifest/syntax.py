@@ -233,7 +233,7 @@ def _index(text: str) -> Lines:
     """Return the line on which each table, and each field that stands plainly, begins."""
     lines: Lines = {}
     above: tuple[str, ...] = ()
-    flat = _LITERAL.sub(_flattened, text)
+    flat = _LITERAL.sub(_flatten, text)
     for number, line in enumerate(flat.split("\n"), 1):
         if line.lstrip(" \t").startswith("["):
             # Within a list over many lines, no header begins here, and there is none to parse.
@@ -248,7 +248,7 @@ def _index(text: str) -> Lines:
     return lines
 
 
-def _flattened(literal: re.Match[str]) -> str:
+def _flatten(literal: re.Match[str]) -> str:
     """Keep the lines of a literal but not what looks like a header in it."""
     text = literal[0]
     return '""' + "\n" * text.count("\n") if text.startswith(('"""', "'''")) else text

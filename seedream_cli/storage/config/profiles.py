@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.addresses import SANDBOX_ORIGIN, checked_base_url
+from seedream_cli.core.addresses import SANDBOX_ORIGIN, check_base_url
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
 from seedream_cli.core.model import Gateway, Profile, Secret
 from seedream_cli.core.text import shell_line
@@ -273,7 +273,7 @@ def _assembled(
     base = provider.base_url
     if raw.base_url is not None:
         where = f"{config.where(raw.name, 'base_url')}: base_url"
-        base = checked_base_url(raw.base_url, where=where, is_private_ok=raw.allow_http)
+        base = check_base_url(raw.base_url, where=where, is_private_ok=raw.allow_http)
         further = [each for each in ("upload_base_url", "list_base_url") if not getattr(raw, each)]
         origins |= dict.fromkeys(further, f"{file}: base_url")
     if not base and not is_sandbox:
@@ -330,7 +330,7 @@ def _further_host(
     where = f"{config.where(raw.name, field)}: {field}"
     if own is None:
         raise ConfigError(f"{where}: {provider.name} {words}")
-    return checked_base_url(said, where=where)
+    return check_base_url(said, where=where)
 
 
 def _variables(raw: RawProfile | None, provider: Provider) -> tuple[str, ...]:

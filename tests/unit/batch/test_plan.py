@@ -17,7 +17,7 @@ from seedream_cli.batch.lock import entries as lock
 from seedream_cli.batch.lock.entries import Entry
 from seedream_cli.batch.manifest import read as manifest
 from seedream_cli.batch.plan import Planner
-from seedream_cli.batch.resolve import BatchContext, aspect_of, keyword_of, made_first
+from seedream_cli.batch.resolve import BatchContext, aspect_of, keyword_of, sort_by_source
 from seedream_cli.core.errors import UsageError
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.storage.files.digest import Found
@@ -92,7 +92,7 @@ class Place:
                 self.files[picture.output] = self.files.pop(picture.entry.output)
                 kept[picture.entry.key] = replace(picture.entry, output=picture.output)
         made: dict[tuple[str, int], str] = {}
-        for row in made_first(manifest_rows(pictures)):
+        for row in sort_by_source(manifest_rows(pictures)):
             for picture in pictures:
                 if picture.row is row and picture.act is MAKE:
                     for entry in self._made(planner, picture, made, mark):
@@ -600,7 +600,7 @@ def test_a_chain_of_ten_thousand(place: Place) -> None:
         for before, name in pairwise(names)
     ]
     read_ = read("".join(reversed(text)))
-    assert [row.name for row in made_first(read_.rows)] == names
+    assert [row.name for row in sort_by_source(read_.rows)] == names
     place.is_lock_only = True
     assert {p.act for p in place.planner(read_).plan().actions} == {MAKE}
 

@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from seedream_cli.core.model import Secret
-from seedream_cli.transport.failures import unsent
+from seedream_cli.transport.failures import explain_unsent
 from seedream_cli.transport.proxies import Proxy
 
 PROXY = Proxy(
@@ -36,7 +36,7 @@ def wrapped(cause: Exception) -> Exception:
 )
 def test_a_host_is_named_with_what_failed(cause: Exception, words: str) -> None:
     """The name, the port that refuses, or the error in its own words; all may pass."""
-    error = unsent(wrapped(cause), str(cause), host="api.example", port=80, via=None)
+    error = explain_unsent(wrapped(cause), str(cause), host="api.example", port=80, via=None)
     assert error.message.startswith("api.example cannot be reached: ")
     assert words in error.message
     assert not error.is_final
@@ -52,7 +52,7 @@ def test_a_host_is_named_with_what_failed(cause: Exception, words: str) -> None:
 )
 def test_a_proxy_is_named_with_its_variable(cause: Exception) -> None:
     """It is the proxy that cannot be reached, and the variable says where to mend it."""
-    error = unsent(wrapped(cause), str(cause), host="api.example", port=80, via=PROXY)
+    error = explain_unsent(wrapped(cause), str(cause), host="api.example", port=80, via=PROXY)
     assert error.message.startswith(f"the proxy {PROXY.shown} (https_proxy) cannot be reached: ")
     assert "api.example" not in error.message
     assert "hunter2" not in error.message + error.hint
@@ -72,7 +72,7 @@ def test_a_certificate_is_final(code: int, words: str, hint: str) -> None:
     """Asking again mends no certificate; an unknown authority comes with the variable."""
     cause = ssl.SSLCertVerificationError("certificate verify failed")
     cause.verify_code, cause.verify_message = code, "its own words"
-    error = unsent(wrapped(cause), str(cause), host="api.example", port=443, via=None)
+    error = explain_unsent(wrapped(cause), str(cause), host="api.example", port=443, via=None)
     assert error.message.startswith("the certificate of api.example")
     assert words in error.message
     assert "its own words" in error.message

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedream_cli.core.addresses import SANDBOX_ORIGIN, checked_base_url, is_loopback, origin
+from seedream_cli.core.addresses import SANDBOX_ORIGIN, check_base_url, is_loopback, origin
 from seedream_cli.core.errors import ConfigError
 from seedream_cli.transport.proxies import (
     certificates,
     check_proxies,
     has_package,
     proxy_for,
-    redacted,
+    redact,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def reached(url: str, environ: dict[str, str]) -> str | None:
 )
 def test_addresses_get_one_form(value: str, becomes: str) -> None:
     """Case, default ports and trailing slashes do not make another address."""
-    assert checked_base_url(value, where="base_url") == becomes
-    assert checked_base_url(becomes, where="base_url") == becomes
+    assert check_base_url(value, where="base_url") == becomes
+    assert check_base_url(becomes, where="base_url") == becomes
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_addresses_get_one_form(value: str, becomes: str) -> None:
 def test_addresses_that_a_key_must_not_go_to(value: str) -> None:
     """Plain http beyond loopback and all that parsers read differently is refused by name."""
     with pytest.raises(ConfigError, match=r"^profiles\.w: base_url") as caught:
-        checked_base_url(value, where="profiles.w: base_url")
+        check_base_url(value, where="profiles.w: base_url")
     assert "secret" not in caught.value.message + caught.value.hint
 
 
@@ -95,7 +95,7 @@ def test_addresses_that_a_key_must_not_go_to(value: str) -> None:
 def test_an_accepted_address_is_read_alike_by_the_transport(rest: str) -> None:
     """What is accepted has, for httpx too, the same host, no user and no query."""
     try:
-        accepted = checked_base_url(f"https://{rest}", where="base_url")
+        accepted = check_base_url(f"https://{rest}", where="base_url")
     except ConfigError:
         return
     # Where httpx refuses a host as well, nothing is sent.
@@ -331,7 +331,7 @@ def test_a_proxy_never_shows_its_password() -> None:
 )
 def test_redacted_addresses_keep_the_host(url: str, shown: str) -> None:
     """Everything that may be a password is stars, and in doubt everything is."""
-    assert redacted(url) == shown
+    assert redact(url) == shown
 
 
 @given(
@@ -339,7 +339,7 @@ def test_redacted_addresses_keep_the_host(url: str, shown: str) -> None:
 )
 def test_redaction_holds_for_any_password(secret: str) -> None:
     """Whatever characters a password has, not one of its letters is shown."""
-    assert not set(redacted(f"http://user:{secret}@proxy:80")) & set("ABC")
+    assert not set(redact(f"http://user:{secret}@proxy:80")) & set("ABC")
 
 
 def test_certificates_are_named_by_the_usual_variables(tmp_path: Path) -> None:
