@@ -20,7 +20,7 @@ from seedream_cli.core import money as price
 from seedream_cli.core.errors import Overtaken, SeedreamError, StorageError, UsageError
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.engine.context import Deed, Step, is_wanted
-from seedream_cli.engine.save import copy_image, known_extension, place_of
+from seedream_cli.engine.save import copy_image, place_of, predict_extension
 from seedream_cli.engine.workers import take_step
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class Application:
             [purchase.job],
             despite=self.despite | past.spared,
             is_dead=self.engine.is_dead,
-            ext=known_extension(target.capabilities, target.request),
+            ext=predict_extension(target.capabilities, target.request),
         )
         if job.id == purchase.job.id:
             return action
@@ -299,7 +299,7 @@ class Application:
     def _settle(self, action: Action, job: Job, *, is_under_way: bool = False) -> None:
         """Take note of how a job ended, or where it was left."""
         problem = job.problem or self.engine.problems.pop(job.id, None)
-        saved = saved_of(action, job)
+        saved = find_saved(action, job)
         try:
             if saved:
                 self.record(action, job)
@@ -400,7 +400,7 @@ class Application:
                 self.tell(Result(action=rest[key], job=None))
 
 
-def saved_of(action: Action, job: Job) -> list[Image]:
+def find_saved(action: Action, job: Job) -> list[Image]:
     """Return the saved pictures that are asked for; of a job that has ended, of a set if whole.
 
     What still runs is taken on by the next run: its pictures are not a part of the lock yet.
@@ -419,7 +419,7 @@ def entries_of(action: Action, job: Job, base: str) -> list[Entry]:
 
     Raises `StorageError` where one lies in another place than the action asked for.
     """
-    target, saved = action.target, saved_of(action, job)
+    target, saved = action.target, find_saved(action, job)
     if target is None or action.purchase is None:
         return []
     for image in saved:

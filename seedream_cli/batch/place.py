@@ -50,7 +50,7 @@ class Placing:
         path = self._predict(self._whole_plan(target), target, n, extension(entry.output))
         if path is None:
             return entry.output
-        return naming.labelled(path, entry.label) if entry.label else path
+        return naming.label_path(path, entry.label) if entry.label else path
 
     def targets(self, target: Target, n: int, entry: Entry | None) -> list[str]:
         """Return where a picture that is to be made may come to lie, the likeliest first."""
@@ -80,7 +80,7 @@ class Placing:
             for many in (False, True):
                 plan = self.context.draft(target.row, name, many=many)
                 path = self._expand(plan, target, n, extension(entry.output))
-                if names & {path, naming.labelled(path, entry.label or "")}:
+                if names & {path, naming.label_path(path, entry.label or "")}:
                     return False
         return True
 
@@ -93,7 +93,7 @@ class Placing:
         size = target.request.size
         if size is not None:
             fields |= {"width": size.width, "height": size.height}
-        path = naming.known(plan, fields=fields, ext=ext)
+        path = naming.predict(plan, fields=fields, ext=ext)
         return posixpath.normpath(path) if path else None
 
     @staticmethod

@@ -75,7 +75,7 @@ class BatchContext:
         output = option_of(row, self.typed, "output")
         text = output if isinstance(output, str) else _DEFAULT
         text = f"{text}{_DEFAULT}" if text.endswith("/") else text
-        template = naming.filled(text, name or row.name)
+        template = naming.fill(text, name or row.name)
         return naming.plan(template, base=self.base, many=many, many_per_job=is_set)
 
 

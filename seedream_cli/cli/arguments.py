@@ -326,10 +326,10 @@ def plan_of(
     environ: Mapping[str, str], output: str | None, *, many: bool, many_per_job: bool = False
 ) -> naming.Plan:
     """Settle what `--output` means in the current folder; raise `UsageError` or `StorageError`."""
-    from seedream_cli.storage.config.file import expanded
+    from seedream_cli.storage.config.file import expand_home
 
     base = current_folder()
-    path = expanded(output, environ) if output is not None else None
+    path = expand_home(output, environ) if output is not None else None
     there = posixpath.join(base, path or "")
     return naming.plan(
         path,

@@ -99,9 +99,9 @@ def _rows(environ: Mapping[str, str], file: str) -> dict[str, str]:
     from pathlib import Path
 
     from seedream_cli.batch.manifest.read import kind_of, read
-    from seedream_cli.storage.config.file import expanded
+    from seedream_cli.storage.config.file import expand_home
 
-    path = Path(expanded(file, environ))
+    path = Path(expand_home(file, environ))
     text = path.read_bytes()[:_MOST_MANIFEST].decode("utf-8-sig", "replace")
     manifest = read(text, file=file, kind=kind_of(path.name), load=lambda _: "-")
     return {row.name: row.prompt for row in manifest.rows}

@@ -231,11 +231,11 @@ class Context:
             words += (
                 f"; in vain since {since}, to end that: seedream status {job.id} --write-off -y"
             )
-        elif self.timing.timeout and self._tried(job) >= _WHOLE * self.timing.timeout:
+        elif self.timing.timeout and self._seconds_tried(job) >= _WHOLE * self.timing.timeout:
             self.ledger.put_exhausted(job.id)
         self.problems[job.id] = Problem("timeout", words, hint or f"seedream download {job.id}")
 
-    def _tried(self, job: Job) -> float:
+    def _seconds_tried(self, job: Job) -> float:
         """Return for how many seconds a job has been asked about or fetched."""
         now = self.clock.monotonic()
         return now - self.begun.get(job.id, now)

@@ -56,7 +56,7 @@ class Reading:
         """Tell whether all of these times were asked for."""
         return all(self.span[0] <= since and until <= self.span[1] for since, until in spans)
 
-    def shifted(self, span: Span) -> Span:
+    def shift(self, span: Span) -> Span:
         """Return a span of our clock by the provider's."""
         return span[0] + self.offset, span[1] + self.offset
 

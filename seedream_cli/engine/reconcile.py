@@ -166,24 +166,24 @@ def _look(
     may_close: bool,
 ) -> dict[str, Finding]:
     job, provider = attempt.job, context.provider(attempt.job)
-    span = _span_asked(context, attempt, may_close=may_close)
+    span = _span_to_read(context, attempt, may_close=may_close)
     try:
         profile = context.account(job)
     except AccountError as error:
-        return _note(context, job, *_unasked(context, span, error.message))
+        return _note(context, job, *_skip(context, span, error.message))
     key = key_digest(profile.api_key)
     if attempt.body is None or attempt.key_digest is None:
         reason = "an old version did not keep what was sent, and with which key"
-        return _note(context, job, *_unasked(context, span, reason))
+        return _note(context, job, *_skip(context, span, reason))
     if attempt.key_digest != key:
         reason = "another key sent the job, which may be another account's"
-        return _note(context, job, *_unasked(context, span, reason))
+        return _note(context, job, *_skip(context, span, reason))
     _conclude_equals(context, attempt)
     account = (job.origin, key, job.model)
     reading = readings.get(account)
     if reading is None or not reading.covers([span]):
         for other in others:  # what was sent soon after it is asked about by the same question
-            since, until = _span_asked(context, other, may_close=may_close)
+            since, until = _span_to_read(context, other, may_close=may_close)
             is_near = since <= span[1] and until - span[0] <= _REACH
             if is_near and (other.job.origin, other.job.model) == (job.origin, job.model):
                 span = min(span[0], since), max(span[1], until)
@@ -205,7 +205,7 @@ def _look(
     return findings
 
 
-def _unasked(context: Context, span: Span, reason: str) -> tuple[Reading, _Verdict]:
+def _skip(context: Context, span: Span, reason: str) -> tuple[Reading, _Verdict]:
     reading = Reading(at=context.clock.now(), span=span, trouble=reason)
     return reading, _Verdict(reason=f"was not asked: {reason}")
 
@@ -266,7 +266,7 @@ def _end(context: Context, attempt: Attempt) -> datetime:
     return attempt.ended_at or context.clock.now()
 
 
-def _span_asked(context: Context, attempt: Attempt, *, may_close: bool) -> Span:
+def _span_to_read(context: Context, attempt: Attempt, *, may_close: bool) -> Span:
     """Return what is to be read for an attempt: more where its absence may count."""
     spans = [_span(context, each) for each in _equals(context, attempt)]
     around = SLACK
@@ -315,7 +315,7 @@ def _judge(context: Context, attempt: Attempt, reading: Reading, *, may_close: b
     if job.state is not attempt.job.state or is_made(job):
         return _Verdict(reason="was asked too late: somebody has settled the job since")
     equals = _equals(context, attempt)
-    spans = [reading.shifted(_span(context, each)) for each in equals]
+    spans = [reading.shift(_span(context, each)) for each in equals]
     free, alike, opaque = _sift(context, attempt, reading, spans)
     early = _on_its_way(context, attempt, equals)
     if not reading.covers(spans):
@@ -353,7 +353,7 @@ def _assign(
         return _Verdict(reason=f"{count}, and {jobs} asked for that", records=alike)
     ordered = sorted(alike, key=lambda record: (record.at, record.task_id))
     pairs = list(zip(claims, ordered, strict=True))
-    spans = [reading.shifted(_span(context, claim)) for claim in claims]
+    spans = [reading.shift(_span(context, claim)) for claim in claims]
     if not all(
         since <= each.at <= until for each, (since, until) in zip(ordered, spans, strict=True)
     ):
@@ -475,7 +475,7 @@ def _doubts_of_absence(
 ) -> Iterator[str]:
     """Yield why a list without a request does not prove that it was not accepted."""
     job, listing, now = attempt.job, _listing(context, attempt.job), reading.at
-    since, until = reading.shifted(_span(context, attempt))
+    since, until = reading.shift(_span(context, attempt))
     around = since - ABSENT_AFTER, until + ABSENT_AFTER
     age = max(now, reading.date or now) - attempt.started_at
     if not listing.empty_looks:

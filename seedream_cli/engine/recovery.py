@@ -46,7 +46,7 @@ def conclude_leftovers(context: Context, owner: Owner) -> None:
 
 def _sweep_answers(context: Context) -> None:
     """Let the inline pictures go of jobs that are over; of others they are kept."""
-    for name in context.files.spilled():
+    for name in context.files.list_spilled():
         with suppress(KeyError):
             job = context.ledger.job(name)
             is_whole = bool(job.images) and all(image.saved_at for image in job.images)

@@ -26,7 +26,7 @@ from seedream_cli.core.paths import is_there, unreadable
 from seedream_cli.core.text import shell_line
 from seedream_cli.storage.files.alpha import is_opaque
 from seedream_cli.storage.files.image_format import HEAD, inspect, sniff
-from seedream_cli.storage.files.inline import blocks_of, decoded
+from seedream_cli.storage.files.inline import blocks_of, decode_base64
 from seedream_cli.storage.ledger.names import find
 from seedream_cli.transport.exchange import Limits
 
@@ -275,7 +275,7 @@ def _from_data(name: str) -> LoadedReference:
     if not (comma and head.lower().endswith(";base64")):
         raise UsageError("-i data:… is a picture as base64: data:image/png;base64,…")
     try:
-        data = b"".join(decoded(blocks_of(name)))
+        data = b"".join(decode_base64(blocks_of(name)))
     except ImageBroken as error:
         raise UsageError(f"-i {head},… is no base64: {error.message}") from error
     return _local(f"{head},…", data, "the picture in -i data:…")

@@ -31,7 +31,7 @@ from seedream_cli.engine.context import is_odd, is_wanted, task_of
 from seedream_cli.engine.lifetime import LAPSED, UNDOCUMENTED, has_lapsed, lapse_of
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.files.digest import is_one_of
-from seedream_cli.storage.files.inline import blocks_of, decoded, is_spilled
+from seedream_cli.storage.files.inline import blocks_of, decode_base64, is_spilled
 from seedream_cli.storage.ledger.columns import money_text, time_text
 from seedream_cli.transport.exchange import OPENED_BY_ANY, Limits
 
@@ -174,8 +174,8 @@ def _fetch(context: Context, job: Job, image: Image, fresh: RemoteImage | None =
         data = data or _inline_data(context, job, image)
         folder = answers_folder(job)
         is_there = is_spilled(data)
-        text = context.files.spilled_blocks(job.id, folder, data) if is_there else blocks_of(data)
-        _keep(context, job, image, decoded(text), None, is_measured=True)
+        text = context.files.read_spilled(job.id, folder, data) if is_there else blocks_of(data)
+        _keep(context, job, image, decode_base64(text), None, is_measured=True)
         return
     with fetch_image(context, job, url, IMAGE_LIMITS) as download:
         is_measured = download.is_measured
@@ -480,32 +480,32 @@ def _read_images(dialect: Dialect, reply: Reply) -> tuple[RemoteImage, ...]:
     return said.images if isinstance(said, Done) else ()
 
 
-def known_extension(capabilities: Capabilities | None, request: Request) -> str | None:
+def predict_extension(capabilities: Capabilities | None, request: Request) -> str | None:
     """Return the extension of the format that is sure to come, without its dot; None: any may."""
     formats = capabilities.formats if capabilities else ()
     made = request.format or (formats[0] if formats else None)
     return extension_of_format(made) if made else None
 
 
-def known_paths(
+def predict_paths(
     plan: Plan, job: Job, capabilities: Capabilities | None, request: Request
 ) -> list[str]:
     """Return the paths of a job's pictures that are known before anything is sent."""
-    ext = known_extension(capabilities, request)
+    ext = predict_extension(capabilities, request)
     paths = []
     for k in range(job.expected):
         fields = naming.fields_of_job(job, job.first_n + k)
         if request.size is not None:
             fields |= {"width": request.size.width, "height": request.size.height}
-        path = naming.known(plan, fields=fields, ext=ext)
+        path = naming.predict(plan, fields=fields, ext=ext)
         if path is not None:
             paths.append(path)
     return paths
 
 
-def known_paths_of(plan: Plan, job: Job) -> list[str]:
+def predict_paths_of(plan: Plan, job: Job) -> list[str]:
     """Return the paths that a bought job's pictures would have, where they are known."""
-    found = [naming.known(plan, fields=naming.fields_of_job(job, i.n)) for i in job.images]
+    found = [naming.predict(plan, fields=naming.fields_of_job(job, i.n)) for i in job.images]
     return [path for path in found if path is not None]
 
 
@@ -517,8 +517,8 @@ def place_of(job: Job, image: Image) -> str:
     path = plan.absolute(naming.expand(plan, fields=fields, ext=ext))
     if image.index > job.expected and not image.name:
         # More came than was asked for: its number may be another job's.
-        return naming.labelled(path, f"{job.id}-{image.index}")
-    return naming.labelled(path, image.name) if image.name else path
+        return naming.label_path(path, f"{job.id}-{image.index}")
+    return naming.label_path(path, image.name) if image.name else path
 
 
 def folder_of(plan: Plan, job: Job, n: int = 1) -> str:

@@ -216,12 +216,12 @@ def _resolve(desk: _Desk, options: Options) -> Resolved:
     if capabilities is not None:
         capabilities = capabilities.given(options.extra)
     if capabilities is None:
-        request = _as_given(desk, model)
+        request = _pass_through(desk, model)
     elif capabilities.unsaid is not None:
         within = _within(desk, model, capabilities)
-        request = _as_given(replace(desk, options=within), model)
+        request = _pass_through(replace(desk, options=within), model)
     else:
-        request = _checked(desk, model, capabilities)
+        request = _check_known(desk, model, capabilities)
     _check_callback(desk, request)
     findings.settle()
     demand = measure(desk.provider, capabilities, replace(request, count=1))
@@ -286,7 +286,7 @@ def _check_plain(desk: _Desk) -> None:
             findings.object(f"--set {path} is not possible: {way}")
 
 
-def _checked(desk: _Desk, model: str, capabilities: Capabilities) -> Request:
+def _check_known(desk: _Desk, model: str, capabilities: Capabilities) -> Request:
     """Return the request for a known model."""
     name = model or capabilities.label
     _check_prompt(desk, capabilities, name)
@@ -301,7 +301,7 @@ def _checked(desk: _Desk, model: str, capabilities: Capabilities) -> Request:
     return request
 
 
-def _as_given(desk: _Desk, model: str) -> Request:
+def _pass_through(desk: _Desk, model: str) -> Request:
     """Return the request for an unknown model, in the person's own words."""
     if not desk.options.prompt.strip():
         desk.findings.object(*_NO_PROMPT)

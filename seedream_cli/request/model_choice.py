@@ -43,7 +43,7 @@ def choose(
     wanted = options.model
     model = provider.default_model if wanted is None else wanted.strip()
     if is_short := model.lower() in SHORT_NAMES:
-        model = _meant(provider, model.lower(), others)
+        model = _expand_name(provider, model.lower(), others)
     capabilities = provider.models.get(model)
     if capabilities is not None:
         is_named = wanted is not None and not is_short
@@ -61,7 +61,7 @@ def choose(
     return model, None
 
 
-def _meant(provider: Provider, word: str, others: tuple[Provider, ...]) -> str:
+def _expand_name(provider: Provider, word: str, others: tuple[Provider, ...]) -> str:
     """Return the id that a short name means here today."""
     if ids := provider.short_names.get(word):
         return ids[-1]

@@ -71,7 +71,7 @@ def purchases(
             sandbox=profile.sandbox,
             model=request.model,
             prompt=request.prompt,
-            request=shown(request),
+            request=show_request(request),
             recipe=recipe,
             fingerprint=fingerprint(profile, call, recipe),
             output=output,
@@ -87,7 +87,7 @@ def purchases(
     return bought
 
 
-def shown(request: Request) -> dict[str, object]:
+def show_request(request: Request) -> dict[str, object]:
     """Return the part of a request that `--json` shows, and that makes it again."""
     said = {
         # A provider may have another field for it than for the pixels that it comes to.

@@ -80,16 +80,16 @@ def frame_as_given(
     """
     wanted = parse_size(size) if size is not None else None
     if isinstance(wanted, Size):
-        _agree_shape(wanted, aspect)
+        _check_agreement(wanted, aspect)
         return Frame(size=wanted, aspect=aspect, quality=quality)
     if guide is None:
         return Frame(keyword=wanted, aspect=aspect, quality=quality)
-    keyword = _spelled(wanted, guide.sizes) or wanted
-    shape = _guided_shape(guide, aspect)
+    keyword = _match_word(wanted, guide.sizes) or wanted
+    shape = _guide_shape(guide, aspect)
     pixels = None
     if guide.any_aspect and (keyword or shape):
         shape = shape or "1:1"
-        pixels = _guided_pixels(guide, keyword or guide.default_size or "", shape)
+        pixels = _guide_pixels(guide, keyword or guide.default_size or "", shape)
     return Frame(
         keyword=keyword,
         size=pixels,
@@ -179,7 +179,7 @@ def _of_pixels(
     capabilities: Capabilities, name: str, size: Size, aspect: str | None, quality: str | None
 ) -> Frame:
     """Return the frame of WIDTHxHEIGHT, free or out of the model's table."""
-    shape = _agreed_shape(capabilities, name, size, aspect)
+    shape = _find_shape(capabilities, name, size, aspect)
     if capabilities.pixels is None:
         keyword = _table_keyword(capabilities, name, size, shape)
         _agree(capabilities, str(size), keyword, quality)
@@ -196,7 +196,7 @@ def _of_pixels(
     return Frame(size=size, aspect=shape)
 
 
-def _agreed_shape(
+def _find_shape(
     capabilities: Capabilities, name: str, size: Size, aspect: str | None
 ) -> str | None:
     """Return the ratio of WIDTHxHEIGHT in the model's spelling, where it has one.
@@ -205,13 +205,13 @@ def _agreed_shape(
     """
     entries = {made: shape for _, shape, made in _entries(capabilities)}
     if aspect is None:
-        return entries.get(size) or _listed(capabilities, _lowest(size))
+        return entries.get(size) or _find_listed(capabilities, _lowest(size))
     shape = _shape(capabilities, name, aspect)
-    _agree_shape(size, aspect)
+    _check_agreement(size, aspect)
     return shape
 
 
-def _agree_shape(size: Size, aspect: str | None) -> None:
+def _check_agreement(size: Size, aspect: str | None) -> None:
     """Raise `UsageError` where `--aspect` says another ratio than WIDTHxHEIGHT."""
     if aspect is None:
         return
@@ -248,7 +248,7 @@ def _keyword(
 ) -> str | None:
     """Return the size keyword that `--size`, or else `--quality`, or else the model chooses."""
     if wanted is not None:
-        keyword = _spelled(wanted, capabilities.sizes)
+        keyword = _match_word(wanted, capabilities.sizes)
         if keyword is None:
             words = ", ".join(capabilities.sizes)
             raise UsageError(f"{name} takes --size {words or 'WIDTHxHEIGHT'}, not {wanted}")
@@ -256,7 +256,7 @@ def _keyword(
         return keyword
     if quality is None:
         return capabilities.default_size
-    word = _spelled(quality, capabilities.quality.values())
+    word = _match_word(quality, capabilities.quality.values())
     if word is None:
         words = ", ".join(dict.fromkeys(capabilities.quality.values()))
         raise UsageError(f"{name} takes --quality {words}, not {quality}")
@@ -283,7 +283,9 @@ def _shape(capabilities: Capabilities, name: str, aspect: str | None) -> str | N
         has_square = "1:1" in capabilities.aspects or capabilities.any_aspect
         return "1:1" if has_square else next(iter(capabilities.aspects), None)
     ratio = parse_aspect(aspect)
-    listed = _listed(capabilities, ratio) if ratio else _spelled(aspect, capabilities.aspects)
+    listed = (
+        _find_listed(capabilities, ratio) if ratio else _match_word(aspect, capabilities.aspects)
+    )
     if listed is not None:
         return listed
     if ratio is None or not capabilities.any_aspect:
@@ -312,15 +314,15 @@ def _pixels(
     return size
 
 
-def _guided_shape(guide: Capabilities, aspect: str | None) -> str | None:
+def _guide_shape(guide: Capabilities, aspect: str | None) -> str | None:
     """Return a ratio in the guide's spelling, else in lowest terms, else as it was written."""
     if aspect is None:
         return None
     ratio = parse_aspect(aspect)
-    return (_listed(guide, ratio) or f"{ratio[0]}:{ratio[1]}") if ratio else aspect.strip()
+    return (_find_listed(guide, ratio) or f"{ratio[0]}:{ratio[1]}") if ratio else aspect.strip()
 
 
-def _guided_pixels(guide: Capabilities, keyword: str, shape: str) -> Size | None:
+def _guide_pixels(guide: Capabilities, keyword: str, shape: str) -> Size | None:
     """Return the guide's pixels for a keyword in a ratio, without its bounds."""
     if made := guide.sizes.get(keyword, {}).get(shape):
         return made
@@ -338,7 +340,7 @@ def _example(capabilities: Capabilities, size: Size) -> str:
     if not known:
         return ""
     keyword = (min if is_small else max)(known, key=lambda key: known[key])
-    made = capabilities.sizes[keyword].get(_listed(capabilities, _lowest(size)) or "")
+    made = capabilities.sizes[keyword].get(_find_listed(capabilities, _lowest(size)) or "")
     made = made or fit(known[keyword], _lowest(size), capabilities.pixels, capabilities.max_side)
     if made is None or _is_narrow(capabilities, made):
         return f" (try --size {keyword})"
@@ -370,12 +372,12 @@ def _lowest(size: Size) -> tuple[int, int]:
     return size.width // divisor, size.height // divisor
 
 
-def _listed(capabilities: Capabilities, ratio: tuple[int, int]) -> str | None:
+def _find_listed(capabilities: Capabilities, ratio: tuple[int, int]) -> str | None:
     """Return the spelling that the model lists for a ratio: 7:3 is `21:9`."""
     return next((text for text in capabilities.aspects if parse_aspect(text) == ratio), None)
 
 
-def _spelled(text: str | None, words: Iterable[str]) -> str | None:
+def _match_word(text: str | None, words: Iterable[str]) -> str | None:
     """Return the one of `words` that `text` is, whatever its case."""
     wanted = (text or "").strip().casefold()
     return next((word for word in words if word.casefold() == wanted), None)

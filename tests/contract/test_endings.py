@@ -1,4 +1,4 @@
-"""The table of endings (`charge-safety.md`), cell by cell: every status, every kind of body."""
+"""The endings of `docs/charge-safety.md`, cell by cell: every status, every kind of body."""
 
 from __future__ import annotations
 

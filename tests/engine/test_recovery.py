@@ -266,7 +266,7 @@ def test_an_unread_picture_outlives_a_write_off(house: House, *, is_charged: boo
     assert job.state is State.UNKNOWN
     house.ledger.move(job, State.CLOSED, charge=Charge.MAYBE if is_charged else Charge.NONE)
     house.settle()
-    assert house.engine.files.spilled() == [job.id]
+    assert house.engine.files.list_spilled() == [job.id]
 
 
 def test_a_living_process_keeps_its_jobs(house: House) -> None:

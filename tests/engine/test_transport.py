@@ -521,7 +521,7 @@ def test_what_came_of_a_cut_answer_goes_with_the_error(
     assert isinstance(raised.value, AnswerCut)
     reply = raised.value.reply
     found = re.search(rb"spill:[0-9:a-z]+", reply.body)
-    text = b"".join(files.spilled_blocks("job", folder, found[0].decode())) if found else b""
+    text = b"".join(files.read_spilled("job", folder, found[0].decode())) if found else b""
     assert (found is not None) == (is_spilling and size > LONG)
     assert reply.body.replace(found[0] if found else b"-", text or b"-") == body
 

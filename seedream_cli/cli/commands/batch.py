@@ -131,12 +131,12 @@ class BatchCommand:
 
     def _read(self, accounts: Accounts, mistakes: Mistakes) -> tuple[Manifest, str, str | None]:
         """Return the manifest, its folder, and its path (None: it came on stdin)."""
-        from seedream_cli.storage.config.file import expanded
+        from seedream_cli.storage.config.file import expand_home
 
         name = self.asked.batch or ""
         is_pipe = _PIPE.fullmatch(name) is not None
         here = current_folder()
-        place = posixpath.normpath(posixpath.join(here, expanded(name, self.world.environ)))
+        place = posixpath.normpath(posixpath.join(here, expand_home(name, self.world.environ)))
         named = name
         if not is_pipe and is_link(place):
             # Its lock, prompts and pictures lie beside the manifest, not beside a way to it.
@@ -212,11 +212,11 @@ class BatchCommand:
 
     def _output(self, base: str) -> str | None:
         """Return `-o`, told from the manifest's folder as everything in the lock is."""
-        from seedream_cli.storage.config.file import expanded
+        from seedream_cli.storage.config.file import expand_home
 
         if self.asked.output is None:
             return None
-        output, here = expanded(self.asked.output, self.world.environ), current_folder()
+        output, here = expand_home(self.asked.output, self.world.environ), current_folder()
         if moving := re.findall(r"\{(?:job|date|time)\}", output):
             raise UsageError(
                 f"-o {output}: {moving[0]} is not allowed in a batch",

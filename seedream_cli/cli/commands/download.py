@@ -213,10 +213,10 @@ def _moved(world: CommandContext, engine: Context, job: Job, output: str, count:
 
     Those that lie on this disk are copied to there; others that were saved are fetched once more.
     """
-    from seedream_cli.engine.save import known_paths_of
+    from seedream_cli.engine.save import predict_paths_of
 
     plan = _plan(world, output, many=count > 1 or job.expected > 1)
-    for path in known_paths_of(plan, job):
+    for path in predict_paths_of(plan, job):
         if is_there(plan.absolute(path)):
             raise UsageError(f"{path} exists", hint="choose another name with -o")
     job = reopen(world.ledger, job)

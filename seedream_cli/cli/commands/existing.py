@@ -54,14 +54,14 @@ def find_existing(context: CommandContext, plan: Plan, job: Job, resolved: Resol
 
 
 def _names(plan: Plan, job: Job, k: int, resolved: Resolved) -> tuple[str, ...]:
-    from seedream_cli.engine.save import known_extension
+    from seedream_cli.engine.save import predict_extension
 
     fields, size = naming.fields_of_job(job, job.first_n + k), resolved.request.size
     if size is not None:
         fields |= {"width": size.width, "height": size.height}
-    likely = known_extension(resolved.capabilities, resolved.request)
+    likely = predict_extension(resolved.capabilities, resolved.request)
     every = dict.fromkeys([*filter(None, [likely]), *FORMATS])
-    found = (naming.known(plan, fields=fields, ext=ext) for ext in every)
+    found = (naming.predict(plan, fields=fields, ext=ext) for ext in every)
     return tuple(dict.fromkeys(filter(None, found)))
 
 

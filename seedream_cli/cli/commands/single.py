@@ -177,10 +177,10 @@ class Making:
 
     def _plan(self, profile: Profile, *, many: bool, many_per_job: bool) -> Plan | None:
         """Settle where the pictures go; None: to stdout."""
-        from seedream_cli.storage.config.file import expanded
+        from seedream_cli.storage.config.file import expand_home
 
         output = self.asked.output if self.asked.output is not None else profile.output
-        path = expanded(output or "", self.world.environ)
+        path = expand_home(output or "", self.world.environ)
         if not is_stdout(path) and is_device(path):
             self.device = path
             return None
@@ -229,7 +229,7 @@ class Making:
         self, plan: Plan, resolved: Resolved, bought: list[Purchase]
     ) -> tuple[list[Purchase], list[tuple[int, str]]]:
         """Check every name that can be known; drop jobs whose files exist, if asked to."""
-        from seedream_cli.engine.save import folder_of, known_paths, sidecar_for
+        from seedream_cli.engine.save import folder_of, predict_paths, sidecar_for
 
         files = self.world.files()
         kept: list[Purchase] = []
@@ -237,7 +237,7 @@ class Making:
         self.is_named = not self.is_stdout
         for each in bought:
             purchase, replaced = each, frozenset[str]()
-            paths = known_paths(plan, purchase.job, resolved.capabilities, resolved.request)
+            paths = predict_paths(plan, purchase.job, resolved.capabilities, resolved.request)
             found = find_existing(self.world, plan, purchase.job, resolved)
             self.is_named &= found.is_named
             if self.asked.skip_existing:
@@ -363,9 +363,9 @@ class Making:
     ) -> list[Job]:
         """Write the jobs down, but for those that another process is making already."""
         from seedream_cli.cli import run as work
-        from seedream_cli.engine.save import known_extension
+        from seedream_cli.engine.save import predict_extension
 
-        ext = known_extension(resolved.capabilities, resolved.request)
+        ext = predict_extension(resolved.capabilities, resolved.request)
         if not naming.targets(jobs[0]) and sys.stderr.isatty():
             alike = engine.ledger.open_with(jobs[0].fingerprint)
             for job_id in [job.id for job in alike if not engine.is_dead(job.owner)][:1]:
@@ -419,10 +419,10 @@ class Making:
         and its provider does not say whether it brings its picture after all.
         """
         from seedream_cli.engine.recall import recall, still_offers
-        from seedream_cli.engine.save import known_extension
+        from seedream_cli.engine.save import predict_extension
 
         ledger, owner = engine.ledger, self.world.owner
-        ext = known_extension(resolved.capabilities, resolved.request)
+        ext = predict_extension(resolved.capabilities, resolved.request)
         found: dict[str, Job] = {}
         for purchase in bought:
             ours, wanted = purchase.job, naming.targets(purchase.job, ext)

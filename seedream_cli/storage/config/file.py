@@ -70,10 +70,10 @@ def places(environ: Mapping[str, str]) -> Places:
 
 
 def _absolute(path: str, environ: Mapping[str, str]) -> Path:
-    return Path(expanded(path, environ)).absolute()
+    return Path(expand_home(path, environ)).absolute()
 
 
-def expanded(path: str, environ: Mapping[str, str]) -> str:
+def expand_home(path: str, environ: Mapping[str, str]) -> str:
     """Replace a leading `~` by the home folder; all else, a trailing slash too, stays."""
     home = environ.get("HOME")
     if home and (path == "~" or path.startswith("~/")):
@@ -204,7 +204,7 @@ def _where(file: Path, lines: Mapping[tuple[str, str], int], name: str, *path: s
 def outline(text: str, config_file: Path) -> tuple[str | None, Mapping[str, object]]:
     """Return default_profile and each profile's table, not looked into. Raises ConfigError."""
     where = str(config_file)
-    document = _parsed(text, where)
+    document = _parse_toml(text, where)
     _refuse_unknown(document, ("default_profile", "profiles"), where)
     default = document.get("default_profile")
     if default is not None and not isinstance(default, str):
@@ -237,7 +237,7 @@ def near(word: str, words: Iterable[str]) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
 
 
-def _parsed(text: str, where: str) -> dict[str, object]:
+def _parse_toml(text: str, where: str) -> dict[str, object]:
     import tomllib
 
     try:
@@ -316,9 +316,9 @@ def with_profile(text: str, name: str, table: Mapping[str, object]) -> str:
     before = _cut(text, name)
     added = tomli_w.dumps({"profiles": {name: dict(table)}})
     before = before.rstrip("\n") + "\n\n" if before.strip() else before
-    document = _parsed(text, "the config file")
+    document = _parse_toml(text, "the config file")
     profiles = {**_profiles(document), name: dict(table)}
-    return _agreed(before + added, {**document, "profiles": profiles})
+    return _verify(before + added, {**document, "profiles": profiles})
 
 
 def with_value(text: str, name: str, key: str, value: object) -> str:
@@ -330,7 +330,7 @@ def with_value(text: str, name: str, key: str, value: object) -> str:
     """
     import tomli_w
 
-    document = _parsed(text, "the config file")
+    document = _parse_toml(text, "the config file")
     profiles = _profiles(document)
     table = profiles.get(name)
     if not isinstance(table, dict):
@@ -353,7 +353,7 @@ def with_value(text: str, name: str, key: str, value: object) -> str:
     elif at is not None:
         comment = re.search(r"[ \t]+#[^\"'\n]*\Z", edited[at - 1].rstrip("\n"))
         edited[at - 1] = new.rstrip("\n") + (comment[0] if comment else "") + "\n"
-    return _agreed("".join(edited), {**document, "profiles": profiles})
+    return _verify("".join(edited), {**document, "profiles": profiles})
 
 
 def value_names() -> tuple[str, ...]:
@@ -388,10 +388,10 @@ def with_default(text: str, name: str) -> str:
     import tomli_w
 
     line = tomli_w.dumps({"default_profile": name})
-    document = {**_parsed(text, "the config file"), "default_profile": name}
+    document = {**_parse_toml(text, "the config file"), "default_profile": name}
     pattern = r"(?m)^[ \t]*default_profile[ \t]*=[ \t]*(\"[^\"\n]*\"|'[^'\n]*')"
     edited, times = re.subn(pattern, lambda _: line.rstrip("\n"), text, count=1)
-    return _agreed(edited if times else line + ("\n" if text else "") + text, document)
+    return _verify(edited if times else line + ("\n" if text else "") + text, document)
 
 
 def without_profile(text: str, name: str) -> str:
@@ -399,7 +399,7 @@ def without_profile(text: str, name: str) -> str:
 
     Raises UsageError where there is no such profile, ConfigError where `text` is not TOML.
     """
-    document = _parsed(text, "the config file")
+    document = _parse_toml(text, "the config file")
     profiles = _profiles(document)
     if name not in profiles:
         raise UsageError(f"there is no profile {name}", hint=_near_profile(name, profiles))
@@ -409,7 +409,7 @@ def without_profile(text: str, name: str) -> str:
     if document.get("default_profile") == name:
         del expected["default_profile"]
         edited = re.sub(r"(?m)^[ \t]*default_profile[ \t]*=.*\n?", "", edited, count=1)
-    return _agreed(edited, expected)
+    return _verify(edited, expected)
 
 
 def _near_profile(name: str, profiles: Iterable[str]) -> str:
@@ -465,7 +465,7 @@ def _header_path(line: str) -> list[str] | None:
     return path
 
 
-def _agreed(edited: str, expected: Mapping[str, object]) -> str:
+def _verify(edited: str, expected: Mapping[str, object]) -> str:
     """Return the edited text if it says what it should, else the same written anew.
 
     An edit by lines cannot follow inline tables and multi-line strings; its result is never

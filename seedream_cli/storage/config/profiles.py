@@ -19,7 +19,7 @@ from seedream_cli.storage.config.file import (
     KEY_SOURCES,
     Config,
     RawProfile,
-    expanded,
+    expand_home,
     near,
     refuse_shared,
 )
@@ -77,7 +77,7 @@ def choose(
             f"{config.where(raw.name, 'provider')}: there is no provider {raw.provider}",
             hint=near(raw.provider, known),
         )
-    profile = _assembled(raw, provider, config, environ, is_sandbox=bool(sandbox_origin))
+    profile = _assemble(raw, provider, config, environ, is_sandbox=bool(sandbox_origin))
     origins = {"profile": origin, "provider": origin, **profile.origins}
     if not sandbox_origin:
         return replace(profile, origins=origins)
@@ -124,13 +124,13 @@ def with_key(
     elif raw is not None and raw.api_key_file is not None:
         source = f"{file}: api_key_file"
         # Joining keeps an absolute path as it is.
-        path = config.path.parent / expanded(raw.api_key_file, environ)
+        path = config.path.parent / expand_home(raw.api_key_file, environ)
         text = _from_file(path, source, _line_for_key(profile.name))
         if _MOUNTED_SECRETS not in path.resolve().parents:
             refuse_shared(path, f"{path} holds a key")
     else:
         source, text = _from_environment(_variables(raw, known[profile.provider]), environ)
-    key = _checked(text.strip(), source, profile)
+    key = _check_key(text.strip(), source, profile)
     return replace(
         profile, api_key=key, key_source=source, origins={**profile.origins, "api_key": source}
     )
@@ -154,7 +154,7 @@ def lack_of_key(profile: Profile, config: Config, environ: Mapping[str, str]) ->
 
         return "" if find_spec("keyring") else "the extra seedream[keyring] is not installed"
     if raw is not None and raw.api_key_file is not None:
-        return _lack_of_file(config.path.parent / expanded(raw.api_key_file, environ))
+        return _lack_of_file(config.path.parent / expand_home(raw.api_key_file, environ))
     variables = _variables(raw, _registry()[profile.provider])
     name = next((each for each in variables if environ.get(each, "").strip()), None)
     if name is None:
@@ -187,13 +187,13 @@ def _choice(
     """Return the name of a profile or provider, and what chose it."""
     variable = environ.get("SEEDREAM_PROFILE")
     if option is not None:
-        return _known(option, "option -p", config, providers, UsageError)
+        return _check_name(option, "option -p", config, providers, UsageError)
     if variable:
-        return _known(variable, "environment SEEDREAM_PROFILE", config, providers, ConfigError)
+        return _check_name(variable, "environment SEEDREAM_PROFILE", config, providers, ConfigError)
     if config.default_profile is not None:
         origin = f"{config.path.name}: default_profile"
-        return _known(config.default_profile, origin, config, providers, ConfigError)
-    keyed = _keyed(environ, providers)
+        return _check_name(config.default_profile, origin, config, providers, ConfigError)
+    keyed = _find_keys(environ, providers)
     if len(keyed) == 1:
         return next((name, f"environment {variable}") for name, variable in keyed.items())
     if keyed and not is_sandbox:
@@ -216,7 +216,7 @@ def _choice(
     )
 
 
-def _known(
+def _check_name(
     name: str,
     origin: str,
     config: Config,
@@ -229,7 +229,7 @@ def _known(
     raise error(f"{origin}: there is no profile and no provider {name}", hint=hint)
 
 
-def _keyed(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> dict[str, str]:
+def _find_keys(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> dict[str, str]:
     """Find the providers whose key is set; a variable speaks for the first that names it."""
     claimed: dict[str, str] = {}
     for name, provider in providers.items():
@@ -256,7 +256,7 @@ def sandbox_variable(environ: Mapping[str, str]) -> str:
             )
 
 
-def _assembled(
+def _assemble(
     raw: RawProfile,
     provider: Provider,
     config: Config,
@@ -296,7 +296,7 @@ def _assembled(
         auth_scheme=provider.auth_scheme,
         key_source=key_source,
         model=raw.model,
-        output=expanded(raw.output, environ) if raw.output is not None else None,
+        output=expand_home(raw.output, environ) if raw.output is not None else None,
         image_hosts=raw.image_hosts,
         budget=raw.budget,
         models=raw.models,
@@ -432,7 +432,7 @@ def _from_command(command: tuple[str, ...], environ: Mapping[str, str], patience
     return done.stdout.decode(errors="replace")
 
 
-def _checked(text: str, source: str, profile: Profile) -> Secret:
+def _check_key(text: str, source: str, profile: Profile) -> Secret:
     if text:
         return to_secret(text, source)
     if profile.key_source == _NOWHERE:

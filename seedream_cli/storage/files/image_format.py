@@ -79,13 +79,13 @@ def sniff(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[4:8] == b"ftyp":
-        return _branded(head)
+        return _read_brands(head)
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
         return "bmp"
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
 
 
-def _branded(head: bytes) -> str | None:
+def _read_brands(head: bytes) -> str | None:
     """Read the brands of an ISO base media file: the first, and those it is compatible with."""
     end = min(int.from_bytes(head[:4]), HEAD)
     major, others = head[8:12], {head[at : at + 4] for at in range(16, end, 4)}

@@ -74,7 +74,7 @@ class Spill:
     def flush(self) -> None:
         """Bring what was spilled to the disk before the answer that names it is committed."""
         if self._file is not None:
-            self._insist(lambda: self._disk.fsync(self._opened()))
+            self._insist(lambda: self._disk.fsync(self._open()))
 
     def __enter__(self) -> Self:
         """Hand out the spill itself."""
@@ -89,7 +89,7 @@ class Spill:
     def _write(self, piece: bytes) -> int:
         """Append a piece and return where it starts."""
         # A write that failed may have left a piece behind what counts.
-        self._insist(lambda: self._disk.write(self._opened(), piece, self._size))
+        self._insist(lambda: self._disk.write(self._open(), piece, self._size))
         start, self._size = self._size, self._size + len(piece)
         return start
 
@@ -103,7 +103,7 @@ class Spill:
                     raise StorageError(f"{self.path} cannot be written: {error}") from error
                 self._move()
 
-    def _opened(self) -> int:
+    def _open(self) -> int:
         if self._file is None:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - text
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -180,7 +180,7 @@ class _Strings:
         half = _HALF_ESCAPE.search(text)
         end = half.start() if half else len(text)
         self._short[:] = text[end:]
-        plain = _ESCAPE.sub(_unescaped, text[:end])
+        plain = _ESCAPE.sub(_unescape, text[:end])
         self._length += len(plain)
         return self._write(plain)
 
@@ -200,7 +200,7 @@ class _Strings:
         return out
 
 
-def _unescaped(escape: re.Match[bytes]) -> bytes:
+def _unescape(escape: re.Match[bytes]) -> bytes:
     if escape[1]:
         code = int(escape[1], 16)
         return bytes([code]) if code.bit_length() < 8 else b"?"  # noqa: PLR2004 - ASCII
@@ -246,7 +246,7 @@ def blocks_of(data: str) -> Iterator[bytes]:
         yield data[start : start + _BLOCK].encode("ascii", "replace")
 
 
-def decoded(text: Iterable[bytes]) -> Iterator[bytes]:
+def decode_base64(text: Iterable[bytes]) -> Iterator[bytes]:
     """Decode base64 block by block, as gateways write it; raise `ImageBroken` for what is none.
 
     With the prefix of a `data:` URL and its percent signs, line breaks, the URL-safe alphabet, and
@@ -260,7 +260,7 @@ def decoded(text: Iterable[bytes]) -> Iterator[bytes]:
             if b"%" in part:
                 half = _HALF_PERCENT.search(part)
                 end = half.start() if half else len(part)
-                part, tail = _PERCENT.sub(_unquoted, part[:end]), part[end:]
+                part, tail = _PERCENT.sub(_unquote, part[:end]), part[end:]
             else:
                 tail = b""
             part = part.translate(_URL_SAFE, _WHITE)
@@ -273,5 +273,5 @@ def decoded(text: Iterable[bytes]) -> Iterator[bytes]:
         raise ImageBroken(f"the inline image is no base64: {error}") from error
 
 
-def _unquoted(quoted: re.Match[bytes]) -> bytes:
+def _unquote(quoted: re.Match[bytes]) -> bytes:
     return bytes([int(quoted[1], 16)])

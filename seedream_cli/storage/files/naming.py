@@ -119,7 +119,7 @@ def slug(prompt: str) -> str:
             kept.append("-")
     # What stood between a letter and its accent is gone now, so they may join.
     joined = unicodedata.normalize("NFKC", "".join(kept))
-    return _shortened(re.sub("--+", "-", joined).strip("-")) or "image"
+    return _shorten(re.sub("--+", "-", joined).strip("-")) or "image"
 
 
 def fields_of(
@@ -170,7 +170,7 @@ def targets(job: Job, ext: str | None = None) -> tuple[str, ...]:
     """Return the paths that another job of the same purchase may have too, absolute.
 
     What only the pictures settle is left out of them: equal ones have it in common. Empty where a
-    name holds what no other job can have had, its id or the time. `ext` as in `known`.
+    name holds what no other job can have had, its id or the time. `ext` as in `predict`.
     """
     plan = Plan.from_json(job.output)
     if _names(plan.template) & NEW_FIELDS:
@@ -232,7 +232,7 @@ def expand(plan: Plan, *, fields: Mapping[str, str | int | None], ext: str) -> s
     return "/".join([*kept, stem + extension])
 
 
-def known(
+def predict(
     plan: Plan, *, fields: Mapping[str, str | int | None], ext: str | None = None
 ) -> str | None:
     """Return the path where it can be known before sending, else None.
@@ -252,7 +252,7 @@ def literal(value: str) -> str:
     return _value(value, 0).replace(_UNSET, "").replace("{", "{{").replace("}", "}}")
 
 
-def filled(template: str, name: str) -> str:
+def fill(template: str, name: str) -> str:
     """Return a template with `{name}` filled in; other fields and doubled braces stay."""
     return re.sub(
         r"\{\{|\}\}|\{name\}",
@@ -269,7 +269,7 @@ def aside(path: str, job: str, attempt: int = 1) -> str:
     return posixpath.join(folder, _cut(stem, MAX_NAME - len(_bytes(tail))) + tail)
 
 
-def labelled(path: str, label: str) -> str:
+def label_path(path: str, label: str) -> str:
     """Return the name with a layer's own name in it: `cat-2.png` becomes `cat-2-tree.png`."""
     folder, name = posixpath.split(path)
     stem, extension = posixpath.splitext(name)
@@ -392,7 +392,7 @@ def _is_mark(char: str) -> bool:
     return unicodedata.category(char) in {"Mn", "Mc"} and not is_selector
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     """Cut a slug to its length, never between a letter and its marks."""
     end = min(len(text), SLUG_CHARACTERS)
     while len(_bytes(text[:end])) > SLUG_BYTES:

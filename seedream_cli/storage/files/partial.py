@@ -85,7 +85,7 @@ class Part:
                 f"The picture came incomplete: {self.size} of {expected_length} bytes."
             )
         try:
-            self.facts = self._inspected()
+            self.facts = self._inspect()
             self._disk.fsync(self._fd)
         except OSError as error:
             raise refusal(self.path, error) from error
@@ -140,7 +140,7 @@ class Part:
             yield block, at
             at += len(block)
 
-    def _inspected(self) -> Facts:
+    def _inspect(self) -> Facts:
         """Look at the bytes on disk, mapped rather than read where the file system can."""
         from mmap import ACCESS_READ, mmap
 

@@ -205,7 +205,7 @@ class Files:
             self._make(target.parent)
             if target.parent.resolve() != part.path.parent.resolve():
                 part.move(self._part_path(target.parent, f"{job}-{index}"))
-            final = self._named(part.path, str(target), job, overwrite=overwrite)
+            final = self._give_name(part.path, str(target), job, overwrite=overwrite)
             self._sync_folder(target.parent)
         except OSError as error:
             raise refusal(target, error) from error
@@ -257,7 +257,7 @@ class Files:
                     self._rescue(part, job, index, error)
                     part.write(chunk)
             try:
-                facts = self._finished(part, expected_length, job, index)
+                facts = self._finish(part, expected_length, job, index)
                 if is_flawless and facts.finding:
                     raise ImageBroken(f"the picture that came is odd: {facts.finding}")
                 is_whole = is_measured or expected_length is not None or facts.has_end
@@ -279,7 +279,7 @@ class Files:
                 facts = part.finish(expected_length)
             return self._place_in_rescue(part, facts, job, index)
 
-    def _finished(self, part: Part, length: int | None, job: str, index: int) -> Facts:
+    def _finish(self, part: Part, length: int | None, job: str, index: int) -> Facts:
         """Finish a part; what is no picture goes to the rescue folder, in the place of the last."""
         strange = Path(self.rescue_folder) / f"{job}-{index}.not-a-picture"
         try:
@@ -332,7 +332,7 @@ class Files:
         name = f"{job}.{tag}" if tag else job
         return str(self._answers / name), str(Path(folder) / f".seedream-{name}.answer")
 
-    def spilled_blocks(self, job: str, folder: str, reference: str) -> Iterator[bytes]:
+    def read_spilled(self, job: str, folder: str, reference: str) -> Iterator[bytes]:
         """Read one long string of a job's answers block by block; raises `StorageError`."""
         return blocks(self._spill_paths(job, folder, tag_of(reference)), reference)
 
@@ -351,7 +351,7 @@ class Files:
             with suppress(OSError):
                 os.unlink(path)  # noqa: PTH108 - the path is text
 
-    def spilled(self) -> list[str]:
+    def list_spilled(self) -> list[str]:
         """Return the jobs whose inline pictures lie in the state folder."""
         try:
             return sorted({path.name.partition(".")[0] for path in self._answers.iterdir()})
@@ -398,7 +398,7 @@ class Files:
         self._remember(str(folder.absolute()))
         return folder / part_name(label, self._owner)
 
-    def _named(self, part: Path, path: str, job: str, *, overwrite: bool) -> str:
+    def _give_name(self, part: Path, path: str, job: str, *, overwrite: bool) -> str:
         """Move a complete file to `path`, or beside it; return the name it got."""
         if overwrite and not Path(path).is_dir():
             part.replace(path)

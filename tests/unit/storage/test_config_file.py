@@ -16,7 +16,7 @@ from seedream_cli.request.options import OF_PROFILES
 from seedream_cli.storage.config.file import (
     Config,
     Places,
-    expanded,
+    expand_home,
     load,
     places,
     read_text,
@@ -110,7 +110,7 @@ def test_places_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 )
 def test_home_is_expanded(path: str, becomes: str) -> None:
     """Only a leading `~` becomes the home folder, and a trailing slash stays."""
-    assert expanded(path, {"HOME": "/home/me"}) == becomes
+    assert expand_home(path, {"HOME": "/home/me"}) == becomes
 
 
 def test_missing_config_is_empty(tmp_path: Path) -> None:

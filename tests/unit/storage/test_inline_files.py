@@ -13,7 +13,14 @@ from urllib.parse import quote
 import pytest
 
 from seedream_cli.core.errors import ImageBroken, StorageError
-from seedream_cli.storage.files.inline import LONG, Spill, blocks, blocks_of, decoded, is_spilled
+from seedream_cli.storage.files.inline import (
+    LONG,
+    Spill,
+    blocks,
+    blocks_of,
+    decode_base64,
+    is_spilled,
+)
 from seedream_cli.storage.files.partial import Disk
 from seedream_cli.storage.files.store import Files
 
@@ -101,8 +108,8 @@ def test_inline_pictures_are_read_as_gateways_send_them(
             thin = json.loads(b"".join(spill.thin(_pieces(encoded(text, how), size))))
         reference = thin["data"][0]["b64_json"]
         assert is_spilled(reference)
-        assert b"".join(decoded(blocks([path], reference))) == RAW
-    assert b"".join(decoded(blocks_of(text))) == RAW
+        assert b"".join(decode_base64(blocks([path], reference))) == RAW
+    assert b"".join(decode_base64(blocks_of(text))) == RAW
 
 
 @pytest.mark.parametrize("length", range(8))
@@ -111,14 +118,14 @@ def test_short_inline_pictures_are_read_with_any_padding(length: int) -> None:
     raw = RAW[:length]
     whole = base64.b64encode(raw).decode()
     for text in (whole, whole.rstrip("="), f"{whole}\n", f"data:,{whole.rstrip('=')}"):
-        assert b"".join(decoded(blocks_of(text))) == raw
+        assert b"".join(decode_base64(blocks_of(text))) == raw
 
 
 @pytest.mark.parametrize("text", ["!!!!", "QUJD~", "A", "Q=JD", "灯塔", "data:;base64,%zz"])
 def test_what_is_no_base64_is_named(text: str) -> None:
     """It is never decoded to something else."""
     with pytest.raises(ImageBroken, match="no base64"):
-        list(decoded(blocks_of(text)))
+        list(decode_base64(blocks_of(text)))
 
 
 def test_json_within_json_is_left_alone(tmp_path: Path) -> None:
@@ -147,7 +154,7 @@ def test_a_disk_that_fills_up_hands_over_to_the_next(tmp_path: Path) -> None:
         assert spill.path == str(second)
     assert not first.exists()
     found = blocks([str(first), str(second)], thin["data"][0]["b64_json"])
-    assert b"".join(decoded(found)) == RAW
+    assert b"".join(decode_base64(found)) == RAW
 
 
 def test_a_file_that_is_shorter_than_its_answer_says_is_no_picture(tmp_path: Path) -> None:
@@ -199,10 +206,10 @@ def test_two_answers_to_one_job_have_files_of_their_own(tmp_path: Path) -> None:
             spill.flush()
         references.append(thin["x"])
     for text, reference in zip(texts, references, strict=True):
-        assert b"".join(other.spilled_blocks("job", folder, reference)).decode() == text
-    assert (one.spilled(), len(one.spills("job", folder))) == (["job"], 3)
+        assert b"".join(other.read_spilled("job", folder, reference)).decode() == text
+    assert (one.list_spilled(), len(one.spills("job", folder))) == (["job"], 3)
     one.drop_spills("job", folder)
-    assert one.spilled() == []
+    assert one.list_spilled() == []
 
 
 def test_a_file_of_old_versions_is_read(tmp_path: Path) -> None:
@@ -210,6 +217,6 @@ def test_a_file_of_old_versions_is_read(tmp_path: Path) -> None:
     (tmp_path / "answers").mkdir()
     (tmp_path / "answers" / "job").write_text("QUJDREVG")
     files, folder = Files(tmp_path, "ownerone"), str(tmp_path / "out")
-    assert b"".join(files.spilled_blocks("job", folder, "spill:4:4")) == b"REVG"
+    assert b"".join(files.read_spilled("job", folder, "spill:4:4")) == b"REVG"
     files.drop_spills("job", folder)
-    assert files.spilled() == []
+    assert files.list_spilled() == []

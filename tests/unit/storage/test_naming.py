@@ -19,8 +19,8 @@ from seedream_cli.storage.files.naming import (
     aside,
     expand,
     fields_of,
-    known,
     plan,
+    predict,
     sidecar_path,
     slug,
 )
@@ -290,12 +290,12 @@ def test_a_path_that_no_system_takes_is_a_usage_error(output: str) -> None:
 def test_names_that_wait_for_the_picture_are_not_known() -> None:
     """Only a name whose every field is settled can be checked before sending."""
     early = {**VALUES, "width": None}
-    assert known(plan("cat.png", base=BASE), fields=early) == "cat.png"
-    assert known(plan("{job}.{ext}", base=BASE), fields=early) is None
-    assert known(plan("{job}.{ext}", base=BASE), fields=early, ext="jpg") == "01k3f9zq.jpg"
-    assert known(plan("{width}.png", base=BASE), fields=early) is None
-    assert known(plan("{width}.png", base=BASE), fields=VALUES) == "2048.png"
-    assert known(plan("x-{seed}.png", base=BASE), fields=early) == "x.png"
+    assert predict(plan("cat.png", base=BASE), fields=early) == "cat.png"
+    assert predict(plan("{job}.{ext}", base=BASE), fields=early) is None
+    assert predict(plan("{job}.{ext}", base=BASE), fields=early, ext="jpg") == "01k3f9zq.jpg"
+    assert predict(plan("{width}.png", base=BASE), fields=early) is None
+    assert predict(plan("{width}.png", base=BASE), fields=VALUES) == "2048.png"
+    assert predict(plan("x-{seed}.png", base=BASE), fields=early) == "x.png"
 
 
 def test_a_plan_survives_the_ledger() -> None:

@@ -257,7 +257,7 @@ def _words(command: str, environ: Mapping[str, str]) -> list[str]:
     """Take a command apart as a shell would, without what only a shell could do."""
     import shlex
 
-    from seedream_cli.storage.config.file import expanded
+    from seedream_cli.storage.config.file import expand_home
 
     hint = "for pipes and variables: --key-command \"sh -c '…'\""
     try:
@@ -268,20 +268,20 @@ def _words(command: str, environ: Mapping[str, str]) -> list[str]:
         raise UsageError("--key-command is empty", hint="for example 'pass show kie'")
     if _SHELL_WORDS & set(words):
         raise UsageError("--key-command: no shell reads it", hint=hint)
-    return [expanded(word, environ) for word in words]
+    return [expand_home(word, environ) for word in words]
 
 
 def _key_path(path: str, environ: Mapping[str, str]) -> str:
     """Return a path that means the same from every folder."""
     from pathlib import Path
 
-    from seedream_cli.storage.config.file import expanded
+    from seedream_cli.storage.config.file import expand_home
 
     if not path.strip():
         raise UsageError("--key-file is empty")
     if path.startswith("~/"):
         return path
-    return str(Path(expanded(path, environ)).absolute())
+    return str(Path(expand_home(path, environ)).absolute())
 
 
 def _key_read(profile: Profile, file: Path, *, is_stdin: bool) -> dict[str, object]:

@@ -69,7 +69,7 @@ def _notes_on_key(context: CommandContext, table: Mapping[str, object]) -> list[
     """Look whether the key's place is there; none is named: a key may have been typed for one."""
     import shutil
 
-    from seedream_cli.storage.config.file import expanded
+    from seedream_cli.storage.config.file import expand_home
 
     match table:
         case {"api_key_command": [str(program), *_]}:
@@ -77,7 +77,7 @@ def _notes_on_key(context: CommandContext, table: Mapping[str, object]) -> list[
             return [] if found else ["the program of --key-command is not on PATH"]
         case {"api_key_file": str(path)}:
             # Mounted secrets often come later than the config.
-            there = is_file(expanded(path, context.environ))
+            there = is_file(expand_home(path, context.environ))
             return [] if there else ["the file of --key-file is not there yet"]
         case _:
             return []
