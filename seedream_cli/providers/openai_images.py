@@ -34,16 +34,16 @@ from seedream_cli.providers.reading import (
     TOO_MANY_REQUESTS,
     account_or_request,
     at,
-    given,
     id_at,
     is_about_content,
+    keep_given,
     merge,
     message_at,
     one_or_list,
-    opened,
     pictures,
+    read_foreign,
+    read_object,
     str_at,
-    unread,
 )
 from seedream_cli.providers.spec import Dialect, Provider
 
@@ -72,7 +72,7 @@ def submit(request: Request, gateway: Gateway) -> Call:
     """Encode one purchase; the count is always said, the size goes out as it was asked for."""
     size = request.size
     is_apart = gateway.size_fields == "width-height" and size is not None
-    body = given(
+    body = keep_given(
         model=request.model,
         prompt=request.prompt,
         n=request.count,
@@ -124,7 +124,7 @@ def of_gateway(gateway: Gateway) -> Provider:
 
 def decode(reply: Reply) -> Outcome:
     """Read an answer; what is in no error envelope, and any 5xx, is unknown, never refused."""
-    said = opened(reply)
+    said = read_object(reply)
     if reply.purpose is Purpose.CHECK and isinstance(said.get("data"), list):
         return Done(images=())
     images = pictures(said.get("data"), _item_problem, _image)
@@ -135,7 +135,7 @@ def decode(reply: Reply) -> Outcome:
     if reply.status == TOO_MANY_REQUESTS:
         return _too_many(reply, said, problem)
     if problem is None or reply.status not in {OK, *REFUSALS}:
-        return unread(reply)
+        return read_foreign(reply)
     if reply.status == OK:
         return Failed(problem=problem)
     return Refused(problem=problem, is_model=_MODEL.search(problem.message) is not None)
@@ -146,9 +146,9 @@ def check() -> Call:
     return Call(purpose=Purpose.CHECK, method="GET", path="/models")
 
 
-def checked(reply: Reply) -> str:
+def read_check(reply: Reply) -> str:
     """Count the models that the key may use."""
-    entries = opened(reply).get("data")
+    entries = read_object(reply).get("data")
     return f"models: {len(entries) if isinstance(entries, list) else 0}"
 
 
@@ -251,7 +251,7 @@ OPENAI_IMAGES: Final = Provider(
         measure=measure,
         decode=decode,
         check=check,
-        checked=checked,
+        checked=read_check,
     ),
     models={},
     default_model="",

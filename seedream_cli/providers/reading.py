@@ -135,7 +135,7 @@ def _as_https(url: str) -> str:
     return re.sub(r"\Ahttps?:", "https:", url, flags=re.IGNORECASE)
 
 
-def opened(reply: Reply) -> Mapping[str, object]:
+def read_object(reply: Reply) -> Mapping[str, object]:
     """Return the JSON object of an answer; empty where it is none."""
     try:
         value = parse(reply.body)
@@ -300,7 +300,7 @@ def is_about_content(message: str) -> bool:
     return _CONTENT.search(message) is not None
 
 
-def unread(reply: Reply) -> Busy:
+def read_foreign(reply: Reply) -> Busy:
     """Return what an answer means that is not in the provider's own words.
 
     Raises `UnreadableReply` but for HTTP 429, of which even a gateway means: nothing was begun.
@@ -322,7 +322,7 @@ def merge(body: Mapping[str, object], extra: Mapping[str, object]) -> dict[str, 
     return merged
 
 
-def given(**fields: object) -> dict[str, object]:
+def keep_given(**fields: object) -> dict[str, object]:
     """Return the fields that have a value, in this order."""
     return {key: value for key, value in fields.items() if value is not None}
 

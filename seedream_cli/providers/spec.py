@@ -162,7 +162,7 @@ class Capabilities:
         """Tell whether its provider has ended it."""
         return self.retired_at is not None and self.retired_at <= now
 
-    def given(self, fields: Mapping[str, object]) -> Capabilities:
+    def narrow(self, fields: Mapping[str, object]) -> Capabilities:
         """Return what it can do where a request has these fields: layers know fewer sizes."""
         for name, (value, change) in self.modes.items():
             said = fields.get(name)
@@ -210,7 +210,7 @@ class RateLimit:
         """How long ago a submit may have begun that still counts, in seconds."""
         return self.span + (ON_ITS_WAY if self.from_answer else 0.0)
 
-    def arrived(self, ago: float, ended_ago: float | None) -> float:
+    def latest_arrival(self, ago: float, ended_ago: float | None) -> float:
         """Return how many seconds ago a submit has arrived at the latest.
 
         It began `ago`, and was over `ended_ago` (None: it is not).

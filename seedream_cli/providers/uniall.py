@@ -22,14 +22,14 @@ from seedream_cli.providers.reading import (
     TOO_MANY_REQUESTS,
     account_or_request,
     at,
-    given,
     id_at,
+    keep_given,
     merge,
     message_at,
     one_or_list,
-    opened,
     pictures,
-    unread,
+    read_foreign,
+    read_object,
 )
 from seedream_cli.providers.spec import Dialect, Provider
 from seedream_cli.providers.tables import SEEDREAM_4, SEEDREAM_4_5, SEEDREAM_5_LITE
@@ -78,7 +78,7 @@ MODELS: Final[Mapping[str, Capabilities]] = {
 def submit(request: Request) -> Call:
     """Encode one purchase; references go in one of the four spellings that it takes."""
     size = request.size
-    body = given(
+    body = keep_given(
         model=request.model,
         prompt=request.prompt,
         # `num_images` is another name for `n`; who sets it means it.
@@ -108,7 +108,7 @@ def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
 
 def decode(reply: Reply) -> Outcome:
     """Read an answer; what is in none of the tolerated envelopes is unknown, never refused."""
-    said = opened(reply)
+    said = read_object(reply)
     if reply.purpose is Purpose.CHECK and isinstance(said.get("data"), list):
         return Done(images=())
     images = pictures(said.get("data"), _item_problem, _image)
@@ -117,11 +117,11 @@ def decode(reply: Reply) -> Outcome:
     failures = [image.problem for image in images if image.problem and reply.status == OK]
     problem = failures[0] if failures else _problem(reply.status, said)
     if problem is None or reply.status == TOO_MANY_REQUESTS:
-        return unread(reply)
+        return read_foreign(reply)
     if reply.status == OK:
         is_said = bool(failures) or isinstance(said.get("error"), dict)
-        return Failed(problem=problem) if is_said else unread(reply)
-    return Refused(problem=problem) if reply.status in REFUSALS else unread(reply)
+        return Failed(problem=problem) if is_said else read_foreign(reply)
+    return Refused(problem=problem) if reply.status in REFUSALS else read_foreign(reply)
 
 
 def check() -> Call:
@@ -129,9 +129,9 @@ def check() -> Call:
     return Call(purpose=Purpose.CHECK, method="GET", path="/v1/models")
 
 
-def checked(reply: Reply) -> str:
+def read_check(reply: Reply) -> str:
     """Count the models that the key may use."""
-    entries = opened(reply).get("data")
+    entries = read_object(reply).get("data")
     return f"models: {len(entries) if isinstance(entries, list) else 0}"
 
 
@@ -174,7 +174,7 @@ UNIALL: Final = Provider(
     charges_page="https://www.uniall.ai",
     keys_page="https://www.uniall.ai",
     credit_page="https://www.uniall.ai",
-    dialect=Dialect(submit=submit, measure=measure, decode=decode, check=check, checked=checked),
+    dialect=Dialect(submit=submit, measure=measure, decode=decode, check=check, checked=read_check),
     models=MODELS,
     default_model="seedream-4.5",
     short_names={

@@ -214,7 +214,7 @@ def _resolve(desk: _Desk, options: Options) -> Resolved:
     _check_plain(desk)
     model, capabilities = choose(desk.provider, options, desk.others, findings, desk.now)
     if capabilities is not None:
-        capabilities = capabilities.given(options.extra)
+        capabilities = capabilities.narrow(options.extra)
     if capabilities is None:
         request = _pass_through(desk, model)
     elif capabilities.unsaid is not None:
@@ -353,7 +353,7 @@ def _way_out(desk: _Desk, model: str, option: Option) -> str:
 
 def _takes(capabilities: Capabilities, name: str, option: Option, options: Options) -> bool:
     """Return whether another model takes the option and serves the same kind of request."""
-    capabilities = capabilities.given(options.extra)
+    capabilities = capabilities.narrow(options.extra)
     least, most = capabilities.references
     given = max(1, len(options.references))
     is_same_kind = least <= given <= most if is_edit(options) else least == 0

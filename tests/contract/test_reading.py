@@ -57,7 +57,7 @@ def test_opened_is_empty_for_all_but_an_object() -> None:
     """A list, a number or an error page opens as nothing."""
     for body in (b"[1]", b"3", b"<html>", b""):
         reply = Reply(purpose=Purpose.POLL, status=200, headers={}, body=body)
-        assert reading.opened(reply) == {}
+        assert reading.read_object(reply) == {}
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ class Answering:
 
     def __init__(self, house: House, answer: Callable[[int], Reply]) -> None:
         """Stand behind the house's transport."""
-        self.arrived = threading.Semaphore(0)
+        self.latest_arrival = threading.Semaphore(0)
         self.go = threading.Event()
         self._answer = answer
         self._lock = threading.Lock()
@@ -269,7 +269,7 @@ class Answering:
     def _arrive(self, _: Call) -> None:
         with self._lock:
             self.count += 1
-        self.arrived.release()
+        self.latest_arrival.release()
         self.go.wait(10)
 
 
@@ -287,7 +287,7 @@ def test_a_wrong_key_costs_four_requests(house: House) -> None:
     for thread in threads:
         thread.start()
     for _ in threads:
-        assert host.arrived.acquire(timeout=10)
+        assert host.latest_arrival.acquire(timeout=10)
     for step in steps[4:]:
         following = take(house, step)
         assert following is not None

@@ -25,12 +25,12 @@ from seedream_cli.providers.reading import (
     account_or_request,
     id_at,
     message_at,
-    opened,
     parse,
     pictures,
+    read_foreign,
+    read_object,
     str_at,
     time_at,
-    unread,
     whole_at,
 )
 
@@ -58,7 +58,7 @@ _REGION: Final = "an Ark key works only in its own region: is the profile's base
 
 def decode(reply: Reply) -> Outcome:
     """Read an answer; what is not in Ark's own words is unknown, never refused."""
-    said = opened(reply)
+    said = read_object(reply)
     if reply.purpose is Purpose.CHECK and isinstance(said.get("data"), list):
         return Done(images=())
     images = pictures(said.get("data"), _item_problem, _image)
@@ -68,7 +68,7 @@ def decode(reply: Reply) -> Outcome:
         return Done(images=images, request_id=request_id, ended_at=ended_at)
     failures = [image.problem for image in images if image.problem and reply.status == OK]
     if not _has_error(said):
-        return Failed(problem=failures[0]) if failures else unread(reply)
+        return Failed(problem=failures[0]) if failures else read_foreign(reply)
     return _refusal(reply, _code(said), message_at(said, "error", "message") or "")
 
 
@@ -93,9 +93,9 @@ def event(data: bytes) -> Done | Failed | Ended | None:
     return None
 
 
-def checked(reply: Reply) -> str:
+def read_check(reply: Reply) -> str:
     """Count the Seedream models that the key may use."""
-    entries = opened(reply).get("data")
+    entries = read_object(reply).get("data")
     live = [
         entry
         for entry in (entries if isinstance(entries, list) else ())
@@ -151,7 +151,7 @@ def _refusal(reply: Reply, code: str, message: str) -> Outcome:
     if is_error and (is_paced or reply.status == TOO_MANY_REQUESTS):
         return Busy(problem=replace(problem, code="rate_limit"))
     if reply.status not in REFUSALS:
-        return unread(reply)
+        return read_foreign(reply)
     return Refused(problem=problem, is_model=_MODEL.search(f"{code} {message}") is not None)
 
 

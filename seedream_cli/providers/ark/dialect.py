@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Call, Charge, Demand, Purpose
-from seedream_cli.providers.ark.answers import checked, decode, event
+from seedream_cli.providers.ark.answers import decode, event, read_check
 from seedream_cli.providers.ark.models import ARK_MODELS, BYTEPLUS_MODELS, PLAN_MODELS
 from seedream_cli.providers.demand import area_of, count_of, references_of
-from seedream_cli.providers.reading import given, merge, one_or_list
+from seedream_cli.providers.reading import keep_given, merge, one_or_list
 from seedream_cli.providers.spec import Dialect, Provider, RateLimit
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def submit(request: Request) -> Call:
     is_clear = request.extra.get("background") == "transparent"
     format_ = request.format or ("png" if is_clear else None)
     takes_references = model is None or model.references[1] > 0
-    body = given(
+    body = keep_given(
         model=request.model,
         prompt=request.prompt or None,  # layers can be had without a word
         image=one_or_list(each.url for each in request.references) if takes_references else None,
@@ -113,7 +113,7 @@ _ARK: Final = Provider(
     credit_page="https://console.volcengine.com/finance/fund/recharge",
     access_page="https://console.volcengine.com/ark/region:ark+cn-beijing/openManagement",
     dialect=Dialect(
-        submit=submit, measure=measure, decode=decode, event=event, check=check, checked=checked
+        submit=submit, measure=measure, decode=decode, event=event, check=check, checked=read_check
     ),
     models=ARK_MODELS,
     # 0.12 CNY whatever the size, and the fastest; at most 2K, 10 references, no sets (2026-11-30).

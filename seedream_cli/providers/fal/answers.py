@@ -27,12 +27,13 @@ from seedream_cli.providers.reading import (
     at,
     id_at,
     is_about_content,
+    keep_given,
     message_at,
-    opened,
     pictures,
+    read_foreign,
+    read_object,
     remote_image,
     str_at,
-    unread,
     web_url,
 )
 
@@ -62,7 +63,7 @@ _NO_VERDICT: Final = frozenset({402, 403})
 
 def decode(reply: Reply) -> Outcome:
     """Read an answer of the queue, the storage or the list."""
-    said = opened(reply)
+    said = read_object(reply)
     found: Outcome | None = None
     match reply.purpose:
         case Purpose.SUBMIT:
@@ -81,7 +82,7 @@ def decode(reply: Reply) -> Outcome:
             found = Done(images=()) if reply.status == OK and said else None
         case Purpose.REFRESH | Purpose.EVENT | Purpose.FIND:
             pass
-    return found or _turned_down(reply, said)
+    return found or _classify(reply, said)
 
 
 def _running(said: Mapping[str, object], task_id: str, word: str = "") -> Running:
@@ -99,7 +100,7 @@ def _status(said: Mapping[str, object]) -> Outcome | None:
     message, kind = message_at(said, "error"), message_at(said, "error_type")
     is_finished = word == "COMPLETED"
     if is_finished and (message or kind):
-        return _failed(message or "", kind, task_id)
+        return _failure(message or "", kind, task_id)
     is_strange = not is_finished and word not in _UNDER_WAY
     running = _running(said, task_id or "", word[:100])
     return replace(running, is_finished=is_finished, is_strange=is_strange)
@@ -122,7 +123,7 @@ def _result(reply: Reply, said: Mapping[str, object]) -> Outcome | None:
     # A bare 503 is of a gateway in trouble: the pictures may be there when that is over.
     is_broken = reply.status >= _SERVER_ERROR and (kind or reply.status not in _GATEWAY)
     is_end = is_typed or reply.status in _ENDS or is_broken
-    return _failed(message, kind, status=reply.status) if message and is_end else None
+    return _failure(message, kind, status=reply.status) if message and is_end else None
 
 
 def _items(said: Mapping[str, object]) -> list[object]:
@@ -135,7 +136,7 @@ def _items(said: Mapping[str, object]) -> list[object]:
     return items
 
 
-def _failed(
+def _failure(
     message: str, kind: str | None, task_id: str | None = None, *, status: int = OK
 ) -> Failed:
     """Return why a request failed.
@@ -170,12 +171,12 @@ def _words(reply: Reply, said: Mapping[str, object]) -> tuple[str, str | None]:
     return f"{path}: {message}" if path else message, message_at(first, "type") or kind
 
 
-def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
+def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
     """Class an error (`charge-safety.md`, the table of endings)."""
     message, kind = _words(reply, said)
     status = reply.status
     if not message or status == TOO_MANY_REQUESTS:
-        return unread(reply)
+        return read_foreign(reply)
     text = f"{message} ({kind})" if kind else message
     code = account_or_request(status, text)
     if status in _NO_VERDICT and _LOCKED.search(message):
@@ -185,8 +186,8 @@ def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
             return Running(task_id="", is_missing=True)
         if status in _NO_VERDICT:
             return Busy(problem=Problem(code, text))
-        return Refused(problem=Problem(code, text)) if code == "auth" else unread(reply)
+        return Refused(problem=Problem(code, text)) if code == "auth" else read_foreign(reply)
     # Beside a submit, where it is a model's id, a path that is not there says nothing.
     if status not in REFUSALS or (status == _GONE and reply.purpose is not Purpose.SUBMIT):
-        return unread(reply)
+        return read_foreign(reply)
     return Refused(problem=Problem(code, text))

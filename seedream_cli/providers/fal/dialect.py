@@ -10,9 +10,16 @@ from urllib.parse import quote
 from seedream_cli.core.model import Call, Demand, Purpose
 from seedream_cli.providers.demand import area_of, count_of, references_of
 from seedream_cli.providers.fal.answers import decode
-from seedream_cli.providers.fal.listing import LISTING, find, listed
+from seedream_cli.providers.fal.listing import LISTING, find, read_list
 from seedream_cli.providers.fal.models import MODELS
-from seedream_cli.providers.reading import given, merge, number_at, opened, str_at, whole_at
+from seedream_cli.providers.reading import (
+    keep_given,
+    merge,
+    number_at,
+    read_object,
+    str_at,
+    whole_at,
+)
 from seedream_cli.providers.spec import Dialect, Provider
 
 if TYPE_CHECKING:
@@ -36,7 +43,7 @@ def submit(request: Request) -> Call:
     urls = [each.url for each in request.references]
     is_layered = model is not None and model.is_layered
     is_set = model.max_series > 1 if model else request.series is not None
-    wanted = given(
+    wanted = keep_given(
         image_urls=None if is_layered else urls or None,
         image_url=urls[0] if is_layered and urls else None,
         image_size=_size(request),
@@ -136,9 +143,9 @@ def check() -> Call:
     )
 
 
-def checked(reply: Reply) -> str:
+def read_check(reply: Reply) -> str:
     """Say the price that was asked for, where it can be read; there is no balance by this key."""
-    prices = opened(reply).get("prices")
+    prices = read_object(reply).get("prices")
     first = prices[0] if isinstance(prices, list) and prices else None
     price, currency = number_at(first, "unit_price"), str_at(first, "currency")
     return f"Seedream 4.5: {price} {currency}" if price and currency else "it may ask for prices"
@@ -162,9 +169,9 @@ FAL: Final = Provider(
         result=result,
         upload=upload,
         check=check,
-        checked=checked,
+        checked=read_check,
         find=find,
-        listed=listed,
+        listed=read_list,
     ),
     listing=LISTING,
     models=MODELS,

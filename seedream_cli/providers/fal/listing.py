@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.model import Call, Page, Purpose
-from seedream_cli.providers.reading import OK, given, message_at, opened, records, str_at
+from seedream_cli.providers.reading import OK, keep_given, message_at, read_object, records, str_at
 from seedream_cli.providers.spec import Listing
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ LISTING: Final = Listing(
 
 def find(window: Window, cursor: str | None) -> Call:
     """Ask for a page of an endpoint's requests, with what was asked."""
-    query = given(
+    query = keep_given(
         endpoint_id=window.model,
         start=window.since.isoformat(),
         end=window.until.isoformat(),
@@ -49,9 +49,9 @@ def find(window: Window, cursor: str | None) -> Call:
     )
 
 
-def listed(reply: Reply) -> Page:
+def read_list(reply: Reply) -> Page:
     """Read a page of requests."""
-    said = opened(reply)
+    said = read_object(reply)
     has_more, cursor = said.get("has_more"), str_at(said, "next_cursor")
     if reply.status != OK or not isinstance(has_more, bool) or (has_more and cursor is None):
         words = message_at(said, "detail") or "no list"

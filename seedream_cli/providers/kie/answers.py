@@ -28,13 +28,13 @@ from seedream_cli.providers.reading import (
     is_about_content,
     message_at,
     number_at,
-    opened,
     parse,
+    read_foreign,
+    read_object,
     remote_image,
     source,
     str_at,
     time_at,
-    unread,
     web_url,
     whole_at,
 )
@@ -55,12 +55,12 @@ _ACCOUNT: Final = frozenset({401, 402, 403, _SUB_KEY_SPENT})
 
 def read(reply: Reply, record: Record) -> Outcome:
     """Read any KIE answer; `record` reads what a poll says about a task, None where it cannot."""
-    said = opened(reply)
+    said = read_object(reply)
     outcome = _good_news(reply.purpose, said, record)
-    return outcome or _turned_down(reply, said)
+    return outcome or _classify(reply, said)
 
 
-def done(task_id: str | None, urls: list[str], record: object) -> Outcome:
+def read_done(task_id: str | None, urls: list[str], record: object) -> Outcome:
     """Return what a finished task yields; without a picture it is not done yet."""
     ended_at = time_at(record, "completeTime")
     if not urls:
@@ -76,7 +76,7 @@ def done(task_id: str | None, urls: list[str], record: object) -> Outcome:
     )
 
 
-def failed(task_id: str | None, code: str | None, message: str | None) -> Failed:
+def read_failure(task_id: str | None, code: str | None, message: str | None) -> Failed:
     """Return why a task failed, in KIE's words."""
     text = " ".join(filter(None, (message, f"({code})" if code else None)))
     stable = "content_policy" if is_about_content(text) else "provider_failed"
@@ -104,7 +104,7 @@ def _good_news(purpose: Purpose, said: Mapping[str, object], record: Record) -> 
             task_id = id_at(data, "taskId") or id_at(data, "recordId") or id_at(said, "taskId")
             return Running(task_id=task_id) if task_id else None
         case Purpose.POLL:
-            return record(said) or _unfinished(said)
+            return record(said) or _read_running(said)
         case Purpose.CHECK:
             credit = number_at(said, "data")
             if credit is not None and credit <= 0:
@@ -119,20 +119,20 @@ def _good_news(purpose: Purpose, said: Mapping[str, object], record: Record) -> 
             return None
 
 
-def _unfinished(said: Mapping[str, object]) -> Running | None:
+def _read_running(said: Mapping[str, object]) -> Running | None:
     """Return `Running` where KIE says that it has no record of the task (yet)."""
     code = whole_at(said, "code")
     is_empty = code == OK and "data" in said and said["data"] is None
     return Running(task_id="", is_missing=True) if code in _MISSING or is_empty else None
 
 
-def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
+def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
     """Class an error (`charge-safety.md`, the table of endings; codes: KIE's common page)."""
     code, message = whole_at(said, "code"), message_at(said, "msg") or message_at(said, "message")
     if code is None and "code" in said and reply.status >= min(REFUSALS):
         code = reply.status  # a gateway's null or word; it says by HTTP what it means
     if code is None or message is None:
-        return unread(reply)
+        return read_foreign(reply)
     text = f"{message} ({code})"
     if code == TOO_MANY_REQUESTS:
         return Busy(problem=Problem("rate_limit", text))

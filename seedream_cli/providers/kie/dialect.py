@@ -14,16 +14,16 @@ from seedream_cli.providers.demand import (
     keyword_of_quality,
     references_of,
 )
-from seedream_cli.providers.kie.answers import done, failed, read, result, urls_in
+from seedream_cli.providers.kie.answers import read, read_done, read_failure, result, urls_in
 from seedream_cli.providers.kie.models import DOLLARS_A_CREDIT, IMAGE_SIZES, MODELS
 from seedream_cli.providers.reading import (
     at,
-    given,
     id_at,
+    keep_given,
     merge,
     message_at,
     number_at,
-    opened,
+    read_object,
     str_at,
 )
 from seedream_cli.providers.spec import Dialect, Provider, RateLimit
@@ -56,7 +56,9 @@ def submit(request: Request) -> Call:
     taken = {key: wanted[key] for key in wanted if key in fields or key == "prompt"}
     outer = {key: value for key, value in request.extra.items() if key in _ENVELOPE}
     inner = {key: value for key, value in request.extra.items() if key not in _ENVELOPE}
-    body = given(model=request.model, callBackUrl=request.callback_url, input=merge(taken, inner))
+    body = keep_given(
+        model=request.model, callBackUrl=request.callback_url, input=merge(taken, inner)
+    )
     return Call(
         purpose=Purpose.SUBMIT,
         method="POST",
@@ -71,7 +73,7 @@ def inputs(request: Request, quality: str | None) -> dict[str, object]:
     name = IMAGE_SIZES.get(request.aspect or "")
     if name == "square_hd" and request.keyword == "1K":
         name = "square"
-    return given(
+    return keep_given(
         prompt=request.prompt or None,  # layers can be had without a word
         image_url=urls[0] if urls else None,
         image_urls=urls or None,
@@ -154,9 +156,9 @@ def check() -> Call:
     return Call(purpose=Purpose.CHECK, method="GET", path="/api/v1/chat/credit")
 
 
-def checked(reply: Reply) -> str:
+def read_check(reply: Reply) -> str:
     """Say the balance in credits and dollars."""
-    credit = number_at(opened(reply), "data") or 0
+    credit = number_at(read_object(reply), "data") or 0
     return f"{credit} credits ({Decimal(str(credit)) * DOLLARS_A_CREDIT:.2f} USD)"
 
 
@@ -172,9 +174,9 @@ def _record(said: Mapping[str, object]) -> Outcome | None:
         return None
     if state == "success":
         # Only here: `param` echoes the URLs of the person's own reference images.
-        return done(task_id, urls_in(at(result(record), "resultUrls")), record)
+        return read_done(task_id, urls_in(at(result(record), "resultUrls")), record)
     if state == "fail":
-        return failed(task_id, id_at(record, "failCode"), message_at(record, "failMsg"))
+        return read_failure(task_id, id_at(record, "failCode"), message_at(record, "failMsg"))
     return Running(task_id=task_id or "", word=state[:100], is_strange=state not in _UNDER_WAY)
 
 
@@ -196,7 +198,7 @@ KIE: Final = Provider(
         upload=upload,
         refresh=refresh,
         check=check,
-        checked=checked,
+        checked=read_check,
     ),
     models=MODELS,
     default_model="seedream/4.5-text-to-image",

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Call, Purpose, Running
-from seedream_cli.providers.kie.answers import done, failed, read, result, urls_in
+from seedream_cli.providers.kie.answers import read, read_done, read_failure, result, urls_in
 from seedream_cli.providers.kie.dialect import KIE, inputs, measure_inputs
 from seedream_cli.providers.kie.models import OLDER
-from seedream_cli.providers.reading import at, given, id_at, merge, message_at
+from seedream_cli.providers.reading import at, id_at, keep_given, merge, message_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ def submit(request: Request) -> Call:
     """Encode one purchase; there is no choice of model."""
     wanted = inputs(request, None)
     taken = {key: wanted[key] for key in wanted if key in OLDER.fields or key == "prompt"}
-    body = taken | given(callBackUrl=request.callback_url)
+    body = taken | keep_given(callBackUrl=request.callback_url)
     path = "/api/v1/seedream/generate"
     return Call(purpose=Purpose.SUBMIT, method="POST", path=path, body=merge(body, request.extra))
 
@@ -52,10 +52,10 @@ def _record(said: Mapping[str, object]) -> Outcome | None:
     if flag is None:
         return None
     if flag in _MADE:
-        return done(task_id, _urls(record), record)
+        return read_done(task_id, _urls(record), record)
     if flag in _BROKEN:
         message = message_at(record, "errorMessage") or message_at(record, "errorMsg")
-        return failed(task_id, id_at(record, "errorCode"), message)
+        return read_failure(task_id, id_at(record, "errorCode"), message)
     word = "generating" if flag in _UNDER_WAY else flag[:100]
     return Running(task_id=task_id or "", word=word, is_strange=flag not in _UNDER_WAY)
 

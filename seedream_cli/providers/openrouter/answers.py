@@ -29,10 +29,10 @@ from seedream_cli.providers.reading import (
     at,
     message_at,
     number_at,
-    opened,
     pictures,
+    read_foreign,
+    read_object,
     str_at,
-    unread,
     whole_at,
 )
 
@@ -53,19 +53,19 @@ _PRIVACY: Final = re.compile(r"data policy|privacy|guardrail", re.IGNORECASE)
 
 def decode(reply: Reply) -> Outcome:
     """Read an answer; a picture that came is kept, whatever stands beside it."""
-    said = opened(reply)
+    said = read_object(reply)
     if reply.purpose is Purpose.CHECK and isinstance(said.get("data"), dict):
         return Done(images=())
     images = pictures(said.get("data"), lambda _: None, _image)
     if images:
         request_id = reply.headers.get("x-generation-id")
         return Done(images=images, cost=_cost(said), request_id=request_id)
-    return _turned_down(reply, said)
+    return _classify(reply, said)
 
 
-def checked(reply: Reply) -> str:
+def read_check(reply: Reply) -> str:
     """Say what is left of the key's limit, and what the key has used."""
-    key = at(opened(reply), "data")
+    key = at(read_object(reply), "data")
     left, used = number_at(key, "limit_remaining"), number_at(key, "usage")
     words = "the key has no limit" if left is None else f"{left:.2f} USD left of the key's limit"
     return words if used is None else f"{words}, {used:.2f} USD used"
@@ -73,10 +73,10 @@ def checked(reply: Reply) -> str:
 
 def cost_of(reply: Reply) -> Money:
     """Return what a generation was charged; raise `UnreadableReply` where that is not said yet."""
-    data = at(opened(reply), "data")
+    data = at(read_object(reply), "data")
     total = number_at(data, "total_cost")
     if reply.status != OK or total is None or total <= 0:
-        words = message_at(opened(reply), "error", "message") or "it names no charge"
+        words = message_at(read_object(reply), "error", "message") or "it names no charge"
         raise UnreadableReply(f"OpenRouter answered HTTP {reply.status}: {words}")
     return Money(Decimal(str(total)), "USD")
 
@@ -91,13 +91,13 @@ def _cost(said: Mapping[str, object]) -> Money | None:
     return Money(Decimal(str(cost)), "USD") if cost is not None and cost >= 0 else None
 
 
-def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
+def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
     """Class an error by the code in its envelope, else by HTTP's."""
     error = said.get("error")
     message = message_at(error, "message")
     status = whole_at(error, "code") or (reply.status if reply.status != OK else None)
     if message is None or status is None or reply.status not in {OK, status}:
-        return unread(reply)
+        return read_foreign(reply)
     kind = str_at(error, "metadata", "error_type") or ""
     problem = _problem(status, kind, message, at(error, "metadata"))
     if status == TOO_MANY_REQUESTS:
@@ -108,7 +108,7 @@ def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
         return Refused(problem=problem, is_model=problem.code == "access")
     if status in _FREE:
         return Failed(problem=problem, charge=Charge.NONE)
-    return unread(reply)
+    return read_foreign(reply)
 
 
 def _problem(status: int, kind: str, message: str, metadata: object) -> Problem:

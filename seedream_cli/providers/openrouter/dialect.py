@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Call, Charge, Demand, Purpose
 from seedream_cli.providers.demand import area_of, count_of, references_of
-from seedream_cli.providers.openrouter.answers import checked, cost_of, decode
+from seedream_cli.providers.openrouter.answers import cost_of, decode, read_check
 from seedream_cli.providers.openrouter.models import MODELS
-from seedream_cli.providers.reading import given, merge
+from seedream_cli.providers.reading import keep_given, merge
 from seedream_cli.providers.spec import Dialect, Provider
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def submit(request: Request) -> Call:
     references = [
         {"type": "image_url", "image_url": {"url": each.url}} for each in request.references
     ]
-    body = given(
+    body = keep_given(
         model=request.model,
         prompt=request.prompt,
         n=1,
@@ -86,7 +86,7 @@ OPENROUTER: Final = Provider(
         measure=measure,
         decode=decode,
         check=check,
-        checked=checked,
+        checked=read_check,
         cost=cost,
         cost_of=cost_of,
     ),

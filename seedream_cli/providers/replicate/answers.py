@@ -28,12 +28,12 @@ from seedream_cli.providers.reading import (
     is_about_content,
     message_at,
     number_at,
-    opened,
+    read_foreign,
+    read_object,
     remote_image,
     source,
     str_at,
     time_at,
-    unread,
     web_url,
 )
 
@@ -60,7 +60,7 @@ _NOT_FOUND: Final = 404
 
 def decode(reply: Reply) -> Outcome:
     """Read an answer; what is neither a prediction nor a problem object is unknown."""
-    said = opened(reply)
+    said = read_object(reply)
     match reply.purpose:
         case Purpose.CHECK if str_at(said, "username"):
             return Done(images=())
@@ -69,12 +69,12 @@ def decode(reply: Reply) -> Outcome:
         case Purpose.SUBMIT | Purpose.POLL if outcome := _prediction(reply.purpose, said):
             return outcome
         case _:
-            return _turned_down(reply, said)
+            return _classify(reply, said)
 
 
-def checked(reply: Reply) -> str:
+def read_check(reply: Reply) -> str:
     """Name the account; Replicate tells nobody its credit."""
-    said = opened(reply)
+    said = read_object(reply)
     return f"{str_at(said, 'type') or 'account'} {str_at(said, 'username') or ''}".strip()
 
 
@@ -114,14 +114,14 @@ def _failure(status: str, error: str | None) -> Problem:
     return Problem("provider_failed", text)
 
 
-def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
+def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
     """Class a problem object: there is no prediction then, and no charge (docs: HTTP reference)."""
     title, detail = message_at(said, "title"), message_at(said, "detail")
     if title is None and detail is None:
-        return unread(reply)
+        return read_foreign(reply)
     # Its own `status` repeats HTTP's; where they differ, a gateway speaks.
     if id_at(said, "status") not in {None, str(reply.status)}:
-        return unread(reply)
+        return read_foreign(reply)
     message = f"{title}: {detail}" if title and detail else title or detail or ""
     if reply.status == TOO_MANY_REQUESTS:
         wait = number_at(said, "retry_after")
@@ -133,5 +133,5 @@ def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
     stable = account_or_request(reply.status, message)
     is_final = stable in {"auth", "credit"} if is_poll else reply.status in REFUSALS
     if not is_final:
-        return unread(reply)
+        return read_foreign(reply)
     return Refused(problem=Problem(stable, message))

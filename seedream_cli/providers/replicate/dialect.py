@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from seedream_cli.core.model import Call, Charge, Demand, Purpose
 from seedream_cli.providers.demand import area_of, count_of, keyword_of_quality, references_of
-from seedream_cli.providers.reading import given, merge
-from seedream_cli.providers.replicate.answers import checked, decode
-from seedream_cli.providers.replicate.listing import LISTING, find, listed
+from seedream_cli.providers.reading import keep_given, merge
+from seedream_cli.providers.replicate.answers import decode, read_check
+from seedream_cli.providers.replicate.listing import LISTING, find, read_list
 from seedream_cli.providers.replicate.models import MODELS
 from seedream_cli.providers.spec import Dialect, Provider, RateLimit
 
@@ -41,7 +41,7 @@ def submit(request: Request) -> Call:
     taken = {key: value for key, value in wanted.items() if key in fields}
     outer = {key: value for key, value in request.extra.items() if key in _ENVELOPE}
     inner = {key: value for key, value in request.extra.items() if key not in _ENVELOPE}
-    body = given(
+    body = keep_given(
         input=merge({"prompt": request.prompt, **taken}, inner),
         webhook=request.callback_url,
         webhook_events_filter=["completed"] if request.callback_url else None,
@@ -61,7 +61,7 @@ def _inputs(request: Request, model: Capabilities | None) -> dict[str, object]:
     ratio's is that of the first reference.
     """
     has_sets = model.max_series > 1 if model else request.series is not None
-    return _shape(request, model) | given(
+    return _shape(request, model) | keep_given(
         image_input=[each.url for each in request.references] or None,
         output_format=request.format,
         sequential_image_generation=("auto" if request.series else "disabled")
@@ -77,9 +77,9 @@ def _shape(request: Request, model: Capabilities | None) -> dict[str, object]:
     """Return size and ratio: words, or pixels as `custom`, which 3.0 takes as a ratio."""
     size, ratio = request.quality or request.keyword, request.aspect
     if request.size is None or size is not None:
-        return given(size=size, aspect_ratio=ratio)
+        return keep_given(size=size, aspect_ratio=ratio)
     is_3 = model is not None and bool(model.quality)
-    return given(
+    return keep_given(
         size=None if is_3 else "custom",
         aspect_ratio="custom" if is_3 else ratio,
         width=request.size.width,
@@ -159,9 +159,9 @@ REPLICATE: Final = Provider(
         poll=poll,
         upload=upload,
         check=check,
-        checked=checked,
+        checked=read_check,
         find=find,
-        listed=listed,
+        listed=read_list,
     ),
     listing=LISTING,
     models=MODELS,

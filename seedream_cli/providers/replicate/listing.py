@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.model import Call, Page, Purpose
-from seedream_cli.providers.reading import OK, message_at, opened, records, web_url
+from seedream_cli.providers.reading import OK, message_at, read_object, records, web_url
 from seedream_cli.providers.spec import Listing
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def find(window: Window, cursor: str | None) -> Call:
     return Call(purpose=Purpose.FIND, method="GET", path="/predictions", query=query)
 
 
-def listed(reply: Reply) -> Page:
+def read_list(reply: Reply) -> Page:
     """Read a page of predictions; of those that ended an hour ago the input is taken away."""
-    said = opened(reply)
+    said = read_object(reply)
     following = said.get("next")
     if reply.status != OK or "next" not in said or not (following is None or web_url(following)):
         words = message_at(said, "detail") or "no list"

@@ -26,17 +26,17 @@ from seedream_cli.providers.reading import (
     REFUSALS,
     account_or_request,
     at,
-    given,
     id_at,
+    keep_given,
     merge,
     message_at,
     one_or_list,
-    opened,
     parse,
+    read_foreign,
+    read_object,
     remote_image,
     source,
     str_at,
-    unread,
     web_url,
     whole_at,
 )
@@ -74,7 +74,7 @@ def submit(request: Request) -> Call:
     model = MODELS.get(request.model) if request.is_known_model else None
     quality = request.quality or (model.quality.get(request.keyword or "") if model else None)
     is_set = model is None or model.max_series > 1
-    wanted = given(
+    wanted = keep_given(
         ratio=request.aspect,
         quality=quality,
         image=one_or_list(each.url for each in request.references),
@@ -111,7 +111,7 @@ _NOT_NOW: Final = {429: "rate_limit", 455: "busy"}
 
 def decode(reply: Reply) -> Outcome:
     """Read an answer: the body's code first, whatever the HTTP status."""
-    said = opened(reply)
+    said = read_object(reply)
     code, data = whole_at(said, "code"), said.get("data")
     task_id = id_at(data, "taskId")
     if reply.purpose is Purpose.POLL:
@@ -126,8 +126,8 @@ def decode(reply: Reply) -> Outcome:
     # 0 is "ok", and yet there was nothing to read; null or a word means what HTTP says.
     is_error = bool(code) or (code is None and "code" in said and reply.status >= min(REFUSALS))
     if not is_error or message is None:
-        return unread(reply)
-    return _turned_down(reply, message)
+        return read_foreign(reply)
+    return _classify(reply, message)
 
 
 def _record(data: object, task_id: str | None) -> Outcome | None:
@@ -166,7 +166,7 @@ def _urls(value: object) -> list[str]:
     return [part.strip() for part in parts] if is_list else [value] if source(value) else []
 
 
-def _turned_down(reply: Reply, message: str) -> Outcome:
+def _classify(reply: Reply, message: str) -> Outcome:
     """Class an error (`charge-safety.md`, the table of endings; words: its page)."""
     word = message.rpartition(".")[2]
     if word in _REFUSALS:
@@ -180,7 +180,7 @@ def _turned_down(reply: Reply, message: str) -> Outcome:
         return Running(task_id="", is_missing=True)
     stable = account_or_request(reply.status, message)
     is_final = stable == "auth" if is_poll else reply.status in REFUSALS
-    return Refused(problem=Problem(stable, message)) if is_final else unread(reply)
+    return Refused(problem=Problem(stable, message)) if is_final else read_foreign(reply)
 
 
 SEEDREAMS: Final = Provider(

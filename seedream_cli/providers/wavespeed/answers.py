@@ -25,11 +25,11 @@ from seedream_cli.providers.reading import (
     is_about_content,
     message_at,
     number_at,
-    opened,
+    read_foreign,
+    read_object,
     remote_image,
     source,
     str_at,
-    unread,
     web_url,
     whole_at,
 )
@@ -49,7 +49,7 @@ _ACCOUNT: Final = frozenset({401, 402, 403})
 
 def decode(reply: Reply) -> Outcome:
     """Read an answer: what is in `data`, else the error of the envelope."""
-    said = opened(reply)
+    said = read_object(reply)
     data = said.get("data")
     found: Outcome | None = None
     match reply.purpose:
@@ -67,7 +67,7 @@ def decode(reply: Reply) -> Outcome:
             found = _balance(data)
         case Purpose.RESULT | Purpose.REFRESH | Purpose.EVENT | Purpose.FIND:
             pass
-    return found or _turned_down(reply, said)
+    return found or _classify(reply, said)
 
 
 def _task(data: object) -> Outcome | None:
@@ -105,7 +105,7 @@ def _balance(data: object) -> Outcome | None:
     return None if balance is None else Done(images=())
 
 
-def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
+def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
     """Class an error (`charge-safety.md`, the table of endings).
 
     HTTP status and code are normally the same. Where they are not, both have to say that no work
@@ -115,15 +115,15 @@ def _turned_down(reply: Reply, said: Mapping[str, object]) -> Outcome:
     if code is None and "code" in said:
         code = reply.status
     if message is None or code is None:
-        return unread(reply)
+        return read_foreign(reply)
     text = f"{message} ({code})"
     if TOO_MANY_REQUESTS in {code, reply.status} and reply.status in {OK, TOO_MANY_REQUESTS}:
         return Busy(problem=Problem("rate_limit", text))
     if code not in REFUSALS or reply.status not in REFUSALS | {OK}:
-        return unread(reply)
+        return read_foreign(reply)
     is_poll = reply.purpose is Purpose.POLL
     if is_poll and code == _NOT_FOUND:
         return Running(task_id="", is_missing=True)
     if is_poll and code not in _ACCOUNT:
-        return unread(reply)
+        return read_foreign(reply)
     return Refused(problem=Problem(account_or_request(code, message), text))

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from seedream_cli.core.model import Call, Charge, Demand, Purpose
 from seedream_cli.providers.demand import area_of, count_of, references_of
-from seedream_cli.providers.reading import given, merge, number_at, opened
+from seedream_cli.providers.reading import keep_given, merge, number_at, read_object
 from seedream_cli.providers.spec import Dialect, Provider
 from seedream_cli.providers.wavespeed.answers import decode
-from seedream_cli.providers.wavespeed.listing import LISTING, charged, charges, find, listed
+from seedream_cli.providers.wavespeed.listing import LISTING, charges, find, read_charges, read_list
 from seedream_cli.providers.wavespeed.models import MODELS
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def submit(request: Request) -> Call:
     is_layered = model is not None and model.is_layered
     size, keyword = request.size, request.keyword
     is_set = model.max_series > 1 if model else request.series is not None
-    wanted = given(
+    wanted = keep_given(
         images=None if is_layered else urls or None,
         image=urls[0] if is_layered and urls else None,
         size=f"{size.width}*{size.height}" if size else None,
@@ -90,9 +90,9 @@ def check() -> Call:
     return Call(purpose=Purpose.CHECK, method="GET", path="/balance")
 
 
-def checked(reply: Reply) -> str:
+def read_check(reply: Reply) -> str:
     """Say the balance."""
-    return f"{number_at(opened(reply), 'data', 'balance') or 0} USD"
+    return f"{number_at(read_object(reply), 'data', 'balance') or 0} USD"
 
 
 WAVESPEED: Final = Provider(
@@ -112,11 +112,11 @@ WAVESPEED: Final = Provider(
         poll=poll,
         upload=upload,
         check=check,
-        checked=checked,
+        checked=read_check,
         find=find,
-        listed=listed,
+        listed=read_list,
         charges=charges,
-        charged=charged,
+        charged=read_charges,
     ),
     listing=LISTING,
     models=MODELS,

@@ -15,7 +15,7 @@ from seedream_cli.providers.reading import (
     OK,
     at,
     message_at,
-    opened,
+    read_object,
     records,
     whole_at,
 )
@@ -42,7 +42,7 @@ def find(window: Window, cursor: str | None) -> Call:
     return Call(purpose=Purpose.FIND, method="POST", path="/predictions", body=body)
 
 
-def listed(reply: Reply) -> Page:
+def read_list(reply: Reply) -> Page:
     """Read a page of tasks; `inputs` stands in the official clients' types, not in the document."""
     items, page = _items(reply)
     found = records(
@@ -69,7 +69,7 @@ def charges(window: Window, cursor: str | None) -> Call:
     return Call(purpose=Purpose.FIND, method="POST", path="/billings/search", body=body)
 
 
-def charged(reply: Reply) -> Page:
+def read_charges(reply: Reply) -> Page:
     """Read a page of charges or refunds; where nothing was charged, nothing was given back."""
     items, page = _items(reply)
     found = records(items, task_id=("prediction", "uuid"), time="created_at", state="billing_type")
@@ -83,7 +83,7 @@ def charged(reply: Reply) -> Page:
 
 def _items(reply: Reply) -> tuple[object, int]:
     """Return what a page holds, and its number; raise `UnreadableReply` for anything else."""
-    said = opened(reply)
+    said = read_object(reply)
     page = whole_at(said, "data", "page")
     if (reply.status, whole_at(said, "code")) != (OK, OK) or page is None:
         words = message_at(said, "message") or "no list"

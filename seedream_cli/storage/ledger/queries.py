@@ -387,7 +387,10 @@ class Queries(Database):
             return None if text is None else (now - datetime.fromisoformat(text)).total_seconds()
 
         with decoding("the time of an attempt"):
-            return [(limit.arrived(ago(at) or 0.0, ago(over)), weight) for at, over, weight in rows]
+            return [
+                (limit.latest_arrival(ago(at) or 0.0, ago(over)), weight)
+                for at, over, weight in rows
+            ]
 
     def spent(
         self,

@@ -221,7 +221,12 @@ class Twins:
         """Read the ledger."""
         now = self.clock.seconds
         return [
-            (limit.arrived(now - at, now - self.ended[name] if name in self.ended else None), 1)
+            (
+                limit.latest_arrival(
+                    now - at, now - self.ended[name] if name in self.ended else None
+                ),
+                1,
+            )
             for name, at in self.begun.items()
             if at > now - limit.reach
         ]

@@ -113,7 +113,7 @@ def test_a_plain_address_is_passed_on() -> None:
 def test_a_transparent_background_needs_a_transparent_pixel() -> None:
     """Pro takes one PNG that lets something through; what is opaque is refused before paying."""
     model = PROVIDERS["ark"].models["doubao-seedream-5-0-pro-260628"]
-    clear = model.given({"background": "transparent"})
+    clear = model.narrow({"background": "transparent"})
     found = loaded(f"data:image/png;base64,{b64encode(png(64, 64)).decode()}")
     mistakes, _ = check_references([found], clear)
     words = "has no transparent pixel, and a transparent background needs one"
