@@ -177,7 +177,9 @@ class History:
         Those of its row, also where they brought several at once; then those of a row that the
         manifest has no more: its name was changed.
         """
-        same = self.ledger.bought_with(job.fingerprint, sandbox=job.sandbox, first_n=job.first_n)
+        same = self.ledger.find_bought_with(
+            job.fingerprint, sandbox=job.sandbox, first_n=job.first_n
+        )
         mine = [old for old in same if is_ours(self.batch, old)]
         own = [old for old in mine if old.row == job.row]
         if not target.is_set:

@@ -360,7 +360,7 @@ def _assign(
         return _Verdict(reason=f"{count}, of another time", records=alike)
     if not all(is_input(each, claim, _listing(context, claim.job)) for claim, each in pairs):
         return _Verdict(reason=f"{count}, and jobs asked for more than that", records=alike)
-    absent = {each.id for each in context.ledger.absent(is_asked_again=True)}
+    absent = {each.id for each in context.ledger.list_absent(is_asked_again=True)}
     settlements = [
         Settlement(job=claim.job, word="found", task_id=record.task_id)
         for claim, record in pairs
@@ -379,7 +379,7 @@ def _sift(
 ) -> tuple[list[Record], list[Record], list[Record]]:
     """Return what no job of ours holds: all, what may be the request, what does not tell."""
     listing = _listing(context, attempt.job)
-    held = context.ledger.held(attempt.job.origin, [each.task_id for each in reading.records])
+    held = context.ledger.find_ours(attempt.job.origin, [each.task_id for each in reading.records])
     free = [each for each in reading.records if each.task_id not in held]
     timely = [
         each
@@ -435,7 +435,7 @@ def _on_its_way(context: Context, attempt: Attempt, equals: Sequence[Attempt]) -
         answer = context.ledger.last_answer(job.id) if job.task_id is None else None
         if answer is not None and not is_made(job) and is_accepted(context, job, answer):
             return f"the answer to job {job.id} has yet to be read"
-    for job in context.ledger.planned_like(attempt.job):
+    for job in context.ledger.find_planned_like(attempt.job):
         is_soon = context.clock.now() - _listing(context, job).before <= until
         if job.model == attempt.job.model and is_soon and not context.is_dead(job.owner):
             return f"job {job.id} asks for the same and is to be sent"
@@ -501,7 +501,7 @@ def _doubts_of_list(context: Context, attempt: Attempt, reading: Reading) -> Ite
     near = ABSENT_AFTER - 2 * SLACK
     since, until = attempt.started_at - near, _end(context, attempt) + near
     listed = {each.task_id for each in reading.records}
-    for task_id in context.ledger.accepted_between(attempt, since, until):
+    for task_id in context.ledger.list_accepted_between(attempt, since, until):
         if task_id not in listed:
             yield f"it lacks task {task_id}, too, which is known"
 
@@ -516,7 +516,7 @@ def _doubts_of_charges(context: Context, job: Job, reading: Reading) -> Iterator
         return
     ended = {each.task_id for each in charges.records if each.state == REFUND}
     taken = {each.task_id for each in charges.records} - ended
-    for task_id in sorted(taken - context.ledger.held(job.origin, taken)):
+    for task_id in sorted(taken - context.ledger.find_ours(job.origin, taken)):
         yield f"{task_id} was charged then, and no job is known that it is for"
 
 

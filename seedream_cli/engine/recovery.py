@@ -37,7 +37,7 @@ def conclude_leftovers(context: Context, owner: Owner) -> None:
         with owner.leftovers(name) as is_ours:
             if not is_ours:
                 continue
-            for job in context.ledger.left_by(name):
+            for job in context.ledger.list_left_by(name):
                 conclude_dead(context, job)
             context.files.sweep(owner.folders_of(name), is_dead=name.__eq__)
             owner.release(name)
@@ -57,7 +57,7 @@ def _sweep_answers(context: Context) -> None:
 
 def list_waiting(context: Context, owner: Owner) -> list[Job]:
     """Return the jobs of dead processes whose pictures wait at their provider."""
-    jobs = context.ledger.accepted_but_of(owner.name)
+    jobs = context.ledger.list_accepted_but_of(owner.name)
     dead = {name for name in {job.owner for job in jobs} if owner.is_dead(name)}
     return [job for job in jobs if job.owner in dead]
 

@@ -44,7 +44,7 @@ def adopt(context: Context, job: Job, what: str, *, is_unseen: bool = False) -> 
     what cannot be meant and what the provider does not know, `SeedreamError` where nobody answers;
     nothing is changed then.
     """
-    named = context.ledger.adopted(job.id)
+    named = context.ledger.list_adopted(job.id)
     _check_adoptable(job, named)
     # What a person named, a person can take back; what the provider named stays.
     task_id = None if job.task_id in named else job.task_id

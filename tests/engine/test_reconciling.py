@@ -474,7 +474,7 @@ def test_what_was_never_accepted_is_closed_at_last(house: House) -> None:
     (job,) = ask(house, job)
     assert (job.state, job.charge, job.problem) == (State.CLOSED, Charge.NONE, None)
     assert told(house, job).verdict == "absent"
-    assert house.ledger.absent() == [job]
+    assert house.ledger.list_absent() == [job]
     assert len(server.submits()) == 1
     (again,) = house.run(house.buy("kie"))
     assert again.state is State.SAVED
@@ -487,7 +487,7 @@ def test_a_record_that_turns_up_later_makes_it_run(house: House) -> None:
     ask(house, job)
     entry = server.accept(server.submits()[0], at=(job.sent_at or server.now))
     house.clock.sleep(60)
-    (job,) = ask(house, *house.ledger.absent())
+    (job,) = ask(house, *house.ledger.list_absent())
     assert (job.state, job.charge, job.task_id) == (State.RUNNING, Charge.CHARGED, entry.task)
     assert house.run([job])[0].state is State.SAVED
 
@@ -500,11 +500,11 @@ def test_it_is_asked_about_once_more_only(house: House) -> None:
     house.clock.sleep(60)
     server.trouble = lambda _: answer(503)
     ask(house, job)
-    assert house.ledger.absent() == [job]
+    assert house.ledger.list_absent() == [job]
     server.trouble = lambda _: None
     (job,) = ask(house, job)
     assert job.state is State.CLOSED
-    assert house.ledger.absent() == []
+    assert house.ledger.list_absent() == []
 
 
 def test_the_losing_command_never_closes(house: House) -> None:

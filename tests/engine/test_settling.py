@@ -62,7 +62,7 @@ def test_a_task_that_the_provider_knows_is_adopted(house: House, answer: Reply) 
     house.transport.answers.append(success())
     (job,) = house.run([job])
     assert job.state is State.SAVED
-    assert house.ledger.adopted(job.id) == {"t1"}
+    assert house.ledger.list_adopted(job.id) == {"t1"}
 
 
 @pytest.mark.parametrize("answer", [MISSING, polled("success", task="another")])
@@ -74,7 +74,7 @@ def test_a_task_that_is_not_ours_changes_nothing(house: House, answer: Reply) ->
         adopt(house.engine, job, "t1")
     assert "-y" not in refusal.value.hint
     assert house.ledger.job(job.id) == job
-    assert house.ledger.adopted(job.id) == frozenset()
+    assert house.ledger.list_adopted(job.id) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ class BatchRun:
         from seedream_cli.providers import PROVIDERS
 
         ledger = self.world.ledger
-        lost = [*ledger.jobs(states={State.UNKNOWN}), *ledger.absent()]
+        lost = [*ledger.jobs(states={State.UNKNOWN}), *ledger.list_absent()]
         lost = [job for job in lost if job.sandbox is self.sandbox]
         lost = [job for job in lost if PROVIDERS[job.provider].listing is not None]
         if not lost:

@@ -91,7 +91,7 @@ def check_budget(profile: Profile, prices: Sequence[Price], ledger: Ledger) -> N
         return
     from seedream_cli.core.budget import incomparable
 
-    spent = ledger.spent(
+    spent = ledger.list_spending(
         origin(profile.base_url),
         profile.api_key,
         budget.span,

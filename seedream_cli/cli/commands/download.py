@@ -156,12 +156,12 @@ def _found(
         for note in filter(None, (each.note for each in named)):
             show.say(note)
         return list({job.id: job for each in named for job in each.jobs}.values())
-    waiting = world.ledger.unsaved()
+    waiting = world.ledger.list_unsaved()
     if expiring is None:
         return waiting
     before = world.clock.now() + parse_span(expiring, "--expiring")
     meant = Selection(states={job.state for job in waiting}, lapses_before=before)
-    ids = {job.id for job in world.ledger.selected(meant)}
+    ids = {job.id for job in world.ledger.select(meant)}
     return [job for job in waiting if job.id in ids]
 
 
@@ -173,9 +173,9 @@ def _find_lost(engine: Context, jobs: Sequence[Job], *, is_named: bool, is_part:
     from seedream_cli.engine.context import can_be_found, has_named_charge
 
     ledger, known = engine.ledger, {job.id: job for job in jobs}
-    absent = {job.id for job in ledger.absent()}
+    absent = {job.id for job in ledger.list_absent()}
     if not is_named and not is_part:
-        others = [*ledger.jobs(states={State.UNKNOWN}), *ledger.absent()]
+        others = [*ledger.jobs(states={State.UNKNOWN}), *ledger.list_absent()]
         known |= {job.id: job for job in others if can_be_found(engine, job)}
     meant = [job for job in known.values() if job.state is State.UNKNOWN or job.id in absent]
     if not any(can_be_found(engine, job) or has_named_charge(engine, job) for job in meant):

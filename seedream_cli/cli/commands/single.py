@@ -426,7 +426,9 @@ class Making:
         found: dict[str, Job] = {}
         for purchase in bought:
             ours, wanted = purchase.job, naming.targets(purchase.job, ext)
-            same = ledger.bought_with(ours.fingerprint, sandbox=ours.sandbox, first_n=ours.first_n)
+            same = ledger.find_bought_with(
+                ours.fingerprint, sandbox=ours.sandbox, first_n=ours.first_n
+            )
             mine = [old for old in same if wanted and naming.targets(old, ext) == wanted]
             mine = [old for old in mine if not (old.output.get("batch") or self.is_stdout)]
             if doubtful := recall(engine, mine):

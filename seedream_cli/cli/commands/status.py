@@ -161,8 +161,8 @@ def _selected(
     ledger = world.ledger
     if selection.lapses_before is not None:
         # What runs may have its pictures by now, and then it is known when they lapse.
-        asking(ledger.selected(selection, is_for_show=True))
-    jobs = ledger.selected(selection, limit=most, is_for_show=True)
+        asking(ledger.select(selection, is_for_show=True))
+    jobs = ledger.select(selection, limit=most, is_for_show=True)
     count, costs = ledger.totals(selection) if with_sums else (len(jobs), Counter())
     now = asking(jobs)
     # The answers may have changed what the shown ones cost; they match all the same.
@@ -305,7 +305,7 @@ class _Asking:
 
         ledger = self.world.ledger
         unknown = [job for job in jobs if job.state is State.UNKNOWN]
-        absent = {job.id: job for job in ledger.absent()}
+        absent = {job.id: job for job in ledger.list_absent()}
         if self.is_named:
             absent = {job.id: job for job in jobs if job.id in absent}
         meant = [*unknown, *absent.values()]

@@ -278,7 +278,7 @@ class _Pool:
         """All that are open."""
 
     @contextlib.contextmanager
-    def lent(self, *, is_bounded: bool) -> Iterator[None]:
+    def lend(self, *, is_bounded: bool) -> Iterator[None]:
         """Let this thread have a connection until the outermost of these blocks ends.
 
         Whoever holds the write lock is not bounded: it must never wait for readers, of whom one
@@ -303,10 +303,10 @@ class _Pool:
                 if self._is_closed:
                     raise sqlite3.ProgrammingError("it is closed")
                 connection = self._idle.pop() if self._idle else None
-            self._mine.connection = connection = connection or self._opened()
+            self._mine.connection = connection = connection or self._connect()
         return connection
 
-    def _opened(self) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -522,7 +522,7 @@ class Database:
     @contextlib.contextmanager
     def _storage(self, deed: str, *, is_bounded: bool = True) -> Iterator[None]:
         try:
-            with self._pool.lent(is_bounded=is_bounded):
+            with self._pool.lend(is_bounded=is_bounded):
                 yield
         except (sqlite3.Error, UnicodeError) as error:
             self._doubt(error)

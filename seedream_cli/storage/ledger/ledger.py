@@ -210,7 +210,9 @@ class Ledger(Queries):
         from seedream_cli.core.budget import incomparable, lack
 
         rehearsed = job.provider if job.sandbox else None
-        spent = self.spent(job.origin, key, budget.span, rehearsed=rehearsed, owner=job.owner)
+        spent = self.list_spending(
+            job.origin, key, budget.span, rehearsed=rehearsed, owner=job.owner
+        )
         words = incomparable(budget, [(job.model or job.provider, job.price)], spent)
         if job.price is None or words:
             raise Withheld(words)

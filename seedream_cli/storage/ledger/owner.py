@@ -27,12 +27,12 @@ class Owner:
         self._path = folder / f"{name}.lock"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = self._locked()
+            self._file = self._lock()
         except OSError as error:
             message = f"the state folder {folder} cannot be used: {error.strerror}"
             raise StorageError(message, hint=PLACE_HINT) from error
 
-    def _locked(self) -> int:
+    def _lock(self) -> int:
         while True:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -66,9 +66,9 @@ class Queries(Database):
         Only for show a job comes without its pictures where these cannot be read.
         """
         selection = Selection(states=states, since=since)
-        return self.selected(selection, limit=limit, is_for_show=is_for_show)
+        return self.select(selection, limit=limit, is_for_show=is_for_show)
 
-    def selected(
+    def select(
         self, selection: Selection, *, limit: int = -1, is_for_show: bool = False
     ) -> list[Job]:
         """Return the jobs that are meant, at most `limit` of them."""
@@ -91,7 +91,7 @@ class Queries(Database):
             values,
         )
         if rows is None:
-            jobs = self.selected(selection)
+            jobs = self.select(selection)
             return len(jobs), Counter(each for job in jobs if (each := cost_of(job)) is not None)
         costs: Counter[tuple[Charge, Money]] = Counter()
         for charge, sandbox, cost, price, count in rows:
@@ -120,7 +120,7 @@ class Queries(Database):
         """Return jobs that some process, alive or dead, planned to send or is sending."""
         return self.jobs(states=(State.PLANNED, State.SENDING))
 
-    def left_by(self, owner: str) -> list[Job]:
+    def list_left_by(self, owner: str) -> list[Job]:
         """Return the jobs of a dead process that somebody has to conclude.
 
         Also what was given up in the very moment in which its answer was stored.
@@ -132,11 +132,11 @@ class Queries(Database):
             (owner,),
         )
 
-    def accepted_but_of(self, owner: str) -> list[Job]:
+    def list_accepted_but_of(self, owner: str) -> list[Job]:
         """Return the jobs of all other processes that run or are ready."""
         return self._select("state IN ('running', 'ready') AND owner <> ?", (owner,))
 
-    def unsaved(self) -> list[Job]:
+    def list_unsaved(self) -> list[Job]:
         """Return the jobs that still have, or may get, a picture to fetch."""
         return self._select(
             "state IN ('running', 'ready') OR (state = 'unknown' AND EXISTS (SELECT 1 FROM images"
@@ -145,7 +145,7 @@ class Queries(Database):
             " WHERE job = jobs.id AND saved_at IS NULL AND problem IS NULL AND url IS NOT NULL))"
         )
 
-    def unfinished_with(self, profile: str) -> list[Job]:
+    def list_unfinished_with(self, profile: str) -> list[Job]:
         """Return the real jobs that nobody can ask about without a profile."""
         where, *values = in_states((State.SENDING, State.RUNNING, State.READY, State.UNKNOWN))
         return self._select(f"profile = ? AND NOT sandbox AND {where}", (profile, *values))
@@ -163,7 +163,7 @@ class Queries(Database):
         """Return the jobs of one command."""
         return self._select("run = ?", (run,))
 
-    def bought_with(self, digest: str, *, sandbox: bool, first_n: int) -> list[Job]:
+    def find_bought_with(self, digest: str, *, sandbox: bool, first_n: int) -> list[Job]:
         """Return the jobs of one purchase whose pictures are numbered from `first_n` on."""
         where = "fingerprint = ? AND sandbox = ? AND first_n = ?"
         return self._select(where, (digest, int(sandbox), first_n))
@@ -392,7 +392,7 @@ class Queries(Database):
                 for at, over, weight in rows
             ]
 
-    def spent(
+    def list_spending(
         self,
         origin: str,
         key: Secret | None,
@@ -466,7 +466,9 @@ class Queries(Database):
             is_meant,
         )
 
-    def accepted_between(self, attempt: Attempt, since: datetime, until: datetime) -> list[str]:
+    def list_accepted_between(
+        self, attempt: Attempt, since: datetime, until: datetime
+    ) -> list[str]:
         """Return the tasks of the same account and model whose attempts began in this time."""
         job = attempt.job
         found = self._attempts(
@@ -507,11 +509,11 @@ class Queries(Database):
                 if is_meant(body)
             ]
 
-    def planned_like(self, job: Job) -> list[Job]:
+    def find_planned_like(self, job: Job) -> list[Job]:
         """Return the jobs of the same purchase that are about to be sent."""
         return self._select("fingerprint = ? AND state = 'planned'", (job.fingerprint,))
 
-    def held(self, origin: str, task_ids: Collection[str]) -> frozenset[str]:
+    def find_ours(self, origin: str, task_ids: Collection[str]) -> frozenset[str]:
         """Return those of a provider's tasks that are jobs of ours."""
         found = set[str]()
         ids = list(task_ids)
@@ -540,7 +542,7 @@ class Queries(Database):
         with decoding(f"a look for job {clean(job_id)}"):
             return [look_of(row) for row in rows]
 
-    def absent(self, *, is_asked_again: bool = False) -> list[Job]:
+    def list_absent(self, *, is_asked_again: bool = False) -> list[Job]:
         """Return the jobs that were closed because their provider's list lacked them.
 
         Those of which it was not asked since then, unless `is_asked_again`.
@@ -619,7 +621,7 @@ class Queries(Database):
                 for at, purpose, status, headers, body in rows
             ]
 
-    def adopted(self, job_id: str) -> frozenset[str]:
+    def list_adopted(self, job_id: str) -> frozenset[str]:
         """Return the task ids and URLs that people have named for a job."""
         with self._storage("read"):
             rows = (

@@ -612,7 +612,7 @@ def test_what_was_named_wrongly_is_waited_for_no_more(ledger: Ledger, make_job: 
         ("https://cdn.example.com/1", False),
         ("https://cdn.example.com/2", True),
     ]
-    assert ledger.adopted(job.id) == {image.url for image in job.images}
+    assert ledger.list_adopted(job.id) == {image.url for image in job.images}
     (job,) = ledger.settle([Settlement(job=job, word="write-off")])
     assert (job.state, job.charge, job.finished_at) == (State.CLOSED, Charge.MAYBE, NOW)
 
@@ -970,17 +970,17 @@ def test_each_query_chooses_what_its_name_says(ledger: Ledger, make_job: MakeJob
     assert states(ledger.jobs(states=())) == []
     assert states(ledger.jobs(states={State.SAVED, State.READY})) == ["ready", "saved"]
     assert states(ledger.submitting()) == ["sending", "planned"]
-    assert states(ledger.left_by("owner001")) == ["unknown", "planned"]
-    assert states(ledger.accepted_but_of("owner001")) == ["running"]
-    assert states(ledger.unsaved()) == ["ready", "running"]
+    assert states(ledger.list_left_by("owner001")) == ["unknown", "planned"]
+    assert states(ledger.list_accepted_but_of("owner001")) == ["running"]
+    assert states(ledger.list_unsaved()) == ["ready", "running"]
     ledger.put_image(Image(job="0000save", index=2, n=2, url="https://images.example/2.png"))
-    assert states(ledger.unsaved()) == ["ready", "saved", "running"]  # to be fetched once more
-    assert states(ledger.unfinished_with("work")) == ["unknown", "running", "sending"]
+    assert states(ledger.list_unsaved()) == ["ready", "saved", "running"]  # to be fetched once more
+    assert states(ledger.list_unfinished_with("work")) == ["unknown", "running", "sending"]
     assert states(ledger.with_prefix("0000sa", limit=6)) == ["saved"]
     assert states(ledger.of_run("run00002")) == ["saved"]
-    assert states(ledger.bought_with("e" * 64, sandbox=True, first_n=1)) == ["ready"]
-    assert states(ledger.bought_with("e" * 64, sandbox=True, first_n=2)) == []
-    assert states(ledger.bought_with("e" * 64, sandbox=False, first_n=1)) == []
+    assert states(ledger.find_bought_with("e" * 64, sandbox=True, first_n=1)) == ["ready"]
+    assert states(ledger.find_bought_with("e" * 64, sandbox=True, first_n=2)) == []
+    assert states(ledger.find_bought_with("e" * 64, sandbox=False, first_n=1)) == []
     assert states(ledger.unknown_with("unknown", sandbox=False)) == ["unknown"]
     assert states(ledger.unknown_with("saved", sandbox=False)) == []
     assert states(ledger.with_image("d" * 64, sandbox=False)) == ["saved"]
@@ -1506,10 +1506,10 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
     return {
         "job": lambda: ledger.job(job.id),
         "jobs": ledger.jobs,
-        "selected": lambda: ledger.selected(Selection(words="x")),
+        "select": lambda: ledger.select(Selection(words="x")),
         "totals": lambda: ledger.totals(Selection()),
         "stored_answers": lambda: ledger.stored_answers(job.id),
-        "adopted": lambda: ledger.adopted(job.id),
+        "list_adopted": lambda: ledger.list_adopted(job.id),
         "with_path": lambda: ledger.with_path("/a.png"),
         "has_account": lambda: ledger.has_account("work"),
         "answers": lambda: ledger.answers(job.id, Purpose.SUBMIT),
@@ -1518,24 +1518,24 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "newest_runs": lambda: ledger.newest_runs(1),
         "upload": lambda: ledger.upload(job.origin, "d" * 64, NOW),
         "starts": lambda: ledger.starts(job.origin, job.model, TWENTY),
-        "spent": lambda: ledger.spent(job.origin, None, DAY.span),
+        "list_spending": lambda: ledger.list_spending(job.origin, None, DAY.span),
         "check_budget": lambda: ledger.check_budget(replace(job, price=DAY.most), DAY, None),
         "attempt": lambda: ledger.attempt(job),
         "attempts_of": lambda: ledger.attempts_of(job, NOW, NOW, bool),
-        "accepted_between": lambda: ledger.accepted_between(attempt, NOW, NOW),
-        "planned_like": lambda: ledger.planned_like(job),
-        "held": lambda: ledger.held(job.origin, ["t1"]),
+        "list_accepted_between": lambda: ledger.list_accepted_between(attempt, NOW, NOW),
+        "find_planned_like": lambda: ledger.find_planned_like(job),
+        "find_ours": lambda: ledger.find_ours(job.origin, ["t1"]),
         "looks": lambda: ledger.looks(job.id),
-        "absent": ledger.absent,
+        "list_absent": ledger.list_absent,
         "submitting": ledger.submitting,
-        "left_by": lambda: ledger.left_by(job.owner),
-        "accepted_but_of": lambda: ledger.accepted_but_of(job.owner),
-        "unsaved": ledger.unsaved,
-        "unfinished_with": lambda: ledger.unfinished_with(job.profile),
+        "list_left_by": lambda: ledger.list_left_by(job.owner),
+        "list_accepted_but_of": lambda: ledger.list_accepted_but_of(job.owner),
+        "list_unsaved": ledger.list_unsaved,
+        "list_unfinished_with": lambda: ledger.list_unfinished_with(job.profile),
         "with_task": lambda: ledger.with_task(job.origin, "t1"),
         "with_prefix": lambda: ledger.with_prefix(job.id, limit=6),
         "of_run": lambda: ledger.of_run(job.run),
-        "bought_with": lambda: ledger.bought_with(job.fingerprint, sandbox=False, first_n=1),
+        "find_bought_with": lambda: ledger.find_bought_with(job.fingerprint, sandbox=False, first_n=1),
         "unknown_with": lambda: ledger.unknown_with(job.fingerprint, sandbox=False),
         "unknown_up_to": lambda: ledger.unknown_up_to(job),
         "open_with": lambda: ledger.open_with(job.fingerprint),

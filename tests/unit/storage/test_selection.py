@@ -132,7 +132,7 @@ def test_filters_and_sums_are_those_of_a_plain_reading(
         write(ledger, jobs)
         for selection in [Selection(), *selections]:
             meant = [job for job in reversed(jobs) if is_meant(selection, job)]
-            assert [job.id for job in ledger.selected(selection)] == [job.id for job in meant]
+            assert [job.id for job in ledger.select(selection)] == [job.id for job in meant]
             costs = Counter(filter(None, map(cost_of, meant)))
             assert ledger.totals(selection) == (len(meant), costs)
 
@@ -181,7 +181,7 @@ def steps(ledger: Ledger, ask: Callable[[], object]) -> tuple[int, list[str]]:
         taken[0] += 1
         return 0
 
-    with ledger._pool.lent(is_bounded=False):
+    with ledger._pool.lend(is_bounded=False):
         connection = ledger._connection()
         connection.set_progress_handler(count, 100)
         connection.set_trace_callback(statements.append)
@@ -198,8 +198,8 @@ def test_a_page_of_a_large_ledger_costs_what_one_of_a_small_does(
     fill(ledger, 5000)
     with closing(Ledger(tmp_path / "small.db", now=lambda: NOW)) as small:
         fill(small, 50)
-        few, _ = steps(small, lambda: small.selected(Selection(), limit=20))
-    many, statements = steps(ledger, lambda: ledger.selected(Selection(), limit=20))
+        few, _ = steps(small, lambda: small.select(Selection(), limit=20))
+    many, statements = steps(ledger, lambda: ledger.select(Selection(), limit=20))
     assert len(statements) == 2
     assert many <= few + 2
 
@@ -218,7 +218,7 @@ def test_sums_read_only_what_is_meant(ledger: Ledger, selection: Selection, uses
     fill(ledger, 5000)
     where, values = selection.where()
     _, statements = steps(ledger, lambda: ledger.totals(selection))
-    with ledger._pool.lent(is_bounded=False):
+    with ledger._pool.lend(is_bounded=False):
         rows = ledger._connection().execute(f"EXPLAIN QUERY PLAN {statements[0]}").fetchall()
     assert where
     assert values or selection.is_any

@@ -59,4 +59,4 @@ def _unfinished(context: CommandContext, name: str) -> list[str]:
     # The ledger makes what it does not find.
     if not context.has_ledger:
         return []
-    return [job.id for job in context.ledger.unfinished_with(name)]
+    return [job.id for job in context.ledger.list_unfinished_with(name)]
