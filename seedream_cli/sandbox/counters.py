@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from seedream_cli.core.model import Money
-    from seedream_cli.sandbox.messages import Answer, Asked
+    from seedream_cli.sandbox.messages import Answer, HttpRequest
 
 LONGEST_LOG: Final = 10_000
 _LONGEST_TEXT: Final = 65_536
@@ -38,7 +38,7 @@ class Tally:
             self._authorised = 0
             self._log: deque[dict[str, object]] = deque(maxlen=LONGEST_LOG)
 
-    def note(self, asked: Asked, reply: Answer, at: float) -> None:
+    def note(self, asked: HttpRequest, reply: Answer, at: float) -> None:
         """Count one request at the time `at` (seconds since 1970), before it is answered."""
         deed = reply.deed
         with self._lock:
@@ -90,7 +90,7 @@ class Tally:
             return list(self._log)
 
 
-def _charge(asked: Asked, reply: Answer) -> dict[str, object]:
+def _charge(asked: HttpRequest, reply: Answer) -> dict[str, object]:
     body: Mapping[str, object] = asked.json() or _texts(asked)
     given = body.get("input")
     price = reply.deed.price
@@ -104,11 +104,11 @@ def _charge(asked: Asked, reply: Answer) -> dict[str, object]:
     }
 
 
-def _texts(asked: Asked) -> dict[str, str]:
+def _texts(asked: HttpRequest) -> dict[str, str]:
     return {name: part.text for name, part in read_form(asked).items() if not part.is_file}
 
 
-def _record(asked: Asked, reply: Answer, at: float) -> Record:
+def _record(asked: HttpRequest, reply: Answer, at: float) -> Record:
     return Record(
         provider=reply.deed.provider,
         task=reply.deed.task,
@@ -118,7 +118,7 @@ def _record(asked: Asked, reply: Answer, at: float) -> Record:
     )
 
 
-def _line(asked: Asked, reply: Answer, at: float) -> dict[str, object]:
+def _line(asked: HttpRequest, reply: Answer, at: float) -> dict[str, object]:
     return {
         "at": at,
         "method": asked.method,

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UsageError
 from seedream_cli.sandbox.messages import Answer, Fate, Where
-from seedream_cli.sandbox.pictures.host import denied, missing
+from seedream_cli.sandbox.pictures.host import deny, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from seedream_cli.sandbox.messages import Asked, Deed, Stage, Voice
+    from seedream_cli.sandbox.messages import Deed, HttpRequest, Stage, Voice
 
-    Bend = Callable[[Answer, Voice, Asked, Stage], Answer | None]
+    Bend = Callable[[Answer, Voice, HttpRequest, Stage], Answer | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,38 +38,38 @@ class Fault:
     """It strikes a picture from when that is first asked for, and then no more."""
 
 
-def _busy(_reply: Answer, voice: Voice, asked: Asked, stage: Stage) -> Answer:
+def _busy(_reply: Answer, voice: Voice, asked: HttpRequest, stage: Stage) -> Answer:
     busy = voice.busy(asked, stage)
     return replace(busy, headers={**busy.headers, "retry-after": "1"})
 
 
-def _broken(reply: Answer, voice: Voice, asked: Asked, stage: Stage) -> Answer:
+def _broken(reply: Answer, voice: Voice, asked: HttpRequest, stage: Stage) -> Answer:
     return replace(voice.broken(asked, stage), delay=reply.delay, deed=reply.deed)
 
 
-def _dropped(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+def _drop(reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer:
     return replace(reply, is_dropped=True)
 
 
-def _denied(_reply: Answer, _voice: Voice, _asked: Asked, stage: Stage) -> Answer:
+def _deny(_reply: Answer, _voice: Voice, _asked: HttpRequest, stage: Stage) -> Answer:
     """Turn a picture away as a host does whose clock is beyond every URL's life."""
     late = format_datetime(stage.date + _LATER, usegmt=True)
-    return replace(denied(), headers={**denied().headers, "date": late})
+    return replace(deny(), headers={**deny().headers, "date": late})
 
 
-def _missing(_reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+def _missing(_reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer:
     return missing()
 
 
-def _refused(_reply: Answer, voice: Voice, asked: Asked, stage: Stage) -> Answer | None:
+def _refuse(_reply: Answer, voice: Voice, asked: HttpRequest, stage: Stage) -> Answer | None:
     return voice.refused(asked, stage) if voice.refused else None
 
 
-def _truncated(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+def _truncate(reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer:
     return replace(reply, cut_at=len(reply.body) // 2)
 
 
-def _odd(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+def _odd(reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer:
     """Send a picture whole that is not as its format says, and that viewers open all the same."""
     end = len(reply.body) - len(_PNG_END)
     if reply.body.startswith(b"\x89PNG"):
@@ -77,13 +77,13 @@ def _odd(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
     return replace(reply, body=reply.body.removesuffix(b"\xff\xd9"))
 
 
-def _cut(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+def _cut(reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer:
     """Break a stream off after half of its images; other answers in the middle of their body."""
     images = len(reply.events) - _ENDINGS
     return replace(reply, cut_at=images // 2 if reply.events else len(reply.body) // 2)
 
 
-def _partial(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer | None:
+def _partial(reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer | None:
     """Let the second image of a streamed set fail; the others are made."""
     if len(reply.events) <= 1 + _ENDINGS:
         return None
@@ -93,7 +93,7 @@ def _partial(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answ
     return replace(reply, events=(reply.events[0], (pause, failed), *reply.events[2:]))
 
 
-def _webpage(reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+def _webpage(reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer:
     return Answer(
         headers={"content-type": "text/html; charset=utf-8"},
         body=b"<!DOCTYPE html><html><head><title>One moment, please</title></head></html>",
@@ -119,22 +119,22 @@ FAULTS: Final = {
     for fault in (
         Fault(name="429", where=_SUBMIT, help="too busy, come again in 1 s", bend=_busy),
         Fault(name="500", where=_SUBMIT, help="charged, then an internal error", bend=_broken),
-        Fault(name="drop", where=_SUBMIT, help="charged, then no answer", bend=_dropped),
+        Fault(name="drop", where=_SUBMIT, help="charged, then no answer", bend=_drop),
         Fault(name="slow", where=_SUBMIT, help="never gets ready", fate=Fate.ENDLESS),
-        Fault(name="expire", where=Where.IMAGE, help="the image URL has lapsed", bend=_denied),
+        Fault(name="expire", where=Where.IMAGE, help="the image URL has lapsed", bend=_deny),
         Fault(
             name="refuse",
             where=_SUBMIT,
             help="content policy",
-            bend=_refused,
+            bend=_refuse,
             instead=Fate.REFUSED,
         ),
         Fault(name="fail", where=_SUBMIT, help="accepted, then failed", fate=Fate.FAILED),
-        Fault(name="truncate", where=Where.IMAGE, help="half an image", bend=_truncated),
+        Fault(name="truncate", where=Where.IMAGE, help="half an image", bend=_truncate),
         Fault(name="cut", where=_SUBMIT, help="charged, then cut in the middle", bend=_cut),
         Fault(name="partial", where=_SUBMIT, help="an image of a set fails", bend=_partial),
         Fault(name="html", where=_SUBMIT, help="charged, then a web page", bend=_webpage),
-        Fault(name="lost", where=_SUBMIT, help="accepted, charged, no answer", bend=_dropped),
+        Fault(name="lost", where=_SUBMIT, help="accepted, charged, no answer", bend=_drop),
         Fault(
             name="late",
             where=Where.IMAGE,

@@ -99,7 +99,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class HttpRequest:
     """One HTTP request."""
 
     method: str
@@ -206,10 +206,10 @@ JSON: Final = {"content-type": "application/json; charset=utf-8"}
 
 def says(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """Return `value` as a JSON answer."""
-    return Answer(status=status, headers={**JSON, **(headers or {})}, body=encoded(value))
+    return Answer(status=status, headers={**JSON, **(headers or {})}, body=encode(value))
 
 
-def encoded(value: object) -> bytes:
+def encode(value: object) -> bytes:
     """Return compact JSON as the providers write it, other scripts unescaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode(errors="surrogatepass")
@@ -240,8 +240,8 @@ def texts(value: object) -> list[str]:
 class Voice:
     """How one provider says that something is wrong."""
 
-    busy: Callable[[Asked, Stage], Answer]
-    broken: Callable[[Asked, Stage], Answer]
+    busy: Callable[[HttpRequest, Stage], Answer]
+    broken: Callable[[HttpRequest, Stage], Answer]
     """An internal error, after which nobody knows whether the work was done."""
-    refused: Callable[[Asked, Stage], Answer] | None
+    refused: Callable[[HttpRequest, Stage], Answer] | None
     """Content policy; None: it says so only in the result (`Fate.REFUSED`)."""

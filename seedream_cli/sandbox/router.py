@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from seedream_cli.sandbox.faults import Fault
-    from seedream_cli.sandbox.messages import Answer, Asked, Stage, Voice
+    from seedream_cli.sandbox.messages import Answer, HttpRequest, Stage, Voice
 
 PREFIXES: Final = {
     "/ark/api/v3": "ark",
@@ -33,7 +33,7 @@ _MODULES: Final = {"byteplus": "ark"}
 """Which module of `apis` answers, where that is not the provider's own."""
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Return what the real provider or image host would say, as far as its documents tell."""
     if asked.path.startswith(images.PATH):
         return images.answer(asked, stage)
@@ -41,11 +41,11 @@ def answer(asked: Asked, stage: Stage) -> Answer:
     if not provider:
         served = ", ".join(PREFIXES)
         return says({"error": f"The sandbox serves {served}; there is nothing here."}, 404)
-    answering: Callable[[Asked, Stage], Answer] = api_of(provider).answer
+    answering: Callable[[HttpRequest, Stage], Answer] = api_of(provider).answer
     return answering(replace(asked, path=rest, provider=provider), stage)
 
 
-def struck(asked: Asked, stage: Stage, fault: Fault, reply: Answer) -> Answer:
+def apply_fault(asked: HttpRequest, stage: Stage, fault: Fault, reply: Answer) -> Answer:
     """Return what becomes of `reply`, a good answer to `asked`, when `fault` strikes it."""
     voice: Voice = api_of(_split(asked.path)[0] or "ark").VOICE
     if fault.fate is not None:

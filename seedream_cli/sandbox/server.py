@@ -18,8 +18,8 @@ from seedream_cli.core.addresses import is_loopback, split
 from seedream_cli.core.errors import UsageError
 from seedream_cli.sandbox.counters import Tally
 from seedream_cli.sandbox.faults import Weather
-from seedream_cli.sandbox.messages import JSON, Answer, Asked, Settings, Stage, says
-from seedream_cli.sandbox.router import answer, struck
+from seedream_cli.sandbox.messages import JSON, Answer, HttpRequest, Settings, Stage, says
+from seedream_cli.sandbox.router import answer, apply_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,7 +117,7 @@ class Sandbox:
         """Close."""
         self.close()
 
-    def reply(self, asked: Asked) -> Answer:
+    def reply(self, asked: HttpRequest) -> Answer:
         """Answer one request, let the weather have its way, and count."""
         if asked.path.startswith(_CONTROL):
             return self._control(asked)
@@ -126,7 +126,7 @@ class Sandbox:
         reply = answer(asked, stage)
         fault = self.weather.strike(reply.deed, asked.path, stage)
         if fault is not None:
-            reply = struck(asked, stage, fault, reply)
+            reply = apply_fault(asked, stage, fault, reply)
         self.tally.note(asked, reply, stage.now)
         callback = reply.deed.callback
         if callback is not None and reply.deed.is_good:
@@ -146,7 +146,7 @@ class Sandbox:
             connection.request("POST", path, callback.body, dict(JSON))
             connection.getresponse().read()
 
-    def _control(self, asked: Asked) -> Answer:
+    def _control(self, asked: HttpRequest) -> Answer:
         match asked.method, asked.path.removeprefix(_CONTROL):
             case "GET", "counters":
                 return says(self.counters)
@@ -160,7 +160,7 @@ class Sandbox:
             case _:
                 return says({"error": "counters, log, reset and faults are here"}, 404)
 
-    def _change_weather(self, asked: Asked) -> Answer:
+    def _change_weather(self, asked: HttpRequest) -> Answer:
         faults = (asked.json() or {}).get("faults")
         try:
             self.weather.change(map(str, faults if isinstance(faults, list) else []))
@@ -205,7 +205,7 @@ class _Connection(BaseHTTPRequestHandler):
     server: _Server
 
     def _answer(self) -> None:
-        asked = self._asked()
+        asked = self._read_request()
         if asked is None:
             return
         sandbox = self.server.sandbox
@@ -219,9 +219,9 @@ class _Connection(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  # named by http.server
 
-    def _asked(self) -> Asked | None:
+    def _read_request(self) -> HttpRequest | None:
         try:
-            body = self._chunks() if self._is_chunked() else self._counted()
+            body = self._chunks() if self._is_chunked() else self._read_counted()
         except _Unread as unread:
             self._turn_away(unread.status, unread.text)
             return None
@@ -230,7 +230,7 @@ class _Connection(BaseHTTPRequestHandler):
             self._drop()
             return None
         parts = urlsplit(self.path)
-        return Asked(
+        return HttpRequest(
             method=self.command,
             path=unquote(parts.path),
             query=dict(parse_qsl(parts.query, keep_blank_values=True)),
@@ -245,7 +245,7 @@ class _Connection(BaseHTTPRequestHandler):
             raise _Unread(400, "A body is either counted or chunked.")
         return bool(coding)
 
-    def _counted(self) -> bytes | None:
+    def _read_counted(self) -> bytes | None:
         """Return a body of a told length; None where it broke off."""
         length = self.headers.get("content-length", "0")
         if not (length.isascii() and length.isdecimal()):

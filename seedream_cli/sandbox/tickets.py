@@ -27,7 +27,7 @@ _SIGNED: Final = 4
 _CLEAR: Final = 8
 
 
-class Kind(IntEnum):
+class TicketKind(IntEnum):
     """Who handed a ticket out; one provider does not know the tasks of another."""
 
     PICTURE = 1
@@ -40,7 +40,7 @@ class Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class Drawing:
     """What to draw."""
 
     seed: int
@@ -60,13 +60,13 @@ class Picture:
     expires_at: int = 0
     """Seconds since 1970; 0: never."""
 
-    def sibling(self, number: int) -> Picture:
+    def sibling(self, number: int) -> Drawing:
         """Return the picture with this number, from 0, of the same request."""
         if number == 0:
             return self
         return replace(self, seed=_number(8, self.seed, number))
 
-    def layer(self, number: int) -> Picture:
+    def layer(self, number: int) -> Drawing:
         """Return a layer of this picture: 0 is the base, the others are clear PNGs above it."""
         if number == 0:
             return self
@@ -77,7 +77,7 @@ class Picture:
 class Task:
     """An accepted request of a provider that is polled."""
 
-    kind: Kind
+    kind: TicketKind
     created_ms: int
     nonce: int
     """Tells equal requests of one millisecond apart."""
@@ -86,7 +86,7 @@ class Task:
     count: int
     references: int
     model: str
-    picture: Picture
+    picture: Drawing
     """The first of `count`; its `expires_at` is the one of all."""
 
     def progress(self, now: float) -> float:
@@ -112,18 +112,18 @@ def tint_of(references: Sequence[str]) -> int:
     return _number(4, *references) | 1 if references else 0
 
 
-def image_name(picture: Picture) -> str:
+def image_name(picture: Drawing) -> str:
     """Return the file name under which the stand-in serves `picture`."""
-    return f"{_sealed(Kind.PICTURE, _packed(picture))}.{EXTENSIONS[picture.format]}"
+    return f"{_seal(TicketKind.PICTURE, _pack(picture))}.{EXTENSIONS[picture.format]}"
 
 
-def read_image_name(name: str) -> Picture | None:
+def read_image_name(name: str) -> Drawing | None:
     """Return what an image name stands for; None when it is not one of ours."""
     ticket, _, extension = name.rpartition(".")
-    content = _opened(Kind.PICTURE, ticket)
+    content = _unseal(TicketKind.PICTURE, ticket)
     if content is None or len(content) != _PICTURE.size:
         return None
-    picture = _unpacked(content)
+    picture = _unpack(content)
     return picture if extension == EXTENSIONS[picture.format] else None
 
 
@@ -132,15 +132,15 @@ def task_id(task: Task, prefix: str) -> str:
     numbers = (task.delay_ms, task.fate, task.count, task.references)
     content = (
         _TASK.pack(task.created_ms, task.nonce, *numbers)
-        + _packed(task.picture)
+        + _pack(task.picture)
         + task.model.encode()
     )
-    return prefix + _sealed(task.kind, content)
+    return prefix + _seal(task.kind, content)
 
 
-def read_task_id(kind: Kind, prefix: str, text: str) -> Task | None:
+def read_task_id(kind: TicketKind, prefix: str, text: str) -> Task | None:
     """Return what a task id of `kind` stands for; None when it is not one of ours."""
-    content = _opened(kind, text.removeprefix(prefix)) if text.startswith(prefix) else None
+    content = _unseal(kind, text.removeprefix(prefix)) if text.startswith(prefix) else None
     if content is None:
         return None
     created_ms, nonce, delay_ms, fate, count, references = _TASK.unpack_from(content)
@@ -154,11 +154,11 @@ def read_task_id(kind: Kind, prefix: str, text: str) -> Task | None:
         count=count,
         references=references,
         model=content[model:].decode(),
-        picture=_unpacked(content[_TASK.size : model]),
+        picture=_unpack(content[_TASK.size : model]),
     )
 
 
-def _packed(picture: Picture) -> bytes:
+def _pack(picture: Drawing) -> bytes:
     flags = (
         _PNG * (picture.format == "png")
         + _MARKED * picture.is_marked
@@ -169,9 +169,9 @@ def _packed(picture: Picture) -> bytes:
     return _PICTURE.pack(picture.seed, picture.tint, *size, flags, picture.expires_at)
 
 
-def _unpacked(content: bytes) -> Picture:
+def _unpack(content: bytes) -> Drawing:
     seed, tint, width, height, flags, expires_at = _PICTURE.unpack(content)
-    return Picture(
+    return Drawing(
         seed=seed,
         tint=tint,
         width=width,
@@ -184,12 +184,12 @@ def _unpacked(content: bytes) -> Picture:
     )
 
 
-def _sealed(kind: Kind, content: bytes) -> str:
+def _seal(kind: TicketKind, content: bytes) -> str:
     content = bytes((kind,)) + content
     return urlsafe_b64encode(content + _CHECK.pack(zlib.crc32(content))).decode().rstrip("=")
 
 
-def _opened(kind: Kind, text: str) -> bytes | None:
+def _unseal(kind: TicketKind, text: str) -> bytes | None:
     try:
         whole = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:

@@ -22,7 +22,7 @@ from pathlib import Path
 from seedream_cli.sandbox.messages import Settings
 from seedream_cli.sandbox.pictures import host as images
 from seedream_cli.sandbox.server import Sandbox
-from seedream_cli.sandbox.tickets import Picture
+from seedream_cli.sandbox.tickets import Drawing
 
 MIB = 1024
 
@@ -33,7 +33,7 @@ def serve(delay: float) -> None:
 
     @functools.cache
     def drawn(width: int, height: int, kind: str) -> bytes:
-        return draw(Picture(seed=1, width=width, height=height, format=kind))
+        return draw(Drawing(seed=1, width=width, height=height, format=kind))
 
     images.draw = lambda picture: drawn(picture.width, picture.height, picture.format)
     with Sandbox(settings=Settings(delay=delay)) as sandbox:

@@ -17,7 +17,7 @@ from support.documents import read, table
 from support.pictures import as_data, header_of, png
 
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.sandbox.messages import Answer, Asked, Fate, Settings, Stage
+from seedream_cli.sandbox.messages import Answer, Fate, HttpRequest, Settings, Stage
 from seedream_cli.sandbox.router import answer
 from seedream_cli.sandbox.tickets import read_image_name
 from seedream_cli.storage.files.image_format import inspect
@@ -36,7 +36,7 @@ def ask(
 ) -> Answer:
     """POST JSON, or GET where there is none, `later` seconds after the submit."""
     parts = urlsplit(path)
-    asked = Asked(
+    asked = HttpRequest(
         method="GET" if body is None else "POST",
         path=parts.path,
         query=dict(parse_qsl(parts.query)),
@@ -239,7 +239,7 @@ def test_ark_usage_limits() -> None:
     rows.turns_away("authentication", '"AuthenticationError"', "")
     url = str(item(rows.takes("24 hours"))["url"])
     assert ask(url, key="").status == 400  # an image host is shown no key
-    signed = Asked(
+    signed = HttpRequest(
         method="GET", path=urlsplit(url).path, query=dict(parse_qsl(urlsplit(url).query))
     )
     day = timedelta(hours=24).total_seconds()
@@ -344,7 +344,7 @@ def test_kies_older_status_codes() -> None:
             path = urlsplit(str(record["imageUrl"])).path
             days = timedelta(days=14).total_seconds()
             fetched = [
-                answer(Asked(method="GET", path=path), Stage(now=NOW + days + late)).status
+                answer(HttpRequest(method="GET", path=path), Stage(now=NOW + days + late)).status
                 for late in (-1, 0)
             ]
             assert fetched == [200, 403]

@@ -18,7 +18,7 @@ import pytest
 
 from seedream_cli.core.model import State
 from seedream_cli.sandbox.pictures.host import draw
-from seedream_cli.sandbox.tickets import Picture
+from seedream_cli.sandbox.tickets import Drawing
 from seedream_cli.storage.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def test_more_pictures_than_asked_are_not_glued_together(
     cli: Cli, serve: Callable[[Play], Host]
 ) -> None:
     """The first goes to stdout; the second stays a file that stderr names; exit 3."""
-    pictures = [draw(Picture(seed=k, width=64, height=64, format="jpeg")) for k in range(2)]
+    pictures = [draw(Drawing(seed=k, width=64, height=64, format="jpeg")) for k in range(2)]
 
     def answer(visit: Visit) -> None:
         request = host.requests[-1]

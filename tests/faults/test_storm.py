@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from faults.conftest import Bench
     from support.soak import Soak
 
-    from seedream_cli.sandbox.messages import Asked, Stage, Voice
+    from seedream_cli.sandbox.messages import HttpRequest, Stage, Voice
 
 
-def _unread(_reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+def _unread(_reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer:
     """Hang up before anything was read: no charge."""
     return Answer(is_dropped=True, deed=Deed(where=Where.SUBMIT))
 
 
-def _stumble(_reply: Answer, _voice: Voice, _asked: Asked, _stage: Stage) -> Answer:
+def _stumble(_reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer:
     return says({"oops": True}, 500)
 
 

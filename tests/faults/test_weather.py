@@ -17,7 +17,7 @@ from seedream_cli.core.events import Note, Waiting
 from seedream_cli.core.model import Charge, Problem, State
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.sandbox.pictures.host import draw
-from seedream_cli.sandbox.tickets import Picture
+from seedream_cli.sandbox.tickets import Drawing
 from seedream_cli.transport.exchange import Limits, check_peer
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def poll(
     bench: Bench, serve: Callable[[Play], Host], paid: Sandbox
 ) -> Callable[..., tuple[Ended, Host]]:
     """Return what plays answers to polls, the last one for ever, and says how the job ended."""
-    picture = draw(Picture(seed=7, width=64, height=64, format="png"))
+    picture = draw(Drawing(seed=7, width=64, height=64, format="png"))
     assert paid.port
 
     def play(*answers: Play | bytes) -> tuple[Ended, Host]:
@@ -306,7 +306,7 @@ def test_an_account_error_stops_polling(poll: Callable[..., tuple[Ended, Host]],
 def samples() -> dict[str, bytes]:
     """Return one whole picture of each format that the stand-in draws."""
     return {
-        name: draw(Picture(seed=3, width=48, height=48, format=name)) for name in ("png", "jpeg")
+        name: draw(Drawing(seed=3, width=48, height=48, format=name)) for name in ("png", "jpeg")
     }
 
 

@@ -18,7 +18,7 @@ from seedream_cli.core.model import REFUND, Call, Page, Purpose, Record, Reply
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.kie.dialect import KIE
 from seedream_cli.providers.spec import Listing, Provider
-from seedream_cli.sandbox.messages import Asked, Settings, Stage
+from seedream_cli.sandbox.messages import HttpRequest, Settings, Stage
 from seedream_cli.sandbox.messages import Record as SandboxRecord
 from seedream_cli.sandbox.router import answer as stand_in
 from seedream_cli.transport.client import Download
@@ -300,11 +300,11 @@ class StandIn(ListingServer):
         stage = Stage(now=self.now.timestamp(), settings=settings, records=shown)
         return stand_in(self._asked(call), stage)
 
-    def _asked(self, call: Call) -> Asked:
+    def _asked(self, call: Call) -> HttpRequest:
         provider = PROVIDERS[self.provider]
         parts = urlsplit(call.path)
         prefix = "" if parts.netloc else provider.sandbox_path
-        return Asked(
+        return HttpRequest(
             method=call.method,
             path=unquote(f"{prefix}{parts.path}"),
             query={**dict(parse_qsl(parts.query)), **call.query},

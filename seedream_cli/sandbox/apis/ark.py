@@ -24,8 +24,8 @@ from seedream_cli.sandbox.pictures.host import draw, image_url, signed_query
 
 if TYPE_CHECKING:
     from seedream_cli.sandbox.apis.ark_checks import Purchase
-    from seedream_cli.sandbox.messages import Asked, Stage
-    from seedream_cli.sandbox.tickets import Picture
+    from seedream_cli.sandbox.messages import HttpRequest, Stage
+    from seedream_cli.sandbox.tickets import Drawing
 
 LIFETIME: Final = 86_400
 """Seconds that a result URL lives (X-Tos-Expires of every sample)."""
@@ -37,7 +37,7 @@ _SCHEMES: Final = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404
 }
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Answer as `ark` or `byteplus`."""
     provider = asked.provider
     where = Where.SUBMIT if asked.path == "/images/generations" else Where.FREE
@@ -60,7 +60,7 @@ def answer(asked: Asked, stage: Stage) -> Answer:
     return replace(reply, deed=deed)
 
 
-def _account(asked: Asked, stage: Stage) -> Answer | None:
+def _account(asked: HttpRequest, stage: Stage) -> Answer | None:
     if not asked.key or "wrong" in asked.key:
         text = "The API key in the request is missing or invalid."
         return _error(asked, stage, 401, "AuthenticationError", text)
@@ -70,7 +70,7 @@ def _account(asked: Asked, stage: Stage) -> Answer | None:
     return None
 
 
-def _models(asked: Asked, stage: Stage, provider: str) -> Answer:
+def _models(asked: HttpRequest, stage: Stage, provider: str) -> Answer:
     entries = [
         {
             "id": model,
@@ -87,7 +87,7 @@ def _models(asked: Asked, stage: Stage, provider: str) -> Answer:
     return says({"object": "list", "data": entries}, headers=_ids(asked, stage))
 
 
-def _generations(asked: Asked, stage: Stage, provider: str) -> Answer:
+def _generations(asked: HttpRequest, stage: Stage, provider: str) -> Answer:
     try:
         purchase = read_purchase(asked, models_of(provider), stage.today)
     except Complaint as complaint:
@@ -105,7 +105,7 @@ def _generations(asked: Asked, stage: Stage, provider: str) -> Answer:
 class _Sale:
     """An accepted purchase, and the ways to hand its pictures over."""
 
-    asked: Asked
+    asked: HttpRequest
     stage: Stage
     purchase: Purchase
 
@@ -165,7 +165,7 @@ class _Sale:
     def _suffix(self) -> str:
         return f" Request id: {self._headers['x-request-id']}"
 
-    def _picture(self, number: int) -> Picture:
+    def _picture(self, number: int) -> Drawing:
         first = self.purchase.picture
         one = first.layer(number) if self.purchase.is_layered else first.sibling(number)
         return replace(one, expires_at=int(self.stage.now) + LIFETIME)
@@ -183,7 +183,7 @@ class _Sale:
         return {"url": f"{image_url(self.asked, picture)}?{query}"} | item
 
 
-def _layer(number: int, picture: Picture) -> dict[str, object]:
+def _layer(number: int, picture: Drawing) -> dict[str, object]:
     """Return what is told of a layer: it lies a little further in than the one below."""
     share = number / (2 * LAYERS)
     edges = (share, share, 1 - share, 1 - share)
@@ -196,7 +196,7 @@ def _layer(number: int, picture: Picture) -> dict[str, object]:
     return {"z_index": number, "name": name, "description": f"the {name}", "bounding_box": box}
 
 
-def _ids(asked: Asked, stage: Stage) -> dict[str, str]:
+def _ids(asked: HttpRequest, stage: Stage) -> dict[str, str]:
     """Return the headers that name a request (its id: 02, milliseconds, 38 hex digits)."""
     token = asked.hash(stage.now)
     return {
@@ -209,7 +209,7 @@ def _ids(asked: Asked, stage: Stage) -> dict[str, str]:
 
 
 def _error(
-    asked: Asked, stage: Stage, status: int, code: str, text: str, *, parameter: str = ""
+    asked: HttpRequest, stage: Stage, status: int, code: str, text: str, *, parameter: str = ""
 ) -> Answer:
     ids = _ids(asked, stage)
     error = {
@@ -221,19 +221,19 @@ def _error(
     return says({"error": error}, status, ids)
 
 
-def _busy(asked: Asked, stage: Stage) -> Answer:
+def _busy(asked: HttpRequest, stage: Stage) -> Answer:
     text = "The requests per minute limit of the account for this model has been exceeded."
     return _error(asked, stage, 429, "ModelAccountIpmRateLimitExceeded", text)
 
 
-def _broken(asked: Asked, stage: Stage) -> Answer:
+def _broken(asked: HttpRequest, stage: Stage) -> Answer:
     text = "The service encountered an unexpected internal error."
     return _error(asked, stage, 500, "InternalServiceError", text)
 
 
-def _refused(asked: Asked, stage: Stage) -> Answer:
+def _refuse(asked: HttpRequest, stage: Stage) -> Answer:
     text = "The request failed because the input text may contain sensitive information."
     return _error(asked, stage, 400, "InputTextSensitiveContentDetected", text)
 
 
-VOICE: Final = Voice(busy=_busy, broken=_broken, refused=_refused)
+VOICE: Final = Voice(busy=_busy, broken=_broken, refused=_refuse)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.sandbox.apis.ark_references import Complaint, invalid, read_references
 from seedream_cli.sandbox.apis.frames import pixels, price_of, ratio_in, read_size
 from seedream_cli.sandbox.messages import LAYERS, is_number, is_whole
-from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
+from seedream_cli.sandbox.tickets import Drawing, seed_of, tint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Money
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import Asked
+    from seedream_cli.sandbox.messages import HttpRequest
 
 _STEEPEST: Final = 16
 _FAST: Final = re.compile(r".*(5[-.]0-pro|4-0).*")
@@ -31,7 +31,7 @@ class Purchase:
     """A request that Ark would take."""
 
     model: str
-    picture: Picture
+    picture: Drawing
     count: int
     is_layered: bool
     references: int
@@ -43,7 +43,9 @@ class Purchase:
     """One of the models whose answers also tell format and inputs: 5.0 pro, flash, 5.5."""
 
 
-def read_purchase(asked: Asked, models: Mapping[str, Capabilities], today: datetime) -> Purchase:
+def read_purchase(
+    asked: HttpRequest, models: Mapping[str, Capabilities], today: datetime
+) -> Purchase:
     """Return what is bought; raises `Complaint`. Unset keys may be null, unknown keys may be.
 
     A model that is retired by `today` is refused in the words for a wrong id.
@@ -52,16 +54,16 @@ def read_purchase(asked: Asked, models: Mapping[str, Capabilities], today: datet
     if raw is None:
         raise Complaint("The request failed because the body is not valid JSON.")
     body = {key: value for key, value in raw.items() if value is not None}
-    name = _required(body, "model")
+    name = _require(body, "model")
     model = _model(name, models, today)
     # Layers of a picture can be had without a word.
-    prompt = "" if _is_wordless(body) else _required(body, "prompt")
+    prompt = "" if _is_wordless(body) else _require(body, "prompt")
     if model is not None:
         _check_keys(name, model, body)
     _check_types(body)
     references = read_references(model, body)
     width, height = _size(model, body, prompt)
-    picture = Picture(
+    picture = Drawing(
         seed=seed_of(prompt, body.get("seed"), references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
@@ -89,7 +91,7 @@ def _is_wordless(body: Mapping[str, object]) -> bool:
     return body.get("layer_decomposition") is True and "prompt" not in body
 
 
-def _required(body: Mapping[str, object], key: str) -> str:
+def _require(body: Mapping[str, object], key: str) -> str:
     value = body.get(key)
     if value is None or value == "":
         text = f"The request failed because it is missing `{key}` parameter."
@@ -178,7 +180,7 @@ def _size(model: Capabilities | None, body: Mapping[str, object], prompt: str) -
         raise invalid("size", "it must be a string")
     exact = None if is_layered else read_size(size)
     if exact is not None:
-        return _checked(model, *exact)
+        return _check_pixels(model, *exact)
     words = _OF_LAYERS if is_layered else ("WIDTHxHEIGHT", *_keywords(model))
     if size.upper() not in words[1:]:
         quoted = [f"'{word if word == words[0] else word.lower()}'" for word in words]
@@ -195,7 +197,7 @@ def _keywords(model: Capabilities | None) -> list[str]:
     return [] if model.guidance else sorted(word.upper() for word in model.sizes)
 
 
-def _checked(model: Capabilities | None, width: int, height: int) -> Pixels:
+def _check_pixels(model: Capabilities | None, width: int, height: int) -> Pixels:
     least, most = model.pixels if model and model.pixels else (196, 16_777_216)
     if width * height < least:
         raise invalid("size", f"image size must be at least {least} pixels")

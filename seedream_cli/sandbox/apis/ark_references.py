@@ -89,7 +89,7 @@ def read_references(model: Capabilities | None, body: Mapping[str, object]) -> l
         text = "The request failed because it is missing `image` parameter."
         raise Complaint(text, "image", code="MissingParameter")
     limits = _LAYERED if is_layered else model.inputs if model else None
-    files = [_opened(reference, limits) for reference in references]
+    files = [_open(reference, limits) for reference in references]
     if is_transparent:
         _check_transparent(model, body, files)
     return references
@@ -100,7 +100,7 @@ def _no_image(why: str) -> Complaint:
     return Complaint(text, "image", code="InvalidImageURL.InvalidFormat")
 
 
-def _opened(reference: str, limits: InputLimits | None) -> _Inline | None:
+def _open(reference: str, limits: InputLimits | None) -> _Inline | None:
     """Return an inline reference that is within the limits; None for an address."""
     if _ADDRESS.fullmatch(reference):
         return None
@@ -113,10 +113,10 @@ def _opened(reference: str, limits: InputLimits | None) -> _Inline | None:
         raise _no_image("an image is not valid base64") from None
     if not content:
         raise _no_image("an image is empty")
-    return _Inline(format=_checked(content, limits), content=content)
+    return _Inline(format=_check_picture(content, limits), content=content)
 
 
-def _checked(content: bytes, limits: InputLimits | None) -> str:
+def _check_picture(content: bytes, limits: InputLimits | None) -> str:
     """Return the format of a picture; raises `Complaint` where it is beyond the limits."""
     from seedream_cli.storage.files.image_format import inspect
 
@@ -215,12 +215,12 @@ def _alphas(pixels: bytes, width: int, stride: int, size: int) -> Iterator[bytes
             case 2:
                 row = bytes((more + up) & 255 for more, up in zip(raw, above, strict=True))
             case kind:
-                row = _predicted(raw, above, is_paeth=kind == 4)  # noqa: PLR2004 # PNG's number
+                row = _predict(raw, above, is_paeth=kind == 4)  # noqa: PLR2004 # PNG's number
         yield row
         above = row
 
 
-def _predicted(raw: bytes, above: bytes, *, is_paeth: bool) -> bytes:
+def _predict(raw: bytes, above: bytes, *, is_paeth: bool) -> bytes:
     row = bytearray()
     left = corner = 0
     for more, up in zip(raw, above, strict=True):

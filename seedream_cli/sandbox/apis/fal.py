@@ -22,9 +22,9 @@ from seedream_cli.sandbox.messages import (
 from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import (
     EXTENSIONS,
-    Kind,
-    Picture,
+    Drawing,
     Task,
+    TicketKind,
     read_task_id,
     seed_of,
     task_id,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import Asked, Record, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Record, Stage
 
 PREFIX: Final = "/fal"
 
@@ -64,14 +64,14 @@ class _Complaint(Exception):
         self.field, self.text, self.kind = field, text, kind
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Answer as fal does; a failed request is told in what came of it."""
     where = _place(asked)
-    reply = _account(asked, is_paid=where is Where.SUBMIT) or _answered(asked, stage, where)
+    reply = _account(asked, is_paid=where is Where.SUBMIT) or _route(asked, stage, where)
     return replace(reply, deed=replace(reply.deed, provider="fal", where=where))
 
 
-def _place(asked: Asked) -> Where:
+def _place(asked: HttpRequest) -> Where:
     if asked.path.startswith("/files/"):
         return Where.UPLOAD
     if _REQUEST.fullmatch(asked.path):
@@ -80,7 +80,7 @@ def _place(asked: Asked) -> Where:
     return Where.FREE if is_free or asked.method != "POST" else Where.SUBMIT
 
 
-def _account(asked: Asked, *, is_paid: bool) -> Answer | None:
+def _account(asked: HttpRequest, *, is_paid: bool) -> Answer | None:
     key = asked.token("Key")
     if asked.path.startswith("/files/"):
         is_told = "authorization" in asked.headers
@@ -96,7 +96,7 @@ def _account(asked: Asked, *, is_paid: bool) -> Answer | None:
     return None
 
 
-def _answered(asked: Asked, stage: Stage, where: Where) -> Answer:
+def _route(asked: HttpRequest, stage: Stage, where: Where) -> Answer:
     request = _REQUEST.fullmatch(asked.path)
     if request is not None:
         return _ask(asked, stage, request)
@@ -113,7 +113,7 @@ def _answered(asked: Asked, stage: Stage, where: Where) -> Answer:
     return route(asked, stage) if route else _error(404, "Not Found")
 
 
-def _submit(asked: Asked, stage: Stage) -> Answer:
+def _submit(asked: HttpRequest, stage: Stage) -> Answer:
     name = asked.path.strip("/")
     model = models_of("fal").get(name)
     if model is None:
@@ -124,7 +124,7 @@ def _submit(asked: Asked, stage: Stage) -> Answer:
         place = ["body", complaint.field]
         return says({"detail": [_detail(place, complaint.text, complaint.kind)]}, 422)
     task = Task(
-        kind=Kind.FAL,
+        kind=TicketKind.FAL,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
         delay_ms=int(stage.settings.delay * 1000),
@@ -140,7 +140,7 @@ def _submit(asked: Asked, stage: Stage) -> Answer:
     return replace(reply, deed=Deed(is_good=True, task=identity))
 
 
-def _links(asked: Asked, task: Task, identity: str) -> dict[str, object]:
+def _links(asked: HttpRequest, task: Task, identity: str) -> dict[str, object]:
     owner, app = task.model.split("/")[:2]
     place = f"{asked.origin}{PREFIX}/{owner}/{app}/requests/{identity}"
     return {
@@ -151,8 +151,8 @@ def _links(asked: Asked, task: Task, identity: str) -> dict[str, object]:
     }
 
 
-def _ask(asked: Asked, stage: Stage, request: re.Match[str]) -> Answer:
-    task = read_task_id(Kind.FAL, "", request["id"])
+def _ask(asked: HttpRequest, stage: Stage, request: re.Match[str]) -> Answer:
+    task = read_task_id(TicketKind.FAL, "", request["id"])
     if task is None or task.model.split("/")[:2] != [request["owner"], request["app"]]:
         return _error(404, "Request not found")
     is_done = task.progress(stage.now) >= 1
@@ -170,7 +170,7 @@ def _ask(asked: Asked, stage: Stage, request: re.Match[str]) -> Answer:
     return replace(reply, deed=Deed(is_good=True, task=request["id"]))
 
 
-def _status(asked: Asked, task: Task, identity: str, now: float) -> Answer:
+def _status(asked: HttpRequest, task: Task, identity: str, now: float) -> Answer:
     progress = task.progress(now)
     links = _links(asked, task, identity)
     if progress < 1:
@@ -185,7 +185,7 @@ def _status(asked: Asked, task: Task, identity: str, now: float) -> Answer:
     return says(body)
 
 
-def _result(asked: Asked, task: Task) -> Answer:
+def _result(asked: HttpRequest, task: Task) -> Answer:
     if task.fate is Fate.FAILED:
         return _error(500, "The runner failed.", "runner_server_error")
     if task.fate is not Fate.MADE:
@@ -198,14 +198,14 @@ def _result(asked: Asked, task: Task) -> Answer:
 _POLICY: Final = "content_policy_violation"
 
 
-def _output(asked: Asked, task: Task) -> dict[str, object]:
+def _output(asked: HttpRequest, task: Task) -> dict[str, object]:
     files = [_file(asked, task.picture.sibling(number)) for number in range(task.count)]
     if models_of("fal")[task.model].is_layered:
         return {"images": files[:1], "layers": files[1:]}
     return {"images": files, "seed": task.picture.seed % 2**31}
 
 
-def _file(asked: Asked, picture: Picture) -> dict[str, object]:
+def _file(asked: HttpRequest, picture: Drawing) -> dict[str, object]:
     url = image_url(asked, picture)
     return {
         "url": url,
@@ -217,7 +217,7 @@ def _file(asked: Asked, picture: Picture) -> dict[str, object]:
     }
 
 
-def _purchase(asked: Asked, model: Capabilities) -> tuple[Picture, int, int]:
+def _purchase(asked: HttpRequest, model: Capabilities) -> tuple[Drawing, int, int]:
     raw = asked.json()
     if raw is None:
         raise _Complaint("prompt", "Input should be a valid dictionary", "dict_type")
@@ -227,7 +227,7 @@ def _purchase(asked: Asked, model: Capabilities) -> tuple[Picture, int, int]:
         raise _Complaint("prompt", "Field required", "missing")
     references = _references(body, model)
     width, height = _size(body, model)
-    picture = Picture(
+    picture = Drawing(
         seed=seed_of(prompt, body.get("seed"), references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
@@ -299,7 +299,7 @@ def _size(body: Mapping[str, object], model: Capabilities) -> Pixels:
     return size
 
 
-def _initiate(asked: Asked, _stage: Stage) -> Answer:
+def _initiate(asked: HttpRequest, _stage: Stage) -> Answer:
     body = asked.json() or {}
     name, kind = body.get("file_name"), body.get("content_type")
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]{1,200}", name) or not kind:
@@ -308,7 +308,7 @@ def _initiate(asked: Asked, _stage: Stage) -> Answer:
     return says({"upload_url": f"{url}?upload=1", "file_url": url})
 
 
-def _prices(asked: Asked, _stage: Stage) -> Answer:
+def _prices(asked: HttpRequest, _stage: Stage) -> Answer:
     name = asked.query.get("endpoint_id", "")
     model = models_of("fal").get(name)
     if model is None:
@@ -318,7 +318,7 @@ def _prices(asked: Asked, _stage: Stage) -> Answer:
     return says({"prices": [entry], "next_cursor": None, "has_more": False})
 
 
-def _list(asked: Asked, stage: Stage) -> Answer:
+def _list(asked: HttpRequest, stage: Stage) -> Answer:
     """List what has ended, the newest end first: whether running requests show is not known."""
     try:
         start = _moment(asked.query.get("start"), stage.date - _DAY)
@@ -339,9 +339,9 @@ def _list(asked: Asked, stage: Stage) -> Answer:
     return says({"items": page, "next_cursor": cursor, "has_more": more})
 
 
-def _item(asked: Asked, stage: Stage, record: Record) -> dict[str, object] | None:
+def _item(asked: HttpRequest, stage: Stage, record: Record) -> dict[str, object] | None:
     """Return a request as the list has it; None where it is hidden, or was not asked for."""
-    task = read_task_id(Kind.FAL, "", record.task) if record.provider == "fal" else None
+    task = read_task_id(TicketKind.FAL, "", record.task) if record.provider == "fal" else None
     is_mine = record.key == asked.account and stage.now >= record.at + stage.settings.list_delay
     if task is None or not is_mine or task.progress(stage.now) < 1:
         return None
@@ -388,12 +388,12 @@ def _error(status: int, text: str, kind: str = "") -> Answer:
     return says({"detail": text} | ({"error_type": kind} if kind else {}), status, headers)
 
 
-def _busy(_asked: Asked, _stage: Stage) -> Answer:
+def _busy(_asked: HttpRequest, _stage: Stage) -> Answer:
     text = "Too many concurrent requests. Please try again later."
     return _error(429, text, "concurrent_requests_limit")
 
 
-def _broken(_asked: Asked, _stage: Stage) -> Answer:
+def _broken(_asked: HttpRequest, _stage: Stage) -> Answer:
     return _error(500, "Internal Server Error", "internal_error")
 
 

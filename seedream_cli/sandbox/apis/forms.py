@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from seedream_cli.sandbox.messages import Asked
+    from seedream_cli.sandbox.messages import HttpRequest
 
 _BOUNDARY: Final = re.compile(r'boundary="?([^";]+)"?')
 _NAME: Final = re.compile(r'[ ;]name="([^"]*)"')
@@ -32,12 +32,12 @@ class Part:
         return self.content.decode(errors="replace").strip()
 
 
-def read_form(asked: Asked) -> dict[str, Part]:
+def read_form(asked: HttpRequest) -> dict[str, Part]:
     """Return the fields by name; of equal names the last. Empty for what is no form."""
     return dict(read_fields(asked))
 
 
-def read_fields(asked: Asked) -> list[tuple[str, Part]]:
+def read_fields(asked: HttpRequest) -> list[tuple[str, Part]]:
     """Return all fields in their order, equal names too. Empty for what is no form."""
     kind = asked.headers.get("content-type", "")
     if kind.lower().startswith("application/x-www-form-urlencoded"):

@@ -62,7 +62,7 @@ def pixels(model: Capabilities | None, keyword: str, aspect: str) -> Pixels:
     side = KILO * float(match[1]) if match else 2 * KILO
     across, down = _numbers(aspect)
     root = (across / down) ** 0.5
-    return (_stepped(side * root), _stepped(side / root))
+    return (_round(side * root), _round(side / root))
 
 
 def _numbers(aspect: str) -> Pixels:
@@ -70,5 +70,5 @@ def _numbers(aspect: str) -> Pixels:
     return (int(match[1]), int(match[2])) if match and int(match[1]) * int(match[2]) else (1, 1)
 
 
-def _stepped(side: float) -> int:
+def _round(side: float) -> int:
     return min(LARGEST, max(_STEP, round(side / _STEP) * _STEP))

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.sandbox.apis import kie_older, kie_uploads
 from seedream_cli.sandbox.apis.kie_checks import (
     Complaint,
-    accepted,
+    accept,
     callback,
     credits_of,
     read_purchase,
     refusal,
 )
-from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, encoded, says
+from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, encode, says
 from seedream_cli.sandbox.pictures.host import PATH, image_url
-from seedream_cli.sandbox.tickets import Kind, Task, read_image_name, read_task_id, task_id
+from seedream_cli.sandbox.tickets import Task, TicketKind, read_image_name, read_task_id, task_id
 
 if TYPE_CHECKING:
-    from seedream_cli.sandbox.messages import Asked, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Stage
 
 PREFIX: Final = "task_seedream_"
 LIFETIME: Final = 14 * 86_400
@@ -34,15 +34,15 @@ FRESH: Final = 20 * 60
 _WAITING: Final = 0.1
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Answer as KIE does; the older endpoint's deeds count as `kie-seedream`."""
     where, provider = _place(asked)
-    reply = _account(asked, is_paid=where is Where.SUBMIT) or _answered(asked, stage)
+    reply = _account(asked, is_paid=where is Where.SUBMIT) or _route(asked, stage)
     deed = replace(reply.deed, provider=provider, where=where)
     return replace(reply, deed=deed)
 
 
-def _place(asked: Asked) -> tuple[Where, str]:
+def _place(asked: HttpRequest) -> tuple[Where, str]:
     match asked.path:
         case "/api/v1/jobs/createTask":
             return Where.SUBMIT, "kie"
@@ -58,7 +58,7 @@ def _place(asked: Asked) -> tuple[Where, str]:
             return Where.FREE, "kie"
 
 
-def _account(asked: Asked, *, is_paid: bool) -> Answer | None:
+def _account(asked: HttpRequest, *, is_paid: bool) -> Answer | None:
     if not asked.key or "wrong" in asked.key:
         return says({"code": 401, "msg": "You do not have access permissions"})
     if "no-credit" in asked.key and is_paid:
@@ -67,7 +67,7 @@ def _account(asked: Asked, *, is_paid: bool) -> Answer | None:
     return None
 
 
-def _answered(asked: Asked, stage: Stage) -> Answer:
+def _route(asked: HttpRequest, stage: Stage) -> Answer:
     routes = {
         ("POST", "/api/v1/jobs/createTask"): _create,
         ("GET", "/api/v1/jobs/recordInfo"): _record,
@@ -84,18 +84,18 @@ def _answered(asked: Asked, stage: Stage) -> Answer:
     return says({"code": 404, "msg": "Not Found", "data": None}, 404)
 
 
-def _credit(asked: Asked, _stage: Stage) -> Answer:
+def _credit(asked: HttpRequest, _stage: Stage) -> Answer:
     amount = 0 if "no-credit" in asked.key else 5916.25
     return says({"code": 200, "msg": "success", "data": amount})
 
 
-def _create(asked: Asked, stage: Stage) -> Answer:
+def _create(asked: HttpRequest, stage: Stage) -> Answer:
     try:
         model, picture, count, references = read_purchase(asked)
     except Complaint as complaint:
         return refusal(complaint)
     task = Task(
-        kind=Kind.KIE,
+        kind=TicketKind.KIE,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
         delay_ms=int(stage.settings.delay * 1000),
@@ -106,15 +106,15 @@ def _create(asked: Asked, stage: Stage) -> Answer:
         picture=replace(picture, expires_at=int(stage.now) + LIFETIME),
     )
     identity = task_id(task, PREFIX)
-    return accepted(
+    return accept(
         identity,
         task,
         with_record=True,
-        callback=callback(asked.json() or {}, task, _ended(asked, task, identity)),
+        callback=callback(asked.json() or {}, task, _callback_body(asked, task, identity)),
     )
 
 
-def _ended(asked: Asked, task: Task, identity: str) -> dict[str, object]:
+def _callback_body(asked: HttpRequest, task: Task, identity: str) -> dict[str, object]:
     """Return what is posted when a task has ended: its record, and a code that tells how."""
     data = {"taskId": identity, "model": task.model} | _state(asked, task, task.finished_ms / 1000)
     if task.fate is Fate.MADE:
@@ -122,11 +122,11 @@ def _ended(asked: Asked, task: Task, identity: str) -> dict[str, object]:
     return {"code": 501, "msg": "Image generation failed.", "data": data}
 
 
-def _record(asked: Asked, stage: Stage) -> Answer:
+def _record(asked: HttpRequest, stage: Stage) -> Answer:
     identity = asked.query.get("taskId", "")
     if not identity:
         return says({"code": 400, "msg": "taskId parameter is required", "data": None})
-    task = read_task_id(Kind.KIE, PREFIX, identity)
+    task = read_task_id(TicketKind.KIE, PREFIX, identity)
     if task is None:
         return says({"code": 422, "msg": "recordInfo is null", "data": None})
     data = {"taskId": identity, "model": task.model} | _state(asked, task, stage.now)
@@ -134,7 +134,7 @@ def _record(asked: Asked, stage: Stage) -> Answer:
     return replace(reply, deed=Deed(is_good=True, task=identity))
 
 
-def _state(asked: Asked, task: Task, now: float) -> dict[str, object]:
+def _state(asked: HttpRequest, task: Task, now: float) -> dict[str, object]:
     progress = task.progress(now)
     is_done = progress >= 1
     is_made = is_done and task.fate is Fate.MADE
@@ -154,14 +154,14 @@ def _state(asked: Asked, task: Task, now: float) -> dict[str, object]:
     return state | ({"creditsConsumed": price} if is_made and price is not None else {})
 
 
-def _result(asked: Asked, task: Task) -> str:
+def _result(asked: HttpRequest, task: Task) -> str:
     first = task.picture
     is_layered = task.model.endswith("layer-decomposition")
     urls = [
         image_url(asked, first.layer(number) if is_layered else first.sibling(number))
         for number in range(task.count)
     ]
-    return encoded({"resultUrls": urls}).decode()
+    return encode({"resultUrls": urls}).decode()
 
 
 def _parameters(task: Task) -> str:
@@ -174,7 +174,7 @@ def _parameters(task: Task) -> str:
     return json.dumps({"model": task.model, "input": json.dumps(given)})
 
 
-def _download_url(asked: Asked, stage: Stage) -> Answer:
+def _download_url(asked: HttpRequest, stage: Stage) -> Answer:
     url = (asked.json() or {}).get("url")
     name = url.partition("?")[0].rpartition(PATH)[2] if isinstance(url, str) else ""
     picture = read_image_name(name)
@@ -184,19 +184,19 @@ def _download_url(asked: Asked, stage: Stage) -> Answer:
     return says({"code": 200, "msg": "success", "data": image_url(asked, fresh)})
 
 
-def _busy(_asked: Asked, _stage: Stage) -> Answer:
+def _busy(_asked: HttpRequest, _stage: Stage) -> Answer:
     text = "Your call frequency is too high. Please try again later."
     return says({"code": 429, "msg": text, "data": None}, 429)
 
 
-def _broken(_asked: Asked, _stage: Stage) -> Answer:
+def _broken(_asked: HttpRequest, _stage: Stage) -> Answer:
     text = "Server exception, please try again later or contact customer service"
     return says({"code": 500, "msg": text, "data": None}, 500)
 
 
-def _refused(_asked: Asked, _stage: Stage) -> Answer:
+def _refuse(_asked: HttpRequest, _stage: Stage) -> Answer:
     text = "Your prompt was flagged as violating content policies."
     return says({"code": 400, "msg": text, "data": None})
 
 
-VOICE: Final = Voice(busy=_busy, broken=_broken, refused=_refused)
+VOICE: Final = Voice(busy=_busy, broken=_broken, refused=_refuse)

@@ -12,13 +12,13 @@ from seedream_cli.sandbox.messages import (
     Callback,
     Deed,
     Fate,
-    encoded,
+    encode,
     is_number,
     is_whole,
     says,
     texts,
 )
-from seedream_cli.sandbox.tickets import Kind, Picture, seed_of, tint_of
+from seedream_cli.sandbox.tickets import Drawing, TicketKind, seed_of, tint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Money
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import Asked
+    from seedream_cli.sandbox.messages import HttpRequest
     from seedream_cli.sandbox.tickets import Task
 
 NAMES: Final = {
@@ -62,7 +62,7 @@ def refusal(complaint: Complaint) -> Answer:
     return says({"code": complaint.code, "msg": complaint.text, "data": None})
 
 
-def accepted(
+def accept(
     identity: str, task: Task, *, with_record: bool, callback: Callback | None = None
 ) -> Answer:
     """Return the envelope of an accepted job; market jobs repeat their id as `recordId`."""
@@ -90,7 +90,7 @@ def callback(
     url = body.get("callBackUrl")
     if not isinstance(url, str) or not url or task.fate is Fate.ENDLESS:
         return None
-    return Callback(url=url, after=task.delay_ms / 1000, body=encoded(record))
+    return Callback(url=url, after=task.delay_ms / 1000, body=encode(record))
 
 
 def credits_of(task: Task) -> float | None:
@@ -100,13 +100,13 @@ def credits_of(task: Task) -> float | None:
 
 
 def _price_of(task: Task) -> Money | None:
-    is_older = task.kind is Kind.KIE_OLDER
+    is_older = task.kind is TicketKind.KIE_OLDER
     model = models_of("kie-seedream").get("") if is_older else models_of("kie").get(task.model)
     area = task.picture.width * task.picture.height
     return price_of(model, area, task.count, task.references)
 
 
-def read_purchase(asked: Asked) -> tuple[str, Picture, int, int]:
+def read_purchase(asked: HttpRequest) -> tuple[str, Drawing, int, int]:
     """Return model, first picture, number of pictures and of references; raises `Complaint`."""
     body = asked.json()
     if body is None:
@@ -126,16 +126,16 @@ def read_purchase(asked: Asked) -> tuple[str, Picture, int, int]:
     return name, *_ours(asked, known[name], name, given)
 
 
-def _foreign(asked: Asked, given: Mapping[str, object]) -> Picture:
+def _foreign(asked: HttpRequest, given: Mapping[str, object]) -> Drawing:
     """Draw something for KIE's other models: their inputs are not ours to judge."""
     seed = seed_of(repr(sorted(given.items(), key=str)), given.get("seed"), nonce=asked.nonce)
     width, height = pixels(None, "1K", str(given.get("aspect_ratio", "1:1")))
-    return Picture(seed=seed, width=width, height=height, format="png")
+    return Drawing(seed=seed, width=width, height=height, format="png")
 
 
 def _ours(
-    asked: Asked, model: Capabilities, name: str, given: Mapping[str, object]
-) -> tuple[Picture, int, int]:
+    asked: HttpRequest, model: Capabilities, name: str, given: Mapping[str, object]
+) -> tuple[Drawing, int, int]:
     prompt = _prompt(model, given)
     references = _references(model, name, given)
     seed = _seed(model, given)
@@ -143,7 +143,7 @@ def _ours(
     if not isinstance(given.get("nsfw_checker") or False, bool):
         raise Complaint("nsfw_checker must be a boolean")
     width, height = _size(model, given)
-    picture = Picture(
+    picture = Drawing(
         seed=seed_of(prompt, seed, references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
@@ -163,7 +163,7 @@ def word_in(given: Mapping[str, object], key: str, allowed: frozenset[str] | set
     return value
 
 
-def bounded(given: Mapping[str, object], key: str, least: float, most: float) -> None:
+def check_bounds(given: Mapping[str, object], key: str, least: float, most: float) -> None:
     """Raise `Complaint` for a number outside its bounds."""
     value = given.get(key)
     if value is None:
@@ -216,7 +216,7 @@ def _seed(model: Capabilities, given: Mapping[str, object]) -> int | None:
 
 def _guidance(model: Capabilities, given: Mapping[str, object]) -> None:
     if model.guidance:
-        bounded(given, "guidance_scale", *model.guidance)
+        check_bounds(given, "guidance_scale", *model.guidance)
 
 
 def _size(model: Capabilities, given: Mapping[str, object]) -> Pixels:
@@ -256,5 +256,5 @@ def _count(model: Capabilities, given: Mapping[str, object]) -> int:
         return LAYERS
     if "max_images" not in model.fields:
         return 1
-    bounded(given, "max_images", 1, _MOST_IMAGES)
+    check_bounds(given, "max_images", 1, _MOST_IMAGES)
     return whole(given, "max_images") or 1

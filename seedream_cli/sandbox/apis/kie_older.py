@@ -10,9 +10,9 @@ from seedream_cli.sandbox.apis.frames import pixels
 from seedream_cli.sandbox.apis.kie_checks import (
     NAMES,
     Complaint,
-    accepted,
-    bounded,
+    accept,
     callback,
+    check_bounds,
     check_callback,
     refusal,
     whole,
@@ -21,9 +21,9 @@ from seedream_cli.sandbox.apis.kie_checks import (
 from seedream_cli.sandbox.messages import Answer, Deed, Fate, says
 from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import (
-    Kind,
-    Picture,
+    Drawing,
     Task,
+    TicketKind,
     read_task_id,
     seed_of,
     task_id,
@@ -33,7 +33,7 @@ from seedream_cli.sandbox.tickets import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedream_cli.sandbox.messages import Asked, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Stage
 
 PREFIX: Final = "seedream_task_"
 LIFETIME: Final = 14 * 86_400
@@ -45,14 +45,14 @@ _WRAPPED_FLAGS: Final = {Fate.FAILED: 3, Fate.REFUSED: 2}
 """By KIE's pages of its siblings (4o, Flux): generate failed, create task failed."""
 
 
-def generate(asked: Asked, stage: Stage) -> Answer:
+def generate(asked: HttpRequest, stage: Stage) -> Answer:
     """Accept a flat body (no `model`, no `input`) or refuse it."""
     try:
         picture, references = _purchase(asked)
     except Complaint as complaint:
         return refusal(complaint)
     task = Task(
-        kind=Kind.KIE_OLDER,
+        kind=TicketKind.KIE_OLDER,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
         delay_ms=int(stage.settings.delay * 1000),
@@ -64,7 +64,7 @@ def generate(asked: Asked, stage: Stage) -> Answer:
     )
     identity = task_id(task, PREFIX)
     ended = replace(stage, now=task.finished_ms / 1000)
-    return accepted(
+    return accept(
         identity,
         task,
         with_record=False,
@@ -72,12 +72,12 @@ def generate(asked: Asked, stage: Stage) -> Answer:
     )
 
 
-def record_info(asked: Asked, stage: Stage) -> Answer:
+def record_info(asked: HttpRequest, stage: Stage) -> Answer:
     """Tell where a task stands: bare as its own page prints it, or wrapped as all of KIE."""
     identity = asked.query.get("taskId", "")
     if not identity:
         return says({"code": 400, "msg": "taskId parameter is required", "data": None})
-    task = read_task_id(Kind.KIE_OLDER, PREFIX, identity)
+    task = read_task_id(TicketKind.KIE_OLDER, PREFIX, identity)
     if task is None:
         # Sibling endpoints answer an unknown task so (recorded live, 2026-05).
         return says({"code": 200, "msg": "success", "data": None})
@@ -85,13 +85,15 @@ def record_info(asked: Asked, stage: Stage) -> Answer:
     return replace(reply, deed=Deed(is_good=True, task=identity))
 
 
-def _record(asked: Asked, task: Task, identity: str, stage: Stage) -> dict[str, object]:
+def _record(asked: HttpRequest, task: Task, identity: str, stage: Stage) -> dict[str, object]:
     flags = _WRAPPED_FLAGS if stage.settings.is_wrapped else _FLAGS
     data = {"taskId": identity} | _state(asked, task, stage.now, flags)
     return {"code": 200, "msg": "success", "data": data} if stage.settings.is_wrapped else data
 
 
-def _state(asked: Asked, task: Task, now: float, flags: Mapping[Fate, int]) -> dict[str, object]:
+def _state(
+    asked: HttpRequest, task: Task, now: float, flags: Mapping[Fate, int]
+) -> dict[str, object]:
     times: dict[str, object] = {"createTime": _iso(task.created_ms), "completeTime": None}
     if task.progress(now) < 1:
         return {"successFlag": _GENERATING, "imageUrl": None} | times
@@ -102,7 +104,7 @@ def _state(asked: Asked, task: Task, now: float, flags: Mapping[Fate, int]) -> d
     return {"successFlag": flags.get(task.fate, 2), "imageUrl": None} | error | times
 
 
-def _purchase(asked: Asked) -> tuple[Picture, int]:
+def _purchase(asked: HttpRequest) -> tuple[Drawing, int]:
     body = asked.json()
     if body is None:
         raise Complaint("The request body is not valid JSON", 400)
@@ -112,15 +114,15 @@ def _purchase(asked: Asked) -> tuple[Picture, int]:
         raise Complaint("prompt is required")
     aspect = NAMES[word_in(body, "image_size", frozenset(NAMES)) or "square_hd"]
     resolution = word_in(body, "image_resolution", {"1K", "2K", "4K"}) or "1K"
-    bounded(body, "num_inference_steps", 1, 50)
+    check_bounds(body, "num_inference_steps", 1, 50)
     whole(body, "num_inference_steps")
-    bounded(body, "guidance_scale", 1, 20)
+    check_bounds(body, "guidance_scale", 1, 20)
     references = _references(body.get("input_image_url"))
     # 4:3 at 4K is the one size that its page names: 4096x3072.
     width, height = (4096, 3072) if (resolution, aspect) == ("4K", "4:3") else (0, 0)
     if not width:
         width, height = pixels(None, resolution, aspect)
-    picture = Picture(
+    picture = Drawing(
         seed=seed_of(prompt, whole(body, "seed"), references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,

@@ -11,7 +11,7 @@ from seedream_cli.sandbox.apis.forms import read_form
 from seedream_cli.sandbox.messages import Answer, Deed, says
 
 if TYPE_CHECKING:
-    from seedream_cli.sandbox.messages import Asked, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Stage
 
 _LARGEST: Final = 100 * 1024 * 1024
 
@@ -24,15 +24,15 @@ class _Upload:
     type: str = "application/octet-stream"
 
 
-def upload(asked: Asked, stage: Stage) -> Answer:
+def upload(asked: HttpRequest, stage: Stage) -> Answer:
     """Accept a file; its URL holds the digest of its bytes, so what is drawn derives from them."""
     match asked.path:
         case "/api/file-stream-upload":
-            file = _streamed(asked)
+            file = _read_stream(asked)
         case "/api/file-base64-upload":
-            file = _based(asked)
+            file = _read_base64(asked)
         case "/api/file-url-upload":
-            file = _linked(asked)
+            file = _read_link(asked)
         case _:
             return _refusal(404, "Not Found")
     if isinstance(file, str):
@@ -58,7 +58,7 @@ def _refusal(code: int, text: str) -> Answer:
     return says({"success": False, "code": code, "msg": text, "data": None}, code)
 
 
-def _streamed(asked: Asked) -> _Upload | str:
+def _read_stream(asked: HttpRequest) -> _Upload | str:
     form = read_form(asked)
     file = form.get("file")
     folder = form.get("uploadPath")
@@ -67,10 +67,10 @@ def _streamed(asked: Asked) -> _Upload | str:
     if folder is None or not folder.text:
         return "uploadPath is required"
     name = form["fileName"].text if "fileName" in form else file.name or "file"
-    return _checked(_Upload(content=file.content, folder=folder.text, name=name, type=file.type))
+    return _check(_Upload(content=file.content, folder=folder.text, name=name, type=file.type))
 
 
-def _based(asked: Asked) -> _Upload | str:
+def _read_base64(asked: HttpRequest) -> _Upload | str:
     body = asked.json() or {}
     match body.get("base64Data"), body.get("uploadPath"):
         case str(data), str(folder) if data and folder:
@@ -81,22 +81,22 @@ def _based(asked: Asked) -> _Upload | str:
                 return "base64Data is not valid base64"
             kind = head.removeprefix("data:").partition(";")[0] or "application/octet-stream"
             name = str(body.get("fileName") or "file")
-            return _checked(_Upload(content=content, folder=folder, name=name, type=kind))
+            return _check(_Upload(content=content, folder=folder, name=name, type=kind))
         case _:
             return "base64Data and uploadPath are required"
 
 
-def _linked(asked: Asked) -> _Upload | str:
+def _read_link(asked: HttpRequest) -> _Upload | str:
     body = asked.json() or {}
     match body.get("fileUrl"), body.get("uploadPath"):
         case str(url), str(folder) if url.startswith(("http://", "https://")) and folder:
             name = str(body.get("fileName") or "file")
-            return _checked(_Upload(content=url.encode(), folder=folder, name=name))
+            return _check(_Upload(content=url.encode(), folder=folder, name=name))
         case _:
             return "fileUrl and uploadPath are required"
 
 
-def _checked(file: _Upload) -> _Upload | str:
+def _check(file: _Upload) -> _Upload | str:
     if file.folder.startswith("/") or file.folder.endswith("/"):
         return "uploadPath must not begin or end with a slash"
     return file

@@ -12,13 +12,13 @@ from seedream_cli.sandbox.apis.forms import read_fields
 from seedream_cli.sandbox.apis.frames import LARGEST, pixels, read_size
 from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, is_whole, says
 from seedream_cli.sandbox.pictures.host import draw, image_url
-from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
+from seedream_cli.sandbox.tickets import Drawing, seed_of, tint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import Asked, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Stage
 
 _EDITS: Final = "/images/edits"
 _PATHS: Final = ("/images/generations", _EDITS)
@@ -36,22 +36,22 @@ class _Complaint(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Purchase:
-    picture: Picture
+    picture: Drawing
     count: int
     is_inline: bool
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Answer as such a gateway does."""
     where = Where.SUBMIT if asked.path in _PATHS else Where.FREE
-    reply = _account(asked) or _answered(asked, stage)
+    reply = _account(asked) or _route(asked, stage)
     task = asked.hash(stage.now)[:32]
     headers = {**reply.headers, "x-request-id": f"req_{task}"}
     deed = replace(reply.deed, provider="openai-images", where=where, task=task)
     return replace(reply, headers=headers, deed=deed)
 
 
-def _account(asked: Asked) -> Answer | None:
+def _account(asked: HttpRequest) -> Answer | None:
     if not asked.key or "wrong" in asked.key:
         return _error(401, "Incorrect API key provided.", "invalid_api_key")
     if "no-credit" in asked.key and asked.method == "POST":
@@ -60,7 +60,7 @@ def _account(asked: Asked) -> Answer | None:
     return None
 
 
-def _answered(asked: Asked, stage: Stage) -> Answer:
+def _route(asked: HttpRequest, stage: Stage) -> Answer:
     match asked.method, asked.path:
         case "POST", path if path in _PATHS:
             return _images(asked, stage)
@@ -71,7 +71,7 @@ def _answered(asked: Asked, stage: Stage) -> Answer:
             return _error(404, f"Invalid URL ({asked.method} {asked.path})", None)
 
 
-def _images(asked: Asked, stage: Stage) -> Answer:
+def _images(asked: HttpRequest, stage: Stage) -> Answer:
     try:
         purchase = _purchase(asked)
     except _Complaint as complaint:
@@ -92,7 +92,7 @@ def _images(asked: Asked, stage: Stage) -> Answer:
     return replace(says(body), delay=stage.patience, deed=deed)
 
 
-def _body(asked: Asked) -> Mapping[str, object]:
+def _body(asked: HttpRequest) -> Mapping[str, object]:
     """Return the fields; in a form a file is its digest, numbers are texts, equal names a list."""
     body = asked.json()
     if body is not None:
@@ -117,7 +117,7 @@ class _Bytes:
     content: bytes
 
 
-def _purchase(asked: Asked) -> _Purchase:
+def _purchase(asked: HttpRequest) -> _Purchase:
     body = _body(asked)
     prompt = _text(body, "prompt")
     _text(body, "model")
@@ -136,7 +136,7 @@ def _purchase(asked: Asked) -> _Purchase:
     response = body.get("response_format", "url")
     if response not in {"url", "b64_json", "base64"}:
         raise _Complaint("response_format must be url or b64_json.", "response_format")
-    picture = Picture(
+    picture = Drawing(
         seed=seed_of(prompt, body.get("seed"), references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
@@ -202,17 +202,17 @@ def _error(
     return says({"error": error}, status)
 
 
-def _busy(_asked: Asked, _stage: Stage) -> Answer:
+def _busy(_asked: HttpRequest, _stage: Stage) -> Answer:
     return _error(429, "Rate limit reached. Please try again later.", "rate_limit_exceeded")
 
 
-def _broken(_asked: Asked, _stage: Stage) -> Answer:
+def _broken(_asked: HttpRequest, _stage: Stage) -> Answer:
     return _error(500, "The server had an error while processing your request.", None)
 
 
-def _refused(_asked: Asked, _stage: Stage) -> Answer:
+def _refuse(_asked: HttpRequest, _stage: Stage) -> Answer:
     text = "Your request was rejected by the safety system."
     return _error(400, text, "moderation_blocked")
 
 
-VOICE: Final = Voice(busy=_busy, broken=_broken, refused=_refused)
+VOICE: Final = Voice(busy=_busy, broken=_broken, refused=_refuse)

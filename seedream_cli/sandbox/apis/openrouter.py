@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.sandbox.apis.frames import models_of, pixels, read_size
 from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, is_whole, says
 from seedream_cli.sandbox.pictures.host import draw
-from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
+from seedream_cli.sandbox.tickets import Drawing, seed_of, tint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from seedream_cli.providers.spec import Capabilities, Tariff
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import Asked, Record, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Record, Stage
 
 LIMIT: Final = Decimal(100)
 """USD that a key may use; one with "no-credit" in it has used all of it."""
@@ -35,25 +35,25 @@ class _Complaint(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Purchase:
-    picture: Picture
+    picture: Drawing
     references: int
     cost: Decimal
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Answer as OpenRouter does."""
     where = Where.SUBMIT if asked.path == "/images" else Where.FREE
     try:
-        reply = _answered(asked, stage)
+        reply = _route(asked, stage)
     except _Complaint as complaint:
         reply = _error(complaint.status, complaint.text, complaint.kind)
     task = reply.headers.get(_HEADER, "")
     return replace(reply, deed=replace(reply.deed, provider="openrouter", where=where, task=task))
 
 
-def _answered(asked: Asked, stage: Stage) -> Answer:
+def _route(asked: HttpRequest, stage: Stage) -> Answer:
     if (asked.method, asked.path) in {("GET", "/images/models"), ("GET", "/models")}:
-        return says({"data": [_listed(name, able) for name, able in _models().items()]})
+        return says({"data": [_model_entry(name, able) for name, able in _models().items()]})
     if not asked.key or "wrong" in asked.key:
         raise _Complaint("No auth credentials found", 401, "authentication")
     match asked.method, asked.path:
@@ -67,7 +67,7 @@ def _answered(asked: Asked, stage: Stage) -> Answer:
             raise _Complaint(f"There is no {asked.method} {asked.path}", 404, "not_found")
 
 
-def _images(asked: Asked, stage: Stage) -> Answer:
+def _images(asked: HttpRequest, stage: Stage) -> Answer:
     if "no-credit" in asked.key:
         metadata = {"limit_source": "account", "remedy_hint": "Add credits to the account."}
         return _error(402, "Insufficient credits.", "insufficient_credits", metadata)
@@ -101,12 +101,12 @@ def _models() -> dict[str, Capabilities]:
     return models_of("openrouter")
 
 
-def _listed(name: str, able: Capabilities) -> dict[str, object]:
+def _model_entry(name: str, able: Capabilities) -> dict[str, object]:
     modalities = {"input_modalities": ["text", "image"], "output_modalities": ["image"]}
     return {"id": name, "name": f"ByteDance Seed: {able.label}", "architecture": modalities}
 
 
-def _key(asked: Asked, stage: Stage) -> Answer:
+def _key(asked: HttpRequest, stage: Stage) -> Answer:
     used = sum((_cost_of(each) for each in _records(asked, stage)), Decimal(0))
     used = LIMIT if "no-credit" in asked.key else used
     usage = dict.fromkeys(("usage", "usage_daily", "usage_weekly", "usage_monthly"), float(used))
@@ -114,7 +114,7 @@ def _key(asked: Asked, stage: Stage) -> Answer:
     return says({"data": {**facts, "limit_remaining": float(LIMIT - used), **usage}})
 
 
-def _generation(asked: Asked, stage: Stage) -> Answer:
+def _generation(asked: HttpRequest, stage: Stage) -> Answer:
     wanted = asked.query.get("id", "")
     found = next((each for each in _records(asked, stage) if each.task == wanted), None)
     if found is None:
@@ -131,7 +131,7 @@ def _generation(asked: Asked, stage: Stage) -> Answer:
     return says({"data": data})
 
 
-def _records(asked: Asked, stage: Stage) -> list[Record]:
+def _records(asked: HttpRequest, stage: Stage) -> list[Record]:
     mine = (each for each in stage.records if each.provider == "openrouter")
     return [each for each in mine if each.key == asked.account]
 
@@ -155,7 +155,7 @@ def _purchase(body: Mapping[str, object], nonce: int) -> _Purchase:
         raise _Complaint(f"{unknown[0]}: not supported by this model")
     references = _references(model, body.get("input_references", []))
     width, height = _size(model, body)
-    picture = Picture(
+    picture = Drawing(
         seed=seed_of(prompt, body.get("seed"), references, nonce=nonce),
         tint=tint_of(references),
         width=width,
@@ -223,18 +223,18 @@ def _error(
     return says({"error": error}, status or code)
 
 
-def _busy(_asked: Asked, _stage: Stage) -> Answer:
+def _busy(_asked: HttpRequest, _stage: Stage) -> Answer:
     return _error(429, "Rate limit exceeded upstream.", "rate_limit_exceeded")
 
 
-def _broken(_asked: Asked, _stage: Stage) -> Answer:
+def _broken(_asked: HttpRequest, _stage: Stage) -> Answer:
     """Lose an answer at the edge, not in the API's own words: the work may go on."""
     return Answer(status=500, headers={"content-type": "text/plain"}, body=b"Internal error")
 
 
-def _refused(_asked: Asked, _stage: Stage) -> Answer:
+def _refuse(_asked: HttpRequest, _stage: Stage) -> Answer:
     metadata = {"reasons": ["violence"], "flagged_input": "…", "provider_name": "Seed"}
     return _error(403, "Input was flagged", "content_policy_violation", metadata)
 
 
-VOICE: Final = Voice(busy=_busy, broken=_broken, refused=_refused)
+VOICE: Final = Voice(busy=_busy, broken=_broken, refused=_refuse)

@@ -18,12 +18,12 @@ from seedream_cli.sandbox.apis.frames import models_of
 from seedream_cli.sandbox.apis.replicate_checks import Complaint, read_input
 from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, says
 from seedream_cli.sandbox.pictures.host import image_url
-from seedream_cli.sandbox.tickets import Kind, Task, read_task_id, task_id
+from seedream_cli.sandbox.tickets import Task, TicketKind, read_task_id, task_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedream_cli.sandbox.messages import Asked, Record, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Record, Stage
 
 LIFETIME: Final = 3600
 """Seconds after its end that a prediction's input, output and files are kept."""
@@ -42,15 +42,15 @@ _ENDINGS: Final = {
 }
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Answer as Replicate does; its own client puts the version before each path itself."""
     asked = replace(asked, path=asked.path.removeprefix("/v1"))
     where = _place(asked)
-    reply = _account(asked, is_paid=where is Where.SUBMIT) or _answered(asked, stage)
+    reply = _account(asked, is_paid=where is Where.SUBMIT) or _route(asked, stage)
     return replace(reply, deed=replace(reply.deed, provider="replicate", where=where))
 
 
-def _place(asked: Asked) -> Where:
+def _place(asked: HttpRequest) -> Where:
     is_submit = asked.path == "/predictions" or _MODEL.fullmatch(asked.path)
     match asked.method:
         case "POST" if is_submit:
@@ -63,7 +63,7 @@ def _place(asked: Asked) -> Where:
             return Where.FREE
 
 
-def _account(asked: Asked, *, is_paid: bool) -> Answer | None:
+def _account(asked: HttpRequest, *, is_paid: bool) -> Answer | None:
     key = asked.key or asked.token("Token")
     if not key or "wrong" in key:
         return _problem(401, "Unauthenticated", "You did not pass a valid authentication token")
@@ -77,7 +77,7 @@ def _account(asked: Asked, *, is_paid: bool) -> Answer | None:
     return None
 
 
-def _answered(asked: Asked, stage: Stage) -> Answer:
+def _route(asked: HttpRequest, stage: Stage) -> Answer:
     if asked.method == "POST" and (of_model := _MODEL.fullmatch(asked.path)):
         return _create(asked, stage, of_model[1])
     if asked.method == "GET" and (one := _ONE.fullmatch(asked.path)):
@@ -92,16 +92,16 @@ def _answered(asked: Asked, stage: Stage) -> Answer:
     return route(asked, stage) if route is not None else _not_found()
 
 
-def _owner(_asked: Asked, _stage: Stage) -> Answer:
+def _owner(_asked: HttpRequest, _stage: Stage) -> Answer:
     account = {"type": "user", "username": "sandbox", "name": "Sandbox"}
     return says(account | {"github_url": "https://github.com/sandbox"})
 
 
-def _create_by_version(asked: Asked, stage: Stage) -> Answer:
+def _create_by_version(asked: HttpRequest, stage: Stage) -> Answer:
     return _create(asked, stage, str((asked.json() or {}).get("version", "")))
 
 
-def _create(asked: Asked, stage: Stage, name: str) -> Answer:
+def _create(asked: HttpRequest, stage: Stage, name: str) -> Answer:
     if name not in models_of("replicate"):
         return _not_found()
     given = (asked.json() or {}).get("input")
@@ -113,7 +113,7 @@ def _create(asked: Asked, stage: Stage, name: str) -> Answer:
         return _invalid(complaint)
     delay = stage.settings.delay
     task = Task(
-        kind=Kind.REPLICATE,
+        kind=TicketKind.REPLICATE,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
         delay_ms=int(delay * 1000),
@@ -130,14 +130,14 @@ def _create(asked: Asked, stage: Stage, name: str) -> Answer:
     return replace(says(body, 202 if wait else 201), delay=wait, deed=deed)
 
 
-def _patience(asked: Asked) -> float:
+def _patience(asked: HttpRequest) -> float:
     """Return for how many seconds the client wants to wait for the end (`Prefer: wait`)."""
     wait = _WAIT.search(asked.headers.get("prefer", ""))
     return min(float(wait[1] or _LONGEST_WAIT), _LONGEST_WAIT) if wait else 0.0
 
 
-def _get(asked: Asked, stage: Stage, identity: str) -> Answer:
-    task = read_task_id(Kind.REPLICATE, "", identity)
+def _get(asked: HttpRequest, stage: Stage, identity: str) -> Answer:
+    task = read_task_id(TicketKind.REPLICATE, "", identity)
     if task is None:
         return _not_found()
     given = next((_input(each) for each in stage.records if each.task == identity), {})
@@ -145,7 +145,7 @@ def _get(asked: Asked, stage: Stage, identity: str) -> Answer:
     return replace(says(body), deed=Deed(is_good=True, task=identity))
 
 
-def _list(asked: Asked, stage: Stage) -> Answer:
+def _list(asked: HttpRequest, stage: Stage) -> Answer:
     """List the account's predictions, newest first, running ones too; 100 a page."""
     try:
         after, before = (_time(asked.query.get(f"created_{word}")) for word in ("after", "before"))
@@ -166,7 +166,7 @@ def _list(asked: Asked, stage: Stage) -> Answer:
     results = [
         _prediction(asked, each.task, task, stage.now, _input(each))
         for each in records[skip : skip + PAGE]
-        if (task := read_task_id(Kind.REPLICATE, "", each.task)) is not None
+        if (task := read_task_id(TicketKind.REPLICATE, "", each.task)) is not None
     ]
     rest = skip + PAGE if len(records) > skip + PAGE else None
     pages = {"next": rest, "previous": max(0, skip - PAGE) if skip else None}
@@ -174,7 +174,7 @@ def _list(asked: Asked, stage: Stage) -> Answer:
     return says({**links, "results": results})
 
 
-def _link(asked: Asked, place: int | None) -> str | None:
+def _link(asked: HttpRequest, place: int | None) -> str | None:
     if place is None:
         return None
     cursor = urlsafe_b64encode(b"p=%d" % place).decode()
@@ -199,7 +199,7 @@ def _input(record: Record) -> Mapping[str, object]:
 
 
 def _prediction(
-    asked: Asked, identity: str, task: Task, now: float, given: Mapping[str, object]
+    asked: HttpRequest, identity: str, task: Task, now: float, given: Mapping[str, object]
 ) -> dict[str, object]:
     ended = task.finished_ms / 1000
     is_ended = task.progress(now) >= 1
@@ -225,19 +225,19 @@ def _prediction(
         "error": None if is_wiped else _ENDINGS.get(task.fate if is_ended else Fate.MADE),
         "source": "api",
         "status": status,
-        "created_at": _written(task.created_ms / 1000),
-        "started_at": _written(task.created_ms / 1000) if status != "starting" else None,
-        "completed_at": _written(ended) if is_ended else None,
+        "created_at": _time_text(task.created_ms / 1000),
+        "started_at": _time_text(task.created_ms / 1000) if status != "starting" else None,
+        "completed_at": _time_text(ended) if is_ended else None,
         "urls": {"get": address, "cancel": f"{address}/cancel", "web": web},
         "metrics": {"predict_time": seconds, "total_time": seconds} if is_ended else {},
     }
 
 
-def _written(at: float) -> str:
+def _time_text(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-def _file(asked: Asked, stage: Stage) -> Answer:
+def _file(asked: HttpRequest, stage: Stage) -> Answer:
     """Take a file for 24 hours; its address holds the digest of its bytes."""
     part = read_form(asked).get("content")
     if part is None or not part.content:
@@ -257,14 +257,14 @@ def _file(asked: Asked, stage: Stage) -> Answer:
             "md5": hashlib.md5(part.content, usedforsecurity=False).hexdigest(),
         },
         "metadata": {},
-        "created_at": _written(stage.now),
-        "expires_at": _written((stage.date + timedelta(days=1)).timestamp()),
+        "created_at": _time_text(stage.now),
+        "expires_at": _time_text((stage.date + timedelta(days=1)).timestamp()),
         "urls": {"get": f"{_base(asked)}/files/{identity}"},
     }
     return replace(says(body, 201), deed=Deed(is_good=True))
 
 
-def _base(asked: Asked) -> str:
+def _base(asked: HttpRequest) -> str:
     return f"{asked.origin}/replicate"
 
 
@@ -283,12 +283,12 @@ def _invalid(complaint: Complaint) -> Answer:
     return _problem(422, "Input validation failed", detail, invalid_fields=fields)
 
 
-def _busy(_asked: Asked, _stage: Stage) -> Answer:
+def _busy(_asked: HttpRequest, _stage: Stage) -> Answer:
     text = "Request was throttled. Your rate limit resets in ~1s."
     return says({"detail": text, "status": 429, "retry_after": 1}, 429)
 
 
-def _broken(_asked: Asked, _stage: Stage) -> Answer:
+def _broken(_asked: HttpRequest, _stage: Stage) -> Answer:
     return _problem(500, "Internal server error", "An unexpected error occurred.")
 
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.apis.frames import models_of, pixels
 from seedream_cli.sandbox.messages import LAYERS, is_number, is_whole
-from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
+from seedream_cli.sandbox.tickets import Drawing, seed_of, tint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import Asked
+    from seedream_cli.sandbox.messages import HttpRequest
 
 _MOST_TOGETHER: Final = 15
 _DEFAULT_SIZE_3: Final = "regular"
@@ -29,7 +29,9 @@ class Complaint(Exception):
         self.field, self.text = field, text
 
 
-def read_input(asked: Asked, name: str, given: Mapping[str, object]) -> tuple[Picture, int, int]:
+def read_input(
+    asked: HttpRequest, name: str, given: Mapping[str, object]
+) -> tuple[Drawing, int, int]:
     """Return the first picture, how many come, and how many references there are.
 
     Raises `Complaint`.
@@ -42,7 +44,7 @@ def read_input(asked: Asked, name: str, given: Mapping[str, object]) -> tuple[Pi
     if seed is not None and not is_whole(seed):
         raise Complaint("seed", "Invalid type. Expected: integer, given: string")
     width, height = _size(model, given)
-    picture = Picture(
+    picture = Drawing(
         seed=seed_of(prompt, seed, references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,

@@ -9,9 +9,9 @@ from seedream_cli.sandbox.apis.frames import models_of, pixels, price_of
 from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, is_whole, says, texts
 from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import (
-    Kind,
-    Picture,
+    Drawing,
     Task,
+    TicketKind,
     read_task_id,
     seed_of,
     task_id,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import Asked, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Stage
 
 PREFIX: Final = "task_"
 
@@ -43,7 +43,7 @@ class _Complaint(Exception):
     pass
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Answer as seedreams.app does: what went wrong is in the body, also with HTTP 200."""
     where = {"POST": Where.SUBMIT, "GET": Where.POLL}.get(asked.method, Where.FREE)
     reply = _error("login_required")
@@ -55,7 +55,7 @@ def answer(asked: Asked, stage: Stage) -> Answer:
     return replace(reply, deed=replace(reply.deed, provider="seedreams", where=where))
 
 
-def _submit(asked: Asked, stage: Stage) -> Answer:
+def _submit(asked: HttpRequest, stage: Stage) -> Answer:
     try:
         name, picture, count, references = _purchase(asked)
     except _Complaint as complaint:
@@ -63,7 +63,7 @@ def _submit(asked: Asked, stage: Stage) -> Answer:
     if "no-credit" in asked.key:
         return _error("my_credits.no_credits_description")
     task = Task(
-        kind=Kind.SEEDREAMS,
+        kind=TicketKind.SEEDREAMS,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
         delay_ms=int(stage.settings.delay * 1000),
@@ -85,9 +85,9 @@ def _models() -> dict[str, Capabilities]:
     return {_NANO_BANANA: replace(pro, label="Banana", references=(0, 0))} | models
 
 
-def _query(asked: Asked, stage: Stage) -> Answer:
+def _query(asked: HttpRequest, stage: Stage) -> Answer:
     identity = asked.query.get("taskId", "")
-    task = read_task_id(Kind.SEEDREAMS, PREFIX, identity)
+    task = read_task_id(TicketKind.SEEDREAMS, PREFIX, identity)
     if task is None:
         return _error("task_not_found")
     state: dict[str, object] = {"taskId": identity, "status": "processing"}
@@ -102,7 +102,7 @@ def _query(asked: Asked, stage: Stage) -> Answer:
     return _good(state | done | ({"resultUrls": urls} if len(urls) > 1 else {}), identity)
 
 
-def _purchase(asked: Asked) -> tuple[str, Picture, int, int]:
+def _purchase(asked: HttpRequest) -> tuple[str, Drawing, int, int]:
     kind = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
     raw = asked.json()
     if raw is None or kind != "application/json":
@@ -119,7 +119,7 @@ def _purchase(asked: Asked) -> tuple[str, Picture, int, int]:
         raise _Complaint(f"{_GENERATION}prompt_too_long")
     references = _references(model, body.get("image"))
     width, height = _size(model, body)
-    picture = Picture(
+    picture = Drawing(
         seed=seed_of(prompt, None, references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
@@ -171,11 +171,11 @@ def _error(key: str) -> Answer:
     return says({"code": -1, "message": key})
 
 
-def _busy(_asked: Asked, _stage: Stage) -> Answer:
+def _busy(_asked: HttpRequest, _stage: Stage) -> Answer:
     return replace(_error("too_many_requests"), status=429)
 
 
-def _broken(_asked: Asked, _stage: Stage) -> Answer:
+def _broken(_asked: HttpRequest, _stage: Stage) -> Answer:
     return replace(_error(f"{_GENERATION}unknown_error"), status=500)
 
 

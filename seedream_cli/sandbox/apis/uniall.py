@@ -13,7 +13,7 @@ from seedream_cli.sandbox.apis.forms import read_fields
 from seedream_cli.sandbox.apis.frames import models_of, pixels, price_of
 from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, is_whole, says
 from seedream_cli.sandbox.pictures.host import image_url
-from seedream_cli.sandbox.tickets import Picture, seed_of, tint_of
+from seedream_cli.sandbox.tickets import Drawing, seed_of, tint_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.forms import Part
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import Asked, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Stage
 
 _MOST_IMAGES: Final = 6
 _MOST_REFERENCES: Final = 10
@@ -41,21 +41,21 @@ class _Complaint(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Purchase:
-    picture: Picture
+    picture: Drawing
     count: int
     timeout: int | None
     price: Money | None
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Answer as UniAll does."""
     where = Where.SUBMIT if asked.path in _PATHS else Where.FREE
-    reply = _account(asked) or _answered(asked, stage)
+    reply = _account(asked) or _route(asked, stage)
     task = asked.hash(stage.now)[:32]
     return replace(reply, deed=replace(reply.deed, provider="uniall", where=where, task=task))
 
 
-def _account(asked: Asked) -> Answer | None:
+def _account(asked: HttpRequest) -> Answer | None:
     if not asked.key or "wrong" in asked.key:
         return _error(401, "Incorrect API key provided.", "invalid_api_key")
     if "no-credit" in asked.key and asked.method == "POST":
@@ -63,7 +63,7 @@ def _account(asked: Asked) -> Answer | None:
     return None
 
 
-def _answered(asked: Asked, stage: Stage) -> Answer:
+def _route(asked: HttpRequest, stage: Stage) -> Answer:
     match asked.method, asked.path:
         case "POST", path if path in _PATHS:
             return _images(asked, stage, is_edit=path.endswith("edits"))
@@ -75,7 +75,7 @@ def _answered(asked: Asked, stage: Stage) -> Answer:
             return _error(404, f"Invalid URL ({asked.method} {asked.path})", "not_found")
 
 
-def _images(asked: Asked, stage: Stage, *, is_edit: bool) -> Answer:
+def _images(asked: HttpRequest, stage: Stage, *, is_edit: bool) -> Answer:
     try:
         purchase = _purchase(asked, is_edit=is_edit)
     except _Complaint as complaint:
@@ -94,7 +94,7 @@ def _images(asked: Asked, stage: Stage, *, is_edit: bool) -> Answer:
     return replace(says(body), delay=stage.patience, deed=charged)
 
 
-def _body(asked: Asked) -> Mapping[str, object]:
+def _body(asked: HttpRequest) -> Mapping[str, object]:
     """Return the fields; they may come as a form, in which all values are text."""
     body = asked.json()
     if body is not None:
@@ -129,7 +129,7 @@ def _value(key: str, part: Part) -> object:
         raise _Complaint(f"{name} is not valid JSON.", name) from None
 
 
-def _purchase(asked: Asked, *, is_edit: bool) -> _Purchase:
+def _purchase(asked: HttpRequest, *, is_edit: bool) -> _Purchase:
     body = _body(asked)
     name, prompt = _text(body, "model"), _text(body, "prompt")
     models = models_of("uniall")
@@ -139,7 +139,7 @@ def _purchase(asked: Asked, *, is_edit: bool) -> _Purchase:
     if is_edit and not references:
         raise _Complaint("Image editing needs at least one reference image.", "image")
     width, height = _size(models[name], body)
-    picture = Picture(
+    picture = Drawing(
         seed=seed_of(prompt, None, references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
@@ -227,17 +227,17 @@ def _error(status: int, text: str, code: str, parameter: str = "") -> Answer:
     return says({"error": error}, status)
 
 
-def _busy(_asked: Asked, _stage: Stage) -> Answer:
+def _busy(_asked: HttpRequest, _stage: Stage) -> Answer:
     return _error(429, "Rate limit reached. Please try again later.", "rate_limit_exceeded")
 
 
-def _broken(_asked: Asked, _stage: Stage) -> Answer:
+def _broken(_asked: HttpRequest, _stage: Stage) -> Answer:
     return _error(500, "The server had an error while processing your request.", "server_error")
 
 
-def _refused(_asked: Asked, _stage: Stage) -> Answer:
+def _refuse(_asked: HttpRequest, _stage: Stage) -> Answer:
     text = "Your request was rejected as a result of our content policy."
     return _error(400, text, "content_policy_violation")
 
 
-VOICE: Final = Voice(busy=_busy, broken=_broken, refused=_refused)
+VOICE: Final = Voice(busy=_busy, broken=_broken, refused=_refuse)

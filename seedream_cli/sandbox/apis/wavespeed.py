@@ -23,9 +23,9 @@ from seedream_cli.sandbox.messages import (
 )
 from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import (
-    Kind,
-    Picture,
+    Drawing,
     Task,
+    TicketKind,
     read_task_id,
     seed_of,
     task_id,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import Asked, Record, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Record, Stage
 
 PREFIX: Final = "/wavespeed"
 KEPT: Final = timedelta(days=7)
@@ -54,15 +54,15 @@ class _Complaint(Exception):
     pass
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Answer as WaveSpeed does, with or without the version in the path."""
     asked = replace(asked, path=asked.path.removeprefix("/api/v3"))
     where = _place(asked)
-    reply = _account(asked, is_paid=where is Where.SUBMIT) or _answered(asked, stage, where)
+    reply = _account(asked, is_paid=where is Where.SUBMIT) or _route(asked, stage, where)
     return replace(reply, deed=replace(reply.deed, provider="wavespeed", where=where))
 
 
-def _place(asked: Asked) -> Where:
+def _place(asked: HttpRequest) -> Where:
     if asked.path == "/media/upload/binary" or asked.path.startswith(_FILES):
         return Where.UPLOAD
     if asked.method == "GET" and _PREDICTION.fullmatch(asked.path):
@@ -71,7 +71,7 @@ def _place(asked: Asked) -> Where:
     return Where.SUBMIT if is_paid else Where.FREE
 
 
-def _account(asked: Asked, *, is_paid: bool) -> Answer | None:
+def _account(asked: HttpRequest, *, is_paid: bool) -> Answer | None:
     if asked.path.startswith(_FILES):
         is_told = "authorization" in asked.headers
         return _error(400, "only one auth mechanism is allowed") if is_told else None
@@ -82,7 +82,7 @@ def _account(asked: Asked, *, is_paid: bool) -> Answer | None:
     return None
 
 
-def _answered(asked: Asked, stage: Stage, where: Where) -> Answer:
+def _route(asked: HttpRequest, stage: Stage, where: Where) -> Answer:
     prediction = _PREDICTION.fullmatch(asked.path)
     routes = {
         ("POST", "/media/upload/binary"): _upload,
@@ -104,18 +104,18 @@ def _answered(asked: Asked, stage: Stage, where: Where) -> Answer:
     return _record(asked, stage, prediction[1]) if prediction else _error(404, "Not Found")
 
 
-def _balance(asked: Asked, _stage: Stage) -> Answer:
+def _balance(asked: HttpRequest, _stage: Stage) -> Answer:
     return _good({"balance": 0 if "no-credit" in asked.key else 12.5})
 
 
-def _submit(asked: Asked, stage: Stage) -> Answer:
+def _submit(asked: HttpRequest, stage: Stage) -> Answer:
     name = asked.path.strip("/")
     model = models_of("wavespeed").get(name)
     if model is None:
         return _error(404, f"model {name} not found")
     picture, count, references = _purchase(asked, model)
     task = Task(
-        kind=Kind.WAVESPEED,
+        kind=TicketKind.WAVESPEED,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
         delay_ms=int(stage.settings.delay * 1000),
@@ -130,8 +130,8 @@ def _submit(asked: Asked, stage: Stage) -> Answer:
     return replace(reply, deed=Deed(is_good=True, task=identity))
 
 
-def _record(asked: Asked, stage: Stage, identity: str) -> Answer:
-    task = read_task_id(Kind.WAVESPEED, "", identity)
+def _record(asked: HttpRequest, stage: Stage, identity: str) -> Answer:
+    task = read_task_id(TicketKind.WAVESPEED, "", identity)
     if task is None:
         return _error(404, "prediction not found")
     reply = _good(_state(asked, task, identity, stage.now))
@@ -139,7 +139,7 @@ def _record(asked: Asked, stage: Stage, identity: str) -> Answer:
 
 
 def _state(
-    asked: Asked, task: Task, identity: str, now: float, *, is_new: bool = False
+    asked: HttpRequest, task: Task, identity: str, now: float, *, is_new: bool = False
 ) -> dict[str, object]:
     is_done = not is_new and task.progress(now) >= 1
     is_made = is_done and task.fate is Fate.MADE
@@ -170,7 +170,7 @@ def _word(task: Task, now: float, *, is_new: bool = False) -> str:
     return "completed" if task.fate is Fate.MADE else "failed"
 
 
-def _purchase(asked: Asked, model: Capabilities) -> tuple[Picture, int, int]:
+def _purchase(asked: HttpRequest, model: Capabilities) -> tuple[Drawing, int, int]:
     raw = asked.json()
     if raw is None:
         raise _Complaint("invalid request body")
@@ -180,7 +180,7 @@ def _purchase(asked: Asked, model: Capabilities) -> tuple[Picture, int, int]:
         raise _Complaint("property 'prompt' is required")
     references = _references(body, model)
     width, height = _size(body, model)
-    picture = Picture(
+    picture = Drawing(
         seed=seed_of(prompt, body.get("seed"), references, nonce=asked.nonce),
         tint=tint_of(references),
         width=width,
@@ -240,7 +240,7 @@ def _word_in(body: Mapping[str, object], key: str, words: tuple[str, ...]) -> st
     return str(word)
 
 
-def _upload(asked: Asked, _stage: Stage) -> Answer:
+def _upload(asked: HttpRequest, _stage: Stage) -> Answer:
     file = read_form(asked).get("file")
     if file is None or not file.content:
         return _error(400, "file is required")
@@ -252,7 +252,7 @@ def _upload(asked: Asked, _stage: Stage) -> Answer:
     return replace(_good(data), deed=Deed(is_good=True))
 
 
-def _offer_place(asked: Asked, _stage: Stage) -> Answer:
+def _offer_place(asked: HttpRequest, _stage: Stage) -> Answer:
     """Name a place to put a file to, without the key, and where it will be."""
     body = asked.json() or {}
     name = body.get("filename")
@@ -264,26 +264,26 @@ def _offer_place(asked: Asked, _stage: Stage) -> Answer:
     return _good({"upload": place, "download_url": url})
 
 
-def _mine(asked: Asked, stage: Stage) -> Iterator[tuple[Record, Task]]:
+def _mine(asked: HttpRequest, stage: Stage) -> Iterator[tuple[Record, Task]]:
     """Yield what the list shows of this account by now, newest first: running tasks, too."""
     for record in reversed(stage.records):
         is_shown = stage.now >= record.at + stage.settings.list_delay
         is_kept = stage.now < record.at + KEPT.total_seconds()
         if record.provider == "wavespeed" and record.key == asked.account and is_shown and is_kept:
-            task = read_task_id(Kind.WAVESPEED, "", record.task)
+            task = read_task_id(TicketKind.WAVESPEED, "", record.task)
             if task is not None:
                 yield record, task
 
 
-def _predictions(asked: Asked, stage: Stage) -> Answer:
-    return _paged(asked, list(_tasks(asked, stage)))
+def _predictions(asked: HttpRequest, stage: Stage) -> Answer:
+    return _page(asked, list(_tasks(asked, stage)))
 
 
-def _billings(asked: Asked, stage: Stage) -> Answer:
-    return _paged(asked, list(_charges(asked, stage)))
+def _billings(asked: HttpRequest, stage: Stage) -> Answer:
+    return _page(asked, list(_charges(asked, stage)))
 
 
-def _tasks(asked: Asked, stage: Stage) -> Iterator[dict[str, object]]:
+def _tasks(asked: HttpRequest, stage: Stage) -> Iterator[dict[str, object]]:
     query = asked.json() or {}
     after = _moment(query.get("created_after"), datetime.min.replace(tzinfo=UTC))
     before = _moment(query.get("created_before"), datetime.max.replace(tzinfo=UTC))
@@ -294,7 +294,7 @@ def _tasks(asked: Asked, stage: Stage) -> Iterator[dict[str, object]]:
             yield state | {"inputs": record.body}
 
 
-def _charges(asked: Asked, stage: Stage) -> Iterator[dict[str, object]]:
+def _charges(asked: HttpRequest, stage: Stage) -> Iterator[dict[str, object]]:
     """Yield the charges, and the refunds of what failed, newest first."""
     query = asked.json() or {}
     start = _moment(query.get("start_time"), datetime.min.replace(tzinfo=UTC))
@@ -329,7 +329,7 @@ def _price(task: Task) -> float | None:
     return float(tier.amount * task.count)
 
 
-def _paged(asked: Asked, items: list[dict[str, object]]) -> Answer:
+def _page(asked: HttpRequest, items: list[dict[str, object]]) -> Answer:
     query = asked.json() or {}
     page, size = query.get("page"), query.get("page_size")
     if not is_whole(page) or not is_whole(size):
@@ -364,11 +364,11 @@ def _error(code: int, text: str) -> Answer:
     return says({"code": code, "message": text, "data": None}, code)
 
 
-def _busy(_asked: Asked, _stage: Stage) -> Answer:
+def _busy(_asked: HttpRequest, _stage: Stage) -> Answer:
     return _error(429, "Too many requests. Please slow down.")
 
 
-def _broken(_asked: Asked, _stage: Stage) -> Answer:
+def _broken(_asked: HttpRequest, _stage: Stage) -> Answer:
     return _error(500, "internal server error")
 
 

@@ -12,15 +12,15 @@ from seedream_cli.sandbox.tickets import image_name, read_image_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedream_cli.sandbox.messages import Asked, Stage
-    from seedream_cli.sandbox.tickets import Picture
+    from seedream_cli.sandbox.messages import HttpRequest, Stage
+    from seedream_cli.sandbox.tickets import Drawing
 
 PATH: Final = "/images/"
 
 _SIGNED_KEYS: Final = ("X-Tos-Credential", "X-Tos-Date", "X-Tos-Expires", "x-tos-process")
 
 
-def draw(picture: Picture) -> bytes:
+def draw(picture: Drawing) -> bytes:
     """Return `picture` as a whole file in its format."""
     from seedream_cli.sandbox.pictures.scenes import compose
     from seedream_cli.sandbox.pictures.tiles import write_jpeg, write_png
@@ -37,12 +37,12 @@ def draw(picture: Picture) -> bytes:
     return write_jpeg(tiles)
 
 
-def image_url(asked: Asked, picture: Picture) -> str:
+def image_url(asked: HttpRequest, picture: Drawing) -> str:
     """Return where `picture` will be served, on the origin that the client used."""
     return f"{asked.origin}{PATH}{image_name(picture)}"
 
 
-def signed_query(picture: Picture, stage: Stage, lifetime: int) -> str:
+def signed_query(picture: Drawing, stage: Stage, lifetime: int) -> str:
     """Return the query of a presigned URL of Ark's object store, good for `lifetime` seconds."""
     query = {
         "X-Tos-Algorithm": "TOS4-HMAC-SHA256",
@@ -57,7 +57,7 @@ def signed_query(picture: Picture, stage: Stage, lifetime: int) -> str:
     return "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
 
 
-def answer(asked: Asked, stage: Stage) -> Answer:
+def answer(asked: HttpRequest, stage: Stage) -> Answer:
     """Return the picture that the path names, as a host does that wants no key."""
     name = asked.path.removeprefix(PATH)
     picture = read_image_name(name)
@@ -68,9 +68,9 @@ def answer(asked: Asked, stage: Stage) -> Answer:
     if picture is None:
         return missing()
     if picture.expires_at and stage.now >= picture.expires_at:
-        return denied()
+        return deny()
     if picture.is_signed and asked.query.get("X-Tos-Signature") != _signature(name, asked.query):
-        return denied()
+        return deny()
     return Answer(
         headers={"content-type": f"image/{picture.format}", "accept-ranges": "none"},
         body=draw(picture),
@@ -83,7 +83,7 @@ def missing() -> Answer:
     return _says(404, "No such image.")
 
 
-def denied() -> Answer:
+def deny() -> Answer:
     """Return what an object store says about a URL that has lapsed or was tampered with."""
     xml = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code></Error>'
     return Answer(

@@ -13,15 +13,15 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from support.pictures import SIGNATURE, chunk, png
 
-from seedream_cli.sandbox.messages import Answer, Asked, Fate, Settings, Stage, Where
+from seedream_cli.sandbox.messages import Answer, Fate, HttpRequest, Settings, Stage, Where
 from seedream_cli.sandbox.pictures.host import draw
 from seedream_cli.sandbox.router import answer
-from seedream_cli.sandbox.tickets import Picture
+from seedream_cli.sandbox.tickets import Drawing
 
 MODEL = "doubao-seedream-4-5-251128"
 NOW = 1_795_000_000.5
 STAGE = Stage(now=NOW, settings=Settings(delay=2.0))
-JPEG = draw(Picture(seed=1, width=16, height=16, format="jpeg"))
+JPEG = draw(Drawing(seed=1, width=16, height=16, format="jpeg"))
 HUGE = (
     SIGNATURE
     + chunk(b"IHDR", (6001).to_bytes(4) * 2 + b"\x08\0\0\0\0")
@@ -38,7 +38,7 @@ SEED_EXAMPLE = {
 
 def ask(body: object, *, key: str = "k", base: str = "/ark/api/v3", stage: Stage = STAGE) -> Answer:
     """POST `body` as JSON."""
-    asked = Asked(
+    asked = HttpRequest(
         method="POST",
         path=f"{base}/images/generations",
         headers={"authorization": f"Bearer {key}", "host": "sandbox.seedream.invalid"},
@@ -51,7 +51,7 @@ def fetch(url: str, now: float = NOW, **headers: str) -> Answer:
     """GET an image URL, with its query or without."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
-    asked = Asked(method="GET", path=parts.path, query=query, headers=headers)
+    asked = HttpRequest(method="GET", path=parts.path, query=query, headers=headers)
     return answer(asked, Stage(now=now))
 
 
@@ -125,7 +125,7 @@ def test_request_ids_have_the_real_shape() -> None:
     reply = ask(SEED_EXAMPLE)
     assert re.fullmatch(f"02{int(NOW * 1000)}[0-9a-f]{{38}}", reply.headers["x-request-id"])
     assert reply.headers["x-client-request-id"].startswith("unknown-")
-    asked = Asked(
+    asked = HttpRequest(
         method="GET",
         path="/ark/api/v3/models",
         headers={"authorization": "Bearer k", "x-client-request-id": "mine"},
@@ -604,7 +604,7 @@ def test_byteplus_has_its_own_names() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000])
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     """Broken JSON is a 400, never a crash."""
-    asked = Asked(
+    asked = HttpRequest(
         method="POST",
         path="/ark/api/v3/images/generations",
         headers={"authorization": "Bearer k"},
@@ -615,7 +615,9 @@ def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
 
 def test_models_are_listed_free_of_charge() -> None:
     """The one free call lists live models and proves a key."""
-    asked = Asked(method="GET", path="/ark/api/v3/models", headers={"authorization": "Bearer k"})
+    asked = HttpRequest(
+        method="GET", path="/ark/api/v3/models", headers={"authorization": "Bearer k"}
+    )
     reply = answer(asked, STAGE)
     assert MODEL in [entry["id"] for entry in json.loads(reply.body)["data"]]
     assert reply.deed.where is Where.FREE
@@ -648,7 +650,9 @@ def test_another_day_can_be_rehearsed() -> None:
     now = datetime(2026, 11, 30, tzinfo=UTC).timestamp()
     stage = Stage(now=now, settings=day)
     assert fetch(first_url(ask(SEED_EXAMPLE, stage=stage)), now=now + 60).status == 200
-    asked = Asked(method="GET", path="/ark/api/v3/models", headers={"authorization": "Bearer k"})
+    asked = HttpRequest(
+        method="GET", path="/ark/api/v3/models", headers={"authorization": "Bearer k"}
+    )
     lists = [json.loads(answer(asked, each).body)["data"] for each in (stage, Stage(now=now))]
     (then, today) = ({entry["id"]: entry["status"] for entry in found} for found in lists)
     assert (then[MODEL], today[MODEL]) == ("", "Shutdown")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from support.pictures import PNG
 
-from seedream_cli.sandbox.messages import Answer, Asked, Fate, Settings, Stage
+from seedream_cli.sandbox.messages import Answer, Fate, HttpRequest, Settings, Stage
 from seedream_cli.sandbox.router import answer
 
 STAGE = Stage(now=1_795_000_000.0, settings=Settings(delay=4.0))
@@ -19,7 +19,7 @@ PLAIN = {"model": "any", "prompt": "a fox"}
 
 def post(path: str, body: object, *, key: str = "k", stage: Stage = STAGE) -> Answer:
     """POST JSON to `/images/…`."""
-    asked = Asked(
+    asked = HttpRequest(
         method="POST",
         path=f"/openai-images/v1/images/{path}",
         headers={"authorization": f"Bearer {key}", "host": "h"},
@@ -34,7 +34,9 @@ def form(fields: dict[str, str], *names: str) -> Answer:
     request = httpx.Request("POST", "http://h", data=fields, files=files)
     headers = {"authorization": "Bearer k", "host": "h", **request.headers}
     path = "/openai-images/v1/images/edits"
-    return answer(Asked(method="POST", path=path, headers=headers, body=request.read()), STAGE)
+    return answer(
+        HttpRequest(method="POST", path=path, headers=headers, body=request.read()), STAGE
+    )
 
 
 def items(reply: Answer) -> list[dict[str, str]]:

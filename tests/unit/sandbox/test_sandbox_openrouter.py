@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.sandbox.messages import Asked, Fate, Record, Stage
+from seedream_cli.sandbox.messages import Fate, HttpRequest, Record, Stage
 from seedream_cli.sandbox.router import answer
 from seedream_cli.storage.files.image_format import inspect
 
@@ -35,7 +35,7 @@ def ask(
     **query: str,
 ) -> Answer:
     """Ask the stand-in once; a body makes it a POST."""
-    asked = Asked(
+    asked = HttpRequest(
         method="GET" if body is None else "POST",
         path=f"/openrouter{path}",
         query=query,
@@ -115,7 +115,7 @@ def test_accounts_are_told_apart(key: str, status: int) -> None:
 def test_key_and_generation_know_what_was_charged() -> None:
     """`usage` of a key counts that key only; a generation is found by the header's id."""
     reply = ask("/images", BODY)
-    asked = Asked(method="GET", path="/", headers={"authorization": "Bearer k"})
+    asked = HttpRequest(method="GET", path="/", headers={"authorization": "Bearer k"})
     kept = Record(provider="openrouter", task=reply.deed.task, key=asked.account, at=NOW, body=BODY)
     stage = Stage(now=NOW, records=(kept,))
     for key, used in (("k", 0.04), ("another", 0.0)):

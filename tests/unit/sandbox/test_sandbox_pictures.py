@@ -15,9 +15,9 @@ from seedream_cli.sandbox.pictures.host import draw
 from seedream_cli.sandbox.pictures.scenes import LETTERS, compose
 from seedream_cli.sandbox.pictures.tiles import Tiles, write_jpeg, write_png
 from seedream_cli.sandbox.tickets import (
-    Kind,
-    Picture,
+    Drawing,
     Task,
+    TicketKind,
     image_name,
     read_image_name,
     read_task_id,
@@ -27,7 +27,7 @@ from seedream_cli.sandbox.tickets import (
 )
 from seedream_cli.storage.files.image_format import inspect
 
-SMALL = Picture(seed=7, width=203, height=117, format="png")
+SMALL = Drawing(seed=7, width=203, height=117, format="png")
 
 
 def png_chunks(content: bytes) -> dict[str, bytes]:
@@ -224,7 +224,7 @@ def test_a_mark_stands_bottom_right_and_nowhere_else() -> None:
 def test_a_large_picture_is_drawn_in_the_time_of_a_blink(kind: str) -> None:
     """2048x2048 takes well under the two seconds that a provider takes, of the CPU alone."""
     began = time.thread_time()
-    draw(Picture(seed=5, width=2048, height=2048, format=kind))
+    draw(Drawing(seed=5, width=2048, height=2048, format=kind))
     assert time.thread_time() - began < 2.0
 
 
@@ -264,7 +264,7 @@ def test_an_image_name_holds_its_picture() -> None:
 def test_a_task_id_holds_its_task_and_only_for_its_provider() -> None:
     """A task id is all that a later process needs; another provider does not know it."""
     task = Task(
-        kind=Kind.KIE,
+        kind=TicketKind.KIE,
         nonce=7,
         created_ms=1_800_000_000_123,
         delay_ms=2000,
@@ -275,7 +275,7 @@ def test_a_task_id_holds_its_task_and_only_for_its_provider() -> None:
         picture=SMALL,
     )
     text = task_id(task, "task_")
-    assert read_task_id(Kind.KIE, "task_", text) == task
-    assert read_task_id(Kind.SEEDREAMS, "task_", text) is None
-    assert read_task_id(Kind.KIE, "other_", text) is None
-    assert read_task_id(Kind.KIE, "task_", image_name(SMALL)) is None
+    assert read_task_id(TicketKind.KIE, "task_", text) == task
+    assert read_task_id(TicketKind.SEEDREAMS, "task_", text) is None
+    assert read_task_id(TicketKind.KIE, "other_", text) is None
+    assert read_task_id(TicketKind.KIE, "task_", image_name(SMALL)) is None

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seedream_cli.sandbox.messages import Answer, Asked, Fate, Settings, Stage, Where
+from seedream_cli.sandbox.messages import Answer, Fate, HttpRequest, Settings, Stage, Where
 from seedream_cli.sandbox.router import answer
 from seedream_cli.sandbox.tickets import read_image_name
 
@@ -51,13 +51,15 @@ def post(
     """POST JSON."""
     headers = {"authorization": f"Bearer {key}", "host": "h", "content-type": kind}
     body = json.dumps(body).encode()
-    return answer(Asked(method="POST", path=path, headers=headers, body=body), stage)
+    return answer(HttpRequest(method="POST", path=path, headers=headers, body=body), stage)
 
 
 def get(path: str, task: str = "", *, later: float = 0.0, key: str = "k") -> Answer:
     """GET, `later` seconds after the submit."""
     headers = {"authorization": f"Bearer {key}", "host": "h"}
-    asked = Asked(method="GET", path=path, query={"taskId": task} if task else {}, headers=headers)
+    asked = HttpRequest(
+        method="GET", path=path, query={"taskId": task} if task else {}, headers=headers
+    )
     return answer(asked, replace(STAGE, now=NOW + later))
 
 
@@ -216,14 +218,14 @@ def test_v4_makes_as_many_pictures_as_it_may() -> None:
 def test_a_fresh_url_replaces_one_that_lapsed() -> None:
     """Results live 14 days; `download-url` gives 20 minutes more, for KIE's own files only."""
     url = results(told(RECORD, task_of(CREATE, KIE_EXAMPLE), 10))[0]
-    fetch = Asked(method="GET", path=urlsplit(url).path)
+    fetch = HttpRequest(method="GET", path=urlsplit(url).path)
     late = replace(STAGE, now=NOW + 14 * 86_400)
     assert answer(fetch, STAGE).status == 200
     assert answer(fetch, late).status == 403
     renewed = json.loads(post("/kie/api/v1/common/download-url", {"url": url}, stage=late).body)[
         "data"
     ]
-    again = Asked(method="GET", path=urlsplit(renewed).path)
+    again = HttpRequest(method="GET", path=urlsplit(renewed).path)
     assert answer(again, late).body == answer(fetch, STAGE).body
     assert answer(again, replace(late, now=late.now + 1200)).status == 403
     foreign = post("/kie/api/v1/common/download-url", {"url": "https://a.example/x.png"})
@@ -243,7 +245,7 @@ def test_an_upload_answers_with_a_url_that_holds_the_digest() -> None:
         b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n'
         b"Content-Type: image/png\r\n\r\n\x89PNG\r\n\r\n--\x00\r\n--B--\r\n"
     )
-    asked = Asked(
+    asked = HttpRequest(
         method="POST",
         path="/kie/api/file-stream-upload",
         headers={
@@ -278,7 +280,7 @@ def older(
     task = task_of(OLDER, body, replace(base, fate=fate))
     assert task.startswith("seedream_task_")
     headers = {"authorization": "Bearer k", "host": "h"}
-    asked = Asked(method="GET", path=OLDER_RECORD, query={"taskId": task}, headers=headers)
+    asked = HttpRequest(method="GET", path=OLDER_RECORD, query={"taskId": task}, headers=headers)
     return json.loads(answer(asked, replace(base, now=NOW + later)).body)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seedream_cli.sandbox.messages import Answer, Asked, Fate, Record, Settings, Stage, Where
+from seedream_cli.sandbox.messages import Answer, Fate, HttpRequest, Record, Settings, Stage, Where
 from seedream_cli.sandbox.router import answer
 from seedream_cli.sandbox.tickets import read_image_name
 
@@ -33,7 +33,7 @@ class House:
     ) -> Answer:
         """Ask, and remember what was bought."""
         scheme = "Key" if path.startswith("/fal") else "Bearer"
-        asked = Asked(
+        asked = HttpRequest(
             method=method,
             path=path,
             query=query,
@@ -176,7 +176,7 @@ def test_accounts_are_turned_down(house: House, path: str) -> None:
 def test_fal_knows_no_bearer(house: House) -> None:
     """The key of fal goes by a scheme of its own."""
     headers = {"authorization": "Bearer k"}
-    asked = Asked(method="POST", path=f"{FAL}/text-to-image", headers=headers, body=b"{}")
+    asked = HttpRequest(method="POST", path=f"{FAL}/text-to-image", headers=headers, body=b"{}")
     assert answer(asked, Stage(now=house.now)).status == 401
 
 

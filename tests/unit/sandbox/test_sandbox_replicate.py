@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from seedream_cli.sandbox.messages import Asked, Fate, Record, Settings, Stage
+from seedream_cli.sandbox.messages import Fate, HttpRequest, Record, Settings, Stage
 from seedream_cli.sandbox.router import answer
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def ask(
 ) -> Answer:
     """Ask the stand-in once; a body makes it a POST."""
     parts = urlsplit(path)
-    asked = Asked(
+    asked = HttpRequest(
         method="GET" if body is None else "POST",
         path=f"/replicate{parts.path}",
         query=dict(parse_qsl(parts.query)),
@@ -54,7 +54,7 @@ def given(**more: object) -> dict[str, object]:
 
 def record(number: int = 0, at: float = NOW, **more: object) -> Record:
     """Return an accepted submit as the server remembers it."""
-    asked = Asked(method="GET", path="/", headers={"authorization": "Bearer k"})
+    asked = HttpRequest(method="GET", path="/", headers={"authorization": "Bearer k"})
     stage = Stage(now=at)
     task = str(said(ask(OF_4, given(seed=number, **more), stage=stage))["id"])
     body = given(**more)
@@ -92,7 +92,7 @@ def test_all_is_wiped_one_hour_after_the_end() -> None:
     assert (wiped["status"], wiped["data_removed"]) == ("succeeded", True)
     assert (wiped["input"], wiped["output"]) == ({}, None)
     for moment, status in ((stage, 200), (later, 403)):
-        assert answer(Asked(method="GET", path=picture), moment).status == status
+        assert answer(HttpRequest(method="GET", path=picture), moment).status == status
 
 
 def test_the_list_is_newest_first_by_pages_of_an_account() -> None:

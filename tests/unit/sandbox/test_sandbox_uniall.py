@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from seedream_cli.sandbox.messages import Answer, Asked, Fate, Settings, Stage
+from seedream_cli.sandbox.messages import Answer, Fate, HttpRequest, Settings, Stage
 from seedream_cli.sandbox.router import answer
 from seedream_cli.sandbox.tickets import read_image_name
 
@@ -20,7 +20,7 @@ EDIT = {"model": "seedream-4.5", "prompt": "at night"}
 
 def post(path: str, body: object, *, key: str = "k", stage: Stage = STAGE) -> Answer:
     """POST JSON to `/v1/images/…`."""
-    asked = Asked(
+    asked = HttpRequest(
         method="POST",
         path=f"/uniall/v1/images/{path}",
         headers={"authorization": f"Bearer {key}", "host": "h"},
@@ -108,7 +108,7 @@ def form(*fields: tuple[str, str], path: str = "edits", is_multipart: bool) -> A
             for name, value in fields
         ]
         body = "".join(parts) + "--X--\r\n"
-    asked = Asked(
+    asked = HttpRequest(
         method="POST",
         path=f"/uniall/v1/images/{path}",
         headers={"authorization": "Bearer k", "host": "h", "content-type": kind},
@@ -164,7 +164,7 @@ def test_files_are_no_references() -> None:
     )
     headers = {"authorization": "Bearer k", "content-type": "multipart/form-data; boundary=X"}
     path = "/uniall/v1/images/edits"
-    asked = Asked(method="POST", path=path, headers=headers, body=body.encode())
+    asked = HttpRequest(method="POST", path=path, headers=headers, body=body.encode())
     reply = answer(asked, STAGE)
     assert (reply.status, json.loads(reply.body)["error"]["param"]) == (400, "image")
 
@@ -230,6 +230,8 @@ def test_a_failure_is_told_inside_a_good_answer() -> None:
 
 def test_models_are_listed() -> None:
     """The free call names the three models."""
-    asked = Asked(method="GET", path="/uniall/v1/models", headers={"authorization": "Bearer k"})
+    asked = HttpRequest(
+        method="GET", path="/uniall/v1/models", headers={"authorization": "Bearer k"}
+    )
     listed = [entry["id"] for entry in json.loads(answer(asked, STAGE).body)["data"]]
     assert set(listed) == {"seedream-4.0", "seedream-4.5", "seedream-5.0-lite"}

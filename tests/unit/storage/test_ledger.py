@@ -1535,7 +1535,9 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "with_task": lambda: ledger.with_task(job.origin, "t1"),
         "with_prefix": lambda: ledger.with_prefix(job.id, limit=6),
         "of_run": lambda: ledger.of_run(job.run),
-        "find_bought_with": lambda: ledger.find_bought_with(job.fingerprint, sandbox=False, first_n=1),
+        "find_bought_with": lambda: ledger.find_bought_with(
+            job.fingerprint, sandbox=False, first_n=1
+        ),
         "unknown_with": lambda: ledger.unknown_with(job.fingerprint, sandbox=False),
         "unknown_up_to": lambda: ledger.unknown_up_to(job),
         "open_with": lambda: ledger.open_with(job.fingerprint),
