@@ -153,7 +153,7 @@ def make_job() -> Callable[..., Job]:
         prompt="a fox",
         request={"size": "2048x2048", "references": []},
         recipe={"prompt": "a fox"},
-        fingerprint="f" * 64,
+        purchase_digest="f" * 64,
         output={"template": "{slug}-{job}.{ext}"},
         first_n=1,
         expected=1,

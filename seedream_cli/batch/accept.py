@@ -116,7 +116,7 @@ def _entry(
             hint="nothing was recorded",
         )
     target, old = planner.target(action.row, origins, action.n), action.entry
-    if target.fingerprint is None:
+    if target.description_digest is None:
         raise UsageError(
             f"--accept {action.name}: a picture that it is made from is not there yet",
             hint="accept or make that one first",
@@ -128,7 +128,7 @@ def _entry(
         accepted=not any(_is_made_by_us(each, file) for each in twins),
         sandbox=bool(same) and all(entry.sandbox for entry in same),
     )
-    if old is None or old.fingerprint != target.fingerprint:
+    if old is None or old.description_digest != target.description_digest:
         return entry
     made = old.origin if old.origin != file.sha256 else None
     return replace(entry, of=old.of, label=old.label, made=made, price=old.price)

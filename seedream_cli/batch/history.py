@@ -109,9 +109,9 @@ class History:
             found = self._look_at(action, target, job, old)
             if found is not None:
                 return found
-        unknown = self.ledger.unknown_with(job.fingerprint, sandbox=job.sandbox)
+        unknown = self.ledger.unknown_with(job.purchase_digest, sandbox=job.sandbox)
         like = [old for old in self._of_row(action, target, job) if old.state is State.UNKNOWN]
-        unknown += [old for old in like if old.fingerprint != job.fingerprint]
+        unknown += [old for old in like if old.purchase_digest != job.purchase_digest]
         spared = frozenset(old.id for old in unknown if self._is_spared(old, job, targets_of))
         for old in unknown:
             if old.id not in spared:
@@ -178,13 +178,13 @@ class History:
         manifest has no more: its name was changed.
         """
         same = self.ledger.find_bought_with(
-            job.fingerprint, sandbox=job.sandbox, first_n=job.first_n
+            job.purchase_digest, sandbox=job.sandbox, first_n=job.first_n
         )
         mine = [old for old in same if is_ours(self.batch, old)]
         own = [old for old in mine if old.row == job.row]
         if not target.is_set:
             like = self._of_row(action, target, job)
-            own += [old for old in like if old.fingerprint != job.fingerprint]
+            own += [old for old in like if old.purchase_digest != job.purchase_digest]
         return own + [old for old in mine if old.row is not None and old.row not in self.rows]
 
     def _of_row(self, action: Action, target: Target, job: Job) -> list[Job]:
@@ -263,7 +263,7 @@ class History:
         if row is None or not is_ours(self.batch, unknown):
             return False
         if unknown.row == job.row and (
-            unknown.first_n == job.first_n or unknown.fingerprint != job.fingerprint
+            unknown.first_n == job.first_n or unknown.purchase_digest != job.purchase_digest
         ):
             return False
         if unknown.first_n > count_of(row, self.context.typed):

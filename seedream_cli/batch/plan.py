@@ -138,9 +138,9 @@ class Planner:
         meanwhile is seen, too.
         """
         target = action.target
-        if target is None or target.fingerprint is None:
+        if target is None or target.description_digest is None:
             target = self.target(action.row, origins, action.n)
-            if target.fingerprint is None:
+            if target.description_digest is None:
                 raise UsageError(f"{action.name} is made from a picture that is not made")
         return self._ask(replace(action, act=Act.MAKE, target=target), is_paying=True)
 
@@ -432,7 +432,7 @@ class Planner:
             return action
         former = self._resolver.former(action.row, action.n)
         for target in filter(None, (former, action.target)):
-            if target.fingerprint is None:
+            if target.description_digest is None:
                 continue
             try:
                 place = self._placing.plan(target, action.n, action.entry)
@@ -491,7 +491,7 @@ class Planner:
         formers = (self._resolver.former(row, n) for n in numbers)
         former = next((target for target in formers if target is not None), None)
         for target in (self.target(row), former):
-            if target is not None and target.fingerprint is not None:
+            if target is not None and target.description_digest is not None:
                 yield target
 
     # -- the lock's lines ----------------------------------------------------------------------

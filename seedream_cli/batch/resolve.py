@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from seedream_cli.storage.files.digest import Found
 
 _SCHEME: Final = "1"
-"""Of fingerprints: another one would be computed beside it, not instead of it."""
+"""Of description digests: another one would be computed beside it, not instead of it."""
 
 
 PLACEHOLDER: Final = "its picture is a rehearsal's placeholder"
@@ -87,7 +87,7 @@ class Target:
     provider: Provider
     resolved: Resolved
     """Its request's `count` is 1."""
-    fingerprint: str | None
+    description_digest: str | None
     """None while a picture that it is made from is yet to be made."""
 
     @property
@@ -116,7 +116,7 @@ class Target:
             name=self.row.name,
             n=n,
             output=output,
-            fingerprint=self.fingerprint or "",
+            description_digest=self.description_digest or "",
             sha256=sha256,
             size=size,
             provider=self.provider.name,
@@ -177,8 +177,8 @@ def resolve_row(
             raise
         chosen, found = plain, resolve_options(plain)
     is_known = all(source.digest is not None for source in sources)
-    print_ = _fingerprint(provider, chosen, found) if is_known else None
-    return Target(row=row, provider=provider, resolved=found, fingerprint=print_)
+    print_ = _digest_description(provider, chosen, found) if is_known else None
+    return Target(row=row, provider=provider, resolved=found, description_digest=print_)
 
 
 def option_of(row: Row, typed: Mapping[str, object], name: str) -> object:
@@ -268,7 +268,7 @@ def _reference(source: Source) -> Reference:
     return Reference(source=source.text, url=f"upload:{digest}", digest=digest)
 
 
-def _fingerprint(provider: Provider, options: Options, resolved: Resolved) -> str:
+def _digest_description(provider: Provider, options: Options, resolved: Resolved) -> str:
     """Name what a picture is made from, in our own words: they outlive a provider's encoding."""
     request = resolved.request
     # Of a known model the size says it; of another nobody knows that it does.
@@ -322,7 +322,7 @@ class Resolver:
         self.former_names: dict[str, str] = {}
         """What the lock calls a row, where it has another name."""
         self._lost: dict[str, list[Entry]] = {}
-        """Entries of names that the manifest has no more, by their fingerprint."""
+        """Entries of names that the manifest has no more, by their description digest."""
         self._kinds: dict[_Kind, Entry] = {}
         """One of each kind of those."""
         self._digests: dict[str, str] = {}
@@ -330,7 +330,7 @@ class Resolver:
         for entry in entries:
             self.entries[entry.name].append(entry)
             if entry.name not in names:
-                self._lost.setdefault(entry.fingerprint, []).append(entry)
+                self._lost.setdefault(entry.description_digest, []).append(entry)
                 self._kinds.setdefault(_kind(entry), entry)
 
     @property
@@ -350,7 +350,7 @@ class Resolver:
         """
         anew = self.anew.get(row.name, frozenset())
         entries = self.entries[row.name]
-        prints = {entry.fingerprint for entry in entries}
+        prints = {entry.description_digest for entry in entries}
         if n in anew or (n is None and anew):
             entries = [self._without_retired(entry) for entry in entries]
             entries.sort(key=lambda entry: bool(entry.model))  # of those that fit, the last
@@ -365,7 +365,7 @@ class Resolver:
             return None
         entries = self.entries[row.name]
         if n in self.anew.get(row.name, ()):
-            return self._match(row, entries, {entry.fingerprint for entry in entries})
+            return self._match(row, entries, {entry.description_digest for entry in entries})
         provider = (
             None if entries else self.makers.get(row.name) or self._context.provider_of(row, None)
         )
@@ -391,12 +391,12 @@ class Resolver:
             found = self._match(row, self._kinds.values(), self._lost)
         except UsageError:
             found = None
-        same = self._lost.pop(found.fingerprint or "", []) if found is not None else []
+        same = self._lost.pop(found.description_digest or "", []) if found is not None else []
         if not same:
             return self.target(row)
         taken = [entry for entry in same if entry.name == same[0].name]
         if left := [entry for entry in same if entry.name != same[0].name]:
-            self._lost[same[0].fingerprint] = left
+            self._lost[same[0].description_digest] = left
         self.former_names[row.name] = taken[0].name
         self.entries[row.name] = [replace(entry, name=row.name) for entry in taken]
         return found
@@ -404,7 +404,7 @@ class Resolver:
     def is_same(self, entry: Entry, found: Target) -> bool:
         """Tell whether an entry's picture is what a request describes; a placeholder is not."""
         is_real_enough = self._context.sandbox or not entry.sandbox
-        return entry.fingerprint == found.fingerprint and is_real_enough
+        return entry.description_digest == found.description_digest and is_real_enough
 
     def chosen(self, entries: Iterable[Entry], found: Target) -> dict[int, Entry]:
         """Return one entry a number: of twins that which matches, else the one written last."""
@@ -426,14 +426,16 @@ class Resolver:
 
     def why(self, row: Row, found: Target, entry: Entry | None) -> str:
         """Say why a picture is not what the lock has."""
-        if found.fingerprint is None:
+        if found.description_digest is None:
             absent = [r.text for r in row.references if r.row and (r.row, r.n) not in self.origins]
             others, are = ", ".join(absent), "is" if len(absent) == 1 else "are"
             made = f"made from {others}, which {are} made first"
             return made if entry is None else f"{others} {are} made anew"
         if entry is None:
             return "new"
-        if entry.fingerprint == found.fingerprint or (entry.sandbox and not self._context.sandbox):
+        if entry.description_digest == found.description_digest or (
+            entry.sandbox and not self._context.sandbox
+        ):
             return PLACEHOLDER
         if entry.provider != found.provider.name:
             return f"provider {entry.provider} → {found.provider.name}"
@@ -460,10 +462,10 @@ class Resolver:
             if findings.mistakes:
                 self._refuse(row, provider, sources, findings)
             found = self._resolve(row, provider, sources, entry, self._format_named(row))
-            if entry is None or found.fingerprint in prints:
+            if entry is None or found.description_digest in prints:
                 return found
             other = self._name_otherwise(row, provider, sources, entry)
-            if other is not None and other.fingerprint in prints:
+            if other is not None and other.description_digest in prints:
                 return other
         return found
 

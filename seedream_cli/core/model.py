@@ -542,7 +542,8 @@ class Job:
     """`size aspect seed format references` as `--json` shows them."""
     recipe: Mapping[str, object]
     """The body as it was or will be sent, local references as `sha256:…`."""
-    fingerprint: str
+    purchase_digest: str
+    """Of what it buys; `fingerprint` in the ledger."""
     output: Mapping[str, object]
     """The naming plan: see `naming.Plan`."""
     first_n: int

@@ -73,7 +73,7 @@ def purchases(
             prompt=request.prompt,
             request=show_request(request),
             recipe=recipe,
-            fingerprint=fingerprint(profile, call, recipe),
+            purchase_digest=purchase_digest(profile, call, recipe),
             output=output,
             first_n=first_n,
             expected=expected,
@@ -109,7 +109,7 @@ def show_request(request: Request) -> dict[str, object]:
     } | {key: value for key, value in said.items() if value is not None}
 
 
-def fingerprint(profile: Profile, call: Call, recipe: Mapping[str, object]) -> str:
+def purchase_digest(profile: Profile, call: Call, recipe: Mapping[str, object]) -> str:
     """Name a purchase by what it would buy: two equal ones are the same purchase."""
     what = {key: value for key, value in recipe.items() if key not in BYSTANDERS}
     parts = [profile.provider, origin(profile.base_url), profile.sandbox, call.path, what]

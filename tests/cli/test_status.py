@@ -54,7 +54,7 @@ def test_a_job_that_a_dead_process_was_sending_is_unknown(
     with closing(Ledger(path, now=lambda: datetime.now(UTC))) as ledger:
         was = ledger.job(saved)
         job = replace(was, id="0dead000", state=State.PLANNED, task_id=None, owner="deaddead")
-        ledger.plan([replace(job, charge=Charge.NONE, fingerprint="another", finished_at=None)])
+        ledger.plan([replace(job, charge=Charge.NONE, purchase_digest="another", finished_at=None)])
         ledger.begin(job.id)
     (found,) = cli("status", job.id, "--json", *arguments).objects
     assert (found["state"], found["charge"], found["next"]) == ("unknown", "maybe", "settle")

@@ -255,7 +255,7 @@ def interleave(house: House, beside: House, prompt: str, dice: random.Random) ->
         look(hooked, [house.ledger.job(job.id)], may_close=False)
     while next(twin, "over") is None:
         pass
-    same = house.ledger.find_bought_with(job.fingerprint, sandbox=False, first_n=1)
+    same = house.ledger.find_bought_with(job.purchase_digest, sandbox=False, first_n=1)
     tasks = [each.task_id for each in same if each.task_id is not None]
     assert len(tasks) == len(set(tasks))
     assert set(tasks) <= {entry.task for entry in server.book if entry.is_ours}

@@ -483,7 +483,7 @@ def test_of_damaged_streams_the_whole_images_are_kept(house: House, soak: Soak) 
 def _planned_like(house: House, first: Job, job_id: str) -> Job:
     """Plan another set whose pictures are not fetched: this is about events alone."""
     house.transport.pictures = {url_of(k): [CUT] for k in range(10)}
-    job = replace(first, id=job_id, fingerprint=job_id)
+    job = replace(first, id=job_id, purchase_digest=job_id)
     house.ledger.plan([job])
     call: Call = house.engine.calls[first.id]
     house.engine.calls[job_id] = call

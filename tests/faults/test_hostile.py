@@ -250,7 +250,7 @@ from seedream_cli.core.model import Charge, Job, State
 
 job = Job(id="0000aaaa", run="run00001", state=State.RUNNING, charge=Charge.CHARGED, provider="kie",
           profile="kie", origin="https://a.example", sandbox=False, model="m", prompt="p",
-          request={}, recipe={}, fingerprint="f", output={}, first_n=1, expected=1,
+          request={}, recipe={}, purchase_digest="f", output={}, first_n=1, expected=1,
           created_at=datetime(2026, 11, 21, tzinfo=UTC))
 with Live(verbose=2) as show:
     for text in json.load(open(sys.argv[1])):

@@ -126,7 +126,7 @@ def test_no_line_is_lost_in_a_pipe_that_does_not_block(
     """A thousand JSON lines through a non-blocking pipe, whose stderr is one too: all arrive."""
     now = datetime(2026, 11, 21, tzinfo=UTC)
     with closing(Ledger(cli.state / "ledger.db", now=lambda: now)) as ledger:
-        jobs = [make_job(id=f"{k:08d}", fingerprint=str(k)) for k in range(1000)]
+        jobs = [make_job(id=f"{k:08d}", purchase_digest=str(k)) for k in range(1000)]
         for job in ledger.plan([replace(job, owner="gone") for job in jobs]):
             assert job.state is State.PLANNED
     reader, writer = non_blocking()

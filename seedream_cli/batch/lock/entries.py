@@ -34,7 +34,8 @@ class Entry:
     """Where it lies, told from the manifest's folder."""
     label: str | None = None
     """The provider's name of a layer, which is a part of its file's name."""
-    fingerprint: str
+    description_digest: str
+    """Of what it is made from; `fingerprint` on disk."""
     sha256: str
     """Of the file as it should be."""
     made: str | None = None
@@ -116,7 +117,7 @@ def write_line(entry: Entry) -> str:
         "of": entry.of,
         "output": entry.output,
         "label": entry.label,
-        "fingerprint": entry.fingerprint,
+        "fingerprint": entry.description_digest,
         "sha256": entry.sha256,
         "made": entry.made,
         "accepted": entry.accepted or None,
@@ -179,7 +180,7 @@ def _entry(line: str) -> Entry | None:
                 of=_number(fields, "of"),
                 output=output,
                 label=_text(fields, "label"),
-                fingerprint=fingerprint,
+                description_digest=fingerprint,
                 sha256=sha256,
                 made=_text(fields, "made"),
                 accepted=fields.get("accepted") is True,

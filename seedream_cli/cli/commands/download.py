@@ -287,7 +287,7 @@ def _adopted(
         prompt="",
         request={"size": None, "aspect": None, "seed": None, "format": None, "references": []},
         recipe={},
-        fingerprint=f"adopted {address} {task_id}",
+        purchase_digest=f"adopted {address} {task_id}",
         output=_plan(world, profile.output, many=False).to_json(),
         first_n=1,
         expected=1,

@@ -367,7 +367,7 @@ class Making:
 
         ext = predict_extension(resolved.capabilities, resolved.request)
         if not naming.targets(jobs[0]) and sys.stderr.isatty():
-            alike = engine.ledger.open_with(jobs[0].fingerprint)
+            alike = engine.ledger.open_with(jobs[0].purchase_digest)
             for job_id in [job.id for job in alike if not engine.is_dead(job.owner)][:1]:
                 show.say(f"job {job_id} is buying the same right now; this is one picture more")
         despite = work.named(self.world, self.asked.despite)
@@ -397,7 +397,7 @@ class Making:
         except HeldBack as held:
             from seedream_cli.engine.reconcile import look
 
-            unknown = engine.ledger.unknown_with(jobs[0].fingerprint, sandbox=jobs[0].sandbox)
+            unknown = engine.ledger.unknown_with(jobs[0].purchase_digest, sandbox=jobs[0].sandbox)
             findings = look(engine, [job for job in unknown if job.id not in despite])
             words = {finding.look.verdict for finding in findings.values()}
             if "absent" in words:
@@ -427,7 +427,7 @@ class Making:
         for purchase in bought:
             ours, wanted = purchase.job, naming.targets(purchase.job, ext)
             same = ledger.find_bought_with(
-                ours.fingerprint, sandbox=ours.sandbox, first_n=ours.first_n
+                ours.purchase_digest, sandbox=ours.sandbox, first_n=ours.first_n
             )
             mine = [old for old in same if wanted and naming.targets(old, ext) == wanted]
             mine = [old for old in mine if not (old.output.get("batch") or self.is_stdout)]

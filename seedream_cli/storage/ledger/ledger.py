@@ -111,7 +111,7 @@ class Ledger(Queries):
         rows = connection.execute(
             "SELECT id, coalesce(sent_at, created_at), state, owner FROM jobs WHERE fingerprint = ?"
             " AND state IN ('unknown', 'sending') ORDER BY seq DESC",
-            (job.fingerprint,),
+            (job.purchase_digest,),
         ).fetchall()
         # What a process was sending when it died is unknown, though nobody said so yet.
         held = [
@@ -150,7 +150,7 @@ class Ledger(Queries):
             " (state IN ('planned', 'sending', 'running', 'ready')"
             " OR (state = 'saved' AND EXISTS"
             " (SELECT 1 FROM images WHERE job = jobs.id AND saved_at >= ?))) ORDER BY seq",
-            (job.fingerprint, time_text(job.created_at)),
+            (job.purchase_digest, time_text(job.created_at)),
         ).fetchall()
         for other in map(self.job, (job_id for (job_id,) in rows)):
             is_over = other.state is State.PLANNED and is_dead(other.owner)

@@ -183,7 +183,7 @@ class Queries(Database):
         return self._select(
             "state = 'unknown' AND (run = ? OR"
             " (fingerprint = ? AND seq <= (SELECT seq FROM jobs WHERE id = ?)))",
-            (job.run, job.fingerprint, job.id),
+            (job.run, job.purchase_digest, job.id),
         )
 
     def with_image(
@@ -511,7 +511,7 @@ class Queries(Database):
 
     def find_planned_like(self, job: Job) -> list[Job]:
         """Return the jobs of the same purchase that are about to be sent."""
-        return self._select("fingerprint = ? AND state = 'planned'", (job.fingerprint,))
+        return self._select("fingerprint = ? AND state = 'planned'", (job.purchase_digest,))
 
     def find_ours(self, origin: str, task_ids: Collection[str]) -> frozenset[str]:
         """Return those of a provider's tasks that are jobs of ours."""

@@ -19,7 +19,7 @@ HERO = Entry(
     name="hero",
     n=1,
     output="site/hero.png",
-    fingerprint=f"1:{'a' * 64}",
+    description_digest=f"1:{'a' * 64}",
     sha256="b" * 64,
     size=123,
     provider="kie",
@@ -41,7 +41,7 @@ entries = st.builds(
     of=st.none() | st.integers(1, 15),
     output=texts,
     label=st.none() | texts,
-    fingerprint=texts,
+    description_digest=texts,
     sha256=digests,
     made=st.none() | digests,
     accepted=st.booleans(),
@@ -123,7 +123,7 @@ def test_conflict_markers_are_named_with_the_fix(marker: str, end: str) -> None:
 
 def test_twins_stay_in_their_order() -> None:
     """Which of two lines counts is not decided here, so both are handed out."""
-    other = replace(HERO, fingerprint="1:other")
+    other = replace(HERO, description_digest="1:other")
     found = lock.parse(lock.write([other, HERO]), file="art.lock")
     assert found == [other, HERO]
 

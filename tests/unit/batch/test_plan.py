@@ -104,18 +104,18 @@ class Place:
         self, planner: Planner, picture: Action, made: dict[tuple[str, int], str], mark: str
     ) -> list[Entry]:
         target = planner.target(picture.row, made)
-        assert target.fingerprint is not None
+        assert target.description_digest is not None
         request, entries = target.resolved.request, []
         for n in range(picture.n, picture.n + (picture.of or 1)):
             output = picture.output.replace("-1.", f"-{n}.") if picture.of else picture.output
-            self.files[output] = f"{target.fingerprint} {n} {mark}"
+            self.files[output] = f"{target.description_digest} {n} {mark}"
             entries.append(
                 Entry(
                     name=picture.row.name,
                     n=n,
                     of=picture.of,
                     output=output,
-                    fingerprint=target.fingerprint,
+                    description_digest=target.description_digest,
                     sha256=sha(self.files[output]),
                     size=1,
                     provider=target.provider.name,
@@ -752,7 +752,9 @@ def test_twins_whose_file_is_the_other_sides(place: Place) -> None:
     place.files["hero.jpg"] = old
     (hero,) = place.see(rows(hero="a fox"))
     assert (hero.act, hero.stranger) == (CONFLICT, "")
-    wanted = next(each for each in place.lock if each.fingerprint == theirs[0].fingerprint)
+    wanted = next(
+        each for each in place.lock if each.description_digest == theirs[0].description_digest
+    )
     assert wanted.sha256 == sha(old)
     assert f"take hero.jpg with sha256 {hero.entry.sha256 if hero.entry else ''}" in hero.reason
     assert "--accept hero" in hero.reason
@@ -877,7 +879,7 @@ def test_a_rehearsal_chooses_nothing_for_a_real_run(place: Place) -> None:
     planner = place.planner(TWO)
     plan = planner.plan()
     (hero, sea) = plan.actions
-    assert planner.target(hero.row).fingerprint == plain.target(hero.row).fingerprint
+    assert planner.target(hero.row).description_digest == plain.target(hero.row).description_digest
     assert (hero.provider, hero.act) == ("ark", MAKE)
     assert hero.reason == sea.reason == "its picture is a rehearsal's placeholder"
     assert hero.replaces == {sha(place.files["hero.png"])}

@@ -1,4 +1,4 @@
-"""What a row asks for, complete, and its fingerprint: what it rests on and what it does not."""
+"""What a row asks for, complete, and its description digest: what that rests on and what not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOCKED = Entry(
     name="hero",
     n=1,
     output="hero.jpg",
-    fingerprint="1:old",
+    description_digest="1:old",
     sha256="a" * 64,
     size=1,
     provider="ark",
@@ -78,8 +78,8 @@ def target(
 
 
 def print_of(asked: Row, provider: str = "ark", **more: object) -> str:
-    """Return a row's fingerprint."""
-    found = target(asked, provider, **more).fingerprint  # type: ignore[arg-type]
+    """Return a row's description digest."""
+    found = target(asked, provider, **more).description_digest  # type: ignore[arg-type]
     assert found is not None
     return found
 
@@ -89,7 +89,7 @@ def sources(*digests: str) -> list[Source]:
     return [Source(text=f"{digest}.png", digest=digest) for digest in digests]
 
 
-def test_the_fingerprint_of_a_picture_is_frozen() -> None:
+def test_the_description_digest_of_a_picture_is_frozen() -> None:
     """An upgrade that changes this makes everybody's pictures stale, and they pay for them again.
 
     Never write the new value here: compute the old one beside the new one, and take either.
@@ -109,7 +109,7 @@ def test_the_fingerprint_of_a_picture_is_frozen() -> None:
     )
 
 
-def test_the_fingerprint_of_a_set_with_references_is_frozen() -> None:
+def test_the_description_digest_of_a_set_with_references_is_frozen() -> None:
     """The same promise for what the first example does not say."""
     asked = row(series=3, watermark=True, size="2560x1440", model="doubao-seedream-4-0-250828")
     found = print_of(asked, sources=[*sources("a" * 64), Source(text="https://example.com/b.png")])
@@ -133,7 +133,7 @@ SAME = [
 
 
 @pytest.mark.parametrize(("provider", "left", "right"), SAME)
-def test_what_a_fingerprint_does_not_rest_on(
+def test_what_a_description_digest_does_not_rest_on(
     provider: str, left: dict[str, object], right: dict[str, object]
 ) -> None:
     """The same picture in other words, or at another place, is not made again."""
@@ -173,7 +173,7 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("provider", "left", "right"), DIFFERENT)
-def test_what_a_fingerprint_rests_on(
+def test_what_a_description_digest_rests_on(
     provider: str, left: dict[str, object], right: dict[str, object]
 ) -> None:
     """Whatever changes the picture makes it stale."""
@@ -198,7 +198,8 @@ def test_steps_count() -> None:
     able = replace(PROVIDERS["ark"].models["doubao-seedream-4-5-251128"], steps=(1, 50))
     spec = replace(PROVIDERS["ark"], models={"m": able}, default_model="m", dialect=_STEPPED)
     few, many = (
-        targets.resolve_row(row(steps=n), spec, {}, (), None, now=NOW).fingerprint for n in (10, 20)
+        targets.resolve_row(row(steps=n), spec, {}, (), None, now=NOW).description_digest
+        for n in (10, 20)
     )
     assert few != many
 
@@ -225,7 +226,7 @@ def test_references_count_by_their_bytes_and_order() -> None:
 def test_a_reference_that_is_yet_to_be_made_leaves_it_open() -> None:
     """Until the bytes are there nobody knows what it is made from; all else is checked already."""
     found = target(row(), sources=[Source(text="images.sea", digest=None), *sources("a")])
-    assert found.fingerprint is None
+    assert found.description_digest is None
     with pytest.raises(UsageError, match="aspect"):
         target(row(aspect="nonsense 1"), sources=[Source(text="images.sea", digest=None)])
 
@@ -293,7 +294,9 @@ def test_filled_up_it_is_the_same_request() -> None:
             keyword=keyword_of(request),
             aspect=aspect_of(request),
         )
-        assert target(row(), provider, entry=entry).fingerprint == first.fingerprint, provider
+        assert (
+            target(row(), provider, entry=entry).description_digest == first.description_digest
+        ), provider
 
 
 # -- rows and the command line ---------------------------------------------------------------------
@@ -340,7 +343,7 @@ def test_a_short_name_means_what_it_meant_to_the_lock() -> None:
     assert target(row(model="4")).resolved.request.model == "doubao-seedream-4-0-20260415"
     locked = target(row(model="4"), entry=LOCKED)
     assert locked.resolved.request.model == LOCKED.model
-    assert locked.fingerprint == target(row(), entry=LOCKED).fingerprint
+    assert locked.description_digest == target(row(), entry=LOCKED).description_digest
     other = replace(LOCKED, model="doubao-seedream-4-5-251128")
     assert target(row(model="4"), entry=other).resolved.request.model.endswith("20260415")
     elsewhere = target(row(model="4"), "byteplus", entry=LOCKED)

@@ -48,7 +48,7 @@ class Purse:
         number = next(self.numbers)
         job = self.make_job(
             id=f"0000{number:04}",
-            fingerprint=f"{number:064}",
+            purchase_digest=f"{number:064}",
             **{"price": PRICE, "output": {}, **changes},
         )
         self.ledger.plan([job])

@@ -45,7 +45,9 @@ def used(tmp_path: Path, make_job: MakeJob) -> Path:
     with closing(opened(path)) as ledger:
         for k in range(JOBS):
             name = f"{k:04d}{'abcdefghjk'[k % 10]}aaa"
-            job = make_job(id=name, run=f"run{k // 3:05d}", fingerprint=f"{k:064x}", prompt="é" * k)
+            job = make_job(
+                id=name, run=f"run{k // 3:05d}", purchase_digest=f"{k:064x}", prompt="é" * k
+            )
             (job,) = ledger.plan([job])
             if k % 5 == 0:
                 continue
@@ -159,7 +161,7 @@ def test_no_purchase_is_made_with_a_damaged_ledger(
                 wrong.append(f"{number}, {way}: closed, and {len(rows)} rows are readable")
         if rows - listed:
             wrong.append(f"{number}, {way}: {sorted(rows - listed)} not listed")
-        if is_bought(used, make_job(id="new00000", fingerprint="n" * 64)):
+        if is_bought(used, make_job(id="new00000", purchase_digest="n" * 64)):
             counts["bought"] += 1
             if is_bad:
                 wrong.append(f"{number}, {way}: bought with a damaged ledger")

@@ -619,7 +619,7 @@ def test_what_was_named_wrongly_is_waited_for_no_more(ledger: Ledger, make_job: 
 
 def test_several_are_settled_or_none(ledger: Ledger, make_job: MakeJob) -> None:
     """Where one of them has moved on meanwhile, nothing is written down of any."""
-    ledger.plan([make_job(id=i, fingerprint=i) for i in ("00000001", "00000002")])
+    ledger.plan([make_job(id=i, purchase_digest=i) for i in ("00000001", "00000002")])
     for i in ("00000001", "00000002"):
         ledger.begin(i)
     first, second = ledger.move(ledger.job("00000001"), State.UNKNOWN), ledger.job("00000002")
@@ -688,7 +688,7 @@ def test_an_unknown_purchase_holds_back_its_like(ledger: Ledger, make_job: MakeJ
     with pytest.raises(OutcomeUnknown, match="0000aaaa"):
         ledger.plan([again], despite=["0000cccc"])
     assert [job.id for job in ledger.jobs()] == ["0000aaaa"]
-    ledger.plan([make_job(id="0000dddd", fingerprint="e" * 64)])
+    ledger.plan([make_job(id="0000dddd", purchase_digest="e" * 64)])
     ledger.plan([again], despite=["0000aaaa"])
     assert [job.id for job in ledger.jobs()] == ["0000bbbb", "0000dddd", "0000aaaa"]
 
@@ -956,10 +956,10 @@ def test_each_query_chooses_what_its_name_says(ledger: Ledger, make_job: MakeJob
         State.RUNNING: {"owner": "owner002", "task_id": "t1", "row": "hero", "expected": 4},
         State.UNKNOWN: {"row": "hero", "first_n": 5, "expected": 2},
         State.SAVED: {"row": "sea", "profile": "home", "run": "run00002"},
-        State.READY: {"sandbox": True, "row": "hero", "fingerprint": "e" * 64},
+        State.READY: {"sandbox": True, "row": "hero", "purchase_digest": "e" * 64},
     }
     for state, changes in fields.items():
-        job = make_job(id=f"0000{state.value[:4]}", fingerprint=state.value, state=state)
+        job = make_job(id=f"0000{state.value[:4]}", purchase_digest=state.value, state=state)
         ledger.plan([replace(job, **changes)])  # type: ignore[arg-type] # real fields, as above
     ledger.put_image(Image(job="0000save", index=1, n=1, sha256="d" * 64))
     ledger.store("0000unkn", Reply(purpose=Purpose.SUBMIT, status=200, headers={}, body=b""))
@@ -1536,11 +1536,11 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "with_prefix": lambda: ledger.with_prefix(job.id, limit=6),
         "of_run": lambda: ledger.of_run(job.run),
         "find_bought_with": lambda: ledger.find_bought_with(
-            job.fingerprint, sandbox=False, first_n=1
+            job.purchase_digest, sandbox=False, first_n=1
         ),
-        "unknown_with": lambda: ledger.unknown_with(job.fingerprint, sandbox=False),
+        "unknown_with": lambda: ledger.unknown_with(job.purchase_digest, sandbox=False),
         "unknown_up_to": lambda: ledger.unknown_up_to(job),
-        "open_with": lambda: ledger.open_with(job.fingerprint),
+        "open_with": lambda: ledger.open_with(job.purchase_digest),
         "with_image": lambda: ledger.with_image("d" * 64, sandbox=False),
         "has_rows": ledger.has_rows,
         "of_row": lambda: ledger.of_row("r1"),

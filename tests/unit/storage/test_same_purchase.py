@@ -122,7 +122,7 @@ def test_links_lead_to_the_same_file(ledger: Ledger, make_job: MakeJob, tmp_path
     assert plan(ledger, make_job(id="fourth", output=pipe)) == "fourth"
 
 
-@pytest.mark.parametrize("other", [{"fingerprint": "e" * 64}, {"expected": 2}])
+@pytest.mark.parametrize("other", [{"purchase_digest": "e" * 64}, {"expected": 2}])
 def test_another_purchase_is_bought(
     ledger: Ledger, make_job: MakeJob, other: dict[str, object]
 ) -> None:
@@ -177,7 +177,7 @@ def test_joining_needs_no_word_on_unknown_ones(ledger: Ledger, make_job: MakeJob
 def test_despite_covers_its_run_and_what_is_older(ledger: Ledger, make_job: MakeJob) -> None:
     """The named job's run and older unknown jobs of its purchase, never newer or other ones."""
     other = "e" * 64
-    for name, run, fingerprint in (
+    for name, run, purchase_digest in (
         ("older", "run1", "f" * 64),
         ("othersold", "run1", other),
         ("named", "run2", "f" * 64),
@@ -185,7 +185,7 @@ def test_despite_covers_its_run_and_what_is_older(ledger: Ledger, make_job: Make
         ("cousin", "run2", other),
         ("newer", "run3", "f" * 64),
     ):
-        job = make_job(id=name, run=run, fingerprint=fingerprint, state=State.UNKNOWN)
+        job = make_job(id=name, run=run, purchase_digest=purchase_digest, state=State.UNKNOWN)
         known = [each.id for each in ledger.jobs()]
         ledger.plan([job], despite=known)
     covered = {job.id for job in ledger.unknown_up_to(ledger.job("named"))}

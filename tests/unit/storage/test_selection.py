@@ -71,7 +71,7 @@ def drawn(make: Callable[..., Job], draw: st.DataObject, number: int) -> Job:
     )
     return make(
         id=job_id,
-        fingerprint=job_id,
+        purchase_digest=job_id,
         state=draw.draw(st.sampled_from(State)),
         charge=draw.draw(st.sampled_from(Charge)),
         sandbox=draw.draw(st.booleans()),
@@ -147,7 +147,7 @@ def test_words_are_found_in_any_case(
     """Letters of every script match in either case, accents as typed either way; `%` is a sign."""
     ids = [f"{k:08}" for k in range(len(PROMPTS))]
     ledger.plan(
-        [make_job(id=i, fingerprint=i, prompt=p) for i, p in zip(ids, PROMPTS, strict=True)]
+        [make_job(id=i, purchase_digest=i, prompt=p) for i, p in zip(ids, PROMPTS, strict=True)]
     )
     assert ledger.totals(Selection(words=words))[0] == found
 
