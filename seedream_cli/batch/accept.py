@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.manifest.read import Row
     from seedream_cli.batch.plan import Planner
-    from seedream_cli.storage.files.digest import Found
+    from seedream_cli.storage.files.digest import FileDigest
 
 
 def accept(
@@ -71,7 +71,7 @@ def _is_glob(pattern: str) -> bool:
     return any(mark in pattern for mark in "*?[")
 
 
-def _file_of(planner: Planner, action: Action) -> Found | None:
+def _file_of(planner: Planner, action: Action) -> FileDigest | None:
     """Return the file that lies where a picture belongs."""
     file = look(posixpath.join(planner.context.base, action.output))
     return file if file is not None and file.sha256 else None
@@ -134,7 +134,7 @@ def _entry(
     return replace(entry, of=old.of, label=old.label, made=made, price=old.price)
 
 
-def _is_made_by_us(entry: Entry, file: Found) -> bool:
+def _is_made_by_us(entry: Entry, file: FileDigest) -> bool:
     """Tell whether a file is byte for byte what an entry says that we made."""
     made = entry.made if entry.is_by_hand else entry.sha256
     return made == file.sha256

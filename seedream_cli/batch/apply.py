@@ -19,7 +19,7 @@ from seedream_cli.batch.history import is_near
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import Overtaken, SeedreamError, StorageError, UsageError
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
-from seedream_cli.engine.context import Deed, Step, is_wanted
+from seedream_cli.engine.context import Step, StepKind, is_wanted
 from seedream_cli.engine.save import copy_image, place_of, predict_extension
 from seedream_cli.engine.workers import take_step
 
@@ -199,7 +199,7 @@ class Application:
             return None
         if action.act is Act.MAKE:
             self.under_way[job.id] = action
-            return Step(self.engine.clock.monotonic(), job.id, Deed.SUBMIT)
+            return Step(self.engine.clock.monotonic(), job.id, StepKind.SUBMIT)
         if action.act is Act.UNKNOWN:
             self._end(action, job, job.problem, is_old=True)
         elif action.act is not Act.FETCH:
@@ -207,7 +207,7 @@ class Application:
             self._end(action, job, words, is_old=True)
         else:
             step = None if past.images else self.engine.first_step(job)
-            if step is not None and (self.engine.is_waiting or step.deed is not Deed.POLL):
+            if step is not None and (self.engine.is_waiting or step.deed is not StepKind.POLL):
                 self.under_way[job.id] = action
                 return step
             self._settle(action, job)
@@ -256,7 +256,7 @@ class Application:
         """Do one step of a job and return the next one, if any; write down where it ended."""
         action = self.under_way[step.job_id]
         following: Step | None = None
-        if step.deed is not Deed.SUBMIT or self._is_ready(action):
+        if step.deed is not StepKind.SUBMIT or self._is_ready(action):
             following = take_step(self.engine, step)
         if following is None and step.job_id in self.under_way:
             self._settle(action, self.engine.ledger.job(step.job_id), is_under_way=True)

@@ -61,7 +61,7 @@ class History:
     failed: dict[str, Job] = field(default_factory=dict)
     """Failed jobs, maybe charged, that were come across: to ask about them is free."""
 
-    def purchase(self, action: Action, target: Target, plan: naming.Plan) -> Purchase:
+    def purchase(self, action: Action, target: Target, plan: naming.Destination) -> Purchase:
         """Return what buys a picture, its pictures going where `plan` says; `AccountError`."""
         output = {
             **plan.to_json(),

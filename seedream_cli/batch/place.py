@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.resolve import BatchContext, Target
-    from seedream_cli.storage.files.naming import Plan
+    from seedream_cli.storage.files.naming import Destination
 
 _GUESSES: Final = ("png", "jpg", "webp")
 """Extensions that a picture may get whose provider does not say."""
@@ -35,7 +35,7 @@ class Placing:
     former_names: Mapping[str, str]
     """What the lock calls a row, where it has another name."""
 
-    def plan(self, target: Target, n: int, entry: Entry | None) -> Plan:
+    def plan(self, target: Target, n: int, entry: Entry | None) -> Destination:
         """Return where a picture that is to be made, or the pictures of a set, are to lie."""
         if entry is not None and not target.is_set and self._stays(target, n, entry):
             stem = posixpath.splitext(_own_name(entry.output))[0]
@@ -84,11 +84,11 @@ class Placing:
                     return False
         return True
 
-    def _whole_plan(self, target: Target) -> Plan:
+    def _whole_plan(self, target: Target) -> Destination:
         many = count_of(target.row, self.context.typed) > 1 or target.is_set
         return self.context.draft(target.row, many=many, is_set=target.is_set)
 
-    def _predict(self, plan: Plan, target: Target, n: int, ext: str) -> str | None:
+    def _predict(self, plan: Destination, target: Target, n: int, ext: str) -> str | None:
         fields = _fields(target, n)
         size = target.request.size
         if size is not None:
@@ -97,7 +97,7 @@ class Placing:
         return posixpath.normpath(path) if path else None
 
     @staticmethod
-    def _expand(plan: Plan, target: Target, n: int, ext: str) -> str:
+    def _expand(plan: Destination, target: Target, n: int, ext: str) -> str:
         return posixpath.normpath(naming.expand(plan, fields=_fields(target, n), ext=ext))
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.manifest.read import Manifest, Row
     from seedream_cli.batch.resolve import BatchContext, Target
     from seedream_cli.core.model import Image, Job
-    from seedream_cli.storage.files.digest import Found
+    from seedream_cli.storage.files.digest import FileDigest
 
 _BY_THE_LOCK = frozenset({Act.KEEP, Act.MOVE, Act.LEAVE})
 _REASONS = {
@@ -324,7 +324,9 @@ class Planner:
         reason = f"its file was changed by hand, so it is not moved to {path}"
         return replace(action, act=Act.LEAVE, output=entry.output, reason=reason)
 
-    def _beside(self, action: Action, entry: Entry, there: Found, *, is_old_there: bool) -> Action:
+    def _beside(
+        self, action: Action, entry: Entry, there: FileDigest, *, is_old_there: bool
+    ) -> Action:
         """Say what is to be done about a picture in whose place another file lies."""
         path = action.output
         if is_old_there:
@@ -417,7 +419,7 @@ class Planner:
                 return replace(action, output=path, obstacle=obstacle)
         return replace(action, replaces=frozenset(file.sha256 for _, file in files))
 
-    def _describe(self, entries: Sequence[Entry], file: Found) -> str:
+    def _describe(self, entries: Sequence[Entry], file: FileDigest) -> str:
         """Say what a file is that lies in the way of a picture with these entries."""
         if file.sha256 in self._known:
             return f"is there, and is the picture of {self._known[file.sha256]}"
@@ -586,10 +588,10 @@ class Planner:
     def _is_there(self, entry: Entry) -> bool:
         return not self.context.is_lock_only and _is_file_of(entry, self._look(entry.output))
 
-    def _look(self, path: str) -> Found | None:
+    def _look(self, path: str) -> FileDigest | None:
         return self.context.look(posixpath.join(self.context.base, path))
 
-    def _there(self, path: str) -> Found | None:
+    def _there(self, path: str) -> FileDigest | None:
         """Return what lies at a path, and stays there."""
         return None if same_file(path) in self._freed else self._look(path)
 
@@ -615,5 +617,5 @@ def _advice(action: Action, row: Row) -> str:
     return f"the picture of {name}: write {name}, then it is made first"
 
 
-def _is_file_of(entry: Entry, file: Found | None) -> bool:
+def _is_file_of(entry: Entry, file: FileDigest | None) -> bool:
     return file is not None and file.sha256 == entry.sha256

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Request
     from seedream_cli.providers.spec import Capabilities, Provider
     from seedream_cli.request.check import Resolved
-    from seedream_cli.storage.files.digest import Found
+    from seedream_cli.storage.files.digest import FileDigest
 
 _SCHEME: Final = "1"
 """Of description digests: another one would be computed beside it, not instead of it."""
@@ -59,7 +59,7 @@ class BatchContext:
     """The provider of a row, whose lock names one or none; None: nothing here says which."""
     maker_of: Callable[[Row], Provider | None]
     """The provider that was chosen by name for what is to be made anew; None: none was."""
-    look: Callable[[str], Found | None]
+    look: Callable[[str], FileDigest | None]
     """What lies at an absolute path."""
     digest_of: Callable[[str], str]
     """The digest of a reference image at an absolute path; raises `UsageError`."""
@@ -70,7 +70,7 @@ class BatchContext:
 
     def draft(
         self, row: Row, name: str = "", *, many: bool = False, is_set: bool = False
-    ) -> naming.Plan:
+    ) -> naming.Destination:
         """Return where a row's pictures go by its words, or by its name where it has none."""
         output = option_of(row, self.typed, "output")
         text = output if isinstance(output, str) else _DEFAULT

@@ -324,7 +324,7 @@ def current_folder() -> str:
 
 def plan_of(
     environ: Mapping[str, str], output: str | None, *, many: bool, many_per_job: bool = False
-) -> naming.Plan:
+) -> naming.Destination:
     """Settle what `--output` means in the current folder; raise `UsageError` or `StorageError`."""
     from seedream_cli.storage.config.file import expand_home
 

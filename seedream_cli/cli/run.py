@@ -107,7 +107,7 @@ class Signals:
         `under_way` counts the jobs that would have to be written down at the end. Where nothing
         is bought, nothing is waited for.
         """
-        from seedream_cli.engine.workers import Signalled
+        from seedream_cli.engine.workers import SignalEvent
 
         self._under_way = under_way
         self._is_buying = is_buying
@@ -116,7 +116,7 @@ class Signals:
         self._observer = observer
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda number, _: inbox.put(Signalled(number)))
+                signal.signal(number, lambda number, _: inbox.put(SignalEvent(number)))
 
     @property
     def exit(self) -> int:
@@ -142,7 +142,7 @@ class Signals:
 
 def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: Plain) -> Report:
     """Take the jobs as far as they go and return what became of them."""
-    from seedream_cli.engine.context import Deed
+    from seedream_cli.engine.context import StepKind
     from seedream_cli.engine.halt import Halt
     from seedream_cli.engine.workers import Inbox, WorkerPool
 
@@ -166,7 +166,7 @@ def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: P
     def tick() -> None:
         if halt.is_news:  # else who waits for room in a rate limit hears of it much later
             halt.is_news = False
-            pool.hasten(Deed.SUBMIT)
+            pool.hasten(StepKind.SUBMIT)
 
     try:
         with observer:
@@ -188,11 +188,13 @@ def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: P
 
 def _take(engine: Context, halt: Halt, step: Step) -> Step | None:
     """Do one step, and take note of what may end further submits."""
-    from seedream_cli.engine.context import Deed
+    from seedream_cli.engine.context import StepKind
     from seedream_cli.engine.workers import take_step
 
     following = take_step(engine, step)
-    is_sent = step.deed is Deed.SUBMIT and (following is None or following.deed is not Deed.SUBMIT)
+    is_sent = step.deed is StepKind.SUBMIT and (
+        following is None or following.deed is not StepKind.SUBMIT
+    )
     problem = engine.problems.get(step.job_id)
     if is_sent or problem is not None:
         with suppress(StorageError):  # whoever goes on finds it in the same state

@@ -545,7 +545,7 @@ class Job:
     purchase_digest: str
     """Of what it buys; `fingerprint` in the ledger."""
     output: Mapping[str, object]
-    """The naming plan: see `naming.Plan`."""
+    """The naming plan: see `naming.Destination`."""
     first_n: int
     """The number in the run of this job's first picture."""
     expected: int

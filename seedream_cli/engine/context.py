@@ -32,7 +32,7 @@ _WHOLE: Final = 0.9
 """Of a `timeout`: the rest may go by before a job is accepted."""
 
 
-class Deed(StrEnum):
+class StepKind(StrEnum):
     """What a step does."""
 
     SUBMIT = "submit"
@@ -49,7 +49,7 @@ class Step:
     due: float
     """Monotonic seconds."""
     job_id: str
-    deed: Deed
+    deed: StepKind
     tries: int = 0
     """How often the same deed has been put off."""
     is_doubted: bool = False
@@ -168,20 +168,20 @@ class Context:
             self.deadlines.setdefault(job.id, now + patience)
         match job.state:
             case _ if job.id in self.joined:
-                return Step(now, job.id, Deed.JOIN)
+                return Step(now, job.id, StepKind.JOIN)
             case State.PLANNED if job.id in self.calls:
-                return Step(now, job.id, Deed.SUBMIT)
+                return Step(now, job.id, StepKind.SUBMIT)
             case State.RUNNING:
-                return Step(now, job.id, Deed.POLL)
+                return Step(now, job.id, StepKind.POLL)
             case State.FAILED if job.id in self.recalled and can_be_asked(self, job):
-                return Step(now, job.id, Deed.POLL)
+                return Step(now, job.id, StepKind.POLL)
             case State.READY | State.UNKNOWN | State.SAVED | State.CLOSED if _has_to_save(
                 job, is_recalled=job.id in self.recalled
             ):
                 is_second_look = job.state is not State.READY and not any(
                     map(is_wanted, job.images)
                 )
-                return Step(now, job.id, Deed.SAVE, is_second_look=is_second_look)
+                return Step(now, job.id, StepKind.SAVE, is_second_look=is_second_look)
             case _:
                 return None
 
@@ -192,7 +192,7 @@ class Context:
         if job.state is State.UNKNOWN and can_be_found(self, job):
             return self._first_look(job)
         step = self.first_step(job)
-        if step is not None and step.deed is Deed.POLL:
+        if step is not None and step.deed is StepKind.POLL:
             if not self.is_waiting:
                 return None
             return replace(step, due=step.due + self.timing.first_poll)
@@ -208,7 +208,7 @@ class Context:
             return None
         words = f"the answer was lost; {provider.title}'s list of requests is asked then"
         self.notify(Waiting(job_id=job.id, seconds=seconds, reason=words))
-        return Step(due, job.id, Deed.SEARCH)
+        return Step(due, job.id, StepKind.SEARCH)
 
     def deadline(self, job_id: str) -> float:
         """Return until when a job is waited for, monotonic; each job's own runs from here."""

@@ -36,7 +36,7 @@ _HAIR: Final = 0.5e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Delay:
     """Not now."""
 
     seconds: float
@@ -183,7 +183,7 @@ class RateLimiter:
         self._gates: dict[str, _Gate] = {}
         self._turns: dict[str, _Turns] = {}
 
-    def submit(self, job: Job, provider: Provider) -> Wait | None:
+    def submit(self, job: Job, provider: Provider) -> Delay | None:
         """Let a submit go (None), or say how long it waits; its place is kept until it asks again.
 
         Whoever is let go has to tell by `release` that the submit is over. Raises `StorageError`.
@@ -194,13 +194,13 @@ class RateLimiter:
             now = self._clock.monotonic()
             seconds = self._lane_seconds(job, provider.limit, now)
             if seconds:
-                return Wait(seconds, f"{provider.name} takes {provider.limit}")
+                return Delay(seconds, f"{provider.name} takes {provider.limit}")
             gate = self._gate(job)
             seconds = gate.seconds(job.id, now)
             if not seconds:
                 return None
             is_paused = gate.paused_until > now + _HAIR
-            return Wait(seconds, f"{provider.name} is busy" if is_paused else "")
+            return Delay(seconds, f"{provider.name} is busy" if is_paused else "")
 
     def note_start(self, job: Job) -> None:
         """Take note that a submit is in the ledger: it counts there from now on."""
@@ -230,7 +230,7 @@ class RateLimiter:
             gate.unanswered.discard(job.id)
             gate.waiting.discard(job.id)
 
-    def poll(self, job: Job, provider: Provider) -> Wait | None:
+    def poll(self, job: Job, provider: Provider) -> Delay | None:
         """Let a poll go (None), or say how long it waits for its turn."""
         limit = provider.poll_limit
         if job.sandbox or limit is None:
@@ -239,7 +239,7 @@ class RateLimiter:
             turns = self._turns.setdefault(job.origin, _Turns())
             gap = limit.per.total_seconds() / limit.count
             seconds = turns.seconds(job.id, gap, self._clock.monotonic())
-            return Wait(seconds) if seconds else None
+            return Delay(seconds) if seconds else None
 
     def _lane_seconds(self, job: Job, limit: RateLimit | None, now: float) -> float:
         if limit is None:

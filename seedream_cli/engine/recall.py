@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Charge, Problem, State
-from seedream_cli.engine.context import Deed, Step, can_be_asked
+from seedream_cli.engine.context import Step, StepKind, can_be_asked
 from seedream_cli.engine.lifetime import is_disputable, may_live, record_lifetime
-from seedream_cli.engine.workers import Inbox, Signalled, WorkerPool, take_step
+from seedream_cli.engine.workers import Inbox, SignalEvent, WorkerPool, take_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,18 +47,18 @@ def ask_once(context: Context, jobs: Iterable[Job]) -> dict[str, Problem]:
         if context.clock.monotonic() >= until:
             return None
         following = take_step(context, step)
-        if following is None or following.deed is not Deed.POLL:
+        if following is None or following.deed is not StepKind.POLL:
             return None
         return following if following.tries == step.tries else None
 
     def stop_in_time() -> None:
         if context.clock.monotonic() >= until:
-            inbox.put(Signalled(0))
+            inbox.put(SignalEvent(0))
 
     inbox: Inbox = Inbox()
     pool = WorkerPool(take, context.clock, inbox, workers=_AT_ONCE, on_signal=lambda _: 0.0)
     # Of steps that are due at once the heap takes the first in the order of their times.
-    steps = [Step(now + k * 1e-6, job_id, Deed.POLL) for k, job_id in enumerate(asked)]
+    steps = [Step(now + k * 1e-6, job_id, StepKind.POLL) for k, job_id in enumerate(asked)]
     pool.run(steps, tick=stop_in_time)
     late = Problem("timeout", f"there was no time to ask within {ASKING_SECONDS:g} s")
     for job_id in asked.keys() - context.heard:

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Call, Job, RemoteImage, Reply, Request
     from seedream_cli.engine.context import Context, Step
     from seedream_cli.providers.spec import Capabilities, Dialect
-    from seedream_cli.storage.files.naming import Plan
-    from seedream_cli.storage.files.store import Files, Saved
+    from seedream_cli.storage.files.naming import Destination
+    from seedream_cli.storage.files.store import Files, SavedFile
     from seedream_cli.transport.client import Download
 
 IMAGE_LIMITS = Limits(read=60.0, total=900.0)
@@ -208,8 +208,8 @@ def _place(
     length: int | None = None,
     *,
     is_measured: bool = False,
-) -> Saved:
-    plan = naming.Plan.from_json(job.output)
+) -> SavedFile:
+    plan = naming.Destination.from_json(job.output)
     return context.files.save(
         chunks,
         folder=folder_of(plan, job, image.n),
@@ -245,8 +245,8 @@ def copy_image(context: Context, job: Job, image: Image) -> Image:
     return replace(image, path=saved.path, saved_at=context.clock.now())
 
 
-def _record(context: Context, job: Job, image: Image, saved: Saved) -> None:
-    plan = naming.Plan.from_json(job.output)
+def _record(context: Context, job: Job, image: Image, saved: SavedFile) -> None:
+    plan = naming.Destination.from_json(job.output)
     done = replace(
         image,
         path=saved.path,
@@ -488,7 +488,7 @@ def predict_extension(capabilities: Capabilities | None, request: Request) -> st
 
 
 def predict_paths(
-    plan: Plan, job: Job, capabilities: Capabilities | None, request: Request
+    plan: Destination, job: Job, capabilities: Capabilities | None, request: Request
 ) -> list[str]:
     """Return the paths of a job's pictures that are known before anything is sent."""
     ext = predict_extension(capabilities, request)
@@ -503,7 +503,7 @@ def predict_paths(
     return paths
 
 
-def predict_paths_of(plan: Plan, job: Job) -> list[str]:
+def predict_paths_of(plan: Destination, job: Job) -> list[str]:
     """Return the paths that a bought job's pictures would have, where they are known."""
     found = [naming.predict(plan, fields=naming.fields_of_job(job, i.n)) for i in job.images]
     return [path for path in found if path is not None]
@@ -511,7 +511,7 @@ def predict_paths_of(plan: Plan, job: Job) -> list[str]:
 
 def place_of(job: Job, image: Image) -> str:
     """Return the path that an image of a known format is to have, absolute."""
-    plan = naming.Plan.from_json(job.output)
+    plan = naming.Destination.from_json(job.output)
     fields = naming.fields_of_job(job, image.n) | {"width": image.width, "height": image.height}
     ext = extension_of_format(image.format or "")
     path = plan.absolute(naming.expand(plan, fields=fields, ext=ext))
@@ -521,7 +521,7 @@ def place_of(job: Job, image: Image) -> str:
     return naming.label_path(path, image.name) if image.name else path
 
 
-def folder_of(plan: Plan, job: Job, n: int = 1) -> str:
+def folder_of(plan: Destination, job: Job, n: int = 1) -> str:
     """Return the folder where a picture will most likely lie, absolute."""
     path = naming.expand(plan, fields=naming.fields_of_job(job, n), ext="jpg")
     return posixpath.dirname(plan.absolute(path))
@@ -529,10 +529,10 @@ def folder_of(plan: Plan, job: Job, n: int = 1) -> str:
 
 def answers_folder(job: Job) -> str:
     """Return where an answer's inline pictures lie when the state folder does not take them."""
-    return folder_of(naming.Plan.from_json(job.output), job, job.first_n)
+    return folder_of(naming.Destination.from_json(job.output), job, job.first_n)
 
 
-def _warnings(saved: Saved, plan: Plan) -> Iterator[str]:
+def _warnings(saved: SavedFile, plan: Destination) -> Iterator[str]:
     wanted = plan.given_extension and format_of_extension(plan.given_extension)
     if saved.is_rescued:
         yield f"the folder did not take the picture; it is in {saved.path}"

@@ -24,7 +24,7 @@ from seedream_cli.engine.answers import (
     report_loss,
     request_id_of,
 )
-from seedream_cli.engine.rate_limit import Wait
+from seedream_cli.engine.rate_limit import Delay
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.engine.stream import follow_stream
 from seedream_cli.transport import backoff
@@ -57,7 +57,7 @@ def submit(context: Context, job: Job, step: Step) -> Step | None:
             return _withhold(context, job, step, error)
         except Throttled as error:
             # Another process took the room between our look and the first byte.
-            wait = Wait(error.seconds, error.message)
+            wait = Delay(error.seconds, error.message)
         finally:
             context.limiter.release(job)
     return _wait_for_room(context, step, wait)
@@ -69,7 +69,7 @@ def _withhold(context: Context, job: Job, step: Step, error: Interrupted | Withh
     What is on its way may cost less than it might: that is waited for, but where we were stopped.
     """
     if isinstance(error, Withheld) and error.undecided - context.problems.keys():
-        return _wait_for_room(context, step, Wait(_LOOK_SECONDS))
+        return _wait_for_room(context, step, Delay(_LOOK_SECONDS))
     problem = Problem(error.code, error.message, error.hint)
     context.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
     return None
@@ -90,7 +90,7 @@ def _check_halt(context: Context, job: Job) -> None:
         raise Withheld(problem.message, hint=problem.hint, code=problem.code)
 
 
-def _wait_for_room(context: Context, step: Step, wait: Wait) -> Step:
+def _wait_for_room(context: Context, step: Step, wait: Delay) -> Step:
     """Put a submit off for which there is no room yet: no try of it, and never a reason to end.
 
     A wait of less than a second is not worth a word.

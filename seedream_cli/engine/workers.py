@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from seedream_cli.core.errors import AccountError, Overtaken, StorageError
-from seedream_cli.engine.context import Deed, Step
+from seedream_cli.engine.context import Step, StepKind
 from seedream_cli.engine.join import join
 from seedream_cli.engine.poll import poll
 from seedream_cli.engine.reconcile import search
@@ -32,44 +32,46 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Finished:
+class _StepResult:
     step: Step
     following: Step | None
     bug: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Signalled:
+class SignalEvent:
     """A signal came: put into the inbox by its handler."""
 
     number: int
 
 
-Inbox = queue.SimpleQueue[_Finished | Signalled]
+Inbox = queue.SimpleQueue[_StepResult | SignalEvent]
 """Safe to put into from a signal handler, which a lock or a condition is not."""
 
 
 Take = Callable[[Step], "Step | None"]
 """Does a step and says what follows."""
 _DEEDS: Final = {
-    Deed.SUBMIT: submit,
-    Deed.POLL: poll,
-    Deed.SAVE: save,
-    Deed.JOIN: join,
-    Deed.SEARCH: search,
+    StepKind.SUBMIT: submit,
+    StepKind.POLL: poll,
+    StepKind.SAVE: save,
+    StepKind.JOIN: join,
+    StepKind.SEARCH: search,
 }
 
 
 def take_step(context: Context, step: Step) -> Step | None:
     """Do one step and return the next one of the same job, if any."""
-    if step.deed in {Deed.POLL, Deed.SAVE}:
+    if step.deed in {StepKind.POLL, StepKind.SAVE}:
         context.begun.setdefault(step.job_id, context.clock.monotonic())
     following = _do(context, step)
     if following is None:
         context.deadlines.pop(step.job_id, None)
         context.begun.pop(step.job_id, None)
         context.strange.discard(step.job_id)
-    if step.deed is Deed.SUBMIT and (following is None or following.deed is not Deed.SUBMIT):
+    if step.deed is StepKind.SUBMIT and (
+        following is None or following.deed is not StepKind.SUBMIT
+    ):
         context.calls.pop(step.job_id, None)
     return following
 
@@ -139,9 +141,9 @@ class WorkerPool:
             if tick is not None:
                 self._ask(tick)
             match message:
-                case _Finished():
+                case _StepResult():
                     bug = self._note(message) or bug
-                case Signalled(number=number):
+                case SignalEvent(number=number):
                     self._stop(number)
                 case None:
                     if self._is_time_up():
@@ -150,7 +152,7 @@ class WorkerPool:
         if bug is not None:
             raise bug
 
-    def _note(self, done: _Finished) -> BaseException | None:
+    def _note(self, done: _StepResult) -> BaseException | None:
         """Put what follows a step in the queue; return the bug that ended it, if one did."""
         self.under_way.pop(done.step.job_id, None)
         if done.bug is not None:
@@ -180,7 +182,7 @@ class WorkerPool:
         """Steps that were never taken because the pool was stopped."""
         return sorted(self._due)
 
-    def hasten(self, deed: Deed) -> None:
+    def hasten(self, deed: StepKind) -> None:
         """Let all that waits to do a deed look now; for `tick` to call."""
         now = self._clock.monotonic()
         waiting = [step for step in self._due if step.deed is deed and step.due > now]
@@ -219,7 +221,7 @@ class WorkerPool:
                 ).start()
             self._tasks.put(step)
 
-    def _wait(self) -> _Finished | Signalled | None:
+    def _wait(self) -> _StepResult | SignalEvent | None:
         until = [self._give_up_at] if self._give_up_at is not None else []
         if self._due and not self.is_stopping and len(self.under_way) < max(self._workers, 1):
             until.append(self._due[0].due)
@@ -238,8 +240,8 @@ class WorkerPool:
         while True:
             self._inbox.put(self._do(self._tasks.get()))
 
-    def _do(self, step: Step) -> _Finished:
+    def _do(self, step: Step) -> _StepResult:
         try:
-            return _Finished(step, self._take(step))
+            return _StepResult(step, self._take(step))
         except BaseException as bug:  # noqa: BLE001 - carried to the main thread, raised there
-            return _Finished(step, None, bug)
+            return _StepResult(step, None, bug)

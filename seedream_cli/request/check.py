@@ -69,7 +69,7 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Desk:
+class _Inspection:
     """Where one request is looked at."""
 
     provider: Provider
@@ -81,7 +81,7 @@ class _Desk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Named:
+class _FileName:
     """The format that a file's name asks for, if it asks for one, and the rest of that name."""
 
     format: str | None
@@ -113,8 +113,10 @@ def resolve_named(
     `stem` is that name without its extension, for the words of a refusal.
     """
     others = tuple(other for other in providers if other.name != provider.name)
-    desk = _Desk(provider=provider, others=others, options=options, findings=Findings(), now=now)
-    named = _Named(format=wanted, stem=stem)
+    desk = _Inspection(
+        provider=provider, others=others, options=options, findings=Findings(), now=now
+    )
+    named = _FileName(format=wanted, stem=stem)
     living = provider.living(now)
     stand_ins = [name for name in provider.stand_ins if name in living]
     if options.model is None and stand_ins:
@@ -127,7 +129,7 @@ def resolve_named(
     return replace(found, notes=(note, *found.notes)) if note else found
 
 
-def _by_who_can(desk: _Desk, named: _Named, stand_ins: Iterable[str]) -> Resolved:
+def _by_who_can(desk: _Inspection, named: _FileName, stand_ins: Iterable[str]) -> Resolved:
     """Return the default's request, or a stand-in's where that can do more of what was asked.
 
     What cannot be done at all is a refusal, what a profile's defaults ask in vain a note: who has
@@ -160,7 +162,7 @@ def _by_who_can(desk: _Desk, named: _Named, stand_ins: Iterable[str]) -> Resolve
 
 
 def _nobody_can(
-    desk: _Desk, named: _Named, refusals: Mapping[str | None, UsageError]
+    desk: _Inspection, named: _FileName, refusals: Mapping[str | None, UsageError]
 ) -> UsageError:
     """Return why neither the default nor its stand-in can do it, and who can."""
     first, (stand_in, last) = refusals[None], list(refusals.items())[-1]
@@ -179,14 +181,14 @@ def _nobody_can(
     ] or able
     ways = [f"models that do: {', '.join(able[:_NAMED])}"] if able else []
     # Where only the file's name is in the way, that is the first thing to change.
-    is_name = _is_able(desk, _Named(format=None, stem=""), desk.provider, stand_in or "")
+    is_name = _is_able(desk, _FileName(format=None, stem=""), desk.provider, stand_in or "")
     return UsageError(
         f"{first.message}; its stand-in cannot either: {last.message}",
         hint="\n".join([last.hint, *ways] if is_name else ways),
     )
 
 
-def _is_able(desk: _Desk, named: _Named, provider: Provider, model: str) -> bool:
+def _is_able(desk: _Inspection, named: _FileName, provider: Provider, model: str) -> bool:
     """Tell whether a model could do all that is asked for."""
     asked = replace(desk.options, model=model or None, validate=True, defaulted=frozenset[str]())
     try:
@@ -196,7 +198,7 @@ def _is_able(desk: _Desk, named: _Named, provider: Provider, model: str) -> bool
     return True
 
 
-def _by_name(desk: _Desk, named: _Named, options: Options | None = None) -> Resolved:
+def _by_name(desk: _Inspection, named: _FileName, options: Options | None = None) -> Resolved:
     """Return the request of the model that the options name, else of the default."""
     options = options or desk.options
     resolved = _resolve(desk, options)
@@ -208,7 +210,7 @@ def _by_name(desk: _Desk, named: _Named, options: Options | None = None) -> Reso
     return _resolve(desk, said)
 
 
-def _resolve(desk: _Desk, options: Options) -> Resolved:
+def _resolve(desk: _Inspection, options: Options) -> Resolved:
     findings = Findings()
     desk = replace(desk, options=options, findings=findings)
     _check_plain(desk)
@@ -263,7 +265,7 @@ def split_count(capabilities: Capabilities | None, count: int, references: int =
     return [most] * full + ([rest] if rest else [])
 
 
-def _check_plain(desk: _Desk) -> None:
+def _check_plain(desk: _Inspection) -> None:
     """Check what holds for every model, also without `validate`."""
     options, findings = desk.options, desk.findings
     if _SURROGATE.search(options.prompt):
@@ -286,7 +288,7 @@ def _check_plain(desk: _Desk) -> None:
             findings.object(f"--set {path} is not possible: {way}")
 
 
-def _check_known(desk: _Desk, model: str, capabilities: Capabilities) -> Request:
+def _check_known(desk: _Inspection, model: str, capabilities: Capabilities) -> Request:
     """Return the request for a known model."""
     name = model or capabilities.label
     _check_prompt(desk, capabilities, name)
@@ -301,7 +303,7 @@ def _check_known(desk: _Desk, model: str, capabilities: Capabilities) -> Request
     return request
 
 
-def _pass_through(desk: _Desk, model: str) -> Request:
+def _pass_through(desk: _Inspection, model: str) -> Request:
     """Return the request for an unknown model, in the person's own words."""
     if not desk.options.prompt.strip():
         desk.findings.object(*_NO_PROMPT)
@@ -315,7 +317,7 @@ def _pass_through(desk: _Desk, model: str) -> Request:
     return request
 
 
-def _within(desk: _Desk, model: str, capabilities: Capabilities) -> Options:
+def _within(desk: _Inspection, model: str, capabilities: Capabilities) -> Options:
     """Return the options that the model takes; what it does not is a mistake or a note."""
     name, kept = model or capabilities.label, desk.options
     for option in OF_MODELS:
@@ -335,7 +337,7 @@ def _within(desk: _Desk, model: str, capabilities: Capabilities) -> Options:
     return kept
 
 
-def _way_out(desk: _Desk, model: str, option: Option) -> str:
+def _way_out(desk: _Inspection, model: str, option: Option) -> str:
     """Return which models take what this one does not: of this provider, else of others."""
     own = [
         f"-m {other}"
@@ -360,7 +362,7 @@ def _takes(capabilities: Capabilities, name: str, option: Option, options: Optio
     return is_same_kind and not option.objection(capabilities, name, options)
 
 
-def _check_prompt(desk: _Desk, capabilities: Capabilities, name: str) -> None:
+def _check_prompt(desk: _Inspection, capabilities: Capabilities, name: str) -> None:
     """Check the prompt's length; what is only advised is a note."""
     text, (least, most) = desk.options.prompt, capabilities.prompt
     if not text.strip():
@@ -386,7 +388,7 @@ def _check_prompt(desk: _Desk, capabilities: Capabilities, name: str) -> None:
             )
 
 
-def _shape(desk: _Desk, capabilities: Capabilities, name: str, options: Options) -> Frame:
+def _shape(desk: _Inspection, capabilities: Capabilities, name: str, options: Options) -> Frame:
     """Return the picture's shape; where words clash, a profile's defaults give way."""
     words = {"size": options.size, "aspect": options.aspect, "quality": options.quality}
     try:
@@ -410,7 +412,9 @@ def _shape(desk: _Desk, capabilities: Capabilities, name: str, options: Options)
     return Frame()
 
 
-def _check_encoded(desk: _Desk, model: str, guide: Capabilities | None, *, is_known: bool) -> None:
+def _check_encoded(
+    desk: _Inspection, model: str, guide: Capabilities | None, *, is_known: bool
+) -> None:
     """Check that nothing said is lost in the provider's encoding: nothing goes in silence."""
     options = desk.options
     # An option that says what others come to anyway changes nothing beside them, but alone.
@@ -440,7 +444,7 @@ def _check_encoded(desk: _Desk, model: str, guide: Capabilities | None, *, is_kn
         desk.findings.object(message, f"use the provider's own field: {way}")
 
 
-def _check_callback(desk: _Desk, request: Request) -> None:
+def _check_callback(desk: _Inspection, request: Request) -> None:
     """Check that the callback URL is one, and that the provider hears of it."""
     url = desk.options.callback_url
     if url is None:

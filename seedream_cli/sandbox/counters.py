@@ -7,7 +7,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.apis.forms import read_form
-from seedream_cli.sandbox.messages import Record, Where
+from seedream_cli.sandbox.messages import SubmitRecord, Where
 from seedream_cli.sandbox.pictures.host import PATH
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ LONGEST_LOG: Final = 10_000
 _LONGEST_TEXT: Final = 65_536
 
 
-class Tally:
+class Counters:
     """Counters and a log in memory, safe to use from many threads. Keys are never kept."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Tally:
             self._counts: dict[Where, Counter[str]] = {where: Counter() for where in Where}
             self._charges: list[dict[str, object]] = []
             self._bought: list[tuple[str, int, Money | None]] = []
-            self._records: deque[Record] = deque(maxlen=LONGEST_LOG)
+            self._records: deque[SubmitRecord] = deque(maxlen=LONGEST_LOG)
             self._authorised = 0
             self._log: deque[dict[str, object]] = deque(maxlen=LONGEST_LOG)
 
@@ -79,7 +79,7 @@ class Tally:
                 "authorised_image_requests": self._authorised,
             }
 
-    def records(self) -> tuple[Record, ...]:
+    def records(self) -> tuple[SubmitRecord, ...]:
         """Return the newest accepted submits, oldest first, at most `LONGEST_LOG`."""
         with self._lock:
             return tuple(self._records)
@@ -108,8 +108,8 @@ def _texts(asked: HttpRequest) -> dict[str, str]:
     return {name: part.text for name, part in read_form(asked).items() if not part.is_file}
 
 
-def _record(asked: HttpRequest, reply: Answer, at: float) -> Record:
-    return Record(
+def _record(asked: HttpRequest, reply: Answer, at: float) -> SubmitRecord:
+    return SubmitRecord(
         provider=reply.deed.provider,
         task=reply.deed.task,
         key=asked.account,

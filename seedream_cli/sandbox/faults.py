@@ -16,7 +16,7 @@ from seedream_cli.sandbox.pictures.host import deny, missing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from seedream_cli.sandbox.messages import Deed, HttpRequest, Stage, Voice
+    from seedream_cli.sandbox.messages import Effect, HttpRequest, Stage, Voice
 
     Bend = Callable[[Answer, Voice, HttpRequest, Stage], Answer | None]
 
@@ -157,7 +157,7 @@ class Weather:
         self._until: dict[str, float] = {}
         """When pictures that are late are there, by path."""
 
-    def strike(self, deed: Deed, path: str, stage: Stage) -> Fault | None:
+    def strike(self, deed: Effect, path: str, stage: Stage) -> Fault | None:
         """Return the fault that strikes this good deed, and count it off."""
         if not deed.is_good:
             return None

@@ -59,7 +59,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class SubmitRecord:
     """An accepted submit, as the provider's list of recent requests has it."""
 
     provider: str
@@ -79,7 +79,7 @@ class Stage:
     """Seconds since 1970."""
     settings: Settings = field(default_factory=Settings)
     fate: Fate = Fate.MADE
-    records: Sequence[Record] = ()
+    records: Sequence[SubmitRecord] = ()
     """What this server has accepted, oldest first."""
 
     @property
@@ -167,7 +167,7 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deed:
+class Effect:
     """What a request was about and whether it went well, for counters and faults."""
 
     provider: str = ""
@@ -198,7 +198,7 @@ class Answer:
     """The connection is closed after this many bytes of `body`; None: all are sent."""
     is_dropped: bool = False
     """The connection is closed without an answer."""
-    deed: Deed = field(default_factory=Deed)
+    deed: Effect = field(default_factory=Effect)
 
 
 JSON: Final = {"content-type": "application/json; charset=utf-8"}

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from seedream_cli.core.addresses import is_loopback, split
 from seedream_cli.core.errors import UsageError
-from seedream_cli.sandbox.counters import Tally
+from seedream_cli.sandbox.counters import Counters
 from seedream_cli.sandbox.faults import Weather
 from seedream_cli.sandbox.messages import JSON, Answer, HttpRequest, Settings, Stage, says
 from seedream_cli.sandbox.router import answer, apply_fault
@@ -64,7 +64,7 @@ class Sandbox:
         """
         self.settings = settings or Settings()
         self.weather = Weather(faults)
-        self.tally = Tally()
+        self.tally = Counters()
         self.closing = threading.Event()
         self._server = _Server(self, port)
         self._servers = [self._server]

@@ -74,7 +74,7 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Ticket:
     """An accepted request of a provider that is polled."""
 
     kind: TicketKind
@@ -127,7 +127,7 @@ def read_image_name(name: str) -> Drawing | None:
     return picture if extension == EXTENSIONS[picture.format] else None
 
 
-def task_id(task: Task, prefix: str) -> str:
+def task_id(task: Ticket, prefix: str) -> str:
     """Return the id that stands for `task`."""
     numbers = (task.delay_ms, task.fate, task.count, task.references)
     content = (
@@ -138,14 +138,14 @@ def task_id(task: Task, prefix: str) -> str:
     return prefix + _seal(task.kind, content)
 
 
-def read_task_id(kind: TicketKind, prefix: str, text: str) -> Task | None:
+def read_task_id(kind: TicketKind, prefix: str, text: str) -> Ticket | None:
     """Return what a task id of `kind` stands for; None when it is not one of ours."""
     content = _unseal(kind, text.removeprefix(prefix)) if text.startswith(prefix) else None
     if content is None:
         return None
     created_ms, nonce, delay_ms, fate, count, references = _TASK.unpack_from(content)
     model = _TASK.size + _PICTURE.size
-    return Task(
+    return Ticket(
         kind=kind,
         created_ms=created_ms,
         nonce=nonce,

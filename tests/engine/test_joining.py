@@ -14,7 +14,7 @@ from seedream_cli.cli.run import put_down
 from seedream_cli.core.errors import OutcomeUnknown, Unsent
 from seedream_cli.core.model import Charge, Problem, Purpose, Reply, State
 from seedream_cli.engine.answers import mark_unknown
-from seedream_cli.engine.context import Deed, Step, Timing
+from seedream_cli.engine.context import Step, StepKind, Timing
 from seedream_cli.engine.join import join, plan
 from seedream_cli.engine.settle import close
 from seedream_cli.storage.ledger.owner import Owner
@@ -65,7 +65,7 @@ class Pair:
         """Let the first one buy, as far as these answers go."""
         self.transport.answers = list(answers)
         step = self.first.engine.first_step(self.first.ledger.job(job_id or self.job.id))
-        while step is not None and (self.transport.answers or step.deed is Deed.SAVE):
+        while step is not None and (self.transport.answers or step.deed is StepKind.SAVE):
             self.house.clock.sleep(max(0.0, step.due - self.house.clock.monotonic()))
             step = self.first.take(step)
 
@@ -143,7 +143,7 @@ def test_while_it_lives_it_alone_polls_and_saves(polled: Pair) -> None:
     assert polled.house.ledger.job(polled.job.id).state is State.RUNNING
     polled.look()
     assert polled.step is not None
-    assert polled.step.deed is Deed.JOIN
+    assert polled.step.deed is StepKind.JOIN
     assert polled.house.transport.sent == []
     polled.buy(success())
     assert polled.finish().state is State.SAVED
@@ -384,4 +384,4 @@ def test_what_another_process_has_taken_on_is_waited_for(house: House) -> None:
         assert pair.step is not None
         following = join(house.engine, stale, pair.step)
         assert following is not None
-        assert following.deed is Deed.JOIN
+        assert following.deed is StepKind.JOIN

@@ -123,7 +123,7 @@ class Desk:
 
     def planner(self, text: str, despite: Sequence[str] = ()) -> Planner:
         """Hold a manifest against the lock, the files and the ledger."""
-        kind = manifest.Kind.TOML
+        kind = manifest.Syntax.TOML
         found = manifest.read(text, file="art.toml", kind=kind, load=lambda name: name)
         house, ids = self.house, iter(range(10_000))
 
@@ -651,7 +651,7 @@ def test_a_picture_that_only_the_lock_lacks_is_adopted(desk: Desk) -> None:
 
 def batch_row(text: str) -> Row:
     """Return the first row of a manifest."""
-    kind = manifest.Kind.TOML
+    kind = manifest.Syntax.TOML
     return manifest.read(text, file="art.toml", kind=kind, load=lambda name: name).rows[0]
 
 

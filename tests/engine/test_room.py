@@ -17,7 +17,7 @@ from seedream_cli.core.budget import parse_budget
 from seedream_cli.core.errors import Throttled, Unsent
 from seedream_cli.core.events import Waiting
 from seedream_cli.core.model import Charge, Money, Problem, Reply, Secret, State
-from seedream_cli.engine.context import Deed, Step
+from seedream_cli.engine.context import Step, StepKind
 from seedream_cli.engine.rate_limit import RateLimiter
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.spec import RateLimit
@@ -109,7 +109,7 @@ def test_waiting_for_room_is_no_try(house: House) -> None:
     assert step is not None
     following = house.take(step)
     assert following is not None
-    assert (following.deed, following.tries) == (Deed.SUBMIT, 0)
+    assert (following.deed, following.tries) == (StepKind.SUBMIT, 0)
     assert following.due - house.clock.monotonic() == pytest.approx(SPAN)
     assert (house.transport.sent, attempts(house)) == ([], 20)
     assert job.id in house.engine.calls
@@ -154,7 +154,7 @@ def test_room_that_another_process_takes_meanwhile_costs_nothing(house: House) -
     house.transport.answers = [accepted("t1")]
     following = take(house, house.engine.first_step(job))
     assert following is not None
-    assert (following.deed, following.tries) == (Deed.SUBMIT, 0)
+    assert (following.deed, following.tries) == (StepKind.SUBMIT, 0)
     assert following.due - house.clock.monotonic() == pytest.approx(SPAN)
     now = house.ledger.job(job.id)
     assert (now.state, now.charge, now.sent_at) == (State.PLANNED, Charge.NONE, None)
@@ -190,7 +190,7 @@ def test_a_full_limit_stops_a_real_request_before_its_first_byte(house: House) -
         server.join(timeout=10)
     assert came == [b""]
     assert following is not None
-    assert (following.deed, following.tries) == (Deed.SUBMIT, 0)
+    assert (following.deed, following.tries) == (StepKind.SUBMIT, 0)
     assert house.ledger.job(job.id).state is State.PLANNED
 
 
@@ -241,7 +241,7 @@ def test_an_unreachable_provider_holds_nobody(house: House) -> None:
     assert later is not None
     saving = take(house, house.engine.first_step(second))
     assert saving is not None
-    assert saving.deed is Deed.SAVE
+    assert saving.deed is StepKind.SAVE
     assert sum(house.clock.slept) == 0
 
 
@@ -291,7 +291,7 @@ def test_a_wrong_key_costs_four_requests(house: House) -> None:
     for step in steps[4:]:
         following = take(house, step)
         assert following is not None
-        assert following.deed is Deed.SUBMIT
+        assert following.deed is StepKind.SUBMIT
     assert host.count == 4
     host.go.set()
     for thread in threads:
@@ -330,9 +330,9 @@ def test_a_poll_that_waits_for_its_turn_is_no_try(house: House) -> None:
         house.ledger.move(house.ledger.job(job.id), State.RUNNING, task_id=f"t{number}")
     house.transport.answers = [reply(GENERATING)]
     now = house.clock.monotonic()
-    house.take(Step(now, jobs[0].id, Deed.POLL))
-    following = house.take(Step(now, jobs[1].id, Deed.POLL, tries=3, is_doubted=True))
-    assert following == Step(now + 0.125, jobs[1].id, Deed.POLL, tries=3, is_doubted=True)
+    house.take(Step(now, jobs[0].id, StepKind.POLL))
+    following = house.take(Step(now, jobs[1].id, StepKind.POLL, tries=3, is_doubted=True))
+    assert following == Step(now + 0.125, jobs[1].id, StepKind.POLL, tries=3, is_doubted=True)
     assert len(house.transport.sent) == 1
 
 
@@ -404,9 +404,9 @@ def test_a_deadline_of_a_job_stands_for_that_of_the_run(house: House) -> None:
     now = house.clock.monotonic()
     house.engine.deadlines[jobs[0].id] = now - 1
     house.transport.answers = [reply(GENERATING)] * 2
-    assert house.take(Step(now, jobs[0].id, Deed.POLL)) is None
+    assert house.take(Step(now, jobs[0].id, StepKind.POLL)) is None
     house.clock.sleep(1)
-    assert house.take(Step(now + 1, jobs[1].id, Deed.POLL)) is not None
+    assert house.take(Step(now + 1, jobs[1].id, StepKind.POLL)) is not None
     assert house.engine.deadlines == {}
 
 
@@ -421,7 +421,7 @@ def test_what_was_sent_is_let_go(house: House) -> None:
     assert job.id in house.engine.calls
     following = take(house, following)
     assert following is not None
-    assert following.deed is Deed.SAVE
+    assert following.deed is StepKind.SAVE
     assert house.engine.calls == {}
     (other,) = house.buy("kie")
     take(house, house.engine.first_step(other))
@@ -467,7 +467,7 @@ def test_what_is_on_its_way_is_waited_for(house: House) -> None:
     assert step is not None
     following = house.take(step)
     assert following is not None
-    assert (following.deed, house.transport.sent) == (Deed.SUBMIT, [])
+    assert (following.deed, house.transport.sent) == (StepKind.SUBMIT, [])
     cost = Money(Decimal("0.01"), "CNY")
     house.ledger.move(house.ledger.job(first.id), State.READY, cost=cost)
     house.transport.answers = [made(2)]

@@ -18,7 +18,7 @@ from seedream_cli.cli.run import put_down
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown, Unsent
 from seedream_cli.core.events import Note
 from seedream_cli.core.model import Charge, Image, Problem, Purpose, Reply, State
-from seedream_cli.engine.context import Deed, Step, Timing
+from seedream_cli.engine.context import Step, StepKind, Timing
 from seedream_cli.engine.save import save_image
 from seedream_cli.storage.files.store import Files
 from seedream_cli.storage.ledger.owner import Owner
@@ -391,10 +391,10 @@ def test_anothers_later_poll_deletes_no_inline_picture(house: House) -> None:
 
         def hear(_: object) -> None:
             house.transport.answers = [polled_inline(house)]
-            house.take(Step(0.0, job.id, Deed.POLL))
+            house.take(Step(0.0, job.id, StepKind.POLL))
 
         other.transport.at_send = hear
-        other.take(Step(0.0, job.id, Deed.POLL))
+        other.take(Step(0.0, job.id, StepKind.POLL))
     (job,) = house.run([house.ledger.job(job.id)])
     assert (job.state, saved(job)) == (State.SAVED, [1])
 

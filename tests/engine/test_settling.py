@@ -22,7 +22,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.model import Charge, State
 from seedream_cli.engine.answers import MOST_QUOTED
-from seedream_cli.engine.context import Deed, Step
+from seedream_cli.engine.context import Step, StepKind
 from seedream_cli.engine.settle import adopt, close
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def test_a_wrong_task_gives_way_to_the_right_one(house: House) -> None:
     (job,) = unknown(house)
     house.transport.answers += [success(task="wrong")] * 2
     job = adopt(house.engine, job, "wrong")
-    assert house.take(Step(house.clock.monotonic(), job.id, Deed.POLL)) is not None
+    assert house.take(Step(house.clock.monotonic(), job.id, StepKind.POLL)) is not None
     job = house.ledger.job(job.id)
     assert job.state is State.READY
     house.transport.answers += [success(URL, task="right")] * 2

@@ -11,7 +11,7 @@ from seedream_cli.core.model import Charge, Purpose, State
 from seedream_cli.engine.recall import recall
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.sandbox.faults import FAULTS, Fault, Weather
-from seedream_cli.sandbox.messages import Answer, Deed, Settings, Where, says
+from seedream_cli.sandbox.messages import Answer, Effect, Settings, Where, says
 from seedream_cli.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def _unread(_reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer:
     """Hang up before anything was read: no charge."""
-    return Answer(is_dropped=True, deed=Deed(where=Where.SUBMIT))
+    return Answer(is_dropped=True, deed=Effect(where=Where.SUBMIT))
 
 
 def _stumble(_reply: Answer, _voice: Voice, _asked: HttpRequest, _stage: Stage) -> Answer:
@@ -49,7 +49,7 @@ class Storm(Weather):
     gone: dict[str, bool] = field(default_factory=dict)
     """Pictures whose host says until the end of the storm that they are not there, by path."""
 
-    def strike(self, deed: Deed, path: str, stage: Stage) -> Fault | None:
+    def strike(self, deed: Effect, path: str, stage: Stage) -> Fault | None:
         """Draw what strikes a good deed."""
         del stage
         if self.is_over or not deed.is_good:

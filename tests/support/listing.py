@@ -19,7 +19,7 @@ from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.kie.dialect import KIE
 from seedream_cli.providers.spec import Listing, Provider
 from seedream_cli.sandbox.messages import HttpRequest, Settings, Stage
-from seedream_cli.sandbox.messages import Record as SandboxRecord
+from seedream_cli.sandbox.messages import SubmitRecord as SandboxRecord
 from seedream_cli.sandbox.router import answer as stand_in
 from seedream_cli.transport.client import Download
 

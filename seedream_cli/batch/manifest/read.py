@@ -10,8 +10,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from seedream_cli.batch.manifest.schema import Mistakes, Near, Row, RowReference, Table, show
-from seedream_cli.batch.manifest.syntax import Kind, Sheet, read_sheet
+from seedream_cli.batch.manifest.schema import Mistakes, Row, RowReference, Suggestion, Table, show
+from seedream_cli.batch.manifest.syntax import Sheet, Syntax, read_sheet
 from seedream_cli.core.errors import SeedreamError, UsageError
 from seedream_cli.core.text import file_meant
 from seedream_cli.request.options import OF_MANIFESTS, overlay
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXTENSIONS",
-    "Kind",
     "Manifest",
     "Row",
     "RowReference",
+    "Syntax",
     "kind_of",
     "kind_within",
     "read",
     "shards",
 ]
 
-EXTENSIONS: Final[Mapping[str, Kind]] = {
-    ".toml": Kind.TOML,
-    ".jsonl": Kind.JSON_LINES,
-    ".ndjson": Kind.JSON_LINES,
-    ".json": Kind.JSON_LINES,
-    ".txt": Kind.TEXT,
-    ".text": Kind.TEXT,
-    ".prompts": Kind.TEXT,
+EXTENSIONS: Final[Mapping[str, Syntax]] = {
+    ".toml": Syntax.TOML,
+    ".jsonl": Syntax.JSON_LINES,
+    ".ndjson": Syntax.JSON_LINES,
+    ".json": Syntax.JSON_LINES,
+    ".txt": Syntax.TEXT,
+    ".text": Syntax.TEXT,
+    ".prompts": Syntax.TEXT,
 }
 """Of manifests, in lower case; a name without one is a text's."""
 
@@ -69,33 +69,33 @@ class Manifest:
     """The profiles that it names, and the line where each is named first; 0: not known."""
 
 
-def kind_of(file: str) -> Kind:
+def kind_of(file: str) -> Syntax:
     """Return how a file of this name is written; `-`, stdin, holds JSON Lines.
 
     Raises `UsageError` for a name that promises something else.
     """
     extension = posixpath.splitext(file)[1].lower()
     if file == "-":
-        return Kind.JSON_LINES
+        return Syntax.JSON_LINES
     if extension not in EXTENSIONS and extension != "":
         raise UsageError(
             f"{show(file)}: a manifest is .toml, .jsonl or .txt",
             hint="of a table, make JSON Lines: one object a line, with prompt and name",
         )
-    return EXTENSIONS.get(extension, Kind.TEXT)
+    return EXTENSIONS.get(extension, Syntax.TEXT)
 
 
-def kind_within(text: str) -> Kind:
+def kind_within(text: str) -> Syntax:
     """Return how a text without a name, from a pipe, is written."""
     is_json = text.lstrip("\ufeff \t\r\n").startswith("{")
-    return Kind.JSON_LINES if is_json else Kind.TEXT
+    return Syntax.JSON_LINES if is_json else Syntax.TEXT
 
 
 def read(
     text: str,
     *,
     file: str,
-    kind: Kind,
+    kind: Syntax,
     load: Callable[[str], str],
     mistakes: Mistakes | None = None,
 ) -> Manifest:
@@ -252,7 +252,7 @@ class _Problem(NamedTuple):
     """Why a reference or an output is no good."""
 
     message: str
-    near: Near | None = None
+    near: Suggestion | None = None
 
 
 def _refer(
@@ -304,7 +304,7 @@ def _picture(text: str, totals: Mapping[str, int], names: Sequence[str]) -> RowR
     if last is None or n is None:
         file = f" (a file is written ./{show(text)})"
         word = name if n is not None else rest
-        return _Problem("is no picture here", Near(word, names, "images.*", file))
+        return _Problem("is no picture here", Suggestion(word, names, "images.*", file))
     which = f"images.{show(name)}"
     if name == rest and last > 1:
         return _Problem(f"has {last} pictures; say which: {which}.1 to {which}.{last}")
@@ -387,7 +387,7 @@ def _output_problems(output: str) -> Iterator[_Problem]:
             message = f"{text} is not allowed here: the name must be the same on every run"
             yield _Problem(message)
         elif name is not None and name not in _OUTPUT_FIELDS and not _COUNTED.fullmatch(name):
-            yield _Problem(f"{text} is no field", Near(name, _OUTPUT_FIELDS_SORTED, "{*}"))
+            yield _Problem(f"{text} is no field", Suggestion(name, _OUTPUT_FIELDS_SORTED, "{*}"))
 
 
 def _row(table: Table, defaults: Mapping[str, object], shared: Mapping[str, object]) -> Row:

@@ -74,7 +74,7 @@ class Row:
     """What else was said, by the names of `request.options.OPTIONS`."""
 
 
-class Near(NamedTuple):
+class Suggestion(NamedTuple):
     """What to look up for a “did you mean”, if the mistake comes to be shown."""
 
     word: str
@@ -124,14 +124,14 @@ class Mistakes:
     unsound: set[str] = field(default_factory=set)
     """Rows of which no model is asked any more: what they ask for is not known."""
     has_unknown_field: bool = False
-    _all: dict[tuple[int, str], Near | None] = field(default_factory=dict)
+    _all: dict[tuple[int, str], Suggestion | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
         return bool(self._all)
 
     def reject(
-        self, table: Table, message: str, *, key: str = "", near: Near | None = None
+        self, table: Table, message: str, *, key: str = "", near: Suggestion | None = None
     ) -> None:
         """Write down a mistake in a field of a table, or in the whole of it."""
         table.is_unsound |= key in _DECISIVE
@@ -144,7 +144,7 @@ class Mistakes:
         lines = (self.lines[path] for path in paths if path in self.lines)
         self.at(next(lines, row.line), message)
 
-    def at(self, line: int, message: str, near: Near | None = None) -> None:
+    def at(self, line: int, message: str, near: Suggestion | None = None) -> None:
         """Write down a mistake on a line; 0: the line is not known."""
         self._all[line, message] = near
 
@@ -312,5 +312,5 @@ def _refuse_field(mistakes: Mistakes, table: Table, key: str) -> None:
         mistakes.reject(table, "name is no field: the name is NAME in [images.NAME]", key=key)
     else:
         mistakes.has_unknown_field = True
-        near = Near(key, _FIELDS_SORTED)
+        near = Suggestion(key, _FIELDS_SORTED)
         mistakes.reject(table, f"{show(key)} is no field", key=key, near=near)

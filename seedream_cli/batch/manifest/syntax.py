@@ -9,7 +9,14 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from seedream_cli.batch.manifest.schema import FIELDS, Near, Table, check_fields, check_name, show
+from seedream_cli.batch.manifest.schema import (
+    FIELDS,
+    Suggestion,
+    Table,
+    check_fields,
+    check_name,
+    show,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +39,7 @@ STDIN: Final = "stdin"
 """What a manifest that came on stdin is called in messages."""
 
 
-class Kind(StrEnum):
+class Syntax(StrEnum):
     """How a manifest is written."""
 
     TOML = "toml"
@@ -47,17 +54,17 @@ class Sheet(NamedTuple):
     rows: Iterable[Table]
 
 
-def read_sheet(mistakes: Mistakes, text: str, kind: Kind) -> Sheet:
+def read_sheet(mistakes: Mistakes, text: str, kind: Syntax) -> Sheet:
     """Return the tables of a file, whatever it is written in; all mistakes are written down."""
     text = text.removeprefix("\ufeff")
     if not _is_unicode(mistakes, text):
         return Sheet(Table(), ())
     match kind:
-        case Kind.TOML:
+        case Syntax.TOML:
             return _toml_sheet(mistakes, text)
-        case Kind.JSON_LINES:
+        case Syntax.JSON_LINES:
             return _json_sheet(mistakes, text)
-        case Kind.TEXT:
+        case Syntax.TEXT:
             return _text_sheet(mistakes, text)
 
 
@@ -210,7 +217,7 @@ def _refuse_top(mistakes: Mistakes, key: str, value: object) -> None:
         mistakes.at(line, f"[{shown}] is no table of a manifest: write [images.{shown}]")
     else:
         message = f"{shown} is not known here; a manifest has [defaults] and [images.NAME]"
-        mistakes.at(line, message, Near(key, ("defaults", "images"), "[*]"))
+        mistakes.at(line, message, Suggestion(key, ("defaults", "images"), "[*]"))
 
 
 def _toml_rows(mistakes: Mistakes, images: object) -> Iterator[Table]:

@@ -141,7 +141,7 @@ class BatchCommand:
         if not is_pipe and is_link(place):
             # Its lock, prompts and pictures lie beside the manifest, not beside a way to it.
             named = place = os.path.realpath(place)
-        kind = manifests.Kind.TEXT if is_pipe else manifests.kind_of(named)
+        kind = manifests.Syntax.TEXT if is_pipe else manifests.kind_of(named)
         path: str | None = None
         if name == "-":
             tell_of_typing("the manifest", is_quiet=self.asked.quiet)

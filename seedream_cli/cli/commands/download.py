@@ -244,7 +244,7 @@ def _copied(engine: Context, job: Job, image: Image) -> Image | None:
     return copy
 
 
-def _plan(world: CommandContext, output: str | None, *, many: bool) -> naming.Plan:
+def _plan(world: CommandContext, output: str | None, *, many: bool) -> naming.Destination:
     if output == "-":
         raise UsageError("download writes files, not stdout", hint="use -o FILE or -o FOLDER/")
     return plan_of(world.environ, output, many=many)

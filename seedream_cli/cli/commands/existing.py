@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seedream_cli.cli.output.stdout import Stdout
     from seedream_cli.core.model import Job
     from seedream_cli.request.check import Resolved
-    from seedream_cli.storage.files.naming import Plan
+    from seedream_cli.storage.files.naming import Destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,9 @@ class Existing:
         return bool(self.names) and all(self.names)
 
 
-def find_existing(context: CommandContext, plan: Plan, job: Job, resolved: Resolved) -> Existing:
+def find_existing(
+    context: CommandContext, plan: Destination, job: Job, resolved: Resolved
+) -> Existing:
     """Look where the pictures of a job would go."""
     names = tuple(_names(plan, job, k, resolved) for k in range(job.expected))
     paths, placeholders = list[str](), list[str]()
@@ -53,7 +55,7 @@ def find_existing(context: CommandContext, plan: Plan, job: Job, resolved: Resol
     return Existing(names if is_known else (), tuple(paths), tuple(placeholders))
 
 
-def _names(plan: Plan, job: Job, k: int, resolved: Resolved) -> tuple[str, ...]:
+def _names(plan: Destination, job: Job, k: int, resolved: Resolved) -> tuple[str, ...]:
     from seedream_cli.engine.save import predict_extension
 
     fields, size = naming.fields_of_job(job, job.first_n + k), resolved.request.size
@@ -79,7 +81,7 @@ def _placeholder(context: CommandContext, path: str) -> str:
 
 
 def show_skipped(
-    stdout: Stdout, skipped: Sequence[tuple[int, str]], plan: Plan, asked: GenerateArguments
+    stdout: Stdout, skipped: Sequence[tuple[int, str]], plan: Destination, asked: GenerateArguments
 ) -> None:
     """Print the pictures that are there as results."""
     for n, path in skipped:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Provider
     from seedream_cli.request.check import Resolved
     from seedream_cli.request.purchase import Purchase
-    from seedream_cli.storage.files.naming import Plan
+    from seedream_cli.storage.files.naming import Destination
 
 
 _READER_SECONDS = 60.0
@@ -139,7 +139,7 @@ class Making:
 
     def _settled(
         self, profile: Profile, prompt: str, gathered: list[LoadedReference]
-    ) -> tuple[Provider, Plan, Resolved, tuple[Request, ...]]:
+    ) -> tuple[Provider, Destination, Resolved, tuple[Request, ...]]:
         from seedream_cli.providers import PROVIDERS
         from seedream_cli.request.check import resolve_named, split
 
@@ -175,7 +175,7 @@ class Making:
             plan = self._plan(profile, many=is_many, many_per_job=most > 1) or draft
         return provider, plan, resolved, requests
 
-    def _plan(self, profile: Profile, *, many: bool, many_per_job: bool) -> Plan | None:
+    def _plan(self, profile: Profile, *, many: bool, many_per_job: bool) -> Destination | None:
         """Settle where the pictures go; None: to stdout."""
         from seedream_cli.storage.config.file import expand_home
 
@@ -198,7 +198,7 @@ class Making:
         self,
         profile: Profile,
         provider: Provider,
-        plan: Plan,
+        plan: Destination,
         resolved: Resolved,
         requests: Sequence[Request],
     ) -> list[Purchase]:
@@ -226,7 +226,7 @@ class Making:
         )
 
     def _clear_targets(
-        self, plan: Plan, resolved: Resolved, bought: list[Purchase]
+        self, plan: Destination, resolved: Resolved, bought: list[Purchase]
     ) -> tuple[list[Purchase], list[tuple[int, str]]]:
         """Check every name that can be known; drop jobs whose files exist, if asked to."""
         from seedream_cli.engine.save import folder_of, predict_paths, sidecar_for
@@ -497,7 +497,7 @@ def _calls(
     }
 
 
-def _format_of(plan: Plan) -> str | None:
+def _format_of(plan: Destination) -> str | None:
     extension = plan.given_extension
     return format_of_extension(extension) if extension else None
 

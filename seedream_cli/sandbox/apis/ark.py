@@ -14,7 +14,7 @@ from seedream_cli.sandbox.messages import (
     LAYER_NAMES,
     LAYERS,
     Answer,
-    Deed,
+    Effect,
     Fate,
     Voice,
     Where,
@@ -23,7 +23,7 @@ from seedream_cli.sandbox.messages import (
 from seedream_cli.sandbox.pictures.host import draw, image_url, signed_query
 
 if TYPE_CHECKING:
-    from seedream_cli.sandbox.apis.ark_checks import Purchase
+    from seedream_cli.sandbox.apis.ark_checks import ArkRequest
     from seedream_cli.sandbox.messages import HttpRequest, Stage
     from seedream_cli.sandbox.tickets import Drawing
 
@@ -98,7 +98,7 @@ def _generations(asked: HttpRequest, stage: Stage, provider: str) -> Answer:
     sale = _Sale(asked=asked, stage=stage, purchase=purchase)
     is_streamed = purchase.is_stream and stage.fate is not Fate.FAILED
     reply = sale.stream() if is_streamed else sale.whole()
-    return replace(reply, deed=Deed(images=purchase.count, price=purchase.price))
+    return replace(reply, deed=Effect(images=purchase.count, price=purchase.price))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class _Sale:
 
     asked: HttpRequest
     stage: Stage
-    purchase: Purchase
+    purchase: ArkRequest
 
     @property
     def _head(self) -> dict[str, object]:

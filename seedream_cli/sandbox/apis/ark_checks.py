@@ -27,7 +27,7 @@ _OF_LAYERS: Final = ("auto", "1K", "1.5K", "2K")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purchase:
+class ArkRequest:
     """A request that Ark would take."""
 
     model: str
@@ -45,7 +45,7 @@ class Purchase:
 
 def read_purchase(
     asked: HttpRequest, models: Mapping[str, Capabilities], today: datetime
-) -> Purchase:
+) -> ArkRequest:
     """Return what is bought; raises `Complaint`. Unset keys may be null, unknown keys may be.
 
     A model that is retired by `today` is refused in the words for a wrong id.
@@ -74,7 +74,7 @@ def read_purchase(
         is_clear=body.get("background") == "transparent",
     )
     count = _count(model, body, len(references))
-    return Purchase(
+    return ArkRequest(
         model=name,
         picture=picture,
         count=count,

@@ -11,7 +11,7 @@ from seedream_cli.sandbox.apis.frames import models_of, pixels
 from seedream_cli.sandbox.messages import (
     LAYERS,
     Answer,
-    Deed,
+    Effect,
     Fate,
     Voice,
     Where,
@@ -23,7 +23,7 @@ from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import (
     EXTENSIONS,
     Drawing,
-    Task,
+    Ticket,
     TicketKind,
     read_task_id,
     seed_of,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import HttpRequest, Record, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Stage, SubmitRecord
 
 PREFIX: Final = "/fal"
 
@@ -103,7 +103,7 @@ def _route(asked: HttpRequest, stage: Stage, where: Where) -> Answer:
     if where is Where.SUBMIT:
         return _submit(asked, stage)
     if where is Where.UPLOAD and asked.method == "PUT" and asked.body:
-        return Answer(deed=Deed(is_good=True))
+        return Answer(deed=Effect(is_good=True))
     routes = {
         ("POST", "/storage/upload/initiate"): _initiate,
         ("GET", "/models/pricing"): _prices,
@@ -123,7 +123,7 @@ def _submit(asked: HttpRequest, stage: Stage) -> Answer:
     except _Complaint as complaint:
         place = ["body", complaint.field]
         return says({"detail": [_detail(place, complaint.text, complaint.kind)]}, 422)
-    task = Task(
+    task = Ticket(
         kind=TicketKind.FAL,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
@@ -137,10 +137,10 @@ def _submit(asked: HttpRequest, stage: Stage) -> Answer:
     identity = task_id(task, "")
     body = {"status": "IN_QUEUE", **_links(asked, task, identity), "queue_position": 0}
     reply = says(body | {"logs": None, "metrics": {}})
-    return replace(reply, deed=Deed(is_good=True, task=identity))
+    return replace(reply, deed=Effect(is_good=True, task=identity))
 
 
-def _links(asked: HttpRequest, task: Task, identity: str) -> dict[str, object]:
+def _links(asked: HttpRequest, task: Ticket, identity: str) -> dict[str, object]:
     owner, app = task.model.split("/")[:2]
     place = f"{asked.origin}{PREFIX}/{owner}/{app}/requests/{identity}"
     return {
@@ -167,10 +167,10 @@ def _ask(asked: HttpRequest, stage: Stage, request: re.Match[str]) -> Answer:
             reply = _result(asked, task)
         case _:
             return _error(400, "Request is still in progress")
-    return replace(reply, deed=Deed(is_good=True, task=request["id"]))
+    return replace(reply, deed=Effect(is_good=True, task=request["id"]))
 
 
-def _status(asked: HttpRequest, task: Task, identity: str, now: float) -> Answer:
+def _status(asked: HttpRequest, task: Ticket, identity: str, now: float) -> Answer:
     progress = task.progress(now)
     links = _links(asked, task, identity)
     if progress < 1:
@@ -185,7 +185,7 @@ def _status(asked: HttpRequest, task: Task, identity: str, now: float) -> Answer
     return says(body)
 
 
-def _result(asked: HttpRequest, task: Task) -> Answer:
+def _result(asked: HttpRequest, task: Ticket) -> Answer:
     if task.fate is Fate.FAILED:
         return _error(500, "The runner failed.", "runner_server_error")
     if task.fate is not Fate.MADE:
@@ -198,7 +198,7 @@ def _result(asked: HttpRequest, task: Task) -> Answer:
 _POLICY: Final = "content_policy_violation"
 
 
-def _output(asked: HttpRequest, task: Task) -> dict[str, object]:
+def _output(asked: HttpRequest, task: Ticket) -> dict[str, object]:
     files = [_file(asked, task.picture.sibling(number)) for number in range(task.count)]
     if models_of("fal")[task.model].is_layered:
         return {"images": files[:1], "layers": files[1:]}
@@ -339,7 +339,7 @@ def _list(asked: HttpRequest, stage: Stage) -> Answer:
     return says({"items": page, "next_cursor": cursor, "has_more": more})
 
 
-def _item(asked: HttpRequest, stage: Stage, record: Record) -> dict[str, object] | None:
+def _item(asked: HttpRequest, stage: Stage, record: SubmitRecord) -> dict[str, object] | None:
     """Return a request as the list has it; None where it is hidden, or was not asked for."""
     task = read_task_id(TicketKind.FAL, "", record.task) if record.provider == "fal" else None
     is_mine = record.key == asked.account and stage.now >= record.at + stage.settings.list_delay

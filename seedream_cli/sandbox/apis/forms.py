@@ -17,7 +17,7 @@ _TYPE: Final = re.compile(r"(?im)^content-type: *([^\r\n;]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class FormPart:
     """One field of a form."""
 
     content: bytes
@@ -32,18 +32,18 @@ class Part:
         return self.content.decode(errors="replace").strip()
 
 
-def read_form(asked: HttpRequest) -> dict[str, Part]:
+def read_form(asked: HttpRequest) -> dict[str, FormPart]:
     """Return the fields by name; of equal names the last. Empty for what is no form."""
     return dict(read_fields(asked))
 
 
-def read_fields(asked: HttpRequest) -> list[tuple[str, Part]]:
+def read_fields(asked: HttpRequest) -> list[tuple[str, FormPart]]:
     """Return all fields in their order, equal names too. Empty for what is no form."""
     kind = asked.headers.get("content-type", "")
     if kind.lower().startswith("application/x-www-form-urlencoded"):
         text = asked.body.decode(errors="replace")
         pairs = parse_qsl(text, keep_blank_values=True)
-        return [(name, Part(content=value.encode())) for name, value in pairs]
+        return [(name, FormPart(content=value.encode())) for name, value in pairs]
     boundary = _BOUNDARY.search(kind)
     if boundary is None:
         return []
@@ -53,7 +53,7 @@ def read_fields(asked: HttpRequest) -> list[tuple[str, Part]]:
         text = head.decode(errors="replace")
         name, file, type_ = _NAME.search(text), _FILE.search(text), _TYPE.search(text)
         if name is not None:
-            part = Part(
+            part = FormPart(
                 content=content,
                 name=file[1] if file else "",
                 type=type_[1].strip() if type_ else "text/plain",

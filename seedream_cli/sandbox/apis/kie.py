@@ -18,9 +18,9 @@ from seedream_cli.sandbox.apis.kie_checks import (
     read_purchase,
     refusal,
 )
-from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, encode, says
+from seedream_cli.sandbox.messages import Answer, Effect, Fate, Voice, Where, encode, says
 from seedream_cli.sandbox.pictures.host import PATH, image_url
-from seedream_cli.sandbox.tickets import Task, TicketKind, read_image_name, read_task_id, task_id
+from seedream_cli.sandbox.tickets import Ticket, TicketKind, read_image_name, read_task_id, task_id
 
 if TYPE_CHECKING:
     from seedream_cli.sandbox.messages import HttpRequest, Stage
@@ -94,7 +94,7 @@ def _create(asked: HttpRequest, stage: Stage) -> Answer:
         model, picture, count, references = read_purchase(asked)
     except Complaint as complaint:
         return refusal(complaint)
-    task = Task(
+    task = Ticket(
         kind=TicketKind.KIE,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
@@ -114,7 +114,7 @@ def _create(asked: HttpRequest, stage: Stage) -> Answer:
     )
 
 
-def _callback_body(asked: HttpRequest, task: Task, identity: str) -> dict[str, object]:
+def _callback_body(asked: HttpRequest, task: Ticket, identity: str) -> dict[str, object]:
     """Return what is posted when a task has ended: its record, and a code that tells how."""
     data = {"taskId": identity, "model": task.model} | _state(asked, task, task.finished_ms / 1000)
     if task.fate is Fate.MADE:
@@ -131,10 +131,10 @@ def _record(asked: HttpRequest, stage: Stage) -> Answer:
         return says({"code": 422, "msg": "recordInfo is null", "data": None})
     data = {"taskId": identity, "model": task.model} | _state(asked, task, stage.now)
     reply = says({"code": 200, "msg": "success", "data": data})
-    return replace(reply, deed=Deed(is_good=True, task=identity))
+    return replace(reply, deed=Effect(is_good=True, task=identity))
 
 
-def _state(asked: HttpRequest, task: Task, now: float) -> dict[str, object]:
+def _state(asked: HttpRequest, task: Ticket, now: float) -> dict[str, object]:
     progress = task.progress(now)
     is_done = progress >= 1
     is_made = is_done and task.fate is Fate.MADE
@@ -154,7 +154,7 @@ def _state(asked: HttpRequest, task: Task, now: float) -> dict[str, object]:
     return state | ({"creditsConsumed": price} if is_made and price is not None else {})
 
 
-def _result(asked: HttpRequest, task: Task) -> str:
+def _result(asked: HttpRequest, task: Ticket) -> str:
     first = task.picture
     is_layered = task.model.endswith("layer-decomposition")
     urls = [
@@ -164,7 +164,7 @@ def _result(asked: HttpRequest, task: Task) -> str:
     return encode({"resultUrls": urls}).decode()
 
 
-def _parameters(task: Task) -> str:
+def _parameters(task: Ticket) -> str:
     """Return `param`, twice encoded as in live traffic, input URLs and all: they are no results."""
     given: dict[str, object] = {"prompt": "(not kept by the sandbox)"}
     if task.references:

@@ -10,7 +10,7 @@ from seedream_cli.sandbox.messages import (
     LAYERS,
     Answer,
     Callback,
-    Deed,
+    Effect,
     Fate,
     encode,
     is_number,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
     from seedream_cli.sandbox.messages import HttpRequest
-    from seedream_cli.sandbox.tickets import Task
+    from seedream_cli.sandbox.tickets import Ticket
 
 NAMES: Final = {
     "square": "1:1",
@@ -63,12 +63,12 @@ def refusal(complaint: Complaint) -> Answer:
 
 
 def accept(
-    identity: str, task: Task, *, with_record: bool, callback: Callback | None = None
+    identity: str, task: Ticket, *, with_record: bool, callback: Callback | None = None
 ) -> Answer:
     """Return the envelope of an accepted job; market jobs repeat their id as `recordId`."""
     data = {"taskId": identity} | ({"recordId": identity} if with_record else {})
     reply = says({"code": 200, "msg": "success", "data": data})
-    deed = Deed(
+    deed = Effect(
         is_good=True, task=identity, images=task.count, price=_price_of(task), callback=callback
     )
     return replace(reply, deed=deed)
@@ -84,7 +84,7 @@ def check_callback(body: Mapping[str, object]) -> None:
 
 
 def callback(
-    body: Mapping[str, object], task: Task, record: Mapping[str, object]
+    body: Mapping[str, object], task: Ticket, record: Mapping[str, object]
 ) -> Callback | None:
     """Return what is posted to the `callBackUrl` of a submit when `task` has ended."""
     url = body.get("callBackUrl")
@@ -93,13 +93,13 @@ def callback(
     return Callback(url=url, after=task.delay_ms / 1000, body=encode(record))
 
 
-def credits_of(task: Task) -> float | None:
+def credits_of(task: Ticket) -> float | None:
     """Return what KIE would charge for `task`; None for models whose price is not known."""
     price = _price_of(task)
     return float(price.amount * _CREDITS_A_DOLLAR) if price is not None else None
 
 
-def _price_of(task: Task) -> Money | None:
+def _price_of(task: Ticket) -> Money | None:
     is_older = task.kind is TicketKind.KIE_OLDER
     model = models_of("kie-seedream").get("") if is_older else models_of("kie").get(task.model)
     area = task.picture.width * task.picture.height

@@ -18,11 +18,11 @@ from seedream_cli.sandbox.apis.kie_checks import (
     whole,
     word_in,
 )
-from seedream_cli.sandbox.messages import Answer, Deed, Fate, says
+from seedream_cli.sandbox.messages import Answer, Effect, Fate, says
 from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import (
     Drawing,
-    Task,
+    Ticket,
     TicketKind,
     read_task_id,
     seed_of,
@@ -51,7 +51,7 @@ def generate(asked: HttpRequest, stage: Stage) -> Answer:
         picture, references = _purchase(asked)
     except Complaint as complaint:
         return refusal(complaint)
-    task = Task(
+    task = Ticket(
         kind=TicketKind.KIE_OLDER,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
@@ -82,17 +82,17 @@ def record_info(asked: HttpRequest, stage: Stage) -> Answer:
         # Sibling endpoints answer an unknown task so (recorded live, 2026-05).
         return says({"code": 200, "msg": "success", "data": None})
     reply = says(_record(asked, task, identity, stage))
-    return replace(reply, deed=Deed(is_good=True, task=identity))
+    return replace(reply, deed=Effect(is_good=True, task=identity))
 
 
-def _record(asked: HttpRequest, task: Task, identity: str, stage: Stage) -> dict[str, object]:
+def _record(asked: HttpRequest, task: Ticket, identity: str, stage: Stage) -> dict[str, object]:
     flags = _WRAPPED_FLAGS if stage.settings.is_wrapped else _FLAGS
     data = {"taskId": identity} | _state(asked, task, stage.now, flags)
     return {"code": 200, "msg": "success", "data": data} if stage.settings.is_wrapped else data
 
 
 def _state(
-    asked: HttpRequest, task: Task, now: float, flags: Mapping[Fate, int]
+    asked: HttpRequest, task: Ticket, now: float, flags: Mapping[Fate, int]
 ) -> dict[str, object]:
     times: dict[str, object] = {"createTime": _iso(task.created_ms), "completeTime": None}
     if task.progress(now) < 1:

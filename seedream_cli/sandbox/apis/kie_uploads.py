@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.apis.forms import read_form
-from seedream_cli.sandbox.messages import Answer, Deed, says
+from seedream_cli.sandbox.messages import Answer, Effect, says
 
 if TYPE_CHECKING:
     from seedream_cli.sandbox.messages import HttpRequest, Stage
@@ -51,7 +51,7 @@ def upload(asked: HttpRequest, stage: Stage) -> Answer:
         "uploadedAt": stage.date.isoformat(),
     }
     reply = says({"success": True, "code": 200, "msg": "File uploaded successfully", "data": data})
-    return replace(reply, deed=Deed(is_good=True))
+    return replace(reply, deed=Effect(is_good=True))
 
 
 def _refusal(code: int, text: str) -> Answer:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.apis.forms import read_fields
 from seedream_cli.sandbox.apis.frames import LARGEST, pixels, read_size
-from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, is_whole, says
+from seedream_cli.sandbox.messages import Answer, Effect, Fate, Voice, Where, is_whole, says
 from seedream_cli.sandbox.pictures.host import draw, image_url
 from seedream_cli.sandbox.tickets import Drawing, seed_of, tint_of
 
@@ -88,7 +88,7 @@ def _images(asked: HttpRequest, stage: Stage) -> Answer:
             else {"url": image_url(asked, picture)}
             for picture in drawn
         ]
-    deed = Deed(is_good=True, images=purchase.count)
+    deed = Effect(is_good=True, images=purchase.count)
     return replace(says(body), delay=stage.patience, deed=deed)
 
 

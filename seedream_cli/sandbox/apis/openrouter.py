@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.apis.frames import models_of, pixels, read_size
-from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, is_whole, says
+from seedream_cli.sandbox.messages import Answer, Effect, Fate, Voice, Where, is_whole, says
 from seedream_cli.sandbox.pictures.host import draw
 from seedream_cli.sandbox.tickets import Drawing, seed_of, tint_of
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.providers.spec import Capabilities, Tariff
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import HttpRequest, Record, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Stage, SubmitRecord
 
 LIMIT: Final = Decimal(100)
 """USD that a key may use; one with "no-credit" in it has used all of it."""
@@ -94,7 +94,7 @@ def _images(asked: HttpRequest, stage: Stage) -> Answer:
             "is_byok": False,
         },
     }
-    return replace(says(body, headers=headers), delay=stage.patience, deed=Deed(is_good=True))
+    return replace(says(body, headers=headers), delay=stage.patience, deed=Effect(is_good=True))
 
 
 def _models() -> dict[str, Capabilities]:
@@ -131,12 +131,12 @@ def _generation(asked: HttpRequest, stage: Stage) -> Answer:
     return says({"data": data})
 
 
-def _records(asked: HttpRequest, stage: Stage) -> list[Record]:
+def _records(asked: HttpRequest, stage: Stage) -> list[SubmitRecord]:
     mine = (each for each in stage.records if each.provider == "openrouter")
     return [each for each in mine if each.key == asked.account]
 
 
-def _cost_of(record: Record) -> Decimal:
+def _cost_of(record: SubmitRecord) -> Decimal:
     return _purchase(record.body, 0).cost
 
 

@@ -16,14 +16,14 @@ from urllib.parse import urlencode
 from seedream_cli.sandbox.apis.forms import read_form
 from seedream_cli.sandbox.apis.frames import models_of
 from seedream_cli.sandbox.apis.replicate_checks import Complaint, read_input
-from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, says
+from seedream_cli.sandbox.messages import Answer, Effect, Fate, Voice, Where, says
 from seedream_cli.sandbox.pictures.host import image_url
-from seedream_cli.sandbox.tickets import Task, TicketKind, read_task_id, task_id
+from seedream_cli.sandbox.tickets import Ticket, TicketKind, read_task_id, task_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedream_cli.sandbox.messages import HttpRequest, Record, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Stage, SubmitRecord
 
 LIFETIME: Final = 3600
 """Seconds after its end that a prediction's input, output and files are kept."""
@@ -112,7 +112,7 @@ def _create(asked: HttpRequest, stage: Stage, name: str) -> Answer:
     except Complaint as complaint:
         return _invalid(complaint)
     delay = stage.settings.delay
-    task = Task(
+    task = Ticket(
         kind=TicketKind.REPLICATE,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
@@ -126,7 +126,7 @@ def _create(asked: HttpRequest, stage: Stage, name: str) -> Answer:
     identity = task_id(task, "")
     wait = min(_patience(asked), stage.patience)
     body = _prediction(asked, identity, task, stage.now + wait, given)
-    deed = Deed(is_good=True, task=identity)
+    deed = Effect(is_good=True, task=identity)
     return replace(says(body, 202 if wait else 201), delay=wait, deed=deed)
 
 
@@ -142,7 +142,7 @@ def _get(asked: HttpRequest, stage: Stage, identity: str) -> Answer:
         return _not_found()
     given = next((_input(each) for each in stage.records if each.task == identity), {})
     body = _prediction(asked, identity, task, stage.now, given)
-    return replace(says(body), deed=Deed(is_good=True, task=identity))
+    return replace(says(body), deed=Effect(is_good=True, task=identity))
 
 
 def _list(asked: HttpRequest, stage: Stage) -> Answer:
@@ -193,13 +193,13 @@ def _time(text: str | None) -> float | None:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def _input(record: Record) -> Mapping[str, object]:
+def _input(record: SubmitRecord) -> Mapping[str, object]:
     given = record.body.get("input")
     return given if isinstance(given, dict) else {}
 
 
 def _prediction(
-    asked: HttpRequest, identity: str, task: Task, now: float, given: Mapping[str, object]
+    asked: HttpRequest, identity: str, task: Ticket, now: float, given: Mapping[str, object]
 ) -> dict[str, object]:
     ended = task.finished_ms / 1000
     is_ended = task.progress(now) >= 1
@@ -261,7 +261,7 @@ def _file(asked: HttpRequest, stage: Stage) -> Answer:
         "expires_at": _time_text((stage.date + timedelta(days=1)).timestamp()),
         "urls": {"get": f"{_base(asked)}/files/{identity}"},
     }
-    return replace(says(body, 201), deed=Deed(is_good=True))
+    return replace(says(body, 201), deed=Effect(is_good=True))
 
 
 def _base(asked: HttpRequest) -> str:

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.apis.frames import models_of, pixels, price_of
-from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, is_whole, says, texts
+from seedream_cli.sandbox.messages import Answer, Effect, Fate, Voice, Where, is_whole, says, texts
 from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import (
     Drawing,
-    Task,
+    Ticket,
     TicketKind,
     read_task_id,
     seed_of,
@@ -62,7 +62,7 @@ def _submit(asked: HttpRequest, stage: Stage) -> Answer:
         return _error(str(complaint))
     if "no-credit" in asked.key:
         return _error("my_credits.no_credits_description")
-    task = Task(
+    task = Ticket(
         kind=TicketKind.SEEDREAMS,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
@@ -164,7 +164,7 @@ def _count(name: str, model: Capabilities, body: Mapping[str, object]) -> int:
 
 def _good(data: object, identity: str) -> Answer:
     reply = says({"code": 0, "message": "ok", "data": data})
-    return replace(reply, deed=Deed(is_good=True, task=identity))
+    return replace(reply, deed=Effect(is_good=True, task=identity))
 
 
 def _error(key: str) -> Answer:

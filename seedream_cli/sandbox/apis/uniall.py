@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.sandbox.apis.forms import read_fields
 from seedream_cli.sandbox.apis.frames import models_of, pixels, price_of
-from seedream_cli.sandbox.messages import Answer, Deed, Fate, Voice, Where, is_whole, says
+from seedream_cli.sandbox.messages import Answer, Effect, Fate, Voice, Where, is_whole, says
 from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import Drawing, seed_of, tint_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.core.model import Money
     from seedream_cli.providers.spec import Capabilities
-    from seedream_cli.sandbox.apis.forms import Part
+    from seedream_cli.sandbox.apis.forms import FormPart
     from seedream_cli.sandbox.apis.frames import Pixels
     from seedream_cli.sandbox.messages import HttpRequest, Stage
 
@@ -80,7 +80,7 @@ def _images(asked: HttpRequest, stage: Stage, *, is_edit: bool) -> Answer:
         purchase = _purchase(asked, is_edit=is_edit)
     except _Complaint as complaint:
         return _error(complaint.status, complaint.text, complaint.code, complaint.parameter)
-    charged = Deed(is_good=True, images=purchase.count, price=purchase.price)
+    charged = Effect(is_good=True, images=purchase.count, price=purchase.price)
     if purchase.timeout is not None and purchase.timeout < stage.patience:
         late = _error(504, "The image was not ready within timeout_seconds.", "timeout")
         return replace(late, delay=float(purchase.timeout), deed=charged)
@@ -114,7 +114,7 @@ def _body(asked: HttpRequest) -> Mapping[str, object]:
     return fields
 
 
-def _value(key: str, part: Part) -> object:
+def _value(key: str, part: FormPart) -> object:
     """Return what a field of a form means: text, a number, or JSON for a list or an object."""
     name = key.removesuffix("[]")
     if part.is_file:

@@ -13,7 +13,7 @@ from seedream_cli.sandbox.apis.frames import models_of, pixels
 from seedream_cli.sandbox.messages import (
     LAYERS,
     Answer,
-    Deed,
+    Effect,
     Fate,
     Voice,
     Where,
@@ -24,7 +24,7 @@ from seedream_cli.sandbox.messages import (
 from seedream_cli.sandbox.pictures.host import image_url
 from seedream_cli.sandbox.tickets import (
     Drawing,
-    Task,
+    Ticket,
     TicketKind,
     read_task_id,
     seed_of,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.providers.spec import Capabilities
     from seedream_cli.sandbox.apis.frames import Pixels
-    from seedream_cli.sandbox.messages import HttpRequest, Record, Stage
+    from seedream_cli.sandbox.messages import HttpRequest, Stage, SubmitRecord
 
 PREFIX: Final = "/wavespeed"
 KEPT: Final = timedelta(days=7)
@@ -100,7 +100,7 @@ def _route(asked: HttpRequest, stage: Stage, where: Where) -> Answer:
     except _Complaint as complaint:
         return _error(400, str(complaint))
     if where is Where.UPLOAD and asked.method == "PUT" and asked.body:
-        return Answer(deed=Deed(is_good=True))
+        return Answer(deed=Effect(is_good=True))
     return _record(asked, stage, prediction[1]) if prediction else _error(404, "Not Found")
 
 
@@ -114,7 +114,7 @@ def _submit(asked: HttpRequest, stage: Stage) -> Answer:
     if model is None:
         return _error(404, f"model {name} not found")
     picture, count, references = _purchase(asked, model)
-    task = Task(
+    task = Ticket(
         kind=TicketKind.WAVESPEED,
         created_ms=int(stage.now * 1000),
         nonce=asked.nonce,
@@ -127,7 +127,7 @@ def _submit(asked: HttpRequest, stage: Stage) -> Answer:
     )
     identity = task_id(task, "")
     reply = _good(_state(asked, task, identity, stage.now, is_new=True))
-    return replace(reply, deed=Deed(is_good=True, task=identity))
+    return replace(reply, deed=Effect(is_good=True, task=identity))
 
 
 def _record(asked: HttpRequest, stage: Stage, identity: str) -> Answer:
@@ -135,11 +135,11 @@ def _record(asked: HttpRequest, stage: Stage, identity: str) -> Answer:
     if task is None:
         return _error(404, "prediction not found")
     reply = _good(_state(asked, task, identity, stage.now))
-    return replace(reply, deed=Deed(is_good=True, task=identity))
+    return replace(reply, deed=Effect(is_good=True, task=identity))
 
 
 def _state(
-    asked: HttpRequest, task: Task, identity: str, now: float, *, is_new: bool = False
+    asked: HttpRequest, task: Ticket, identity: str, now: float, *, is_new: bool = False
 ) -> dict[str, object]:
     is_done = not is_new and task.progress(now) >= 1
     is_made = is_done and task.fate is Fate.MADE
@@ -162,7 +162,7 @@ def _state(
     }
 
 
-def _word(task: Task, now: float, *, is_new: bool = False) -> str:
+def _word(task: Ticket, now: float, *, is_new: bool = False) -> str:
     if is_new:
         return "created"
     if task.progress(now) < 1:
@@ -249,7 +249,7 @@ def _upload(asked: HttpRequest, _stage: Stage) -> Answer:
     digest = hashlib.sha256(file.content).hexdigest()[:32]
     url = f"{asked.origin}{PREFIX}/media/{digest}-{file.name or 'file'}"
     data = {"type": "image", "download_url": url, "filename": file.name, "size": len(file.content)}
-    return replace(_good(data), deed=Deed(is_good=True))
+    return replace(_good(data), deed=Effect(is_good=True))
 
 
 def _offer_place(asked: HttpRequest, _stage: Stage) -> Answer:
@@ -264,7 +264,7 @@ def _offer_place(asked: HttpRequest, _stage: Stage) -> Answer:
     return _good({"upload": place, "download_url": url})
 
 
-def _mine(asked: HttpRequest, stage: Stage) -> Iterator[tuple[Record, Task]]:
+def _mine(asked: HttpRequest, stage: Stage) -> Iterator[tuple[SubmitRecord, Ticket]]:
     """Yield what the list shows of this account by now, newest first: running tasks, too."""
     for record in reversed(stage.records):
         is_shown = stage.now >= record.at + stage.settings.list_delay
@@ -320,7 +320,7 @@ def _charges(asked: HttpRequest, stage: Stage) -> Iterator[dict[str, object]]:
                 }
 
 
-def _price(task: Task) -> float | None:
+def _price(task: Ticket) -> float | None:
     tariff = models_of("wavespeed")[task.model].tariff
     if tariff is None:
         return None

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from seedream_cli.sandbox.messages import Answer, Deed, Where
+from seedream_cli.sandbox.messages import Answer, Effect, Where
 from seedream_cli.sandbox.tickets import image_name, read_image_name
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def answer(asked: HttpRequest, stage: Stage) -> Answer:
     return Answer(
         headers={"content-type": f"image/{picture.format}", "accept-ranges": "none"},
         body=draw(picture),
-        deed=Deed(where=Where.IMAGE, is_good=True),
+        deed=Effect(where=Where.IMAGE, is_good=True),
     )
 
 
@@ -90,7 +90,7 @@ def deny() -> Answer:
         status=403,
         headers={"content-type": "application/xml"},
         body=xml.encode(),
-        deed=Deed(where=Where.IMAGE),
+        deed=Effect(where=Where.IMAGE),
     )
 
 
@@ -104,5 +104,5 @@ def _says(status: int, text: str) -> Answer:
         status=status,
         headers={"content-type": "text/plain"},
         body=text.encode(),
-        deed=Deed(where=Where.IMAGE),
+        deed=Effect(where=Where.IMAGE),
     )

@@ -24,7 +24,7 @@ _MOST_POINTER: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FileDigest:
     """A file that is there."""
 
     sha256: str
@@ -34,7 +34,7 @@ class Found:
     """By its first bytes; what a pointer stands for is believed to be one."""
 
 
-def look(path: str) -> Found | None:
+def look(path: str) -> FileDigest | None:
     """Return what lies at `path`; None where nothing does. Raises `StorageError`.
 
     A Git LFS pointer counts as the file that it stands for; a link that leads nowhere is something
@@ -43,26 +43,26 @@ def look(path: str) -> Found | None:
     try:
         # What is no file is not opened: a pipe would never answer.
         if not S_ISREG(Path(path).stat().st_mode):
-            return Found(sha256="", size=0)
+            return FileDigest(sha256="", size=0)
         with Path(path).open("rb") as file:
             return _facts(file)
     except (FileNotFoundError, NotADirectoryError):
-        return Found(sha256="", size=0) if Path(path).is_symlink() else None
+        return FileDigest(sha256="", size=0) if Path(path).is_symlink() else None
     except (OSError, ValueError) as error:
         raise StorageError(f"{path} cannot be read: {error}") from error
 
 
-def _facts(file: BufferedReader) -> Found:
+def _facts(file: BufferedReader) -> FileDigest:
     from hashlib import file_digest
 
     pointer = _POINTER.fullmatch(file.read(_MOST_POINTER))
     if pointer is not None:
-        return Found(sha256=pointer[1].decode(), size=int(pointer[2]))
+        return FileDigest(sha256=pointer[1].decode(), size=int(pointer[2]))
     file.seek(0)
     is_picture = sniff(file.read(HEAD)) is not None
     file.seek(0)
     digest = file_digest(file, "sha256").hexdigest()
-    return Found(sha256=digest, size=file.tell(), is_picture=is_picture)
+    return FileDigest(sha256=digest, size=file.tell(), is_picture=is_picture)
 
 
 def digest_of(path: str) -> str:

@@ -63,7 +63,7 @@ _AT_UNSET: Final = re.compile(r"([-_. ]*)\0([-_. ]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Destination:
     """Where the pictures of a job go."""
 
     template: str
@@ -89,7 +89,7 @@ class Plan:
         }
 
     @staticmethod
-    def from_json(value: Mapping[str, object]) -> Plan:
+    def from_json(value: Mapping[str, object]) -> Destination:
         """Read what `to_json` wrote; raise `StorageError` for anything else."""
         match value:
             case {
@@ -98,7 +98,7 @@ class Plan:
                 "is_many": bool(is_many),
                 "base": str(base),
             }:
-                return Plan(
+                return Destination(
                     template=template, given_extension=extension, is_many=is_many, base=base
                 )
             case _:
@@ -172,7 +172,7 @@ def targets(job: Job, ext: str | None = None) -> tuple[str, ...]:
     What only the pictures settle is left out of them: equal ones have it in common. Empty where a
     name holds what no other job can have had, its id or the time. `ext` as in `predict`.
     """
-    plan = Plan.from_json(job.output)
+    plan = Destination.from_json(job.output)
     if _names(plan.template) & NEW_FIELDS:
         return ()
     return tuple(
@@ -189,7 +189,7 @@ def plan(
     is_file: bool = False,
     many: bool = False,
     many_per_job: bool = False,
-) -> Plan:
+) -> Destination:
     """Settle what `--output` means; raise `UsageError` for a template that has no reading.
 
     `is_folder` and `is_file` say what stands there under that very name now; `many` that the run
@@ -197,7 +197,7 @@ def plan(
     """
     is_many = many or many_per_job
     if output is None:
-        return Plan(template=_default(many_per_job=many_per_job), is_many=is_many, base=base)
+        return Destination(template=_default(many_per_job=many_per_job), is_many=is_many, base=base)
     if not output or "\0" in output:
         raise UsageError("The output path is empty or holds a NUL.", hint="Use -o FILE or FOLDER/.")
     path = re.sub("//+", "/", output)
@@ -207,18 +207,18 @@ def plan(
     _check_length(path)
     if is_folder or path.rpartition("/")[2] in {"", ".", ".."}:
         template = posixpath.join(path, _default(many_per_job=many_per_job))
-        return Plan(template=template, is_many=is_many, base=base)
+        return Destination(template=template, is_many=is_many, base=base)
     stem, extension, literal = _split(path)
     if is_many and "n" not in _names(path):
         stem += "-{n}"
     elif is_file:
         # `-o art --overwrite` over a file `art` means that file.
-        return Plan(template=path, given_extension=literal, is_many=is_many, base=base)
+        return Destination(template=path, given_extension=literal, is_many=is_many, base=base)
     template = stem + (extension or ".{ext}")
-    return Plan(template=template, given_extension=literal, is_many=is_many, base=base)
+    return Destination(template=template, given_extension=literal, is_many=is_many, base=base)
 
 
-def expand(plan: Plan, *, fields: Mapping[str, str | int | None], ext: str) -> str:
+def expand(plan: Destination, *, fields: Mapping[str, str | int | None], ext: str) -> str:
     """Return the path of one picture, relative where the template is; `ext` has no dot."""
     values = {**fields, "ext": ext}
     *folders, name = plan.template.split("/")
@@ -233,7 +233,7 @@ def expand(plan: Plan, *, fields: Mapping[str, str | int | None], ext: str) -> s
 
 
 def predict(
-    plan: Plan, *, fields: Mapping[str, str | int | None], ext: str | None = None
+    plan: Destination, *, fields: Mapping[str, str | int | None], ext: str | None = None
 ) -> str | None:
     """Return the path where it can be known before sending, else None.
 
@@ -282,7 +282,7 @@ def sidecar_path(path: str) -> str:
     return posixpath.splitext(path)[0] + ".json"
 
 
-class _Field(NamedTuple):
+class _Placeholder(NamedTuple):
     name: str
     width: int
     """Zeros are put before a number that is shorter."""
@@ -292,7 +292,7 @@ def _default(*, many_per_job: bool) -> str:
     return "{slug}-{job}-{n}.{ext}" if many_per_job else DEFAULT_TEMPLATE
 
 
-def _pieces(raw: str) -> Iterator[str | _Field]:
+def _pieces(raw: str) -> Iterator[str | _Placeholder]:
     """Yield the literals and fields of a template; a brace without a meaning is a ValueError."""
     for match in _PIECE.finditer(raw):
         text = match[0]
@@ -302,7 +302,7 @@ def _pieces(raw: str) -> Iterator[str | _Field]:
                 raise ValueError(text)
             if field["width"] and field["name"] != "n":
                 raise ValueError(text)
-            yield _Field(field["name"], int(field["width"] or 0))
+            yield _Placeholder(field["name"], int(field["width"] or 0))
         elif text in {"{", "}"}:
             raise ValueError(text)
         else:
@@ -334,7 +334,7 @@ def _check_length(template: str) -> None:
 
 
 def _names(template: str) -> set[str]:
-    return {piece.name for piece in _pieces(template) if isinstance(piece, _Field)}
+    return {piece.name for piece in _pieces(template) if isinstance(piece, _Placeholder)}
 
 
 def _split(template: str) -> tuple[str, str, str | None]:
@@ -353,7 +353,7 @@ def _split(template: str) -> tuple[str, str, str | None]:
 def _component(raw: str, values: Mapping[str, str | int | None], limit: int) -> str:
     """Fill one path component, in at most `limit` bytes; empty where nothing is set."""
     texts = [
-        _value(values.get(piece.name), piece.width) if isinstance(piece, _Field) else piece
+        _value(values.get(piece.name), piece.width) if isinstance(piece, _Placeholder) else piece
         for piece in _pieces(raw)
     ]
     longest = max(texts, key=lambda text: len(_bytes(text)), default="")

@@ -69,7 +69,7 @@ _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
+class SavedFile:
     """A picture under its final name, flushed, its folder too."""
 
     path: str
@@ -189,7 +189,7 @@ class Files:
         index: int,
         overwrite: bool = False,
         is_through: bool = False,
-    ) -> Saved:
+    ) -> SavedFile:
         """Give a finished part its final name, and flush the folder before returning.
 
         A name that is taken is left alone, unless `overwrite`: the picture then stands beside it.
@@ -210,7 +210,7 @@ class Files:
         except OSError as error:
             raise refusal(target, error) from error
         is_renamed = final != str(target)
-        return Saved(
+        return SavedFile(
             path=final if is_renamed else path,
             format=part.facts.format,
             width=part.facts.width,
@@ -235,7 +235,7 @@ class Files:
         is_measured: bool = False,
         seen: str | None = None,
         is_flawless: bool = False,
-    ) -> Saved:
+    ) -> SavedFile:
         """Write a stream that cannot be read twice, look at it, and give it its final name.
 
         `folder` is where it will most likely lie; `replaces` are the digests of files that may be
@@ -479,7 +479,7 @@ class Files:
             raise refusal(folder, cause) from error
         part.move(self._part_path(folder, f"{job}-{index}"))
 
-    def _place_in_rescue(self, part: Part, facts: Facts, job: str, index: int) -> Saved:
+    def _place_in_rescue(self, part: Part, facts: Facts, job: str, index: int) -> SavedFile:
         # Not the name it was to have: that may be what the file system refused.
         name = f"{job}-{index}.{extension_of_format(facts.format)}"
         path = str(Path(self.rescue_folder) / name)

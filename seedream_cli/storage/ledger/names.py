@@ -23,7 +23,7 @@ _NAME = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class JobMatch:
     """The jobs that a name means, oldest first, and the picture, if it names one."""
 
     jobs: tuple[Job, ...]
@@ -40,12 +40,12 @@ def is_file(name: str) -> bool:
         return False
 
 
-def find_any(ledger: Ledger, name: str) -> Found:
+def find_any(ledger: Ledger, name: str) -> JobMatch:
     """Return what a name or a picture's path means; raise `UsageError` or `StorageError`."""
     return _by_file(ledger, name) if is_file(name) else find(ledger, name)
 
 
-def _by_file(ledger: Ledger, name: str) -> Found:
+def _by_file(ledger: Ledger, name: str) -> JobMatch:
     """Return the jobs that made a file: by its bytes, else by where it lies."""
     found = look(name)
     here = {os.path.abspath(name), os.path.realpath(name)}  # noqa: PTH100 - without resolving links
@@ -53,17 +53,17 @@ def _by_file(ledger: Ledger, name: str) -> Found:
     # The same bytes may lie in several places; the one that is meant comes first.
     jobs = [job for job in jobs if here.intersection(i.path for i in job.images)] or jobs
     if jobs:
-        return Found(jobs=tuple(reversed(jobs)))
+        return JobMatch(jobs=tuple(reversed(jobs)))
     placed = [job for path in sorted(here) for job in ledger.with_path(path)]
     if not placed:
         raise UsageError(f"no job made {name}", hint="seedream status --all")
     job = placed[0]
     image = next(image for image in job.images if image.path in here)
     note = f"{name} has changed since job {job.id} saved it" if image.sha256 else ""
-    return Found(jobs=(job,), image=image, note=note)
+    return JobMatch(jobs=(job,), image=image, note=note)
 
 
-def find(ledger: Ledger, name: str, *, sandbox: bool | None = None) -> Found:
+def find(ledger: Ledger, name: str, *, sandbox: bool | None = None) -> JobMatch:
     """Return what a name means; raise `UsageError` when it means nothing or too much.
 
     With `sandbox`, `last` looks at rehearsals only, or at real runs only. `JOB.2` is the job's
@@ -96,12 +96,12 @@ def _by_prefix(ledger: Ledger, prefix: str) -> Job:
     return jobs[0]
 
 
-def _picture(jobs: tuple[Job, ...], name: str, picture: int | None, *, is_index: bool) -> Found:
+def _picture(jobs: tuple[Job, ...], name: str, picture: int | None, *, is_index: bool) -> JobMatch:
     if picture is None:
-        return Found(jobs=jobs)
+        return JobMatch(jobs=jobs)
     for job in jobs:
         for image in job.images:
             if picture == (image.index if is_index else image.n):
-                return Found(jobs=(job,), image=image)
+                return JobMatch(jobs=(job,), image=image)
     count = sum(len(job.images) for job in jobs)
     raise UsageError(f"there is no picture {name}: it has {count}", hint="seedream status")

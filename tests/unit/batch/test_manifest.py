@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedream_cli.batch.manifest.read import (
-    Kind,
     Manifest,
     Row,
     RowReference,
+    Syntax,
     kind_of,
     kind_within,
     read,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILES = {"fox.txt": "a fox", "empty.txt": "", "odd.txt": "\udcff", "raw.txt": ""}
-NAMES = {Kind.TOML: "assets.toml", Kind.JSON_LINES: "jobs.jsonl", Kind.TEXT: "prompts.txt"}
+NAMES = {Syntax.TOML: "assets.toml", Syntax.JSON_LINES: "jobs.jsonl", Syntax.TEXT: "prompts.txt"}
 
 
 def load(file: str) -> str:
@@ -38,30 +38,30 @@ def load(file: str) -> str:
     return FILES[file] if file != "raw.txt" else b"\xff".decode()
 
 
-def manifest(text: str, kind: Kind = Kind.TOML) -> Manifest:
+def manifest(text: str, kind: Syntax = Syntax.TOML) -> Manifest:
     """Read a manifest of this kind."""
     return read(text, file=NAMES[kind], kind=kind, load=load)
 
 
-def rows(text: str, kind: Kind = Kind.TOML) -> dict[str, Row]:
+def rows(text: str, kind: Syntax = Syntax.TOML) -> dict[str, Row]:
     """Return a manifest's rows by name."""
     return {row.name: row for row in manifest(text, kind).rows}
 
 
-def one(text: str, kind: Kind = Kind.TOML) -> Row:
+def one(text: str, kind: Syntax = Syntax.TOML) -> Row:
     """Return the only row of a manifest."""
     (row,) = manifest(text, kind).rows
     return row
 
 
-def mistakes(text: str, kind: Kind = Kind.TOML) -> list[str]:
+def mistakes(text: str, kind: Syntax = Syntax.TOML) -> list[str]:
     """Return the lines of the mistakes, without the file's name."""
     with pytest.raises(UsageError) as caught:
         manifest(text, kind)
     return [line.removeprefix(f"{NAMES[kind]}:") for line in caught.value.message.split("\n")]
 
 
-def outcome(text: str, kind: Kind) -> Manifest | list[str]:
+def outcome(text: str, kind: Syntax) -> Manifest | list[str]:
     """Return what is read, or the lines of the mistakes."""
     try:
         return manifest(text, kind)
@@ -77,22 +77,22 @@ def lines(*values: Mapping[str, object]) -> str:
 @pytest.mark.parametrize(
     ("file", "kind"),
     [
-        ("assets.toml", Kind.TOML),
-        ("site/ASSETS.TOML", Kind.TOML),
-        ("jobs.jsonl", Kind.JSON_LINES),
-        ("jobs.ndjson", Kind.JSON_LINES),
-        ("jobs.json", Kind.JSON_LINES),
-        ("-", Kind.JSON_LINES),
-        ("prompts.txt", Kind.TEXT),
-        ("prompts", Kind.TEXT),
-        ("fox.text", Kind.TEXT),
-        ("fox.PROMPTS", Kind.TEXT),
-        ("a.b/.prompts", Kind.TEXT),
-        ("some.toml/prompts", Kind.TEXT),
-        ("toml", Kind.TEXT),
+        ("assets.toml", Syntax.TOML),
+        ("site/ASSETS.TOML", Syntax.TOML),
+        ("jobs.jsonl", Syntax.JSON_LINES),
+        ("jobs.ndjson", Syntax.JSON_LINES),
+        ("jobs.json", Syntax.JSON_LINES),
+        ("-", Syntax.JSON_LINES),
+        ("prompts.txt", Syntax.TEXT),
+        ("prompts", Syntax.TEXT),
+        ("fox.text", Syntax.TEXT),
+        ("fox.PROMPTS", Syntax.TEXT),
+        ("a.b/.prompts", Syntax.TEXT),
+        ("some.toml/prompts", Syntax.TEXT),
+        ("toml", Syntax.TEXT),
     ],
 )
-def test_the_name_tells_how_it_is_written(file: str, kind: Kind) -> None:
+def test_the_name_tells_how_it_is_written(file: str, kind: Syntax) -> None:
     """The extension decides, in any case of its letters; stdin is JSON Lines."""
     assert kind_of(file) is kind
 
@@ -109,13 +109,13 @@ def test_another_extension_is_no_manifest(extension: str) -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ('\ufeff\n {"prompt": "x"}', Kind.JSON_LINES),
-        ("a fox {", Kind.TEXT),
-        ("[images.a]", Kind.TEXT),
-        ("", Kind.TEXT),
+        ('\ufeff\n {"prompt": "x"}', Syntax.JSON_LINES),
+        ("a fox {", Syntax.TEXT),
+        ("[images.a]", Syntax.TEXT),
+        ("", Syntax.TEXT),
     ],
 )
-def test_a_pipe_tells_how_it_is_written(text: str, kind: Kind) -> None:
+def test_a_pipe_tells_how_it_is_written(text: str, kind: Syntax) -> None:
     """It has no name that could: its first character decides."""
     assert kind_within(text) is kind
 
@@ -127,8 +127,8 @@ def test_a_text_that_is_not_prompts_is_told(text: str) -> None:
     said = f"{line}: that looks like JSON Lines: name it prompts.jsonl"
     if "images" in text:
         said = f"{line}: that looks like TOML: name it prompts.toml"
-    assert mistakes(text, Kind.TEXT) == [said]
-    assert one("a fox\n", Kind.TEXT).prompt == "a fox"
+    assert mistakes(text, Syntax.TEXT) == [said]
+    assert one("a fox\n", Syntax.TEXT).prompt == "a fox"
 
 
 @pytest.mark.parametrize(
@@ -146,17 +146,17 @@ def test_a_text_that_is_not_prompts_is_told(text: str) -> None:
 def test_toml_on_stdin_is_told(text: str, line: int) -> None:
     """Whoever sends TOML through stdin reads that a file takes it, not that it is a bad list."""
     with pytest.raises(UsageError) as caught:
-        read(text, file="stdin", kind=Kind.JSON_LINES, load=load)
+        read(text, file="stdin", kind=Syntax.JSON_LINES, load=load)
     said = "this is TOML, which is read from a FILE.toml: stdin takes JSON Lines"
     assert caught.value.message == f"stdin:{line}: {said}"
-    (found,) = mistakes(text, Kind.JSON_LINES)
+    (found,) = mistakes(text, Syntax.JSON_LINES)
     assert found.startswith(f"{line}: this is TOML, which is read from a FILE.toml only")
 
 
 @pytest.mark.parametrize("text", ['["a"]', "[1]", "[[1]]", '[{"prompt": "a = b"}]', '["a = b"]'])
 def test_a_json_list_is_no_toml(text: str) -> None:
     """What could be both is told as the list that it is more likely."""
-    assert mistakes(text, Kind.JSON_LINES)[0].startswith("1: this is a JSON list")
+    assert mistakes(text, Syntax.JSON_LINES)[0].startswith("1: this is a JSON list")
 
 
 @pytest.mark.parametrize("count", [1001, 10**9])
@@ -215,7 +215,7 @@ prompt_file = "fox.txt"
 def test_an_object_is_a_row() -> None:
     """JSON Lines have the fields of TOML and a name; blank lines and a BOM are nothing."""
     text = '\ufeff\n{"name": "hero", "prompt": "a\u2028b", "seed": 7}\r\n\n \n{"prompt": "b"}\n'
-    hero, other = manifest(text, Kind.JSON_LINES).rows
+    hero, other = manifest(text, Syntax.JSON_LINES).rows
     assert (hero.name, hero.line, hero.prompt, hero.options) == ("hero", 2, "a\u2028b", {"seed": 7})
     assert (other.name, other.line) == ("b-3e23e8", 5)
 
@@ -223,7 +223,7 @@ def test_an_object_is_a_row() -> None:
 def test_a_line_is_a_row() -> None:
     """In a text each line that holds anything but a comment is a prompt, stripped."""
     text = "\ufeff  a lighthouse at dawn \r\n\n# a fox\r\n\t\n  \\# 1 a fox\n\\\\# a\n\\a#\n"
-    found = [(row.line, row.prompt, row.options) for row in manifest(text, Kind.TEXT).rows]
+    found = [(row.line, row.prompt, row.options) for row in manifest(text, Syntax.TEXT).rows]
     prompts = [(1, "a lighthouse at dawn"), (5, "# 1 a fox"), (6, "\\# a"), (7, "\\a#")]
     assert found == [(line, prompt, {}) for line, prompt in prompts]
 
@@ -231,16 +231,16 @@ def test_a_line_is_a_row() -> None:
 def test_comments_alone_are_no_picture() -> None:
     """A text of comments buys nothing, and one in front hides no other kind of manifest."""
     with pytest.raises(UsageError, match="there is no picture in it"):
-        manifest("# a fox\n#\n", Kind.TEXT)
+        manifest("# a fox\n#\n", Syntax.TEXT)
     with pytest.raises(UsageError, match="that looks like TOML"):
-        manifest("# ours\n[images.fox]\n", Kind.TEXT)
+        manifest("# ours\n[images.fox]\n", Syntax.TEXT)
 
 
 @pytest.mark.parametrize("prompt", ["@prompt.txt", "file:///tmp/a%20fox.txt"])
 def test_a_file_is_no_prompt(prompt: str) -> None:
     """What was meant to be read from a file is not bought as it stands."""
     with pytest.raises(UsageError, match="prompt names a file: prompt_file = "):
-        manifest(f"[images.fox]\nprompt = '{prompt}'\n", Kind.TOML)
+        manifest(f"[images.fox]\nprompt = '{prompt}'\n", Syntax.TOML)
 
 
 def test_defaults_are_overruled_field_by_field() -> None:
@@ -338,7 +338,7 @@ SAMPLES: Mapping[str, object] = {
 def test_every_picture_option_is_a_field() -> None:
     """All that a profile may say of a picture, a row may say too; the command's own it may not."""
     assert set(SAMPLES) == OF_PROFILES.keys() - {"wait", "timeout"}
-    row = one(lines({"prompt": "p", **SAMPLES}), Kind.JSON_LINES)
+    row = one(lines({"prompt": "p", **SAMPLES}), Syntax.JSON_LINES)
     assert {**row.options, "count": row.count} == SAMPLES
 
 
@@ -350,7 +350,7 @@ def test_every_picture_option_is_checked(field: str) -> None:
         if value is True and isinstance(SAMPLES[field], bool):
             continue
         text = lines({"prompt": "p", field: value})
-        assert mistakes(text, Kind.JSON_LINES) == [f"1: {field} must be {OF_MANIFESTS[field]}"]
+        assert mistakes(text, Syntax.JSON_LINES) == [f"1: {field} must be {OF_MANIFESTS[field]}"]
 
 
 HERO = '[images.hero]\nprompt = "p"\n'
@@ -740,7 +740,7 @@ def test_mistakes_in_toml_are_told(text: str, expected: list[str]) -> None:
 )
 def test_mistakes_in_json_lines_are_told(text: str, expected: list[str]) -> None:
     """Each mistake names its line, what is wrong, and what was meant where it shows."""
-    found = mistakes(text, Kind.JSON_LINES)
+    found = mistakes(text, Syntax.JSON_LINES)
     assert len(found) == len(expected)
     assert all(map(str.startswith, found, expected)), found
 
@@ -755,7 +755,7 @@ def test_mistakes_in_json_lines_are_told(text: str, expected: list[str]) -> None
 )
 def test_mistakes_in_a_text_are_told(text: str, expected: list[str]) -> None:
     """A text has few ways to be wrong: to hold nothing, and to be none."""
-    assert mistakes(text, Kind.TEXT) == expected
+    assert mistakes(text, Syntax.TEXT) == expected
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -777,9 +777,9 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 def test_of_many_mistakes_the_first_are_shown() -> None:
     """Fifty have a line each, the rest is a number; exactly fifty are all shown."""
-    found = mistakes("{}\n" * 51, Kind.JSON_LINES)
+    found = mistakes("{}\n" * 51, Syntax.JSON_LINES)
     assert found == [*(f"{n}: prompt is missing" for n in range(1, 51)), "… and 1 more"]
-    assert len(mistakes("{}\n" * 50, Kind.JSON_LINES)) == 50
+    assert len(mistakes("{}\n" * 50, Syntax.JSON_LINES)) == 50
 
 
 @pytest.mark.parametrize(
@@ -859,9 +859,9 @@ def test_a_long_chain_of_rows_is_no_cycle() -> None:
     chain = [
         {"prompt": "p", "name": f"n{i}", "references": [f"images.n{i + 1}"]} for i in range(3000)
     ]
-    assert len(rows(lines(*chain, {"prompt": "p", "name": "n3000"}), Kind.JSON_LINES)) == 3001
+    assert len(rows(lines(*chain, {"prompt": "p", "name": "n3000"}), Syntax.JSON_LINES)) == 3001
     last = {"prompt": "p", "name": "n3000", "references": ["images.n0"]}
-    (found,) = mistakes(lines(*chain, last), Kind.JSON_LINES)
+    (found,) = mistakes(lines(*chain, last), Syntax.JSON_LINES)
     path = " → ".join(f"images.n{i}" for i in range(8))
     assert found == f"1: references: it needs itself: {path} → … → images.n0"
 
@@ -873,7 +873,7 @@ def test_a_row_is_told_once_that_it_needs_itself() -> None:
         {"prompt": "p", "name": "b", "references": ["images.a"]},
         {"prompt": "p", "name": "c", "references": ["images.a"]},
     )
-    found = mistakes(text, Kind.JSON_LINES)
+    found = mistakes(text, Syntax.JSON_LINES)
     assert found == ["1: references: it needs itself: images.a → images.b → images.a"]
 
 
@@ -885,7 +885,7 @@ def test_a_diamond_is_no_cycle() -> None:
         {"prompt": "p", "name": "c", "references": ["images.d"]},
         {"prompt": "p", "name": "d"},
     )
-    assert list(rows(text, Kind.JSON_LINES)) == ["a", "b", "c", "d"]
+    assert list(rows(text, Syntax.JSON_LINES)) == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize(
@@ -902,14 +902,14 @@ def test_a_diamond_is_no_cycle() -> None:
 )
 def test_an_output_is_kept_as_written(output: str) -> None:
     """A template is checked here and filled later."""
-    row = one(lines({"prompt": "p", "output": output}), Kind.JSON_LINES)
+    row = one(lines({"prompt": "p", "output": output}), Syntax.JSON_LINES)
     assert row.output == output
 
 
 def test_templates_may_be_equal() -> None:
     """Only outputs without any field are sure to be one file."""
     text = lines({"prompt": "a", "output": "{n}.png"}, {"prompt": "b", "output": "{n}.png"})
-    assert len(rows(text, Kind.JSON_LINES)) == 2
+    assert len(rows(text, Syntax.JSON_LINES)) == 2
 
 
 def test_a_prefix_or_suffix_keeps_an_empty_prompt() -> None:
@@ -922,7 +922,7 @@ def test_rows_without_a_name_are_named_by_their_prompt() -> None:
     """The name is the slug and a digest of the prompt as written; equal prompts are counted."""
     text = "A lighthouse at dawn\na lighthouse at dawn!\nA lighthouse at dawn\n一座灯塔\n🦊\n"
     text += "A lighthouse at dawn\n"
-    assert list(rows(text, Kind.TEXT)) == [
+    assert list(rows(text, Syntax.TEXT)) == [
         "a-lighthouse-at-dawn-2fda2f",
         "a-lighthouse-at-dawn-e056e2",
         "a-lighthouse-at-dawn-2fda2f-2",
@@ -939,7 +939,7 @@ def test_a_name_comes_from_the_prompt_alone() -> None:
         {"prompt": "b", "prompt_suffix": ", flat", "seed": 3},
         {"prompt_file": "fox.txt"},
     )
-    assert list(rows(text, Kind.JSON_LINES)) == ["own", "b-3e23e8", "a-fox-5ebbe2"]
+    assert list(rows(text, Syntax.JSON_LINES)) == ["own", "b-3e23e8", "a-fox-5ebbe2"]
 
 
 PROMPTS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1).filter(
@@ -951,10 +951,10 @@ PROMPTS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), mi
     prompts=st.lists(PROMPTS, min_size=1, max_size=6, unique=True),
     other=PROMPTS,
     at=st.integers(0, 6),
-    kind=st.sampled_from([Kind.TEXT, Kind.JSON_LINES]),
+    kind=st.sampled_from([Syntax.TEXT, Syntax.JSON_LINES]),
 )
 def test_names_do_not_depend_on_other_lines(
-    prompts: list[str], other: str, at: int, kind: Kind
+    prompts: list[str], other: str, at: int, kind: Syntax
 ) -> None:
     """A line that is put in renames no other one."""
     if other in prompts:
@@ -963,7 +963,7 @@ def test_names_do_not_depend_on_other_lines(
     def names(texts: list[str]) -> dict[str, str]:
         texts = ["what a text begins with is looked at", *texts]
         wrapped = [json.dumps({"prompt": text}) for text in texts]
-        text = "\n".join(texts if kind is Kind.TEXT else wrapped).removeprefix("\ufeff")
+        text = "\n".join(texts if kind is Syntax.TEXT else wrapped).removeprefix("\ufeff")
         return {row.prompt: row.name for row in manifest("\n" + text, kind).rows}
 
     before = names(prompts)
@@ -982,9 +982,9 @@ PIECES = st.sampled_from(
 )
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", Syntax)
 @given(text=st.text() | st.lists(PIECES, max_size=30).map("".join))
-def test_any_text_is_read_or_refused(kind: Kind, text: str) -> None:
+def test_any_text_is_read_or_refused(kind: Syntax, text: str) -> None:
     """No text makes anything but a manifest or a UsageError, a line for each of its mistakes."""
     found = outcome(text, kind)
     if isinstance(found, Manifest):
@@ -999,7 +999,7 @@ def test_any_text_is_read_or_refused(kind: Kind, text: str) -> None:
 def test_deep_tables_are_refused_not_crashed_on(depth: int) -> None:
     """What is nested deeper than Python can follow is a mistake like any other."""
     text = '{"prompt": "p", "set": ' + '{"a": ' * depth + "1" + "}" * (depth + 1)
-    found = outcome(text, Kind.JSON_LINES)
+    found = outcome(text, Syntax.JSON_LINES)
     if isinstance(found, Manifest):
         assert depth < 1000
         assert "set" in found.rows[0].options
@@ -1056,7 +1056,7 @@ def test_many_unknown_names_take_no_square_of_time() -> None:
         )
     )
     began_at = time.process_time()
-    found = mistakes(text, Kind.JSON_LINES)
+    found = mistakes(text, Syntax.JSON_LINES)
     assert time.process_time() - began_at < 10
     assert "did you mean images.row-0" in found[0]
 
@@ -1085,7 +1085,7 @@ def test_shards_cover_all_and_part_no_ties(needs: list[int | None], count: int) 
             for i, need in enumerate(needs)
         )
     )
-    found = manifest(text, Kind.JSON_LINES)
+    found = manifest(text, Syntax.JSON_LINES)
     placed = shards(found, count)
     assert list(placed) == [row.name for row in found.rows]
     assert set(placed.values()) <= set(range(1, count + 1))
@@ -1105,7 +1105,7 @@ def test_a_group_goes_where_its_smallest_name_goes() -> None:
         {"prompt": "p", "name": "q", "references": ["images.a"]},
         {"prompt": "p", "name": "b"},
     )
-    placed = shards(manifest(text, Kind.JSON_LINES), 1000)
+    placed = shards(manifest(text, Syntax.JSON_LINES), 1000)
     assert {placed[name] for name in "zamq"} == {alone["a"]}
     assert placed["b"] != alone["a"]
 

@@ -20,7 +20,7 @@ from seedream_cli.batch.plan import Planner
 from seedream_cli.batch.resolve import BatchContext, aspect_of, keyword_of, sort_by_source
 from seedream_cli.core.errors import UsageError
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.storage.files.digest import Found
+from seedream_cli.storage.files.digest import FileDigest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,10 +132,10 @@ class Place:
         name = row.profile or locked or self.provider
         return PROVIDERS.get(name) if name else None
 
-    def _look(self, path: str) -> Found | None:
+    def _look(self, path: str) -> FileDigest | None:
         self.looked.append(path)
         text = self.files.get(path.removeprefix("/m/"))
-        return None if text is None else Found(sha256=sha(text), size=len(text))
+        return None if text is None else FileDigest(sha256=sha(text), size=len(text))
 
     def _digest_of(self, path: str) -> str:
         self.digested.append(path)
@@ -147,7 +147,7 @@ class Place:
 
 def read(text: str) -> Manifest:
     """Read a manifest."""
-    kind = manifest.Kind.TOML
+    kind = manifest.Syntax.TOML
     return manifest.read(text, file="art.toml", kind=kind, load=lambda name: name)
 
 

@@ -52,7 +52,7 @@ def row(defaults: Mapping[str, object] | None = None, /, **fields: object) -> Ro
     text = "[images.hero]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in said.items())
     if defaults:
         text += "[defaults]\n" + "".join(f"{k} = {_toml(v)}\n" for k, v in defaults.items())
-    kind = manifest.Kind.TOML
+    kind = manifest.Syntax.TOML
     return manifest.read(text, file="art.toml", kind=kind, load=lambda name: name).rows[0]
 
 

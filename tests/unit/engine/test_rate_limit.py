@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.clock import SecondsClock
 
-from seedream_cli.engine.rate_limit import NARROW, PATIENCE, RateLimiter, Wait
+from seedream_cli.engine.rate_limit import NARROW, PATIENCE, Delay, RateLimiter
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.spec import RateLimit
 
@@ -158,7 +158,7 @@ def test_a_place_is_kept(bench: Bench, make_job: MakeJob) -> None:
     here = ("https://api.example.com", "m")
     bench.begun = [(*here, bench.clock.seconds - 0.5 * n, 1) for n in range(20)]
     first, second, third = jobs_of(make_job, 3)
-    assert bench.limiter.submit(first, KIE) == Wait(1.0, "kie takes 20 requests in 10 s")
+    assert bench.limiter.submit(first, KIE) == Delay(1.0, "kie takes 20 requests in 10 s")
     wait = bench.limiter.submit(second, KIE)
     assert wait is not None
     assert wait.seconds == pytest.approx(1.5)

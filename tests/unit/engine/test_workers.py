@@ -12,8 +12,8 @@ import pytest
 from support.clock import AT_ONCE, SecondsClock
 
 from seedream_cli.core.clock import SystemClock
-from seedream_cli.engine.context import Deed, Step
-from seedream_cli.engine.workers import Inbox, Signalled, WorkerPool
+from seedream_cli.engine.context import Step, StepKind
+from seedream_cli.engine.workers import Inbox, SignalEvent, WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class Taker:
                 self._now -= 1
 
 
-def step(job_id: str, due: float = 0.0, deed: Deed = Deed.SUBMIT) -> Step:
+def step(job_id: str, due: float = 0.0, deed: StepKind = StepKind.SUBMIT) -> Step:
     """Make a step."""
     return Step(due, job_id, deed)
 
@@ -90,9 +90,9 @@ def test_a_tick_may_hasten_what_waits() -> None:
 
     def tick() -> None:
         if clock.seconds >= 3:
-            pool.hasten(Deed.SUBMIT)
+            pool.hasten(StepKind.SUBMIT)
 
-    pool.run([step("a", 500.0), step("b", 400.0), step("c", 9.0, Deed.POLL)], tick=tick)
+    pool.run([step("a", 500.0), step("b", 400.0), step("c", 9.0, StepKind.POLL)], tick=tick)
     assert at["a"] == at["b"] == 3.0
     assert at["c"] == 9.0
 
@@ -121,7 +121,7 @@ def test_nothing_to_do_is_done() -> None:
 def test_a_signal_between_steps_stops_the_rest() -> None:
     """After a signal no further step is taken, and what was left over is known."""
     inbox: Inbox = Inbox()
-    taker = Taker(lambda _: inbox.put(Signalled(SIGTERM)))
+    taker = Taker(lambda _: inbox.put(SignalEvent(SIGTERM)))
     pool = pool_of(taker, workers=0, clock=SecondsClock(), inbox=inbox, patience=5.0)
     pool.run([step("a"), step("b", 1.0), step("c", 2.0)])
     assert [taken.job_id for taken in taker.taken] == ["a"]
@@ -216,18 +216,18 @@ def test_a_patient_stop_waits_for_the_steps_under_way() -> None:
     ended = []
 
     def do(taken: Step) -> Step | None:
-        inbox.put(Signalled(SIGINT))
+        inbox.put(SignalEvent(SIGINT))
         time.sleep(0.2)
         ended.append(taken.job_id)
-        return replace(taken, deed=Deed.POLL)
+        return replace(taken, deed=StepKind.POLL)
 
     pool = pool_of(Taker(do), workers=1, inbox=inbox, patience=None)
     pool.run([step("a"), step("b", 1.0)])
     assert ended == ["a"]
     assert pool.under_way == {}
     assert [(left.job_id, left.deed) for left in pool.waiting] == [
-        ("a", Deed.POLL),
-        ("b", Deed.SUBMIT),
+        ("a", StepKind.POLL),
+        ("b", StepKind.SUBMIT),
     ]
 
 
@@ -235,7 +235,7 @@ def test_a_limited_stop_leaves_the_steps_under_way() -> None:
     """After SIGTERM the pool returns when the time is over and says what it left."""
     inbox: Inbox = Inbox()
     is_over = threading.Event()
-    inbox.put(Signalled(SIGTERM))
+    inbox.put(SignalEvent(SIGTERM))
     pool = pool_of(Taker(lambda _: wait(is_over)), workers=2, inbox=inbox, patience=0.2)
     started = time.monotonic()
     pool.run([step("a"), step("b"), step("c")])
@@ -253,7 +253,7 @@ def wait(event: threading.Event) -> None:
 def test_a_limited_stop_returns_early_when_all_is_done() -> None:
     """The seconds after SIGTERM are a bound, not a pause."""
     inbox: Inbox = Inbox()
-    inbox.put(Signalled(SIGTERM))
+    inbox.put(SignalEvent(SIGTERM))
     started = time.monotonic()
     pool_of(Taker(lambda _: time.sleep(0.05)), workers=2, inbox=inbox, patience=60.0).run(
         [step("a"), step("b")]
@@ -270,10 +270,10 @@ def test_the_second_interrupt_ends_a_patient_stop() -> None:
 
     def on_signal(number: int) -> float | None:
         heard.append(number)
-        threading.Timer(0.1, inbox.put, [Signalled(SIGINT)]).start()
+        threading.Timer(0.1, inbox.put, [SignalEvent(SIGINT)]).start()
         return next(answers)
 
-    inbox.put(Signalled(SIGINT))
+    inbox.put(SignalEvent(SIGINT))
     taker = Taker(lambda _: wait(is_over))
     pool = WorkerPool(taker.take, SystemClock(), inbox, workers=1, on_signal=on_signal)
     pool.run([step("a")])
@@ -286,11 +286,11 @@ def test_later_signals_never_give_more_time() -> None:
     """A process that is told to end again and again ends when it was first told to."""
     inbox: Inbox = Inbox()
     is_over = threading.Event()
-    inbox.put(Signalled(SIGTERM))
+    inbox.put(SignalEvent(SIGTERM))
 
     def insist() -> None:
         while not is_over.wait(0.1):
-            inbox.put(Signalled(SIGTERM))
+            inbox.put(SignalEvent(SIGTERM))
 
     insisting = threading.Thread(target=insist)
     insisting.start()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.batch.manifest.read import Kind, read
+from seedream_cli.batch.manifest.read import Syntax, read
 from seedream_cli.batch.resolve import options_of
 from seedream_cli.cli.arguments import GenerateArguments, options
 from seedream_cli.cli.commands.edit import edit
@@ -72,9 +72,9 @@ def test_profiles_and_manifests_follow_it(
     text = "".join(f"{name} = {_toml(value)}\n" for name, value in nearer.items())
     defaults = "".join(f"{name} = {_toml(value)}\n" for name, value in further.items())
     whole = f'[defaults]\n{defaults}[images.a]\nprompt = "x"\n{text}'
-    [row] = read(whole, file="f", kind=Kind.TOML, load=str).rows
+    [row] = read(whole, file="f", kind=Syntax.TOML, load=str).rows
     assert row.options == both
-    [bare] = read(f'[images.a]\nprompt = "x"\n{text}', file="f", kind=Kind.TOML, load=str).rows
+    [bare] = read(f'[images.a]\nprompt = "x"\n{text}', file="f", kind=Syntax.TOML, load=str).rows
     assert said(options_of(bare, further, ())) == both
 
 

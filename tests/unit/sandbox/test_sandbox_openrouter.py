@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seedream_cli.sandbox.messages import Fate, HttpRequest, Record, Stage
+from seedream_cli.sandbox.messages import Fate, HttpRequest, Stage, SubmitRecord
 from seedream_cli.sandbox.router import answer
 from seedream_cli.storage.files.image_format import inspect
 
@@ -116,7 +116,9 @@ def test_key_and_generation_know_what_was_charged() -> None:
     """`usage` of a key counts that key only; a generation is found by the header's id."""
     reply = ask("/images", BODY)
     asked = HttpRequest(method="GET", path="/", headers={"authorization": "Bearer k"})
-    kept = Record(provider="openrouter", task=reply.deed.task, key=asked.account, at=NOW, body=BODY)
+    kept = SubmitRecord(
+        provider="openrouter", task=reply.deed.task, key=asked.account, at=NOW, body=BODY
+    )
     stage = Stage(now=NOW, records=(kept,))
     for key, used in (("k", 0.04), ("another", 0.0)):
         facts = said(ask("/key", stage=stage, key=key))["data"]

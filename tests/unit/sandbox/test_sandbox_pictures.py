@@ -16,7 +16,7 @@ from seedream_cli.sandbox.pictures.scenes import LETTERS, compose
 from seedream_cli.sandbox.pictures.tiles import Tiles, write_jpeg, write_png
 from seedream_cli.sandbox.tickets import (
     Drawing,
-    Task,
+    Ticket,
     TicketKind,
     image_name,
     read_image_name,
@@ -263,7 +263,7 @@ def test_an_image_name_holds_its_picture() -> None:
 
 def test_a_task_id_holds_its_task_and_only_for_its_provider() -> None:
     """A task id is all that a later process needs; another provider does not know it."""
-    task = Task(
+    task = Ticket(
         kind=TicketKind.KIE,
         nonce=7,
         created_ms=1_800_000_000_123,

@@ -8,7 +8,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from seedream_cli.sandbox.messages import Answer, Fate, HttpRequest, Record, Settings, Stage, Where
+from seedream_cli.sandbox.messages import (
+    Answer,
+    Fate,
+    HttpRequest,
+    Settings,
+    Stage,
+    SubmitRecord,
+    Where,
+)
 from seedream_cli.sandbox.router import answer
 from seedream_cli.sandbox.tickets import read_image_name
 
@@ -26,7 +34,7 @@ class House:
 
     now: float = NOW
     fate: Fate = Fate.MADE
-    records: list[Record] = field(default_factory=list)
+    records: list[SubmitRecord] = field(default_factory=list)
 
     def ask(
         self, method: str, path: str, body: object = None, *, key: str = "k", **query: str
@@ -49,7 +57,7 @@ class House:
         )
         reply = answer(asked, stage)
         if reply.deed.where is Where.SUBMIT and reply.deed.is_good:
-            record = Record(
+            record = SubmitRecord(
                 provider=reply.deed.provider,
                 task=reply.deed.task,
                 key=asked.account,

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from seedream_cli.sandbox.messages import Fate, HttpRequest, Record, Settings, Stage
+from seedream_cli.sandbox.messages import Fate, HttpRequest, Settings, Stage, SubmitRecord
 from seedream_cli.sandbox.router import answer
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def given(**more: object) -> dict[str, object]:
     return {"input": {"prompt": "a fox", "size": "1K", "aspect_ratio": "1:1"} | more}
 
 
-def record(number: int = 0, at: float = NOW, **more: object) -> Record:
+def record(number: int = 0, at: float = NOW, **more: object) -> SubmitRecord:
     """Return an accepted submit as the server remembers it."""
     asked = HttpRequest(method="GET", path="/", headers={"authorization": "Bearer k"})
     stage = Stage(now=at)
     task = str(said(ask(OF_4, given(seed=number, **more), stage=stage))["id"])
     body = given(**more)
-    return Record(provider="replicate", task=task, key=asked.account, at=at, body=body)
+    return SubmitRecord(provider="replicate", task=task, key=asked.account, at=at, body=body)
 
 
 def test_a_prediction_starts_goes_on_and_succeeds() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seedream_cli.core.errors import StorageError, UsageError
-from seedream_cli.storage.files.digest import Found, digest_of, is_one_of, look
+from seedream_cli.storage.files.digest import FileDigest, digest_of, is_one_of, look
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def test_a_file_is_known_by_its_bytes(tmp_path: Path) -> None:
     content = bytes(range(256)) * 20_000
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    assert look(str(path)) == Found(sha256=sha(content), size=len(content))
+    assert look(str(path)) == FileDigest(sha256=sha(content), size=len(content))
 
 
 @pytest.mark.parametrize("name", ["none.png", "file.png/below.png", "no/folder.png"])
@@ -55,7 +55,7 @@ def test_a_link_that_leads_nowhere_is_in_the_way(tmp_path: Path, there: str) -> 
     (tmp_path / "file.png").write_bytes(b"x")
     path = tmp_path / "a.png"
     path.symlink_to(there)
-    assert look(str(path)) == Found(sha256="", size=0)
+    assert look(str(path)) == FileDigest(sha256="", size=0)
     assert not is_one_of(str(path), {""})
     with pytest.raises(UsageError, match=r"there is no file .*a\.png"):
         digest_of(str(path))
@@ -73,7 +73,7 @@ def test_an_lfs_pointer_stands_for_its_file(tmp_path: Path, extension: str) -> N
     """A clone without the large files has the same pictures."""
     path = tmp_path / "a.png"
     path.write_text(POINTER.replace("oid", f"{extension}oid"))
-    assert look(str(path)) == Found(sha256=OID, size=12345)
+    assert look(str(path)) == FileDigest(sha256=OID, size=12345)
     assert digest_of(str(path)) == OID  # nobody can look into it
     assert is_one_of(str(path), {OID})
 
@@ -85,7 +85,7 @@ def test_what_resembles_a_pointer_is_a_file(tmp_path: Path, text: str) -> None:
     """Only a pointer to the letter stands for another file."""
     path = tmp_path / "a.png"
     path.write_text(text)
-    assert look(str(path)) == Found(sha256=sha(text.encode()), size=len(text))
+    assert look(str(path)) == FileDigest(sha256=sha(text.encode()), size=len(text))
 
 
 def test_a_missing_reference_is_named(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.formats import extension_of_format, format_of_extension
 from seedream_cli.storage.files.naming import (
     FIELDS,
-    Plan,
+    Destination,
     aside,
     expand,
     fields_of,
@@ -192,7 +192,7 @@ def test_no_mixture_of_fields_leaves_its_folder(
 ) -> None:
     """Any template below a folder expands to one name in it that a file system takes."""
     path = expand(
-        Plan(template="in/" + "".join([*pieces, "{n}", ".png"]), base=BASE),
+        Destination(template="in/" + "".join([*pieces, "{n}", ".png"]), base=BASE),
         fields=values,
         ext="png",
     )
@@ -301,9 +301,9 @@ def test_names_that_wait_for_the_picture_are_not_known() -> None:
 def test_a_plan_survives_the_ledger() -> None:
     """What was written as JSON reads back the same, odd bytes included."""
     made = plan("\udcff/{n}.jpg", base=BASE, many=True)
-    assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
+    assert Destination.from_json(json.loads(json.dumps(made.to_json()))) == made
     with pytest.raises(StorageError):
-        Plan.from_json({"template": 3})
+        Destination.from_json({"template": 3})
 
 
 def test_relative_names_are_recorded_from_the_folder_of_the_command() -> None:

@@ -16,7 +16,7 @@ from support import pictures
 
 from seedream_cli.core.errors import EndUnseen, ImageBroken, NotAPicture, StorageError, UsageError
 from seedream_cli.storage.files.partial import Disk
-from seedream_cli.storage.files.store import Files, Saved
+from seedream_cli.storage.files.store import Files, SavedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,7 +114,9 @@ def at(path: Path) -> Callable[[Facts], str]:
     return lambda _: str(path)
 
 
-def save(files: Files, path: Path, content: bytes = PICTURE, *, overwrite: bool = False) -> Saved:
+def save(
+    files: Files, path: Path, content: bytes = PICTURE, *, overwrite: bool = False
+) -> SavedFile:
     """Save one picture in two pieces."""
     return files.save(
         iter([content[:20], content[20:]]),
@@ -138,7 +140,7 @@ needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may write
 def test_a_saved_picture_is_described_and_alone(files: Files, out: Path) -> None:
     """The record tells what is on disk, and nothing else is left in the folder."""
     saved = save(files, out / "cat.png")
-    assert saved == Saved(
+    assert saved == SavedFile(
         path=str(out / "cat.png"),
         format="png",
         width=1,
@@ -378,7 +380,7 @@ def test_a_link_whose_answer_was_lost_is_recognised(state: Path, out: Path) -> N
 
 def test_two_threads_never_share_a_name(files: Files, out: Path) -> None:
     """Many pictures for one name are all saved, one of them under it."""
-    saved: list[Saved] = []
+    saved: list[SavedFile] = []
 
     def one(index: int) -> None:
         picture = png(index)
