@@ -113,7 +113,7 @@ def _with_shell(arguments: list[str]) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Run one command and leave with the exit code of `cli.md`."""
+    """Run one command and leave with an exit code that `README.md` lists."""
     code = _outcome(list(arguments))
     for number, stream in enumerate((sys.stdout, sys.stderr), 1):
         try:

@@ -87,7 +87,7 @@ class Report:
             codes.append(130 if self.signal == signal.SIGINT else 143)
         # 69 promises that nothing was bought.
         if self.has_bought:
-            codes = [3 if code == 69 else code for code in codes]  # noqa: PLR2004 - see cli.md
+            codes = [3 if code == 69 else code for code in codes]  # noqa: PLR2004 - see README.md
         return gravest(codes)
 
 

@@ -49,7 +49,7 @@ EXITS: Final = {
     "interrupted": 130,
     "bug": 70,
 }
-"""The exit code of each stable error code (`cli.md`, "Exit codes")."""
+"""The exit code of each stable error code (`README.md` prints them)."""
 
 GRAVITY: Final = (143, 130, 5, 74, 70, 4, 3, 75, 69, 1, 2)
 """Which exit code wins when the jobs of one run end differently: signals, then the gravest."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """Where a job stands (`cli.md`, "Words")."""
+    """Where a job stands (`docs/cli.md`, "Words")."""
 
     PLANNED = "planned"
     SENDING = "sending"

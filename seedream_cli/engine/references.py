@@ -42,13 +42,16 @@ if TYPE_CHECKING:
 MAX_READ = 100 * 1024 * 1024
 """Bytes; beyond every provider's limit."""
 UPLOAD_LIFETIME = timedelta(hours=23)
-"""KIE keeps uploads for 24 hours by its shortest word (kie.md, "File upload")."""
+"""KIE keeps uploads for 24 hours by its shortest word, 3 days by another.
+
+Both are of its page on file uploads (docs.kie.ai and its copy on share.apidog.com, 2026-08).
+"""
 URL_MARGIN = timedelta(minutes=10)
 """A result URL that lapses sooner is not given to a provider any more."""
 UNDOCUMENTED_LIFETIME = timedelta(hours=12)
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
-"""How it begins (git-lfs, docs/spec.md, "The Pointer")."""
+"""How it begins (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer")."""
 
 _UPLOAD_LIMITS = Limits(read=120.0, total=600.0)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAX_RETRY_AFTER: Final = 600.0
-"""Seconds; who is told to wait longer stops and says until when (`charge-safety.md`)."""
+"""Seconds; who is told to wait longer stops and says until when (`docs/charge-safety.md`)."""
 
 _LONGEST: Final = 1e12
 """Seconds; keeps an absurd number finite, so that arithmetic with it is safe."""

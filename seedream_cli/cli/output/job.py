@@ -48,7 +48,7 @@ def to_line(value: Mapping[str, object]) -> str:
 
 
 def job_json(job: Job, problem: Problem | None = None) -> dict[str, object]:
-    """Return the object of `cli.md`, "Output"; `problem` is what stopped us at a job under way."""
+    """Return the object of `docs/cli.md`, "Output"; `problem` is what stopped us on the way."""
     problem = problem or job.problem
     return {
         "schema": 1,

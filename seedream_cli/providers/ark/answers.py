@@ -47,7 +47,10 @@ _CONTENT: Final = re.compile(r"SensitiveContent|RiskDetection|PolicyViolation")
 _ACCESS: Final = re.compile(
     r"ModelNotOpen|ServiceNotOpen|UnsupportedModel|ModelIDAccessDisabled", re.IGNORECASE
 )
-"""The model is not opened for this account (error page 82379/1299023; plans: ark.md, section 0)."""
+"""The model is not opened for this account (error page 82379/1299023).
+
+Of the Agent Plan: public logs of refused requests, 2026-09; its 404 says `UnsupportedModel`.
+"""
 _MODEL: Final = re.compile(
     rf"{_ACCESS.pattern}|EndpointOrModel|ClosedEndpoint|model_not_found|been retired",
     re.IGNORECASE,
@@ -138,7 +141,7 @@ def _code(said: object) -> str:
 
 
 def _refusal(reply: Reply, code: str, message: str) -> Outcome:
-    """Class an answer in Ark's error envelope (`charge-safety.md`, the table of endings)."""
+    """Class an answer in Ark's error envelope (`docs/charge-safety.md`, "Endings")."""
     is_error = reply.status >= min(REFUSALS)
     problem = _problem(reply.status, code, message)
     if reply.status == OK:

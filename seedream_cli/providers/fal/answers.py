@@ -172,7 +172,7 @@ def _words(reply: Reply, said: Mapping[str, object]) -> tuple[str, str | None]:
 
 
 def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
-    """Class an error (`charge-safety.md`, the table of endings)."""
+    """Class an error (`docs/charge-safety.md`, "Endings")."""
     message, kind = _words(reply, said)
     status = reply.status
     if not message or status == TOO_MANY_REQUESTS:

@@ -111,7 +111,8 @@ def _good_news(purpose: Purpose, said: Mapping[str, object], record: Record) -> 
                 return Refused(problem=Problem("credit", f"{credit} credits are left"))
             return None if credit is None else Done(images=())
         case Purpose.REFRESH | Purpose.UPLOAD:
-            # Live uploads say downloadUrl, one page fileUrl (kie.md, "File upload").
+            # Live uploads say downloadUrl (recorded in github.com/justintanner/apicity, 2026-05);
+            # the quickstart of docs.kie.ai has a fileUrl, too (2026-08-19).
             places = (data, *(at(data, key) for key in ("downloadUrl", "fileUrl", "url")))
             url = next(filter(None, map(web_url, places)), None)
             return Done(images=(RemoteImage(index=1, url=url),)) if url else None
@@ -127,7 +128,7 @@ def _read_running(said: Mapping[str, object]) -> Running | None:
 
 
 def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
-    """Class an error (`charge-safety.md`, the table of endings; codes: KIE's common page)."""
+    """Class an error (`docs/charge-safety.md`, "Endings"; codes: KIE's common page)."""
     code, message = whole_at(said, "code"), message_at(said, "msg") or message_at(said, "message")
     if code is None and "code" in said and reply.status >= min(REFUSALS):
         code = reply.status  # a gateway's null or word; it says by HTTP what it means

@@ -212,7 +212,7 @@ KIE: Final = Provider(
     },
     url_lifetime=timedelta(days=14),
     limit=RateLimit(count=20, per=timedelta(seconds=10), from_answer=True),
-    most_at_once=100,  # "~100+ concurrent tasks typical" (kie.md, 2.5)
+    most_at_once=100,  # "~100+ concurrent tasks typical" (docs.kie.ai, getting started, 2026-08-19)
     # At most 10 queries a second of a key (docs.kie.ai, 2026-08-19); other programs ask, too.
     poll_limit=RateLimit(count=8, per=timedelta(seconds=1)),
     upload_base_url="https://kieai.redpandaai.co",

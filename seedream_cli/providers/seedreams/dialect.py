@@ -167,7 +167,7 @@ def _urls(value: object) -> list[str]:
 
 
 def _classify(reply: Reply, message: str) -> Outcome:
-    """Class an error (`charge-safety.md`, the table of endings; words: its page)."""
+    """Class an error (`docs/charge-safety.md`, "Endings"; words: its page)."""
     word = message.rpartition(".")[2]
     if word in _REFUSALS:
         return Refused(problem=Problem(_REFUSALS[word], message))

@@ -106,7 +106,7 @@ def _balance(data: object) -> Outcome | None:
 
 
 def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
-    """Class an error (`charge-safety.md`, the table of endings).
+    """Class an error (`docs/charge-safety.md`, "Endings").
 
     HTTP status and code are normally the same. Where they are not, both have to say that no work
     was begun.

@@ -19,7 +19,10 @@ _POINTER: Final = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
     rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n"
 )
-"""Source: git-lfs, docs/spec.md, "The Pointer"; a pointer is smaller than 1024 bytes."""
+"""A pointer is smaller than 1024 bytes.
+
+Source: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer".
+"""
 _MOST_POINTER: Final = 1024
 
 

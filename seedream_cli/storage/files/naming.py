@@ -29,7 +29,7 @@ FIELDS: Final = (
     "width",
     "height",
 )
-"""What a template may hold in braces (`cli.md`, "Files")."""
+"""What a template may hold in braces (`docs/cli.md`, "Files")."""
 
 LATE_FIELDS: Final = frozenset({"width", "height"})
 """Fields that only the picture itself may settle; `{ext}` is the third."""

@@ -64,7 +64,7 @@ LOOK = Look(
 )
 FIFTY = RateLimit(count=50, per=timedelta(minutes=1), of="images", is_per_model=True, layers=17)
 
-# The steps of charge-safety.md, and four that the engine needs besides: a submit that is refused
+# Of docs/charge-safety.md, and four that the engine needs besides: a submit that is refused
 # before it is sent, one that is answered with a failure, a lapsed picture with a fresh URL, and
 # one that was to be fetched once more and is gone.
 LAWFUL = {
