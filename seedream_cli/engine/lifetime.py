@@ -47,7 +47,12 @@ def lapse_of_url(url: str, provider: Provider, now: datetime) -> datetime:
 
 
 def has_lapsed(context: Context, job: Job, image: Image, date: datetime | None) -> bool:
-    """Tell whether the URL of a picture is over by the clock: by `date`, its host's, else ours."""
+    """Tell whether the URL of a picture is over by the clock: by `date`, its host's, else ours.
+
+    A URL that ends at noon is tried until one o'clock. One whose end nobody names is tried for
+    14 days from when we last heard of its job, and an hour. A host that says 404 before that is
+    asked again: only the clock makes a paid picture `expired`.
+    """
     lapses = image.expires_at
     if lapses is None:
         at, headers = context.ledger.newest_hearing(job.id) or (job.created_at, {})

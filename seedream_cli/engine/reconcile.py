@@ -310,7 +310,13 @@ def _equals(context: Context, attempt: Attempt) -> list[Attempt]:
 
 
 def _judge(context: Context, attempt: Attempt, reading: Reading, *, may_close: bool) -> _Verdict:
-    """Return what a reading means for a job; called in the transaction that writes it down."""
+    """Return what a reading means for a job; called in the transaction that writes it down.
+
+    two equal jobs of ours, two records of that time    each has its record, the older the older
+    two equal jobs of ours, one record                  nobody is settled: it may be either's
+    a record whose input is not shown                   nobody is settled: it may be this one
+    no record, a quarter of an hour later               closed: a whole list lacks it
+    """
     job = context.ledger.job(attempt.job.id)
     if job.state is not attempt.job.state or is_made(job):
         return _Verdict(reason="was asked too late: somebody has settled the job since")

@@ -283,6 +283,11 @@ def overlay(nearer: Mapping[str, object], further: Mapping[str, object]) -> dict
     command line: an option over itself, tables key by key (`set` is one); a size over a quality
     and a quality over a size, which are two words for one thing; a size in pixels over an aspect.
     None means: not said.
+
+    >>> overlay({"size": "2048x1152"}, {"quality": "high", "aspect": "1:1", "seed": 7})
+    {'seed': 7, 'size': '2048x1152'}
+    >>> overlay({"set": {"a": 1}, "seed": None}, {"set": {"a": 2, "b": 3}})
+    {'set': {'a': 1, 'b': 3}}
     """
     said = {name: value for name, value in nearer.items() if value is not None}
     kept = {

@@ -53,6 +53,11 @@ def frame(
     """Return what the model called `name` makes of these words, defaults filled in.
 
     Raises `UsageError` for what it does not take, and for words that contradict each other.
+    Of a model that makes 2K by default, in ratios and in pixels:
+
+        nothing                  2K, 1:1, 2048x2048
+        size 2K, aspect 16:9     2K, 16:9, the model's own pixels for it: 2848x1600
+        size 2560x1440           these pixels, 16:9; beside an aspect 1:1 a mistake
     """
     wanted = parse_size(size) if size is not None else None
     if isinstance(wanted, Size):

@@ -31,7 +31,11 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     """Return the seconds that a `Retry-After` header asks for, never below 0.
 
     Reads ASCII digits and HTTP dates (`now` must be aware); anything else is None. The caller
-    compares the result with `MAX_RETRY_AFTER`.
+    compares the result with `MAX_RETRY_AFTER`. At ten o'clock:
+
+        20                               20 seconds
+        Sat, 21 Nov 2026 10:01:00 GMT    60 seconds
+        soon                             None: nobody has said how long
     """
     value = (text or "").strip(" \t")
     if re.fullmatch(r"[0-9]+", value):
@@ -70,6 +74,9 @@ def delay(
 
     `random` gives a number in [0, 1); the result lies below both `cap` and `base * 2**attempt`.
     Source: AWS Architecture Blog, "Exponential Backoff And Jitter", 2015.
+
+    >>> [delay(tries, lambda: 0.5) for tries in (1, 2, 3, 10)]
+    [0.5, 1.0, 2.0, 15.0]
     """
     exponent = min(max(attempt, 0), _LARGEST_EXPONENT)
     return random() * min(cap, base * 2.0**exponent)

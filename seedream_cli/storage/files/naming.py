@@ -194,6 +194,11 @@ def plan(
 
     `is_folder` and `is_file` say what stands there under that very name now; `many` that the run
     may bring more than one picture, `many_per_job` that one job may.
+
+    >>> plan("art/", base="/w").template
+    'art/{slug}-{job}.{ext}'
+    >>> plan("cat.png", base="/w").template, plan("cat.png", base="/w", many=True).template
+    ('cat.png', 'cat-{n}.png')
     """
     is_many = many or many_per_job
     if output is None:
