@@ -210,7 +210,7 @@ class Application:
             if step is not None and (self.engine.is_waiting or step.deed is not StepKind.POLL):
                 self.under_way[job.id] = action
                 return step
-            self._settle(action, job)
+            self._conclude(action, job)
         return None
 
     def _write_down(self, action: Action) -> Action:
@@ -259,7 +259,7 @@ class Application:
         if step.deed is not StepKind.SUBMIT or self._is_ready(action):
             following = take_step(self.engine, step)
         if following is None and step.job_id in self.under_way:
-            self._settle(action, self.engine.ledger.job(step.job_id), is_under_way=True)
+            self._conclude(action, self.engine.ledger.job(step.job_id), is_under_way=True)
         return following
 
     def _is_ready(self, action: Action) -> bool:
@@ -294,9 +294,9 @@ class Application:
     def put_down(self) -> None:
         """Take note of the jobs that a signal left under way."""
         for job_id, action in list(self.under_way.items()):
-            self._settle(action, self.engine.ledger.job(job_id), is_under_way=True)
+            self._conclude(action, self.engine.ledger.job(job_id), is_under_way=True)
 
-    def _settle(self, action: Action, job: Job, *, is_under_way: bool = False) -> None:
+    def _conclude(self, action: Action, job: Job, *, is_under_way: bool = False) -> None:
         """Take note of how a job ended, or where it was left."""
         problem = job.problem or self.engine.problems.pop(job.id, None)
         saved = find_saved(action, job)

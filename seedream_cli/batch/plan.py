@@ -122,7 +122,7 @@ class Planner:
             self._keep_real()
         self._check_places(actions)
         self._check_references(actions)
-        self._mistakes.settle()
+        self._mistakes.raise_all()
         return Plan(
             actions=actions,
             kept=dict(self._kept),

@@ -477,7 +477,7 @@ class Resolver:
             self._resolve(row, provider, sources, None, self._format_named(row))
         except UsageError as error:
             findings.mistakes += error.parts or [error]
-        findings.settle()
+        findings.raise_all()
 
     def _resolve(
         self,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Options
-from seedream_cli.core.paths import is_file, is_folder, unreadable
+from seedream_cli.core.paths import explain_unreadable, is_file, is_folder
 from seedream_cli.core.text import file_meant, shell_line, span_seconds
 from seedream_cli.storage.files import naming
 
@@ -298,7 +298,7 @@ def _read_file(name: str) -> str:
         with Path(name).open("rb") as file:
             return _read_bytes(file.read(MAX_PROMPT_FILE + 1), name)
     except (OSError, ValueError) as error:
-        raise unreadable(name, error) from error
+        raise explain_unreadable(name, error) from error
 
 
 def _read_bytes(data: bytes, name: str) -> str:

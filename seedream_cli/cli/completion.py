@@ -122,7 +122,7 @@ def _jobs(environ: Mapping[str, str], *, is_unknown: bool) -> dict[str, str]:
     ledger = Ledger(path, now=SystemClock().now)
     try:
         if is_unknown:
-            jobs = ledger.selected(Selection(states={State.UNKNOWN}), limit=NEWEST_JOBS)
+            jobs = ledger.select(Selection(states={State.UNKNOWN}), limit=NEWEST_JOBS)
         else:
             jobs = ledger.jobs(limit=NEWEST_JOBS)
         is_there = not is_unknown and ledger.newest_runs(1)

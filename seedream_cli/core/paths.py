@@ -51,7 +51,7 @@ def is_device(path: str) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def unreadable(name: str, error: OSError | ValueError) -> SeedreamError:
+def explain_unreadable(name: str, error: OSError | ValueError) -> SeedreamError:
     """Return what to raise where a file that a person named cannot be read.
 
     A name that no file can have, or that nothing has, is a mistake of typing; else it is the disk.

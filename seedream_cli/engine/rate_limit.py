@@ -245,11 +245,11 @@ class RateLimiter:
         if limit is None:
             return 0.0
 
-        def begun() -> list[tuple[float, int]]:
+        def list_starts() -> list[tuple[float, int]]:
             starts = self._starts(job.origin, job.model, limit)
             return [(now - ago, weight) for ago, weight in starts]
 
-        return self._lane(job, limit).seconds(job.id, limit.weight(job), now, begun)
+        return self._lane(job, limit).seconds(job.id, limit.weight(job), now, list_starts)
 
     def _lane(self, job: Job, limit: RateLimit) -> _Lane:
         key = (job.origin, job.model if limit.is_per_model else "")

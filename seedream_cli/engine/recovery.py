@@ -32,7 +32,7 @@ def conclude_leftovers(context: Context, owner: Owner) -> None:
     A dead process's `planned` jobs are closed (nothing was sent), its `sending` ones become what
     the stored answer says, and `unknown` where there is none.
     """
-    names = {job.owner for job in context.ledger.submitting()} | set(owner.dead())
+    names = {job.owner for job in context.ledger.submitting()} | set(owner.list_dead())
     for name in sorted(names - {owner.name}):
         with owner.leftovers(name) as is_ours:
             if not is_ours:

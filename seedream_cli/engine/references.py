@@ -22,7 +22,7 @@ from seedream_cli.core.errors import (
     UsageError,
 )
 from seedream_cli.core.model import Busy, Done, LocalImage, Reference, Refused
-from seedream_cli.core.paths import is_there, unreadable
+from seedream_cli.core.paths import explain_unreadable, is_there
 from seedream_cli.core.text import shell_line
 from seedream_cli.storage.files.alpha import is_opaque
 from seedream_cli.storage.files.image_format import HEAD, inspect, sniff
@@ -292,14 +292,14 @@ def _read(name: str) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_READ + 1)
     except OSError as error:
-        refused = unreadable(name, error)
+        refused = explain_unreadable(name, error)
         if not isinstance(error, FileNotFoundError):
             raise refused from error
         is_job = re.fullmatch(r"last(-[0-9]+)?(\.[0-9]+)?|[0-9a-z]{8}(\.[0-9]+)?", name)
         hint = f"did you mean job:{name}?" if is_job else "a picture of an earlier job: job:last.2"
         raise UsageError(refused.message, hint=hint) from error
     except ValueError as error:
-        raise unreadable(name, error) from error
+        raise explain_unreadable(name, error) from error
     return data
 
 

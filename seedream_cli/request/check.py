@@ -225,11 +225,11 @@ def _resolve(desk: _Inspection, options: Options) -> Resolved:
     else:
         request = _check_known(desk, model, capabilities)
     _check_callback(desk, request)
-    findings.settle()
+    findings.raise_all()
     demand = measure(desk.provider, capabilities, replace(request, count=1))
     if capabilities is not None and options.validate:
         check_demand(capabilities, model or capabilities.label, demand, findings)
-        findings.settle()
+        findings.raise_all()
     return Resolved(
         request=request, capabilities=capabilities, demand=demand, notes=tuple(findings.notes)
     )

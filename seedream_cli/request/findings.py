@@ -22,7 +22,7 @@ class Findings:
         """Write down what a person should know."""
         self.notes.append(message)
 
-    def settle(self) -> None:
+    def raise_all(self) -> None:
         """Raise all mistakes as one `UsageError`; return where there are none."""
         if not self.mistakes:
             return

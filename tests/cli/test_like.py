@@ -60,7 +60,7 @@ def _written(cli: Cli, provider: str, options: Options) -> str:
             now=NOW,
             job_id=lambda: f"{number:08}",
         )
-        ledger.plan([replace(bought.job, fingerprint=str(number))])
+        ledger.plan([replace(bought.job, purchase_digest=str(number))])
     return bought.job.id
 
 

@@ -1,6 +1,6 @@
 """The lock on disk: read with its parts, a line appended as each picture lands, sorted at the end.
 
-Appending keeps a kill from losing a line; twins and order are put right by the next `settle`.
+Appending keeps a kill from losing a line; twins and order are put right by the next `write_sorted`.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class LockFile:
                     hint="fold the parts in first: run once without --shard",
                 )
 
-    def settle(self, files: Files, entries: Iterable[Entry] | None = None) -> None:
+    def write_sorted(self, files: Files, entries: Iterable[Entry] | None = None) -> None:
         """Write the lock sorted, if that changes it; of a shard its own part.
 
         `entries` are all that it shall hold; None: what it held and what was added since, where

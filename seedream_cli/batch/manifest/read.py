@@ -112,7 +112,7 @@ def read(
     if not rows and not mistakes:
         mistakes.at(0, "there is no picture in it")
     if is_whole or not rows:
-        mistakes.settle()
+        mistakes.raise_all()
     return Manifest(file=file, rows=tuple(rows), profiles=_profiles(mistakes, sheet))
 
 

@@ -168,7 +168,7 @@ class Mistakes:
         """Return the line of a TOML table, or of the one around it; 0 where it is not known."""
         return self.lines.get(path) or self.lines.get(path[:1], 0)
 
-    def settle(self) -> None:
+    def raise_all(self) -> None:
         """Raise all mistakes as one `UsageError`; return where there are none."""
         if not self:
             return

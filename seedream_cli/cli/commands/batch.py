@@ -28,7 +28,7 @@ from seedream_cli.cli.output.batch_progress import batch_observer
 from seedream_cli.cli.output.ci import Actions
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import ConfigError, SeedreamError, UsageError
-from seedream_cli.core.paths import is_folder, is_link, unreadable
+from seedream_cli.core.paths import explain_unreadable, is_folder, is_link
 from seedream_cli.request.options import OF_MANIFESTS
 from seedream_cli.storage.files.digest import digest_of, look
 
@@ -307,4 +307,4 @@ def _bytes(path: str, name: str) -> bytes:
     except IsADirectoryError as error:
         raise UsageError(f"{name} is a folder; --batch takes a file") from error
     except (OSError, ValueError) as error:
-        raise unreadable(name, error) from error
+        raise explain_unreadable(name, error) from error

@@ -257,7 +257,7 @@ class BatchRun:
     def _write_lock(self) -> None:
         if self.lock is not None:
             files = self.world.files()
-            self.lock.settle(files, None if self.shard else self.entries.values())
+            self.lock.write_sorted(files, None if self.shard else self.entries.values())
 
     def _announce(self, plan: Plan) -> None:
         """Say what is made and what it costs; raise `AccountError` before anything is."""

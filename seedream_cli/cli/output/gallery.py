@@ -19,7 +19,7 @@ from seedream_cli.batch.action import Act
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import Charge, State
-from seedream_cli.core.paths import is_file, unreadable
+from seedream_cli.core.paths import explain_unreadable, is_file
 from seedream_cli.core.text import clean, human_span, shorten
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def check_page(file: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise unreadable(str(file), error) from error
+        raise explain_unreadable(str(file), error) from error
     if _MARK.encode() not in head:
         raise UsageError(
             f"{file} is there and no gallery of seedream's; it is left alone",

@@ -27,7 +27,6 @@ from seedream_cli.providers.reading import (
     at,
     id_at,
     is_about_content,
-    keep_given,
     message_at,
     pictures,
     read_foreign,

@@ -111,7 +111,7 @@ class Stamp:
         return f"{facts.st_ino} {facts.st_size} {facts.st_mtime_ns}"
 
 
-def readable(
+def read_jobs(
     connection: sqlite3.Connection, where: str, values: Sequence[str | int | None], size: int
 ) -> Iterator[tuple[int, dict[str, object] | Exception]]:
     """Yield each job that meets a condition, newest first, or why it cannot be read.

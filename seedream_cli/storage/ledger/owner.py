@@ -82,7 +82,7 @@ class Owner:
         """Release it."""
         self.close()
 
-    def dead(self) -> list[str]:
+    def list_dead(self) -> list[str]:
         """Name the processes that left a lock file and hold it no more."""
         with contextlib.suppress(OSError):
             names = [path.stem for path in self._folder.glob("*.lock")]

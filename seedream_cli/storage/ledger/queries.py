@@ -22,7 +22,7 @@ from seedream_cli.storage.ledger.columns import (
     time_text,
     words_of,
 )
-from seedream_cli.storage.ledger.damage import is_suspicious, readable
+from seedream_cli.storage.ledger.damage import is_suspicious, read_jobs
 from seedream_cli.storage.ledger.database import Database
 from seedream_cli.storage.ledger.selection import Selection, cost_of, in_states
 
@@ -298,7 +298,7 @@ class Queries(Database):
     ) -> list[dict[str, object]]:
         """Return rows one by one, each that can be read; say in `lacking` which cannot."""
         found: list[dict[str, object]] = []
-        for seq, row in readable(self._connection(), where, values, self.path.stat().st_size):
+        for seq, row in read_jobs(self._connection(), where, values, self.path.stat().st_size):
             if isinstance(row, Exception):
                 lacking[f"row {seq} of its jobs"] = words_of(row)
             else:

@@ -61,8 +61,8 @@ def test_no_lock_is_an_empty_one(manifest: str, files: Files) -> None:
     """The first run finds nothing, and a run that made nothing writes nothing."""
     file = LockFile(manifest)
     assert file.read() == []
-    file.settle(files)
-    file.settle(files, [])
+    file.write_sorted(files)
+    file.write_sorted(files, [])
     assert not os.path.exists(file.path)  # noqa: PTH110
 
 
@@ -82,7 +82,7 @@ def test_settling_sorts_and_what_was_added_stands(manifest: str, files: Files) -
     file.read()
     for each in (entry("b"), entry("a", 10), entry("a", 9), entry("b", sha256="b" * 64)):
         file.add(each)
-    file.settle(files)
+    file.write_sorted(files)
     want = [entry("a", 9), entry("a", 10), entry("b", sha256="b" * 64)]
     assert written(file.path) == want
     again = LockFile(manifest)
@@ -93,20 +93,20 @@ def test_a_lock_that_is_right_is_not_touched(manifest: str, files: Files) -> Non
     """A run that changed nothing leaves the file, and its time, alone."""
     file = LockFile(manifest)
     file.read()
-    file.settle(files, [entry("a")])
+    file.write_sorted(files, [entry("a")])
     os.utime(file.path, (1, 1))
     again = LockFile(manifest)
-    again.settle(files, again.read())
+    again.write_sorted(files, again.read())
     assert os.stat(file.path).st_mtime == 1  # noqa: PTH116
 
 
 def test_all_can_leave_the_lock(manifest: str, files: Files) -> None:
     """A lock whose rows are gone is emptied, also when lines were added on the way."""
     file = LockFile(manifest)
-    file.settle(files, [entry("a")])
+    file.write_sorted(files, [entry("a")])
     file.read()
     file.add(entry("b"))
-    file.settle(files, [])
+    file.write_sorted(files, [])
     assert written(file.path) == []
 
 
@@ -114,14 +114,14 @@ def test_all_can_leave_the_lock(manifest: str, files: Files) -> None:
 def test_a_torn_line_costs_no_other(manifest: str, files: Files, end: str) -> None:
     """What is added behind a line that a kill tore is not torn with it."""
     file = LockFile(manifest)
-    file.settle(files, [entry("a")])
+    file.write_sorted(files, [entry("a")])
     with open(file.path, "a", encoding="utf-8") as torn:  # noqa: PTH123
         torn.write(end)
     again = LockFile(manifest)
     there = again.read()
     again.add(entry("c"))
     assert written(file.path) == [*there, entry("c")]
-    again.settle(files)
+    again.write_sorted(files)
     assert [each.name for each in written(file.path)] == ["a", *("b" for _ in there[1:]), "c"]
 
 
@@ -132,7 +132,7 @@ def test_a_line_torn_within_a_character_costs_no_other(
 ) -> None:
     """Wherever a kill tears, the whole lines are read, added to and settled; no byte stays."""
     file = LockFile(manifest)
-    file.settle(files, [entry(name) for name in before])
+    file.write_sorted(files, [entry(name) for name in before])
     line = lock.write_line(entry("🦊")).encode()
     with open(file.path, "ab") as torn:  # noqa: PTH123
         torn.write(line[: line.index("🦊".encode()) + cut])
@@ -143,7 +143,7 @@ def test_a_line_torn_within_a_character_costs_no_other(
     settled.read()
     again.add(entry("ü"))
     assert written(file.path) == [*there, entry("ü")]
-    settled.settle(files)
+    settled.write_sorted(files)
     assert written(file.path) == there
 
 
@@ -194,7 +194,7 @@ def test_two_threads_lose_no_line(manifest: str, files: Files) -> None:
     for thread in threads:
         thread.join()
     assert len(written(file.path)) == 500
-    file.settle(files)
+    file.write_sorted(files)
     assert [each.key for each in written(file.path)] == [
         (name, n) for name in "ab" for n in range(1, 251)
     ]
@@ -219,7 +219,7 @@ def test_what_lands_while_the_lock_is_settled_is_not_lost(manifest: str, files: 
     """A picture of another thread is in what is settled, or behind it."""
     file = LockFile(manifest)
     found = Snapshot(file, [entry("a")])
-    file.settle(files, found)
+    file.write_sorted(files, found)
     found.thread.join()
     assert written(file.path) == [entry("a"), entry("z")]
 
@@ -238,7 +238,7 @@ def test_entries_may_grow_while_the_lock_is_settled(manifest: str, files: Files)
             return super().__hash__()
 
     entries["a"] = replace(entry("a"), name=Name("a"))
-    LockFile(manifest).settle(files, entries.values())
+    LockFile(manifest).write_sorted(files, entries.values())
     assert [each.name for each in written(lock.name_of(manifest))] == ["a"]
     assert len(entries) > 1
 
@@ -249,12 +249,12 @@ def test_entries_may_grow_while_the_lock_is_settled(manifest: str, files: Files)
 def test_parts_are_read_and_folded_in(manifest: str, files: Files) -> None:
     """Shards write side by side, each run sees all, and a run over all takes them in."""
     whole = LockFile(manifest)
-    whole.settle(files, [entry("a")])
+    whole.write_sorted(files, [entry("a")])
     for k in (1, 2):
         part = LockFile(manifest, (k, 2))
         part.read()
         part.add(entry(f"part-{k}"))
-        part.settle(files)
+        part.write_sorted(files)
         assert part.path.endswith(f"art.{k}-of-2.lock")
         assert written(part.path) == [entry(f"part-{k}")]
     assert written(whole.path) == [entry("a")]
@@ -262,7 +262,7 @@ def test_parts_are_read_and_folded_in(manifest: str, files: Files) -> None:
     found = again.read()
     assert found == [entry("a"), entry("part-1"), entry("part-2")]
     assert LockFile(manifest, (2, 2)).read() == found
-    again.settle(files, found)
+    again.write_sorted(files, found)
     assert again.parts() == []
     assert written(again.path) == found
 
@@ -271,7 +271,7 @@ def test_a_kill_while_folding_loses_nothing(manifest: str, files: Files) -> None
     """Until the whole lock is on disk the parts are; after that, twins are all that is left."""
     LockFile(manifest, (1, 2)).add(entry("a"))
     whole = LockFile(manifest)
-    whole.settle(files, whole.read())
+    whole.write_sorted(files, whole.read())
     LockFile(manifest, (1, 2)).add(entry("a"))
     assert LockFile(manifest).read() == [entry("a"), entry("a")]
 
@@ -375,13 +375,13 @@ def test_a_part_with_lines_or_held_counts_also_after_it_was_settled(
         file.write(torn)
     part.claim()
     part.read()
-    steps: list[Callable[[], None]] = [lambda: part.settle(files), part.add]
+    steps: list[Callable[[], None]] = [lambda: part.write_sorted(files), part.add]
     for step in [*steps, steps[0]]:
         step()
         with pytest.raises(UsageError, match="another division than 3"):
             other.claim()
     part.add(entry("a"))
-    part.settle(files)
+    part.write_sorted(files)
     part.withdraw()
     with pytest.raises(UsageError, match="another division than 3"):
         other.claim()
@@ -392,9 +392,9 @@ def test_a_part_that_cannot_be_put_down_stops_who_writes(tmp_path: Path, files: 
     part = LockFile(str(tmp_path / "gone" / "art.toml"), (1, 2))
     part.claim()
     assert part.read() == []
-    part.settle(files)
+    part.write_sorted(files)
     (tmp_path / "gone").mkdir()
-    writes: list[Callable[[], None]] = [part.add, lambda: part.settle(files, [entry("a")])]
+    writes: list[Callable[[], None]] = [part.add, lambda: part.write_sorted(files, [entry("a")])]
     for write in writes:
         with pytest.raises(StorageError, match="could not be written: No such file"):
             write()
@@ -409,7 +409,7 @@ def test_twins_in_a_part_are_kept(manifest: str, files: Files) -> None:
     with open(part.path, "w", encoding="utf-8") as file:  # noqa: PTH123
         file.write(lock.write([entry("a"), other]) + lock.write([entry("0")]))
     part.read()
-    part.settle(files)
+    part.write_sorted(files)
     assert written(part.path) == [entry("0"), entry("a"), other]
 
 

@@ -89,7 +89,7 @@ def test_a_living_process_keeps_its_jobs(folder: Path, heir: Owner, start: Start
     _, line = start(HOLD, folder, "alive")
     assert line == "held"
     assert not heir.is_dead("alive")
-    assert heir.dead() == []
+    assert heir.list_dead() == []
     with heir.leftovers("alive") as is_ours:
         assert not is_ours
 
@@ -100,7 +100,7 @@ def test_a_killed_process_leaves_its_jobs(folder: Path, heir: Owner, start: Star
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert (folder / "dead.lock").exists()
-    assert heir.dead() == ["dead"]
+    assert heir.list_dead() == ["dead"]
     assert heir.is_dead("dead")
     with heir.leftovers("dead") as is_ours:
         assert is_ours
@@ -121,7 +121,7 @@ def test_a_clean_end_leaves_nothing(folder: Path) -> None:
     assert list(folder.iterdir()) == []
     with Owner(folder, "heir") as heir:
         assert heir.is_dead("mine")
-        assert heir.dead() == []
+        assert heir.list_dead() == []
 
 
 def test_a_clean_end_of_another_process_leaves_nothing(
@@ -131,7 +131,7 @@ def test_a_clean_end_of_another_process_leaves_nothing(
     released = HOLD.replace('print("held"', 'owner.close(); print("held"')
     start(released, folder, "done")
     assert heir.is_dead("done")
-    assert heir.dead() == []
+    assert heir.list_dead() == []
 
 
 def test_a_process_that_leaves_work_behind_is_found(folder: Path, heir: Owner) -> None:
@@ -140,7 +140,7 @@ def test_a_process_that_leaves_work_behind_is_found(folder: Path, heir: Owner) -
         owner.remember("/srv/a")
         owner.keep()
         assert not heir.is_dead("hasty")
-    assert heir.dead() == ["hasty"]
+    assert heir.list_dead() == ["hasty"]
     assert heir.folders_of("hasty") == ["/srv/a"]
 
 
@@ -166,7 +166,7 @@ def test_a_claimant_hides_no_leftovers(folder: Path, heir: Owner, start: Start) 
     assert line == "True"
     with heir.leftovers("dead") as is_ours:
         assert is_ours
-    assert heir.dead() == ["dead"]
+    assert heir.list_dead() == ["dead"]
     second.communicate("over\n")
     first.communicate("over\n")
     with heir.leftovers("dead") as is_ours:
@@ -192,7 +192,7 @@ def test_a_released_process_is_ended(folder: Path, heir: Owner) -> None:
     folder.joinpath("dead.lock").touch()
     with heir.leftovers("dead"):
         heir.release("dead")
-    assert heir.dead() == []
+    assert heir.list_dead() == []
     assert heir.is_dead("dead")
     heir.release("dead")
 
@@ -248,7 +248,7 @@ def test_nobody_is_released_alive(folder: Path, heir: Owner) -> None:
 
     def sweep() -> None:
         while not is_over.is_set():
-            for name in heir.dead():
+            for name in heir.list_dead():
                 with heir.leftovers(name) as is_ours:
                     if is_ours:
                         heir.release(name)

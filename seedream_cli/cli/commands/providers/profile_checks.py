@@ -60,7 +60,7 @@ def _notes_on_model(context: CommandContext, profile: Profile) -> list[str]:
     others = tuple(one for one in PROVIDERS.values() if one is not provider)
     now = context.clock.now()
     model, _ = choose(provider, options, others, findings, now)
-    findings.settle()
+    findings.raise_all()
     note = retirement(provider, model, now, lambda _: True)
     return [*findings.notes, *([note] if note else [])]
 
