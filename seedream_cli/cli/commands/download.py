@@ -70,7 +70,7 @@ def download(
         if task_id is not None:
             found = [_adopted(world, task_id, profile, model or "", sandbox=sandbox)]
         else:
-            found = _found(world, jobs or [], expiring, show)
+            found = _find_jobs(world, jobs or [], expiring, show)
             found = _find_lost(engine, found, is_named=bool(jobs), is_part=expiring is not None)
         written_off = [job for job in found if job.state is State.CLOSED]
         if output is not None:
@@ -145,7 +145,7 @@ def _strangers_sends(jobs: Sequence[Job]) -> dict[str, Problem]:
     return {job.id: words for job in jobs if job.state in {State.PLANNED, State.SENDING}}
 
 
-def _found(
+def _find_jobs(
     world: CommandContext,
     names: Sequence[str],
     expiring: str | None,
