@@ -284,12 +284,12 @@ def _equals(context: Context, attempt: Attempt) -> list[Attempt]:
     their spans overlap, or those of others between them do.
     """
     listing = _listing(context, attempt.job)
-    asked = _asked(attempt.body, listing)
+    asked = _find_input(attempt.body, listing)
 
     def is_alike(body: str | None) -> bool:
         if body is None or body == attempt.body:
             return True
-        other = _asked(body, listing)
+        other = _find_input(body, listing)
         return _shows(other, asked, listing) or _shows(asked, other, listing)
 
     found: dict[str, Attempt] = {}
@@ -402,10 +402,10 @@ def is_input(record: Record, attempt: Attempt, listing: Listing) -> bool:
     Equal as JSON: the order of keys means nothing, that of lists and the types of values do.
     Keys may be added at the top, where the provider may add its defaults.
     """
-    return _shows(with_digests(record.input), _asked(attempt.body, listing), listing)
+    return _shows(with_digests(record.input), _find_input(attempt.body, listing), listing)
 
 
-def _asked(body: str | None, listing: Listing) -> object:
+def _find_input(body: str | None, listing: Listing) -> object:
     """Return of a body what a record would show."""
     sent: object = json.loads(body or "null")
     for key in listing.input_at:
@@ -470,7 +470,7 @@ def _is_near(record: Record, attempt: Attempt, listing: Listing) -> bool:
     """
     if record.model != attempt.job.model or not record.input:
         return record.model == attempt.job.model or is_input(record, attempt, listing)
-    asked = _asked(attempt.body, listing)
+    asked = _find_input(attempt.body, listing)
     prompt = asked.get("prompt") if isinstance(asked, dict) else None
     is_its_prompt = prompt is not None and record.input.get("prompt") == prompt
     return is_its_prompt or is_input(record, attempt, listing)
