@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.cli.output.batch_progress import is_good, is_left, sentence, span
+from seedream_cli.cli.output.row import is_good, is_left, sentence, span
 from seedream_cli.cli.output.stdout import write_whole
 from seedream_cli.core import money as price
 from seedream_cli.core.model import State

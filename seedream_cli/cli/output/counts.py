@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.cli.output.progress import ENDED, words_of, words_of_bytes, words_of_wait
+from seedream_cli.cli.output.row import is_good, is_left
 from seedream_cli.core import money as price
 from seedream_cli.core.events import (
     BytesReceived,
@@ -32,17 +33,6 @@ _WINDOW: Final = 300.0
 _MOST_LANDINGS: Final = 1000
 _ENOUGH: Final = 2
 """Pictures that must have landed before a time left is guessed."""
-
-
-def is_good(ended: RowEnded) -> bool:
-    """Tell whether the picture is on disk and nothing is wrong with it."""
-    return ended.state is State.SAVED and ended.problem is None
-
-
-def is_left(ended: RowEnded) -> bool:
-    """Tell whether this run did not get to the row, nothing being wrong with it."""
-    is_stopped = ended.problem is None or ended.problem.code == "interrupted"
-    return ended.state is State.PLANNED and is_stopped
 
 
 @dataclass(slots=True)

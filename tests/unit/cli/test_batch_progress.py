@@ -17,14 +17,14 @@ import pytest
 from rich.console import Console
 
 from seedream_cli.cli.output.batch_progress import (
-    Board,
     LiveBatch,
     PlainBatch,
     batch_observer,
-    sentence,
 )
+from seedream_cli.cli.output.board import Board
 from seedream_cli.cli.output.counts import Tally
 from seedream_cli.cli.output.progress import terminal
+from seedream_cli.cli.output.row import sentence
 from seedream_cli.core.events import (
     BytesReceived,
     Exchange,
