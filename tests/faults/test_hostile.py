@@ -260,7 +260,7 @@ with Live(verbose=2) as show:
         show(Exchange(method="GET", host=text, path=text, status=1, seconds=0.1, detail=text))
         show.say(text)
         show.say(text, is_error=True)
-        show._progress.refresh()
+        show._screen.refresh()
 """
 
 

@@ -24,8 +24,8 @@ from seedream_cli.cli.arguments import (
 )
 from seedream_cli.cli.commands.batch_accounts import Accounts
 from seedream_cli.cli.output import plan as plans
-from seedream_cli.cli.output.batch_progress import batch_observer
 from seedream_cli.cli.output.ci import Actions
+from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import ConfigError, SeedreamError, UsageError
 from seedream_cli.core.paths import explain_unreadable, is_folder, is_link
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.action import Plan
     from seedream_cli.batch.manifest.read import Manifest, Row
     from seedream_cli.cli.context import CommandContext
-    from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
+    from seedream_cli.cli.output.progress import Plain
 
 MAX_MANIFEST = 64 << 20
 """Bytes."""
@@ -75,7 +75,7 @@ class BatchCommand:
         self.shard = _shard(asked.shard)
         self.sandbox = asked.sandbox or bool(sandbox_variable(self.world.environ))
         accounts = Accounts(world=self.world, asked=asked, sandbox=self.sandbox)
-        show = batch_observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
+        show = observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose, by_row=True)
         mistakes = Mistakes("stdin" if asked.batch == "-" else asked.batch or "")
         manifest, base, path = self._read(accounts, mistakes)
         self._check_options(is_stdin=path is None)
@@ -239,7 +239,7 @@ class BatchCommand:
         plan: Plan,
         manifest: Manifest,
         typed: Mapping[str, object],
-        show: PlainBatch | LiveBatch,
+        show: Plain,
     ) -> None:
         for note, count in plan.notes.items():
             show.say(f"{note} ({count} rows)" if count > 1 else note)

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from seedream_cli.cli.arguments import GenerateArguments
     from seedream_cli.cli.commands.batch_accounts import Accounts
     from seedream_cli.cli.context import CommandContext
-    from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
     from seedream_cli.cli.output.ci import Actions
+    from seedream_cli.cli.output.progress import Plain
     from seedream_cli.core.model import Job, Profile
     from seedream_cli.engine.context import Context
 
@@ -75,7 +75,7 @@ class BatchRun:
     manifest: Manifest
     lock: LockFile | None
     planner: Planner
-    show: PlainBatch | LiveBatch
+    show: Plain
     actions: Actions
     entries: dict[Key, Entry] = field(default_factory=dict)
     """What the lock is to hold."""

@@ -47,8 +47,14 @@ class Board:
             yield _line(f"  and {count - len(flights)} more", width, encoding)
 
     def _overall(self, width: int, encoding: str, *, is_tall: bool) -> list[Text]:
-        """Return the bar with all that fits beside it; on a narrow terminal a second line."""
-        first, *others = self._tally.parts()
+        """Return the bar with all that fits beside it; on a narrow terminal a second line.
+
+        One picture has no bar: its own line says all.
+        """
+        parts = self._tally.parts()
+        if not parts:
+            return []
+        first, *others = parts
         is_split = is_tall and width < _NARROW and bool(others)
         beside = [first] if is_split else _fitting([first, *others], width - _BAR[0] - 1)
         lines = [self._bar(", ".join(beside), width, encoding)]

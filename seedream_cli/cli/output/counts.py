@@ -1,4 +1,4 @@
-"""What a batch has made so far, what it cost and how fast it goes, counted from its events."""
+"""What a run has made so far, what it cost and how fast it goes, counted from its events."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.cli.output.progress import ENDED, words_of, words_of_bytes, words_of_wait
-from seedream_cli.cli.output.row import is_good, is_left
+from seedream_cli.cli.output.row import is_good, is_left, span
 from seedream_cli.core import money as price
 from seedream_cli.core.events import (
     BytesReceived,
@@ -20,12 +19,13 @@ from seedream_cli.core.events import (
     Waiting,
 )
 from seedream_cli.core.model import State
+from seedream_cli.core.text import human_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seedream_cli.core.events import Event
-    from seedream_cli.core.model import Money
+    from seedream_cli.core.model import Job, Money
 
 _MINUTE: Final = 60.0
 _WINDOW: Final = 300.0
@@ -33,6 +33,33 @@ _WINDOW: Final = 300.0
 _MOST_LANDINGS: Final = 1000
 _ENOUGH: Final = 2
 """Pictures that must have landed before a time left is guessed."""
+
+
+_SAID = {
+    State.SENDING: "sending",
+    State.RUNNING: "accepted",
+    State.READY: "ready",
+    State.SAVED: "saved",
+}
+ENDED = frozenset(
+    {State.SAVED, State.REFUSED, State.FAILED, State.UNKNOWN, State.EXPIRED, State.CLOSED}
+)
+"""States in which a job's line goes."""
+
+
+def words_of(job: Job, word: str) -> str:
+    """Say where a job stands, in its provider's word where there is one."""
+    return word or _SAID.get(job.state, job.state.value)
+
+
+def words_of_bytes(received: int, total: int | None) -> str:
+    """Say how much of a picture has come."""
+    return f"saving {human_bytes(received)}" + (f" of {human_bytes(total)}" if total else "")
+
+
+def words_of_wait(seconds: float, reason: str) -> str:
+    """Say how long a step is put off, and why."""
+    return f"waiting ({seconds:.0f} s): {reason}" if seconds >= 1 else f"waiting: {reason}"
 
 
 @dataclass(slots=True)
@@ -86,9 +113,10 @@ class Tally:
                     name = flight.name if flight else job_id
                     self._fly(job_id, name, words_of_bytes(received, total))
                 case Waiting(job_id=job_id, seconds=seconds, reason=reason):
-                    # A job that waits for its first turn is not under way.
-                    if job_id in self._flights:
-                        self._flights[job_id].words = words_of_wait(seconds, reason)
+                    # One of many that waits for its first turn is not under way.
+                    if job_id in self._flights or self._is_one:
+                        name = self._flights[job_id].name if job_id in self._flights else job_id
+                        self._fly(job_id, name, words_of_wait(seconds, reason))
                 case RowEnded():
                     self._land(event)
                 case ImageSaved() | Note() | Exchange():
@@ -134,8 +162,13 @@ class Tally:
             return min(1.0, self._done / self._total) if self._total else 0.0
 
     def line(self) -> str:
-        """Return `21 of 40 made, 3 under way, 0.68 USD, about 2 min left`."""
+        """Return `21 of 40 made, 3 under way, 0.68 USD, about 2 min left`.
+
+        Of one picture: what is done about it, and since when.
+        """
         with self._lock:
+            for flight in self._flights.values() if self._is_one else ():
+                return f"{flight.name} {flight.words}, {span(self.monotonic() - flight.since)}"
             parts = [
                 self._made_words("made"),
                 f"{self._failed} failed" if self._failed else "",
@@ -148,8 +181,10 @@ class Tally:
         return ", ".join(filter(None, parts))
 
     def parts(self) -> list[str]:
-        """Return what stands beside the bar, the most wanted first."""
+        """Return what stands beside the bar, the most wanted first; of one picture nothing."""
         with self._lock:
+            if self._is_one:
+                return []
             parts = [
                 self._made_words(""),
                 f"{self._failed} failed" if self._failed else "",
@@ -161,6 +196,10 @@ class Tally:
                 f"{self._current} current" if self._current else "",
             ]
         return list(filter(None, parts))
+
+    @property
+    def _is_one(self) -> bool:
+        return self._total <= 1
 
     @property
     def _done(self) -> int:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from seedream_cli.batch.action import Action, Plan
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.cli.arguments import GenerateArguments
-    from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
     from seedream_cli.cli.output.ci import Actions
+    from seedream_cli.cli.output.progress import Plain
     from seedream_cli.cli.output.stdout import Stdout
     from seedream_cli.core.model import Money
 
@@ -30,7 +30,7 @@ _NAMED = 10
 def show(
     plan: Plan,
     stdout: Stdout,
-    observer: PlainBatch | LiveBatch,
+    observer: Plain,
     asked: GenerateArguments,
     actions: Actions,
 ) -> int:

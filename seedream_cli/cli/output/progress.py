@@ -1,40 +1,37 @@
-"""What a person sees on stderr while jobs run: a live line each on a terminal, plain lines else."""
+"""What a person sees on stderr while jobs run: moving lines on a terminal, plain lines else."""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
+from seedream_cli.cli.output.counts import Tally, words_of
+from seedream_cli.cli.output.row import Alike, is_good, is_left, sentence
 from seedream_cli.cli.output.stdout import write_whole
-from seedream_cli.core.model import State
-from seedream_cli.core.text import clean, human_bytes
+from seedream_cli.core.events import (
+    BytesReceived,
+    Exchange,
+    ImageSaved,
+    JobChanged,
+    Note,
+    RowEnded,
+    Waiting,
+)
+from seedream_cli.core.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from rich.console import Console
     from rich.live import Live as RichLive
-    from rich.progress import Progress, TaskID
 
     from seedream_cli.core.events import Event
-    from seedream_cli.core.model import Job
 
 _MINUTE = 60.0
-STILL = "SEEDREAM_NO_PROGRESS"
-"""The variable that says `--no-progress` for every command."""
-_SAID = {
-    State.SENDING: "sending",
-    State.RUNNING: "accepted",
-    State.READY: "ready",
-    State.SAVED: "saved",
-}
-ENDED = frozenset(
-    {State.SAVED, State.REFUSED, State.FAILED, State.UNKNOWN, State.EXPIRED, State.CLOSED}
-)
-"""States in which a job's line goes."""
 
 
 class Observer(Protocol):
@@ -58,32 +55,79 @@ class Observer(Protocol):
 
 
 class Plain:
-    """A line a change of state, and one a minute; errors only when `quiet`."""
+    """A line a change of state, and how far it is once a minute; errors only when `quiet`.
 
-    def __init__(self, *, quiet: bool = False, verbose: int = 0, is_ci: bool = True) -> None:
-        """Write to stderr."""
+    Of a batch, `by_row`, a line for each row that ended: what thousands do meanwhile fills a log.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        verbose: int = 0,
+        is_ci: bool = True,
+        by_row: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Write to stderr; `monotonic` counts seconds."""
+        self.tally = Tally(monotonic)
         self._is_ci = is_ci
         self._quiet = quiet
         self._verbose = verbose
+        self._by_row = by_row
         self._lock = threading.Lock()
-        self._last: dict[str, tuple[str, float]] = {}
+        self._alike = Alike()
+        self._last: dict[str, str] = {}
+        self._said_at = monotonic()
+
+    def expect(self, total: int, current: int = 0) -> None:
+        """Expect `total` pictures; `current` more are there already."""
+        self.tally.expect(total, current)
+        self._said_at = self.tally.monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Write what is worth a line."""
-        from seedream_cli.core.events import JobChanged
+        """Count it, and write what is worth a line."""
+        self.tally.take(event)
+        match event:
+            case RowEnded():
+                self._tell(event)
+            case JobChanged() | Waiting():
+                if not self._by_row and self._is_news(event):
+                    self._say_line(event)
+            case _:
+                self._say_line(event)
+        self.tick()
 
-        text = line_of(event, self._verbose)
-        if text and not (isinstance(event, JobChanged) and self._is_stale(event.job.id, text)):
-            self.say(text, is_error=is_warning(event))
+    def _tell(self, ended: RowEnded) -> None:
+        """Say how a row ended; of many alike the first ones."""
+        if is_good(ended) or self._alike.is_told(ended):
+            self.say(sentence(ended), is_error=not is_good(ended) and not is_left(ended))
 
-    def _is_stale(self, job_id: str, text: str) -> bool:
-        """Tell whether a job has said the same within the last minute."""
-        last, at = self._last.get(job_id, ("", 0.0))
-        now = time.monotonic()
-        if text == last and now - at < _MINUTE:
+    def _is_news(self, event: JobChanged | Waiting) -> bool:
+        """Tell whether a job's state, or its provider's word, is another than it was."""
+        if isinstance(event, Waiting):
             return True
-        self._last[job_id] = (text, now)
-        return False
+        before, words = self._last.get(event.job.id), words_of(event.job, event.word)
+        self._last[event.job.id] = words
+        return words != before
+
+    def _say_line(self, event: Event) -> None:
+        if text := line_of(event, self._verbose):
+            self.say(text, is_error=isinstance(event, Note) and event.is_warning)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let something else write to the terminal: here nothing is in its way."""
+        yield
+
+    def tick(self) -> None:
+        """Say how far it is, where a minute has passed since it was said."""
+        now = self.tally.monotonic()
+        with self._lock:
+            if now - self._said_at < _MINUTE or not self.tally.is_under_way():
+                return
+            self._said_at = now
+        self.say(self.tally.line())
 
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Write a line for people, cleaned of whatever a terminal would obey."""
@@ -101,7 +145,9 @@ class Plain:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to clean up."""
+        """Count the rows that were not told."""
+        for line in self._alike.rest():
+            self.say(line)
 
 
 def terminal() -> Console:
@@ -120,158 +166,104 @@ def terminal() -> Console:
     return Narrow(stderr=True, markup=False, highlight=False)
 
 
-class Screen(Plain):
-    """Holds the terminal's last lines while it is shown; what is said stands above them."""
+class Live(Plain):
+    """The terminal's last lines: one bar over all, and a line for each job under way (Rich).
 
-    def __init__(self, *, verbose: int = 0) -> None:
-        """Prepare the display; nothing is shown yet."""
-        super().__init__(verbose=verbose)
+    What is said, and what went wrong, stands above them; when it is over they are gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        verbose: int = 0,
+        console: Console | None = None,
+        shares_stdout: bool | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare the display on `console`, else on stderr; nothing is shown yet.
+
+        `shares_stdout`: results are printed on a terminal too (None: look whether they are).
+        """
+        super().__init__(verbose=verbose, is_ci=False, by_row=True, monotonic=monotonic)
+        self._console = console
+        self._shares_stdout = os.isatty(1) if shares_stdout is None else shares_stdout
+        self._aside = threading.RLock()
         self._screen: RichLive | None = None
 
-    def _open(self) -> RichLive:
-        """Return what moves, not yet started."""
-        raise NotImplementedError
+    def tick(self) -> None:
+        """Nothing to do: the display moves by itself."""
+
+    def _tell(self, ended: RowEnded) -> None:
+        """Say what went wrong; the rest is counted on the board, and left rows at the end."""
+        if not is_good(ended) and not is_left(ended):
+            super()._tell(ended)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the moving lines away while something else, stdout, writes to the terminal."""
+        with self._aside:
+            is_shown = self._shares_stdout and self._screen is not None
+            if is_shown:
+                self._stop()
+            try:
+                yield
+            finally:
+                # A display of Rich that is started again wipes what was written meanwhile.
+                if is_shown:
+                    self.__enter__()
+
+    def say(self, text: str, *, is_error: bool = False) -> None:
+        """Write a line above the moving ones, or between those of who is aside."""
+        with self._aside:
+            screen = self._screen
+            if screen is None:
+                super().say(text, is_error=is_error)
+                return
+            from rich.text import Text
+
+            line = clean(f"seedream: {text}" if is_error else text)
+            with suppress(OSError, ValueError):
+                screen.console.print(Text(line), soft_wrap=True)
 
     def __enter__(self) -> Self:
         """Take the terminal's last lines."""
-        self._screen = self._open()
+        from rich.live import Live as RichLive
+
+        from seedream_cli.cli.output.board import Board
+
+        self._console = self._console or terminal()
+        board = Board(self.tally)
+        self._screen = RichLive(board, console=self._console, transient=True, refresh_per_second=8)
         with suppress(OSError, ValueError):
             self._screen.start(refresh=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the lines back."""
+        """Give the lines back, when nobody is aside any more."""
+        with self._aside:
+            self._stop()
+        super().__exit__()
+
+    def _stop(self) -> None:
         if self._screen is not None:
             # The terminal may have gone; what was bought is still to be written down.
             with suppress(OSError, ValueError):
                 self._screen.stop()
             self._screen = None
 
-    def say(self, text: str, *, is_error: bool = False) -> None:
-        """Write a line above the moving ones."""
-        screen = self._screen
-        if screen is None:
-            super().say(text, is_error=is_error)
-            return
-        from rich.text import Text
 
-        line = clean(f"seedream: {text}" if is_error else text)
-        with suppress(OSError, ValueError):
-            screen.console.print(Text(line), soft_wrap=True)
-
-
-class Live(Screen):
-    """A moving line for each job under way, gone when it ends (Rich, on a terminal)."""
-
-    def __init__(self, *, verbose: int = 0) -> None:
-        """Prepare the display; nothing is shown yet."""
-        super().__init__(verbose=verbose)
-        self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
-
-    def _open(self) -> RichLive:
-        """Return a table with a line a job."""
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-        from rich.table import Column
-
-        what = TextColumn(
-            "{task.description}",
-            markup=False,
-            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
-        )
-        console = terminal()
-        spinner = SpinnerColumn(spinner_name="dots" if console.encoding == "utf-8" else "line")
-        self._progress = Progress(
-            spinner, what, TimeElapsedColumn(), console=console, transient=True, expand=True
-        )
-        return self._progress.live
-
-    def __exit__(self, *_: object) -> None:
-        """Give the lines back."""
-        super().__exit__()
-        self._progress = None
-
-    def __call__(self, event: Event) -> None:
-        """Move the job's line; whatever else is said stands above it."""
-        from seedream_cli.core.events import BytesReceived, JobChanged, Waiting
-
-        match event:
-            case JobChanged(job=job, word=word):
-                self._show(job.id, words_of(job, word))
-                if job.state in ENDED:
-                    self._drop(job.id)
-            case BytesReceived(job_id=job_id, received=received, total=total):
-                self._show(job_id, words_of_bytes(received, total))
-            case Waiting(job_id=job_id, seconds=seconds, reason=reason):
-                self._show(job_id, words_of_wait(seconds, reason))
-            case _:
-                text = line_of(event, self._verbose)
-                if text:
-                    self.say(text, is_error=is_warning(event))
-
-    def _show(self, job_id: str, words: str) -> None:
-        if self._progress is None:
-            return
-        line = f"{job_id} {clean(words, one_line=True)}"
-        with self._lock:
-            if job_id not in self._tasks:
-                room = max(1, self._progress.console.height - 2)
-                is_visible = sum(not task.finished for task in self._progress.tasks) < room
-                self._tasks[job_id] = self._progress.add_task(line, total=None, visible=is_visible)
-            self._progress.update(self._tasks[job_id], description=line)
-
-    def _drop(self, job_id: str) -> None:
-        if self._progress is not None and job_id in self._tasks:
-            self._progress.update(self._tasks[job_id], visible=False)
-
-
-def observer(environ: Mapping[str, str], *, quiet: bool, verbose: int) -> Plain:
-    """Choose how to show progress on this stderr."""
-    if not is_live(environ, quiet=quiet):
-        return Plain(quiet=quiet, verbose=verbose, is_ci=bool(environ.get("CI")))
+def observer(
+    environ: Mapping[str, str], *, quiet: bool, verbose: int, by_row: bool = False
+) -> Plain:
+    """Choose how to show progress on this stderr; `by_row`: that of a batch."""
+    if quiet or not sys.stderr.isatty() or environ.get("TERM", "") in {"", "dumb"}:
+        is_ci = bool(environ.get("CI"))
+        return Plain(quiet=quiet, verbose=verbose, is_ci=is_ci, by_row=by_row)
     return Live(verbose=verbose)
-
-
-def is_live(environ: Mapping[str, str], *, quiet: bool) -> bool:
-    """Tell whether lines may move on this stderr."""
-    is_still = quiet or bool(environ.get(STILL)) or environ.get("TERM", "") in {"", "dumb"}
-    return not is_still and sys.stderr.isatty()
-
-
-def words_of(job: Job, word: str) -> str:
-    """Say where a job stands, in its provider's word where there is one."""
-    return word or _SAID.get(job.state, job.state.value)
-
-
-def words_of_bytes(received: int, total: int | None) -> str:
-    """Say how much of a picture has come."""
-    return f"saving {human_bytes(received)}" + (f" of {human_bytes(total)}" if total else "")
-
-
-def words_of_wait(seconds: float, reason: str) -> str:
-    """Say how long a step is put off, and why."""
-    return f"waiting ({seconds:.0f} s): {reason}" if seconds >= 1 else f"waiting: {reason}"
-
-
-def is_warning(event: Event) -> bool:
-    """Tell whether an event is to be heard with `--quiet` too."""
-    from seedream_cli.core.events import Note
-
-    return isinstance(event, Note) and event.is_warning
 
 
 def line_of(event: Event, verbose: int) -> str:
     """Return the plain line of an event; empty where it is worth none."""
-    from seedream_cli.core.events import (
-        BytesReceived,
-        Exchange,
-        ImageSaved,
-        JobChanged,
-        Note,
-        RowEnded,
-        Waiting,
-    )
-
     match event:
         case JobChanged(job=job, word=word):
             return f"{job.id} {words_of(job, word)}"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from seedream_cli.batch.action import Action, Result
-    from seedream_cli.cli.output.batch_progress import LiveBatch, PlainBatch
     from seedream_cli.cli.output.ci import Actions
+    from seedream_cli.cli.output.progress import Plain
     from seedream_cli.cli.output.stdout import Stdout
     from seedream_cli.core.model import Job, Money
 
@@ -38,7 +38,7 @@ class Results:
     """Hears of each action once, from any thread, and holds no more of it than sums."""
 
     stdout: Stdout
-    show: PlainBatch | LiveBatch
+    show: Plain
     actions: Actions
     is_json: bool
     is_wait: bool

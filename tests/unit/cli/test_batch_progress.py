@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from seedream_cli.cli.output.batch_progress import (
-    LiveBatch,
-    PlainBatch,
-    batch_observer,
-)
 from seedream_cli.cli.output.board import Board
 from seedream_cli.cli.output.counts import Tally
-from seedream_cli.cli.output.progress import terminal
+from seedream_cli.cli.output.progress import (
+    Live,
+    Plain,
+    observer,
+    terminal,
+)
 from seedream_cli.cli.output.row import sentence
 from seedream_cli.core.events import (
     BytesReceived,
@@ -156,9 +156,9 @@ def test_a_row_is_told_with_its_cost(row: RowEnded, said: str) -> None:
     assert row.problem is not None or sentence(row) == said
 
 
-def plain(watch: Watch, *, quiet: bool = False, verbose: int = 0) -> PlainBatch:
+def plain(watch: Watch, *, quiet: bool = False, verbose: int = 0) -> Plain:
     """Return an observer for a log, forty pictures expected."""
-    show = PlainBatch(quiet=quiet, verbose=verbose, monotonic=watch)
+    show = Plain(by_row=True, quiet=quiet, verbose=verbose, monotonic=watch)
     show.expect(40, 160)
     return show
 
@@ -236,7 +236,7 @@ def test_once_a_minute_it_says_how_far_it_is(capfd: pytest.CaptureFixture[str]) 
 def test_no_line_when_there_is_nothing_to_wait_for(capfd: pytest.CaptureFixture[str]) -> None:
     """Before a batch begins and after its last row no minute is told."""
     watch = Watch()
-    show = PlainBatch(monotonic=watch)
+    show = Plain(by_row=True, monotonic=watch)
     watch.now += 100
     show.tick()
     show.expect(1, 0)
@@ -527,11 +527,11 @@ class Terminal:
         return [line for line in self.lines if line]
 
 
-def live(watch: Watch, **size: int) -> tuple[LiveBatch, Callable[[], str]]:
+def live(watch: Watch, **size: int) -> tuple[Live, Callable[[], str]]:
     """Return an observer on a terminal of this size, and what reads its output."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, markup=False, highlight=False, **size)  # type: ignore[arg-type]
-    show = LiveBatch(console=console, monotonic=watch)
+    show = Live(console=console, monotonic=watch)
     show.expect(40, 160)
     return show, file.getvalue
 
@@ -556,7 +556,7 @@ def test_results_on_the_same_terminal_stand_above_the_bar() -> None:
     """Paths that go to stdout while the bar moves are neither overwritten nor tear it."""
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=60, height=12)
-    with LiveBatch(console=console, shares_stdout=True, monotonic=Watch()) as show:
+    with Live(console=console, shares_stdout=True, monotonic=Watch()) as show:
         show.expect(40, 0)
 
         def work(k: int) -> None:
@@ -606,7 +606,7 @@ def test_a_terminal_that_went_away_stops_nothing() -> None:
 
     console = Console(file=Gone(), force_terminal=True, width=60, height=12)
     events: list[Event] = [JobChanged(job=job("a")), ended("a", State.FAILED), Note(message="n")]
-    with LiveBatch(console=console, monotonic=Watch()) as show:
+    with Live(console=console, monotonic=Watch()) as show:
         show.expect(1, 0)
         show._screen.auto_refresh = False  # type: ignore[union-attr]
         for event in events:
@@ -617,15 +617,15 @@ def test_a_terminal_that_went_away_stops_nothing() -> None:
 def test_without_a_terminal_there_are_plain_lines() -> None:
     """A log and `-q` get plain lines whatever `TERM` says."""
     environ = {"TERM": "xterm", "CI": "true"}
-    assert isinstance(batch_observer(environ, quiet=False, verbose=0), PlainBatch)
-    assert isinstance(batch_observer({}, quiet=True, verbose=0), PlainBatch)
+    assert isinstance(observer(environ, quiet=False, verbose=0), Plain)
+    assert isinstance(observer({}, quiet=True, verbose=0), Plain)
 
 
 def test_rich_is_loaded_for_a_terminal_only() -> None:
     """A batch in a log does not wait for the import of Rich."""
     code = (
-        "import sys; from seedream_cli.cli.output import batch_progress, ci;"
-        "batch_progress.PlainBatch().expect(1, 0); print('rich' in sys.modules)"
+        "import sys; from seedream_cli.cli.output import progress, ci;"
+        "progress.Plain(by_row=True).expect(1, 0); print('rich' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.strip() == b"False"
@@ -634,7 +634,7 @@ def test_rich_is_loaded_for_a_terminal_only() -> None:
 def test_many_alike_are_counted_after_the_first_few(capfd: pytest.CaptureFixture[str]) -> None:
     """Five hundred jobs that a signal left do not fill a log with five hundred hints."""
     lost = Problem("outcome_unknown", "a signal came", "seedream status JOB")
-    with PlainBatch() as show:
+    with Plain(by_row=True) as show:
         for n in range(500):
             show(ended(f"p{n}", State.UNKNOWN, problem=lost))
     lines = capfd.readouterr().err.splitlines()
