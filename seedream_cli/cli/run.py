@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli.output import job as render
-from seedream_cli.core import money as price
-from seedream_cli.core.errors import StorageError, gravest
+from seedream_cli.cli.output.outcome import (
+    NOT_AS_ASKED,
+    Outcome,
+    is_exact,
+    is_left,
+    money_of,
+    word_of,
+)
+from seedream_cli.core.errors import StorageError
+from seedream_cli.core.events import RowEnded
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.engine.context import is_wanted
 
@@ -35,8 +44,6 @@ WRITING_SECONDS = 0.01
 """For each job that is left under way."""
 WORKERS = 16
 _UNSENT = frozenset({State.PLANNED, State.SENDING})
-_NOT_AS_ASKED = 3
-"""The exit code where what was made is not what was asked for."""
 MOST_ALIKE = 3
 """Jobs that ended alike and are still told one by one."""
 
@@ -56,7 +63,7 @@ class Report:
 
     def problem(self, job: Job) -> Problem | None:
         """Return what is wrong with a job, if anything; one that ended tells that itself."""
-        problem = self._problem(job)
+        problem = problem_of(job, self.problems.get(job.id))
         if problem is None or problem.hint or render.next_step(job, problem) != "retry":
             return problem
         # Of a run that bought something nobody says that nothing was; download buys nothing ever.
@@ -67,28 +74,34 @@ class Report:
 
     @property
     def has_bought(self) -> bool:
-        """Tell whether any job of it cost something, or may have."""
-        return any(job.charge is not Charge.NONE for job in self.jobs)
-
-    def _problem(self, job: Job) -> Problem | None:
-        # Of one that was never sent we may know more: it was another process's to send.
-        stopped = self.problems.get(job.id)
-        if job.state is State.CLOSED or is_fetched_anew(job):
-            return (
-                stopped or job.problem or next((i.problem for i in job.images if i.problem), None)
-            )
-        return job.problem or (stopped if job.state in OPEN_STATES else None)
+        """Tell whether any job that it bought cost something, or may have."""
+        ours = (job for job in self.jobs if job.run in self.runs)
+        return any(job.charge is not Charge.NONE for job in ours)
 
     @property
-    def exit(self) -> int:
-        """The exit code of the whole command."""
-        codes = [render.job_exit(job, self.problem(job)) for job in self.jobs]
-        if self.signal:
-            codes.append(130 if self.signal == signal.SIGINT else 143)
-        # 69 promises that nothing was bought.
-        if self.has_bought:
-            codes = [3 if code == 69 else code for code in codes]  # noqa: PLR2004 - see README.md
-        return gravest(codes)
+    def outcome(self) -> Outcome:
+        """What all of it came to."""
+        outcome = Outcome(runs=self.runs)
+        for job in self.jobs:
+            outcome.add(job)
+            problem = self.problem(job)
+            outcome.codes.add(render.job_exit(job, problem))
+            saved = sum(bool(image.saved_at) for image in job.images)
+            is_ours = not self.runs or job.run in self.runs
+            outcome.counts["made" if is_ours else "fetched"] += saved
+            if problem is not None or job.state in OPEN_STATES:
+                missing = max(0 if saved else 1, job.expected - saved)
+                word = "left" if is_left(job, problem) else word_of(job)
+                outcome.counts[word] += missing
+        return outcome
+
+
+def problem_of(job: Job, stopped: Problem | None) -> Problem | None:
+    """Return what is wrong with a job; `stopped`: what kept us from going on with it."""
+    # Of one that was never sent we may know more: it was another process's to send.
+    if job.state is State.CLOSED or is_fetched_anew(job):
+        return stopped or job.problem or next((i.problem for i in job.images if i.problem), None)
+    return job.problem or (stopped if job.state in OPEN_STATES else None)
 
 
 class Signals:
@@ -118,11 +131,6 @@ class Signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda number, _: inbox.put(SignalEvent(number)))
 
-    @property
-    def exit(self) -> int:
-        """The exit code of the first signal; 0 while there was none."""
-        return {0: 0, signal.SIGINT: 130}.get(self.first, 143)
-
     def seconds_left(self, number: int) -> float | None:
         """Say how long the requests under way may still take; None: as long as they need."""
         self.first = self.first or number
@@ -140,7 +148,71 @@ class Signals:
         return max(1.0, LAST_SECONDS - WRITING_SECONDS * self._under_way())
 
 
-def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: Plain) -> Report:
+class Landings:
+    """Prints results as they come: on a terminal at once, else in the order of the jobs."""
+
+    def __init__(self, stdout: Stdout, observer: Plain, *, is_json: bool, is_wait: bool) -> None:
+        """Print to stdout; the observer gets out of its way."""
+        self._stdout = stdout
+        self._observer = observer
+        self._is_json = is_json
+        self._is_wait = is_wait
+        self._lock = threading.Lock()
+        self._ended: set[str] = set()
+        self._printed: set[int] = set()
+        self.error: StorageError | None = None
+        """Why stdout takes no more."""
+
+    def look(self, engine: Context, jobs: Sequence[Job], *ended: str) -> None:
+        """Take note of jobs that ended, by id, and print what may be printed now."""
+        with self._lock:
+            self._ended.update(ended)
+            for k, job in enumerate(jobs):
+                if k in self._printed:
+                    continue
+                current = _find_current(engine, job)
+                is_over = current.id in self._ended and self._try(engine, k, current)
+                if not (is_over or os.isatty(1)):
+                    return
+
+    def _try(self, engine: Context, k: int, job: Job) -> bool:
+        """Print a job with which nothing is wrong; of others only the end of the run tells."""
+        job = latest(engine.ledger, job)
+        problem = problem_of(job, engine.problems.get(job.id))
+        if problem is None:
+            self._print(k, job, problem)
+        return problem is None
+
+    def _print(self, k: int, job: Job, problem: Problem | None) -> None:
+        self._printed.add(k)
+        try:
+            with self._observer.aside():
+                if self._is_json:
+                    self._stdout.json(render.job_json(job, problem))
+                elif not self._is_wait and job.state is State.RUNNING and problem is None:
+                    self._stdout.line(job.id)
+                else:
+                    for image in job.images:
+                        if image.saved_at and image.path:
+                            self._stdout.line(shown_path(job, image.path))
+        except StorageError as error:
+            self.error = self.error or error
+
+    def close(self, report: Report) -> None:
+        """Print what is left."""
+        with self._lock:  # a thread that a signal gave up may land still
+            for k, job in enumerate(report.jobs):
+                if k not in self._printed:
+                    self._print(k, job, report.problem(job))
+
+
+def run(
+    world: CommandContext,
+    engine: Context,
+    jobs: Sequence[Job],
+    observer: Plain,
+    landings: Landings | None = None,
+) -> Report:
     """Take the jobs as far as they go and return what became of them."""
     from seedream_cli.engine.context import StepKind
     from seedream_cli.engine.halt import Halt
@@ -154,23 +226,36 @@ def run(world: CommandContext, engine: Context, jobs: Sequence[Job], observer: P
         halt_reason=lambda: "a signal stopped it" if signals.first else "",
         objection=halt.objection,
     )
+
+    def take(step: Step) -> Step | None:
+        following = _take(engine, halt, step)
+        if following is None:
+            _count(engine, observer, step.job_id)
+            if landings is not None:
+                landings.look(engine, jobs, step.job_id)
+        return following
+
     pool = WorkerPool(
-        partial(_take, engine, halt),
+        take,
         world.clock,
         inbox,
         workers=min(WORKERS, max(1, len(jobs))),
         on_signal=signals.seconds_left,
     )
-    steps = [step for job in jobs if (step := _first_step(engine, job)) is not None]
+    first = {job.id: _first_step(engine, job) for job in jobs}
+    observer.expect(sum(step is not None for step in first.values()))
 
     def tick() -> None:
+        observer.tick()
         if halt.is_news:  # else who waits for room in a rate limit hears of it much later
             halt.is_news = False
             pool.hasten(StepKind.SUBMIT)
 
     try:
         with observer:
-            pool.run(steps, tick=tick)
+            if landings is not None:
+                landings.look(engine, jobs, *(each for each in first if first[each] is None))
+            pool.run(filter(None, first.values()), tick=tick)
             # What another command's look found for one of ours waits for nobody else.
             while not pool.is_stopping and (steps := _steps_of_found(engine, jobs)):
                 pool.run(steps, tick=tick)
@@ -201,6 +286,27 @@ def _take(engine: Context, halt: Halt, step: Step) -> Step | None:
             job = engine.ledger.job(step.job_id)
             halt.note(job, problem or job.problem)
     return following
+
+
+def _count(engine: Context, observer: Plain, job_id: str) -> None:
+    """Let the screen count a job that has ended, or that is left where it is."""
+    with suppress(StorageError):
+        job = engine.ledger.job(job_id)
+        problem = problem_of(job, engine.problems.get(job_id))
+        observer.tally.take(
+            RowEnded(
+                row=job_id,
+                line=0,
+                state=State.PLANNED if is_left(job, problem) else job.state,
+                path=None,
+                prompt="",
+                money=money_of(job),
+                is_estimate=not is_exact(job),
+                seconds=None,
+                problem=problem,
+                job=job_id,
+            )
+        )
 
 
 def latest(ledger: Ledger, job: Job) -> Job:
@@ -297,21 +403,20 @@ def named(world: CommandContext, names: Sequence[str] | None) -> frozenset[str]:
     return frozenset(each.id for job in jobs for each in world.ledger.unknown_up_to(job))
 
 
-def show(report: Report, stdout: Stdout, observer: Plain, *, is_json: bool, is_wait: bool) -> int:
-    """Print results on stdout and what went wrong on stderr; return the exit code.
+def show(report: Report, landings: Landings, observer: Plain) -> int:
+    """Print what is left to print and say what went wrong on stderr; return the exit code.
 
     A stdout that takes no more keeps nothing from being said on stderr.
     """
-    codes = [report.exit]
-    try:
-        _print_results(report, stdout, is_json=is_json, is_wait=is_wait)
-    except StorageError as error:
-        observer.say(f"{error.message}\n  {error.hint}", is_error=True)
-        codes.append(error.exit)
+    landings.close(report)
+    outcome = report.outcome
+    if landings.error is not None:
+        observer.say(f"{landings.error.message}\n  {landings.error.hint}", is_error=True)
+        outcome.codes.add(landings.error.exit)
     _say_problems(report, observer)
     _say_haste(report, observer)
-    _say_cost(report, observer)
-    return gravest(codes)
+    _say_sum(report, outcome, observer)
+    return outcome.exit(report.signal)
 
 
 def say_damage(ledger: Ledger, observer: Plain) -> int:
@@ -337,7 +442,7 @@ def pour(report: Report, stdout: Stdout | Device, ledger: Ledger, observer: Plai
 
     It is kept until stdout took all of it. What a provider sent beyond it stays a file.
     """
-    codes = [report.exit]
+    outcome = report.outcome
     saved = [image for job in report.jobs for image in job.images if image.saved_at and image.path]
     try:
         for image in saved[:1]:
@@ -347,26 +452,13 @@ def pour(report: Report, stdout: Stdout | Device, ledger: Ledger, observer: Plai
             held.unlink(missing_ok=True)
     except StorageError as error:
         observer.say(f"{error.message}\n  {error.hint}", is_error=True)
-        codes.append(error.exit)
+        outcome.codes.add(error.exit)
     for image in saved[1:]:
         observer.say(f"one picture was asked for; this one came too: {image.path}", is_error=True)
-        codes.append(_NOT_AS_ASKED)
+        outcome.codes.add(NOT_AS_ASKED)
     _say_problems(report, observer)
-    _say_cost(report, observer)
-    return gravest(codes)
-
-
-def _print_results(report: Report, stdout: Stdout, *, is_json: bool, is_wait: bool) -> None:
-    for job in report.jobs:
-        problem = report.problem(job)
-        if is_json:
-            stdout.json(render.job_json(job, problem))
-        elif not is_wait and job.state is State.RUNNING and problem is None:
-            stdout.line(job.id)
-        else:
-            for image in job.images:
-                if image.saved_at and image.path:
-                    stdout.line(shown_path(job, image.path))
+    _say_sum(report, outcome, observer)
+    return outcome.exit(report.signal)
 
 
 def _say_problems(report: Report, observer: Plain) -> None:
@@ -400,31 +492,10 @@ def shown_path(job: Job, path: str) -> str:
     return path
 
 
-def _say_cost(report: Report, observer: Plain) -> None:
-    """Say what the run cost: what is certain, and apart from it what may have been charged."""
-    paid = [job for job in report.jobs if job.charge is not Charge.NONE and job.run in report.runs]
-    if not paid:
-        return
-    count = sum(bool(image.saved_at) for job in paid for image in job.images)
-    words = [f"{count} picture{'' if count == 1 else 's'}"]
-    rehearsed = [job for job in paid if job.sandbox]
-    certain = [job for job in paid if job.charge is Charge.CHARGED and not job.sandbox]
-    perhaps = [job for job in paid if job.charge is Charge.MAYBE and not job.sandbox]
-    if rehearsed:
-        sums = _sums(rehearsed)
-        would = f"would cost about {sums}" if sums else "price not known"
-        words.append(f"{would} (sandbox: nothing was charged)")
-    if certain:
-        is_estimate = not all(map(_is_known, certain))
-        about = "about " if is_estimate and _sums(certain) else ""
-        words.append(f"cost {about}{_sums(certain) or 'not known'}")
-    if perhaps:
-        words.append(f"{_sums(perhaps) or 'what is not known'} may have been charged")
-    observer.say("; ".join(words))
-
-
-def _is_known(job: Job) -> bool:
-    return render.is_named_charge(job) or (job.cost is not None and job.cost != job.price)
+def _say_sum(report: Report, outcome: Outcome, observer: Plain) -> None:
+    """Say what a run made and what that cost; of one picture that was not made all is told."""
+    if report.runs and (outcome.has_bought or len(report.jobs) > 1):
+        observer.say(outcome.sentence())
 
 
 def _say_haste(report: Report, observer: Plain) -> None:
@@ -433,8 +504,3 @@ def _say_haste(report: Report, observer: Plain) -> None:
     words = render.haste(running)
     if words:
         observer.say(words)
-
-
-def _sums(jobs: Sequence[Job]) -> str:
-    costs = [cost for cost in (job.cost or job.price for job in jobs) if cost]
-    return " and ".join(price.show(money) for money in price.total(costs))

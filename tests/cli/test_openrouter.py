@@ -23,7 +23,7 @@ def test_the_charge_is_what_the_answer_says(cli: Cli, server: Server) -> None:
     assert ran.object["cost"] == {"amount": 0.045, "currency": "USD", "estimated": False}
     assert str(ran.object["request_id"]).startswith("gen-")
     told = cli("generate", "x", "-p", "openrouter", "-m", PRO)
-    assert "1 picture; cost 0.09 USD" in told.err
+    assert "1 made; cost 0.09 USD" in told.err
 
 
 def test_other_charges_are_reckoned(cli: Cli, server: Server) -> None:

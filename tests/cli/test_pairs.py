@@ -54,7 +54,7 @@ def test_the_second_shows_the_first_ones_job(
     assert (ran.object["job"], ran.object["state"]) == (job["job"], "saved")
     assert f"under way as job {job['job']}; nothing is bought for it" in ran.err
     assert "cost" not in ran.err
-    assert b"1 picture; cost" in err
+    assert b"1 made; cost" in err
     assert [path.name for path in cli.pictures()] == ["cat.json", "cat.png"]
     assert json.loads((cli.work / "cat.json").read_text())["job"] == job["job"]
     assert len(slow.charges()) == 1

@@ -58,7 +58,9 @@ def test_what_is_certain_and_what_is_not_are_told_apart(
     ran = cli("generate", "a fox", "-n", "3", "-p", "ark")
     assert ran.code == 5
     last = ran.err.splitlines()[-1]
-    assert last == "2 pictures; cost about 0.24 CNY; 0.12 CNY may have been charged"
+    assert (
+        last == "2 made, 1 of unknown outcome; cost about 0.24 CNY; 0.12 CNY may have been charged"
+    )
 
 
 def test_download_never_speaks_of_paying(cli: Cli, start_server: StartServer) -> None:

@@ -332,7 +332,7 @@ class BatchRun:
         for action in plan.of(Act.FETCH):
             if action.job is not None:  # of one that is only fetched no event tells its row
                 self.show.tally.name(action.job.id, action.name)
-        self.show.expect(pictures(begun), results.counts["current"])
+        self.show.expect(pictures(begun), results.outcome.counts["current"])
         inbox: Inbox = Inbox()
         signals = work.Signals(inbox, self.show, lambda: len(application.under_way))
         pool = WorkerPool(
@@ -345,12 +345,12 @@ class BatchRun:
             lacking = self._try_lock()
         if lacking is not None:
             self.show.say(lacking.message, is_error=True)
-            results.codes.add(lacking.exit)
+            results.outcome.codes.add(lacking.exit)
         if application.why_stopped and not signals.first:
             self.show.say(application.why_stopped, is_error=True)
         if old := plans.outdated(self._lying_about()):
             self.show.say(old)
-        return results.close(signals.exit, self.manifest.file, self._why_left(signals.exit))
+        return results.close(signals.first, self.manifest.file, self._why_left(signals.first))
 
     def _run_pool(self, pool: WorkerPool, application: Application, engine: Context) -> None:
         """Run to the end, or to a signal, and write down what is under way then."""
@@ -388,7 +388,7 @@ class BatchRun:
         if self.lock is not None:
             self.lock.add()
 
-    def _why_left(self, signal_exit: int) -> str:
+    def _why_left(self, signal_number: int) -> str:
         """Say why rows were left, where that is a wish, and what to type next."""
         asked = self.asked
         bound = [
@@ -398,7 +398,7 @@ class BatchRun:
         ]
         reason = f"what is left is beyond {' and '.join(bound)}; " if bound else ""
         again = "run the same again to go on"
-        return again if signal_exit else f"{reason}{again}"
+        return again if signal_number else f"{reason}{again}"
 
     def record(self, action: Action, job: Job) -> None:
         """Write the lock's lines of what a job has saved; raise `StorageError`."""

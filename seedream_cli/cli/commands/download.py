@@ -82,11 +82,12 @@ def download(
         if not found:
             show.say("nothing to download")
         engine.problems.update(_strangers_sends(found))
+        landings = work.Landings(stdout, show, is_json=json, is_wait=True)
         try:
-            report = work.run(world, engine, _by_urgency(found), show)
+            report = work.run(world, engine, _by_urgency(found), show, landings)
         finally:
             _leave_closed(world, written_off)
-        codes.append(work.show(report, stdout, show, is_json=json, is_wait=True))
+        codes.append(work.show(report, landings, show))
         return gravest([*codes, work.say_damage(world.ledger, show)])
 
 

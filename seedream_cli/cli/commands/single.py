@@ -304,7 +304,9 @@ class Making:
         jobs = [found[purchase.job.id] for purchase in bought]
         known = frozenset(job.id for job in jobs)
         work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox, but=known)
-        report = work.run(world, engine, jobs, show)
+        is_poured = self.device or self.is_stdout
+        landings = work.Landings(stdout, show, is_json=asked.json, is_wait=is_wait)
+        report = work.run(world, engine, jobs, show, None if is_poured else landings)
         ended = tuple(self._with_way_on(job, provider) for job in report.jobs)
         runs, again = frozenset({bought[0].job.run}), self._again(report.jobs)
         report = replace(report, jobs=ended, runs=runs, again=again)
@@ -312,7 +314,7 @@ class Making:
             return self._pour(report, stdout, engine, show)
         if self.is_stdout:
             return work.pour(report, stdout, engine.ledger, show)
-        return work.show(report, stdout, show, is_json=asked.json, is_wait=is_wait)
+        return work.show(report, landings, show)
 
     def _check_bounds(self, profile: Profile, engine: Context, jobs: Sequence[Job]) -> None:
         """Raise `UsageError` for what a bound, or the person at the terminal, does not allow."""

@@ -137,7 +137,7 @@ class Tally:
         if is_left(ended):
             self._left += ended.count
             return
-        if is_good(ended):
+        if is_good(ended) or (ended.state is State.RUNNING and ended.problem is None):
             self._made += ended.count
         elif ended.state is State.UNKNOWN:
             self._unknown += ended.count
