@@ -201,6 +201,26 @@ def shorten(text: str, width: int) -> str:
     return "".join(kept).rstrip() + _ELLIPSIS
 
 
+def fill(text: str, width: int) -> str:
+    """Break the lines of a cleaned text between words, so that each fits into so many columns.
+
+    What is indented is a command, right as pasted; a word that is too long stands by itself.
+    """
+    lines = []
+    for line in text.split("\n"):
+        if line.startswith("  ") or columns(line) <= width:
+            lines.append(line)
+            continue
+        words = line.split(" ")
+        lines.append(words[0])
+        for word in words[1:]:
+            if columns(f"{lines[-1]} {word}") <= width:
+                lines[-1] += f" {word}"
+            else:
+                lines.append(word)
+    return "\n".join(lines)
+
+
 def human_bytes(count: int) -> str:
     """Write a number of bytes in decimal units (`4.2 MB`)."""
     size = float(count)

@@ -21,7 +21,7 @@ from seedream_cli.core.events import (
     RowEnded,
     Waiting,
 )
-from seedream_cli.core.text import clean
+from seedream_cli.core.text import clean, fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -133,7 +133,10 @@ class Plain:
         """Write a line for people, cleaned of whatever a terminal would obey."""
         if self._quiet and not is_error:
             return
-        line = clean(f"seedream: {text}" if is_error else text, ci=self._is_ci)
+        line = clean(f"seedream: {text}" if is_error else text)
+        with suppress(OSError, ValueError):  # what is no terminal has no width
+            line = fill(line, os.get_terminal_size(sys.stderr.fileno()).columns or len(line))
+        line = clean(line, ci=self._is_ci)
         with self._lock:
             try:
                 write_whole(sys.stderr, line.encode("utf-8", "backslashreplace") + b"\n")
@@ -223,7 +226,7 @@ class Live(Plain):
 
             line = clean(f"seedream: {text}" if is_error else text)
             with suppress(OSError, ValueError):
-                screen.console.print(Text(line), soft_wrap=True)
+                screen.console.print(Text(fill(line, screen.console.width)), soft_wrap=True)
 
     def __enter__(self) -> Self:
         """Take the terminal's last lines."""

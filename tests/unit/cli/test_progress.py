@@ -1,4 +1,4 @@
-"""A batch looks right on a terminal of any size, and in a log that nobody watches."""
+"""A run looks right on a terminal of any size, and in a log that nobody watches."""
 
 from __future__ import annotations
 
@@ -180,6 +180,41 @@ def test_a_log_gets_a_line_a_row_and_none_between(capfd: pytest.CaptureFixture[s
         "seedream: dusk was refused: the prompt was turned down; nothing was charged",
         "  change the prompt",
     ]
+
+
+def test_a_log_of_jobs_gets_a_line_a_change(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without rows each job's changes are told once each, and once a minute how far all are."""
+    watch = Watch()
+    show = Plain(monotonic=watch)
+    show.expect(30)
+    for word in ("", "generating", "generating"):
+        show(JobChanged(job=job("a"), word=word))
+    show(Waiting(job_id="id-a", seconds=3, reason="it is busy"))
+    watch.now += 10
+    for n in range(7):
+        show.tally.take(ended(f"n{n}", is_estimate=True))
+    watch.now += 51
+    show(JobChanged(job=job("a", State.SAVED)))
+    assert capfd.readouterr().err.splitlines() == [
+        "id-a accepted",
+        "id-a generating",
+        "id-a waits 3 s: it is busy",
+        "id-a saved",
+        "7 of 30 made, about 0.2275 USD, about 3 min left",
+    ]
+
+
+def test_a_log_of_one_picture_says_once_a_minute_what_is_done(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Of one picture there is no `0 of 1`: its state and its time are told."""
+    watch = Watch()
+    show = Plain(monotonic=watch)
+    show.expect(1)
+    show(JobChanged(job=job("a"), word="generating"))
+    watch.now += 61
+    show.tick()
+    assert capfd.readouterr().err == "id-a generating\na generating, 61 s\n"
 
 
 def test_quiet_says_errors_only(capfd: pytest.CaptureFixture[str]) -> None:
@@ -384,6 +419,21 @@ def test_a_wide_terminal_shows_everything() -> None:
         " 2.9/min, 160 current"
     )
     assert [line[2:] for line in lines[1:]] == [" 1:05 row-0 generating", " 1:05 row-1 generating"]
+
+
+def test_one_picture_is_one_line() -> None:
+    """It has no bar: its state and its time say all, also before it has its first turn."""
+    watch = Watch()
+    tally = Tally(watch)
+    tally.expect(1, 0)
+    assert drawn(tally) == []
+    tally.take(Waiting(job_id="id-hero", seconds=12, reason="the rate limit"))
+    assert [line[2:] for line in drawn(tally)] == [" 0:00 id-hero waiting (12 s): the rate limit"]
+    watch.now += 5
+    tally.take(JobChanged(job=job("hero"), word="generating"))
+    assert [line[2:] for line in drawn(tally)] == [" 0:05 hero generating"]
+    tally.take(JobChanged(job=job("hero", State.SAVED)))
+    assert drawn(tally) == []
 
 
 def test_moving_lines_leave_room_for_a_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedream_cli.core.text import clean, columns, human_bytes, human_span, shorten
+from seedream_cli.core.text import clean, columns, fill, human_bytes, human_span, shorten
 
 HOSTILE = st.text(
     st.sampled_from("\x1b\x9b\x9c\x9d\x07\r\n\t[]m;0189:#\\ aé光\u202e\u200d\ufeff\udcff\ud800\x00")
@@ -164,6 +164,20 @@ def test_long_text_is_cut_by_columns(text: str, width: int, shown: str) -> None:
 def test_shortened_text_never_exceeds_its_width(text: str, width: int) -> None:
     """The result fits, whatever it is made of."""
     assert columns(shorten(clean(text, one_line=True), width)) <= width
+
+
+def test_lines_are_broken_between_words_and_commands_stay_whole() -> None:
+    """A note fits the terminal, wide letters too; a command below it is right as pasted."""
+    text = "30 made; would cost about 0.975 USD\n  seedream status 01k3f9zq --write-off\n灯塔 灯塔"
+    assert fill(text, 16).split("\n") == [
+        "30 made; would",
+        "cost about 0.975",
+        "USD",
+        "  seedream status 01k3f9zq --write-off",
+        "灯塔 灯塔",
+    ]
+    assert fill("灯塔 灯塔", 8) == "灯塔\n灯塔"
+    assert fill("a https://a.example/picture.png", 10) == "a\nhttps://a.example/picture.png"
 
 
 @pytest.mark.parametrize(
