@@ -90,9 +90,11 @@ def test_many_pictures_are_asked_about_at_a_terminal(shop: Shop) -> None:
     many = (*FOX, "-m", "bytedance/seedream-v4-text-to-image", "-s", "1K", "-n", "11")
     said_no = shop.cli.on_terminal(*many, answer="n")
     assert said_no.code == 2, said_no.err
-    assert "Make 11 pictures for about 0.3575 USD? [y/N]" in said_no.err
+    assert "11 to make, about 0.3575 USD\r\nMake 11 pictures? [y/N]" in said_no.err
     a_set = ("generate", "12 foxes", "-p", "ark", "--series", "12")
-    assert "Make 12 pictures for about" in shop.cli.on_terminal(*a_set, answer="n").err
+    set_refused = shop.cli.on_terminal(*a_set, answer="n")
+    assert "12 to make, about" in set_refused.err
+    assert "Make 12 pictures? [y/N]" in set_refused.err
     assert shop.server.submits() == []
     said_yes = shop.cli.on_terminal(*many, answer="y")
     assert (said_yes.code, said_yes.err.count("[y/N]")) == (0, 1), said_yes.err

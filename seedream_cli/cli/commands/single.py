@@ -27,9 +27,9 @@ from seedream_cli.cli.commands.bounds import (
 from seedream_cli.cli.commands.existing import find_existing, show_skipped
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
+from seedream_cli.cli.output.outcome import estimate
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Device, Stdout
-from seedream_cli.core import money
 from seedream_cli.core.errors import HeldBack, OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import OPEN_STATES, Charge, State
@@ -296,7 +296,7 @@ class Making:
         for job in earlier.values():
             show.say(f"job {job.id} bought the same; that is fetched, nothing is bought for it")
         anew = [purchase for purchase in bought if purchase.job.id not in earlier]
-        self._check_bounds(profile, engine, [purchase.job for purchase in anew])
+        self._announce(profile, engine, [purchase.job for purchase in anew], show)
         engine.calls.update(_calls(anew, gathered, provider, profile, engine))
         ours = [replace(purchase.job, owner=world.owner.name) for purchase in anew]
         planned = self._plan_or_join(engine, ours, resolved, show) if ours else []
@@ -316,15 +316,22 @@ class Making:
             return work.pour(report, stdout, engine.ledger, show)
         return work.show(report, landings, show)
 
-    def _check_bounds(self, profile: Profile, engine: Context, jobs: Sequence[Job]) -> None:
-        """Raise `UsageError` for what a bound, or the person at the terminal, does not allow."""
+    def _announce(
+        self, profile: Profile, engine: Context, jobs: Sequence[Job], show: Plain
+    ) -> None:
+        """Say what is made and what it costs; raise `UsageError` for what a bound does not allow.
+
+        Or for what the person at the terminal does not.
+        """
         check_bounds(self.asked, jobs)
         prices = {job.model or job.provider: job.price for job in jobs}
         check_budget(profile, list(prices.items()), engine.ledger)
+        count = sum(job.expected for job in jobs)
+        if count > 1:
+            cost = estimate([job.price for job in jobs])
+            show.say(", ".join(filter(None, [f"{count} to make", cost])))
         if not profile.sandbox:
-            costs = money.total(job.price for job in jobs if job.price)
-            cost = " and ".join(map(money.show, costs))
-            confirm(sum(job.expected for job in jobs), self.asked, cost)
+            confirm(count, self.asked)
 
     def _pour(self, report: work.Report, stdout: Stdout, engine: Context, show: Plain) -> int:
         """Write the picture to the device that was named, and say so."""

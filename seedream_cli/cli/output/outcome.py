@@ -13,7 +13,7 @@ from seedream_cli.core.errors import gravest
 from seedream_cli.core.model import OPEN_STATES, Charge, State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from seedream_cli.core.model import Job, Money, Problem
 
@@ -121,6 +121,15 @@ def money_of(job: Job) -> Money | None:
     """Return what a job cost, or may have; None: nothing, or nobody knows."""
     is_free = job.sandbox or job.charge is Charge.NONE
     return None if is_free else job.cost or job.price
+
+
+def estimate(prices: Sequence[Money | None]) -> str:
+    """Say what some purchases would cost, as far as their prices are known."""
+    sums = show_sums(price.total(filter(None, prices)))
+    unknown = sum(each is None for each in prices)
+    if not unknown:
+        return f"about {sums}" if sums else ""
+    return f"about {sums}, {unknown} of unknown price" if sums else "price not known"
 
 
 def show_sums(moneys: Iterable[Money]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seedream_cli.batch.action import Act
+from seedream_cli.cli.output.outcome import estimate, show_sums
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.text import clean, columns
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from seedream_cli.cli.output.ci import Actions
     from seedream_cli.cli.output.progress import Plain
     from seedream_cli.cli.output.stdout import Stdout
-    from seedream_cli.core.model import Money
 
 _CONFLICTS = 20
 """Pictures in the way that are named one by one."""
@@ -58,7 +58,7 @@ def show(
         words=announcement(plan),
         rows=[(each.name, *_words(each), _price(each)) for each in shown],
         to_make=plan.count(Act.MAKE),
-        cost=" and ".join(map(price.show, costs(plan.of(Act.MAKE)))),
+        cost=show_sums(price.total(each.price for each in plan.of(Act.MAKE) if each.price)),
         show=observer,
     )
     return 1 if asked.check and stale else 0
@@ -80,21 +80,8 @@ def announcement(plan: Plan) -> str:
     ):
         words += [f"{number} {word}"] if number else []
     words.append(f"{plan.count(Act.KEEP)} current")
-    words += filter(None, [_cost(plan.of(Act.MAKE))])
+    words += filter(None, [estimate([action.price for action in plan.of(Act.MAKE)])])
     return ", ".join(words)
-
-
-def costs(actions: Sequence[Action]) -> list[Money]:
-    """Return what making these would cost, a sum a currency, as far as prices are known."""
-    return price.total(action.price for action in actions if action.price)
-
-
-def _cost(actions: Sequence[Action]) -> str:
-    sums = " and ".join(map(price.show, costs(actions)))
-    unknown = sum(action.price is None for action in actions)
-    if not unknown:
-        return f"about {sums}" if sums else ""
-    return f"about {sums}, {unknown} of unknown price" if sums else "price not known"
 
 
 def check_conflicts(file: str, plan: Plan) -> None:
