@@ -151,8 +151,20 @@ class Signals:
 class Landings:
     """Prints results as they come: on a terminal at once, else in the order of the jobs."""
 
-    def __init__(self, stdout: Stdout, observer: Plain, *, is_json: bool, is_wait: bool) -> None:
-        """Print to stdout; the observer gets out of its way."""
+    def __init__(
+        self,
+        stdout: Stdout,
+        observer: Plain,
+        *,
+        is_json: bool,
+        is_wait: bool,
+        at_once: bool | None = None,
+    ) -> None:
+        """Print to stdout, and let the observer get out of its way.
+
+        `at_once`: in the order in which they come (None: look whether stdout is a terminal).
+        """
+        self._at_once = os.isatty(1) if at_once is None else at_once
         self._stdout = stdout
         self._observer = observer
         self._is_json = is_json
@@ -172,7 +184,7 @@ class Landings:
                     continue
                 current = _find_current(engine, job)
                 is_over = current.id in self._ended and self._try(engine, k, current)
-                if not (is_over or os.isatty(1)):
+                if not (is_over or self._at_once):
                     return
 
     def _try(self, engine: Context, k: int, job: Job) -> bool:
