@@ -308,13 +308,9 @@ def _count(engine: Context, observer: Plain, job_id: str) -> None:
         observer.tally.take(
             RowEnded(
                 row=job_id,
-                line=0,
                 state=State.PLANNED if is_left(job, problem) else job.state,
-                path=None,
-                prompt="",
                 money=money_of(job),
                 is_estimate=not is_exact(job),
-                seconds=None,
                 problem=problem,
                 job=job_id,
             )

@@ -67,21 +67,24 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowEnded:
-    """Pictures of a batch's row are done with in this run: one, or all that went wrong together."""
+    """Pictures of a row, or of a job without one, are done with in this run.
+
+    One, or all that went wrong together.
+    """
 
     row: str
-    """Its name: `hero`, `hero-night-2`."""
-    line: int
+    """Its name: `hero`, `hero-night-2`; without a row the job's id."""
+    line: int = 0
     """Of the manifest, from 1; 0: not known."""
     state: State
     """Where it was left; `planned`: it was never sent."""
-    path: str | None
+    path: str | None = None
     """As it is printed."""
-    prompt: str
+    prompt: str = ""
     money: Money | None
     """What it cost, or may have."""
     is_estimate: bool
-    seconds: float | None
+    seconds: float | None = None
     """From submit to disk."""
     problem: Problem | None
     job: str | None

@@ -23,7 +23,7 @@ _CHARGED = {
     Charge.MAYBE: "it may have been charged",
     Charge.CHARGED: "it is paid",
 }
-_WORDS = {
+WORDS = {
     State.PLANNED: "was not sent",
     State.SENDING: "is being sent",
     State.RUNNING: "is not finished",
@@ -149,7 +149,7 @@ def _is_lost(job: Job) -> bool:
 
 def sentence(job: Job, problem: Problem, *, with_hint: bool = True, is_buying: bool = True) -> str:
     """Say what happened, to which job, what it cost where a run bought, and what to type next."""
-    words = _WORDS[job.state]
+    words = WORDS[job.state]
     if problem.code in {"busy", "rate_limit"}:
         words = "was turned away"
     if job.state is State.CLOSED and job.charge is not Charge.NONE:

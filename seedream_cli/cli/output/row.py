@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.cli.output.job import hint_lines
+from seedream_cli.cli.output.job import WORDS, hint_lines
 from seedream_cli.core import money as price
 from seedream_cli.core.model import Charge, State
 from seedream_cli.core.text import clean
@@ -22,18 +22,7 @@ _LEFT_TOLD: Final = 3
 _ALIKE_TOLD: Final = 12
 _WERE_LEFT: Final = "were left"
 """Rows that were left and are told one by one: after a stop there may be thousands."""
-_WORDS: Final = {
-    State.PLANNED: "was not sent",
-    State.SENDING: "is being sent",
-    State.RUNNING: "is not finished",
-    State.READY: "is not saved yet",
-    State.SAVED: "was not made",
-    State.REFUSED: "was refused",
-    State.FAILED: "failed",
-    State.UNKNOWN: "has an unknown outcome",
-    State.EXPIRED: "is lost",
-    State.CLOSED: "was not sent",
-}
+_WORDS: Final = {**WORDS, State.SAVED: "was not made"}
 
 
 def is_good(ended: RowEnded) -> bool:
