@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from seedream_cli.cli.output.counts import Tally, words_of
 from seedream_cli.cli.output.row import Alike, is_good, is_left, sentence
-from seedream_cli.cli.output.stdout import write_whole
+from seedream_cli.cli.output.stdout import write_note
 from seedream_cli.core.events import (
     BytesReceived,
     Exchange,
@@ -133,13 +133,9 @@ class Plain:
         """Write a line for people, cleaned of whatever a terminal would obey."""
         if self._quiet and not is_error:
             return
-        line = clean(f"seedream: {text}" if is_error else text)
-        with suppress(OSError, ValueError):  # what is no terminal has no width
-            line = fill(line, os.get_terminal_size(sys.stderr.fileno()).columns or len(line))
-        line = clean(line, ci=self._is_ci)
         with self._lock:
             try:
-                write_whole(sys.stderr, line.encode("utf-8", "backslashreplace") + b"\n")
+                write_note(f"seedream: {text}" if is_error else text, is_ci=self._is_ci)
             except (OSError, ValueError):
                 self._quiet = True
 

@@ -1,4 +1,7 @@
-"""The one writer of stdout: paths, ids, JSON lines or a picture's bytes, each whole or an error."""
+"""The one writer of stdout: paths, ids, JSON lines or a picture's bytes, each whole or an error.
+
+And of what is said on stderr, where nothing moves.
+"""
 
 from __future__ import annotations
 
@@ -124,6 +127,20 @@ class Device:
                 if error.errno != errno.ENXIO or time.monotonic() >= until:
                     raise
                 time.sleep(_LOOK)
+
+
+def write_note(text: str, *, is_ci: bool = True) -> None:
+    """Write lines for people to stderr, cleaned, on a terminal broken between words.
+
+    Raises `OSError`, or `ValueError` where it is closed.
+    """
+    from seedream_cli.core.text import clean, fill
+
+    text = clean(text)
+    with contextlib.suppress(OSError, ValueError):  # what is no terminal has no width
+        text = fill(text, os.get_terminal_size(sys.stderr.fileno()).columns or len(text))
+    line = clean(text, ci=is_ci).encode("utf-8", "backslashreplace")
+    write_whole(sys.stderr, line + b"\n")
 
 
 def write_whole(stream: TextIO, data: bytes) -> None:
