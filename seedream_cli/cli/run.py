@@ -171,29 +171,39 @@ class Landings:
         self._is_wait = is_wait
         self._lock = threading.Lock()
         self._ended: set[str] = set()
+        self._has_news = False
         self._printed: set[int] = set()
         self.error: StorageError | None = None
         """Why stdout takes no more."""
 
     def look(self, engine: Context, jobs: Sequence[Job], *ended: str) -> None:
         """Take note of jobs that ended, by id, and print what may be printed now."""
-        with self._lock:
-            self._ended.update(ended)
-            for k, job in enumerate(jobs):
-                if k in self._printed:
-                    continue
-                current = _find_current(engine, job)
-                is_over = current.id in self._ended and self._try(engine, k, current)
-                if not (is_over or self._at_once):
-                    return
+        self._ended.update(ended)
+        self._has_news = True
+        # Who comes while another one prints leaves it to that: a stdout that nobody reads keeps
+        # no second thread from saving pictures.
+        while self._has_news and self._lock.acquire(blocking=False):
+            try:
+                self._has_news = False
+                self._look(engine, jobs)
+            finally:
+                self._lock.release()
 
-    def _try(self, engine: Context, k: int, job: Job) -> bool:
-        """Print a job with which nothing is wrong; of others only the end of the run tells."""
+    def _look(self, engine: Context, jobs: Sequence[Job]) -> None:
+        for k, job in enumerate(jobs):
+            if k in self._printed:
+                continue
+            current = _find_current(engine, job)
+            if current.id in self._ended and self._is_final(engine, current):
+                self._print(k, latest(engine.ledger, current), None)
+            elif not self._at_once:
+                return
+
+    def _is_final(self, engine: Context, job: Job) -> bool:
+        """Tell whether a job is as asked for; of others only the end of the run tells."""
         job = latest(engine.ledger, job)
-        problem = problem_of(job, engine.problems.get(job.id))
-        if problem is None:
-            self._print(k, job, problem)
-        return problem is None
+        wanted = {State.SAVED} if self._is_wait else {State.SAVED, State.RUNNING}
+        return job.state in wanted and problem_of(job, engine.problems.get(job.id)) is None
 
     def _print(self, k: int, job: Job, problem: Problem | None) -> None:
         self._printed.add(k)
