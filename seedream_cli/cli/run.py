@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -148,95 +146,18 @@ class Signals:
         return max(1.0, LAST_SECONDS - WRITING_SECONDS * self._under_way())
 
 
-class Landings:
-    """Prints results as they come: on a terminal at once, else in the order of the jobs."""
-
-    def __init__(
-        self,
-        stdout: Stdout,
-        observer: Plain,
-        *,
-        is_json: bool,
-        is_wait: bool,
-        at_once: bool | None = None,
-    ) -> None:
-        """Print to stdout, and let the observer get out of its way.
-
-        `at_once`: in the order in which they come (None: look whether stdout is a terminal).
-        """
-        self._at_once = os.isatty(1) if at_once is None else at_once
-        self._stdout = stdout
-        self._observer = observer
-        self._is_json = is_json
-        self._is_wait = is_wait
-        self._lock = threading.Lock()
-        self._ended: set[str] = set()
-        self._has_news = False
-        self._printed: set[int] = set()
-        self.error: StorageError | None = None
-        """Why stdout takes no more."""
-
-    def look(self, engine: Context, jobs: Sequence[Job], *ended: str) -> None:
-        """Take note of jobs that ended, by id, and print what may be printed now."""
-        self._ended.update(ended)
-        self._has_news = True
-        # Who comes while another one prints leaves it to that: a stdout that nobody reads keeps
-        # no second thread from saving pictures.
-        while self._has_news and self._lock.acquire(blocking=False):
-            try:
-                self._has_news = False
-                self._look(engine, jobs)
-            finally:
-                self._lock.release()
-
-    def _look(self, engine: Context, jobs: Sequence[Job]) -> None:
-        for k, job in enumerate(jobs):
-            if k in self._printed:
-                continue
-            current = _find_current(engine, job)
-            if current.id in self._ended and self._is_final(engine, current):
-                self._print(k, latest(engine.ledger, current), None)
-            elif not self._at_once:
-                return
-
-    def _is_final(self, engine: Context, job: Job) -> bool:
-        """Tell whether a job is as asked for; of others only the end of the run tells."""
-        job = latest(engine.ledger, job)
-        wanted = {State.SAVED} if self._is_wait else {State.SAVED, State.RUNNING}
-        return job.state in wanted and problem_of(job, engine.problems.get(job.id)) is None
-
-    def _print(self, k: int, job: Job, problem: Problem | None) -> None:
-        self._printed.add(k)
-        try:
-            with self._observer.aside():
-                if self._is_json:
-                    self._stdout.json(render.job_json(job, problem))
-                elif not self._is_wait and job.state is State.RUNNING and problem is None:
-                    self._stdout.line(job.id)
-                else:
-                    for image in job.images:
-                        if image.saved_at and image.path:
-                            self._stdout.line(shown_path(job, image.path))
-        except StorageError as error:
-            self.error = self.error or error
-
-    def close(self, report: Report) -> None:
-        """Print what is left."""
-        with self._lock:  # a thread that a signal gave up may land still
-            for k, job in enumerate(report.jobs):
-                if k not in self._printed:
-                    self._print(k, job, report.problem(job))
-
-
 def run(
     world: CommandContext,
     engine: Context,
     jobs: Sequence[Job],
     observer: Plain,
-    landings: Landings | None = None,
+    look: Callable[..., None] = lambda *_: None,
 ) -> Report:
-    """Take the jobs as far as they go and return what became of them."""
-    from seedream_cli.engine.context import StepKind
+    """Take the jobs as far as they go and return what became of them.
+
+    `look` hears, from any thread, which jobs have ended: `Landings.look`.
+    """
+    from seedream_cli.engine.context import Deed
     from seedream_cli.engine.halt import Halt
     from seedream_cli.engine.workers import Inbox, WorkerPool
 
@@ -253,17 +174,11 @@ def run(
         following = _take(engine, halt, step)
         if following is None:
             _count(engine, observer, step.job_id)
-            if landings is not None:
-                landings.look(engine, jobs, step.job_id)
+            look(engine, jobs, step.job_id)
         return following
 
-    pool = WorkerPool(
-        take,
-        world.clock,
-        inbox,
-        workers=min(WORKERS, max(1, len(jobs))),
-        on_signal=signals.seconds_left,
-    )
+    workers = min(WORKERS, max(1, len(jobs)))
+    pool = WorkerPool(take, world.clock, inbox, workers=workers, on_signal=signals.seconds_left)
     first = {job.id: _first_step(engine, job) for job in jobs}
     observer.expect(sum(step is not None for step in first.values()))
 
@@ -275,8 +190,7 @@ def run(
 
     try:
         with observer:
-            if landings is not None:
-                landings.look(engine, jobs, *(each for each in first if first[each] is None))
+            look(engine, jobs, *(each for each in first if first[each] is None))
             pool.run(filter(None, first.values()), tick=tick)
             # What another command's look found for one of ours waits for nobody else.
             while not pool.is_stopping and (steps := _steps_of_found(engine, jobs)):
@@ -285,9 +199,9 @@ def run(
         if pool.under_way:
             world.owner.keep()
         if pool.is_stopping:
-            put_down(engine, [_find_current(engine, job).id for job in jobs])
+            put_down(engine, [find_current(engine, job).id for job in jobs])
     return Report(
-        jobs=tuple(latest(engine.ledger, _find_current(engine, job)) for job in jobs),
+        jobs=tuple(latest(engine.ledger, find_current(engine, job)) for job in jobs),
         problems=dict(engine.problems),
         signal=signals.first,
     )
@@ -335,7 +249,7 @@ def latest(ledger: Ledger, job: Job) -> Job:
         return job
 
 
-def _find_current(engine: Context, job: Job) -> Job:
+def find_current(engine: Context, job: Job) -> Job:
     """Return the job that stands for one that was planned: itself, or what was bought instead."""
     while job.id in engine.replaced:
         job = engine.replaced[job.id]
@@ -351,7 +265,7 @@ def _first_step(engine: Context, job: Job) -> Step | None:
 
 def _steps_of_found(engine: Context, jobs: Sequence[Job]) -> list[Step]:
     """Return how jobs go on that ended here unknown, and that a provider's list has found since."""
-    now = [_find_current(engine, job) for job in jobs]
+    now = [find_current(engine, job) for job in jobs]
     fresh = [engine.ledger.job(job.id) for job in now if engine.provider(job).listing is not None]
     is_open = {State.RUNNING, State.READY}.__contains__
     left = [job for job in fresh if job.found_at and is_open(job.state)]
@@ -421,16 +335,15 @@ def named(world: CommandContext, names: Sequence[str] | None) -> frozenset[str]:
     return frozenset(each.id for job in jobs for each in world.ledger.unknown_up_to(job))
 
 
-def show(report: Report, landings: Landings, observer: Plain) -> int:
-    """Print what is left to print and say what went wrong on stderr; return the exit code.
+def show(report: Report, stuck: StorageError | None, observer: Plain) -> int:
+    """Say on stderr what became of the jobs; return the exit code.
 
-    A stdout that takes no more keeps nothing from being said on stderr.
+    `stuck`: why stdout takes no more, which keeps nothing from being said.
     """
-    landings.close(report)
     outcome = report.outcome
-    if landings.error is not None:
-        observer.say(f"{landings.error.message}\n  {landings.error.hint}", is_error=True)
-        outcome.codes.add(landings.error.exit)
+    if stuck is not None:
+        observer.say(f"{stuck.message}\n  {stuck.hint}", is_error=True)
+        outcome.codes.add(stuck.exit)
     _say_problems(report, observer)
     _say_haste(report, observer)
     _say_sum(report, outcome, observer)
@@ -499,15 +412,6 @@ def _say_problems(report: Report, observer: Plain) -> None:
             observer.say(words, is_error=True)
     if is_together:
         observer.say(render.settle_lines(unknown), is_error=True)
-
-
-def shown_path(job: Job, path: str) -> str:
-    """Return a path as it was given: relative where the command line was, absolute else."""
-    base = str(job.output.get("base", "")).rstrip("/") + "/"
-    is_given_whole = str(job.output.get("template", "")).startswith("/")
-    if not is_given_whole and path.startswith(base) and Path.cwd() == Path(base):
-        return path.removeprefix(base)
-    return path
 
 
 def _say_sum(report: Report, outcome: Outcome, observer: Plain) -> None:

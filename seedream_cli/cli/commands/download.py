@@ -11,6 +11,7 @@ from seedream_cli.cli import options as o
 from seedream_cli.cli import run as work
 from seedream_cli.cli.arguments import DEFAULT_TIMEOUT, parse_span, plan_of
 from seedream_cli.cli.context import CommandContext
+from seedream_cli.cli.landings import Landings
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import Overtaken, StorageError, UsageError, gravest
@@ -82,12 +83,12 @@ def download(
         if not found:
             show.say("nothing to download")
         engine.problems.update(_strangers_sends(found))
-        landings = work.Landings(stdout, show, is_json=json, is_wait=True)
+        landings = Landings(stdout, show, is_json=json, is_wait=True)
         try:
-            report = work.run(world, engine, _by_urgency(found), show, landings)
+            report = work.run(world, engine, _by_urgency(found), show, landings.look)
         finally:
             _leave_closed(world, written_off)
-        codes.append(work.show(report, landings, show))
+        codes.append(work.show(report, landings.close(report), show))
         return gravest([*codes, work.say_damage(world.ledger, show)])
 
 

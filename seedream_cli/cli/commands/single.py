@@ -275,6 +275,7 @@ class Making:
         stdout: Stdout,
     ) -> int:
         from seedream_cli.cli import run as work
+        from seedream_cli.cli.landings import Landings
         from seedream_cli.transport.proxies import check_proxies
 
         world, asked = self.world, self.asked
@@ -305,8 +306,8 @@ class Making:
         known = frozenset(job.id for job in jobs)
         work.tell_of_waiting(world, engine, show, is_sandbox=profile.sandbox, but=known)
         is_poured = self.device or self.is_stdout
-        landings = work.Landings(stdout, show, is_json=asked.json, is_wait=is_wait)
-        report = work.run(world, engine, jobs, show, None if is_poured else landings)
+        landings = Landings(stdout, show, is_json=asked.json, is_wait=is_wait)
+        report = work.run(world, engine, jobs, show, *([] if is_poured else [landings.look]))
         ended = tuple(self._with_way_on(job, provider) for job in report.jobs)
         runs, again = frozenset({bought[0].job.run}), self._again(report.jobs)
         report = replace(report, jobs=ended, runs=runs, again=again)
@@ -314,7 +315,7 @@ class Making:
             return self._pour(report, stdout, engine, show)
         if self.is_stdout:
             return work.pour(report, stdout, engine.ledger, show)
-        return work.show(report, landings, show)
+        return work.show(report, landings.close(report), show)
 
     def _announce(
         self, profile: Profile, engine: Context, jobs: Sequence[Job], show: Plain

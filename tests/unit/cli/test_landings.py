@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from seedream_cli.cli.landings import Landings
 from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
-from seedream_cli.cli.run import Landings, Report
+from seedream_cli.cli.run import Report
 from seedream_cli.core.model import Charge, Image, Job, Problem, State
 
 if TYPE_CHECKING:
