@@ -238,14 +238,16 @@ def _lines_of(error: SeedreamError) -> Iterator[str]:
 
 
 def _report(error: SeedreamError, arguments: list[str]) -> int:
-    from seedream_cli.cli.output.stdout import Stdout, write_note
+    from seedream_cli.cli.output.paint import ERROR, painter
+    from seedream_cli.cli.output.stdout import Stdout, write_whole
+    from seedream_cli.core.text import clean
 
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     text = clean("\n".join(_lines_of(error)), ci=True)
     name = painter(sys.stderr, os.environ)("seedream:", ERROR)
     text = name + text.removeprefix("seedream:")
     with suppress(OSError, ValueError):
-        write_note(text)
+        write_whole(sys.stderr, text.encode("utf-8", "backslashreplace") + b"\n")
     if "--json" in options:
         from seedream_cli.cli.output import job as render
 

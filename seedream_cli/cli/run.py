@@ -157,7 +157,7 @@ def run(
 
     `look` hears, from any thread, which jobs have ended: `Landings.look`.
     """
-    from seedream_cli.engine.context import Deed
+    from seedream_cli.engine.context import StepKind
     from seedream_cli.engine.halt import Halt
     from seedream_cli.engine.workers import Inbox, WorkerPool
 

@@ -155,7 +155,27 @@ def confirm(count: int, asked: GenerateArguments) -> None:
     terminal = _terminal() if is_asked and sys.stderr.isatty() else None
     if terminal is None:
         return
-    sys.stderr.write(f"Make {count} pictures? [y/N] ")
+    if not _is_yes(terminal, f"Make {count} pictures?"):
+        raise UsageError("not confirmed; nothing was sent", hint="-y does not ask")
+
+
+def confirm_model(asked: GenerateArguments, model: str, near: str) -> None:
+    """Ask a person at a terminal before an id is sent that is `near` to a known one.
+
+    Raises `UsageError` for a no, with the command that asks for that one.
+    """
+    terminal = _terminal() if near and not asked.yes and sys.stderr.isatty() else None
+    if terminal is None:
+        return
+    if not _is_yes(terminal, f"{model} is not known; {near} is. Send {model} as it is?"):
+        from seedream_cli.cli.arguments import command_line
+
+        line = command_line(asked, model=near)
+        raise UsageError("not confirmed; nothing was sent", hint=line)
+
+
+def _is_yes(terminal: AbstractContextManager[TextIO], question: str) -> bool:
+    sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     with terminal as heard:
         return heard.readline().strip().lower() in {"y", "yes"}

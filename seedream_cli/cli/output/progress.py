@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from seedream_cli.core.events import Event
 
 _MINUTE = 60.0
+STILL = "SEEDREAM_NO_PROGRESS"
+"""The variable that says `--no-progress` for every command."""
 
 
 class Observer(Protocol):
@@ -255,7 +257,8 @@ def observer(
     environ: Mapping[str, str], *, quiet: bool, verbose: int, by_row: bool = False
 ) -> Plain:
     """Choose how to show progress on this stderr; `by_row`: that of a batch."""
-    if quiet or not sys.stderr.isatty() or environ.get("TERM", "") in {"", "dumb"}:
+    is_still = quiet or bool(environ.get(STILL)) or environ.get("TERM", "") in {"", "dumb"}
+    if is_still or not sys.stderr.isatty():
         is_ci = bool(environ.get("CI"))
         return Plain(quiet=quiet, verbose=verbose, is_ci=is_ci, by_row=by_row)
     return Live(verbose=verbose)

@@ -44,7 +44,7 @@ def jobs(count: int) -> list[Job]:
             prompt="p",
             request={},
             recipe={},
-            fingerprint="f",
+            purchase_digest="f",
             output={"template": "/pictures/fox-{n}.png"},
             first_n=n,
             expected=1,
