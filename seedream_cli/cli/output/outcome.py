@@ -23,7 +23,7 @@ THERE: Final = ("current", "changed by hand", "not moved")
 FAILING: Final = ("failed", "of unknown outcome", "not finished")
 _TOLD: Final = ("made", "fetched", "moved", *THERE, *FAILING, "left")
 _BOUGHT_NOTHING: Final = frozenset({2, 69})
-"""Exit codes that promise that nothing was bought, or even sent (`cli.md`, "Exit codes")."""
+"""Exit codes that promise that nothing was bought, or even sent (README.md)."""
 
 
 @dataclass(slots=True, kw_only=True)

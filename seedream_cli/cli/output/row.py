@@ -80,7 +80,7 @@ def _paid(ended: RowEnded) -> str:
 
 
 def _charge_of(ended: RowEnded) -> Charge | None:
-    """Return what a row's state tells of its charge (`cli.md`, "Words")."""
+    """Return what a row's state tells of its charge (`docs/cli.md`, "Words")."""
     match ended.state:
         case State.REFUSED | State.PLANNED:
             return Charge.NONE
