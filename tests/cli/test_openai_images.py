@@ -111,7 +111,7 @@ def test_an_edit_as_a_form_takes_files(cli: Cli, server: Server, photo: Path) ->
     assert [charge["prompt"] for charge in server.charges()] == ["at night"]
     digest = hashlib.sha256(photo.read_bytes()).hexdigest()
     dry = cli("status", str(ran.object["job"]), "-v", "--json", "--offline").object
-    assert dry["request"]["references"] == ["photo.jpg", "photo.jpg"]  # type: ignore[index]
+    assert dry["request"]["references"] == [str(photo)] * 2  # type: ignore[index]
     assert digest.encode() in (cli.state / "ledger.db").read_bytes()
     shown = cli(*("edit", "x", "-i", photo.name, "-p", "g", "--dry-run", "--json")).object
     assert f"({photo.stat().st_size} bytes)" in json.dumps(shown["body"])

@@ -210,7 +210,7 @@ def test_a_run_does_what_the_plan_printed(
 ) -> None:
     """For random manifests, locks, files and histories: by charges, by files, by the lock."""
     dice, seen = soak.dice(), Counter[str]()
-    for number in range(soak.times(15, long=1000)):
+    for number in range(soak.times(8, long=1000)):
         server.reset()
         cli = Cli(home=tmp_path / str(number), env={"SEEDREAM_SANDBOX_DELAY": "0"})
         cli.home.mkdir()

@@ -93,7 +93,7 @@ def test_random_kills_lose_nothing_and_pay_nothing_twice(
 
     Beside the killed ones run others that want the same, and downloads of what is left.
     """
-    scene, kills = new_scene(0.2), soak.times(24, long=500)
+    scene, kills = new_scene(0.2), soak.times(16, long=500)
     shots, twice = kill_until(scene, soak.dice(), kills)
     before = {
         "seed": soak.seed,
@@ -112,12 +112,12 @@ def test_random_kills_lose_nothing_and_pay_nothing_twice(
 def test_pairs_that_start_together_pay_once(
     new_scene: NewScene, soak: Soak, capsys: pytest.CaptureFixture[str], kills: float
 ) -> None:
-    """Ten pairs (100 by `--soak`) of one command each: one charge a pair, killed or not.
+    """Six pairs (100 by `--soak`) of one command each: one charge a pair, killed or not.
 
     Of a pair whose buyer was killed while sending nobody knows, and nobody sends it again.
     """
     scene, dice = new_scene(0.5), soak.dice()
-    pairs = [draw(dice, k) for k in range(soak.times(10, long=100))]
+    pairs = [draw(dice, k) for k in range(soak.times(6, long=100))]
     # With its extension the name is known beforehand, whatever the provider makes: who comes when
     # the other one's picture is there buys nothing.
     names = [("--any-format", "-o", f"pair-{each.number}.png") for each in pairs]

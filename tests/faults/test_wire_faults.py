@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from faults.conftest import Bench, Ended
     from support.command import Cli
+    from support.soak import Soak
     from support.wire import Chaos, Host, Play, Visit
 
     from seedream_cli.sandbox.server import Sandbox
@@ -464,7 +465,7 @@ def test_a_redirect_is_followed_nowhere(
 
 @pytest.mark.parametrize("name", [name for name in NAMES if PROVIDERS[name].dialect.poll])
 def test_an_upstream_that_charges_and_breaks_is_unknown_at_every_byte(
-    bench: Bench, chaos: Chaos, paid: Sandbox, name: str
+    bench: Bench, chaos: Chaos, paid: Sandbox, name: str, soak: Soak
 ) -> None:
     """Cut at any byte before its end, the answer to a charged submit is unknown, never re-sent."""
     whole: list[int] = []
@@ -476,7 +477,8 @@ def test_an_upstream_that_charges_and_breaks_is_unknown_at_every_byte(
 
     chaos.arm(measured)
     bench.run(bench.plan(name, chaos.origin))
-    for cut in range(0, whole[0] - 1, 7):
+    step = 7 if soak.is_long else max(7, whole[0] // 40)  # some answers name many addresses
+    for cut in range(0, whole[0] - 1, step):
         paid.tally.reset()
         chaos.arm(_cut_at(cut))
         ended = bench.run(bench.plan(name, chaos.origin))
