@@ -180,9 +180,9 @@ def _models(provider: Provider, now: datetime, width: int) -> Iterator[str]:
         yield ""
         ended = [_ended(name, provider.models[name]) for name in gone]
         yield from lay_out([_ENDED_HEADS, *ended], width, heads=_ENDED_HEADS)
-    if short := [(f"-m {word}", ids[-1]) for word, ids in provider.short_names.items()]:
+    if short := [(word, ids[-1]) for word, ids in provider.short_names.items()]:
         yield ""
-        yield from lay_out([("SHORT", "MODEL"), *short], width)
+        yield from lay_out([("-m", "MODEL"), *short], width)
 
 
 def served(origin: str) -> Iterator[str]:

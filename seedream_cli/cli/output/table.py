@@ -71,7 +71,7 @@ def details(job: Job, now: datetime, sources: Sequence[Image] = (), again: str =
     """
     lines = [
         f"job      {job.id} (run {job.run}{', sandbox' if job.sandbox else ''})",
-        f"state    {job.state.value}, charge {job.charge.value}",
+        f"state    {job.state.value}, {_charge_words(job)}",
         f"provider {job.provider} ({_clean(job.profile)}), model {_clean(job.model or '-')}",
         f"prompt   {_clean(job.prompt)}",
         f"made     {local(job.created_at)}",
@@ -89,6 +89,7 @@ def details(job: Job, now: datetime, sources: Sequence[Image] = (), again: str =
     money = (job.cost or job.price) if job.charge is not Charge.NONE else None
     if money:
         about = "perhaps" if job.charge is Charge.MAYBE else "about"
+        about = "would be about" if job.sandbox else about
         lines.append(f"cost     {about} {price.show(money)}")
     lines += [_image_line(image, now) for image in job.images]
     if job.problem:
@@ -98,6 +99,15 @@ def details(job: Job, now: datetime, sources: Sequence[Image] = (), again: str =
     if again:
         lines.append(f"again    {cleaned(again, ci=True)}")
     return lines
+
+
+def _charge_words(job: Job) -> str:
+    """Say whether a job cost anything: a rehearsal never does."""
+    if job.sandbox:
+        return "a rehearsal: nothing was charged"
+    return {Charge.CHARGED: "charged", Charge.MAYBE: "perhaps charged"}.get(
+        job.charge, "not charged"
+    )
 
 
 def local(at: datetime) -> str:
