@@ -9,12 +9,14 @@ import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from seedream_cli.core.model import Charge, Job, State
+from seedream_cli.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ pytest.register_assert_rewrite("support")
 
 LONGEST_NAME = 253
 """Characters of a DNS name: a longer one fails on this machine and is asked of nobody."""
+KEYS = frozenset(name for provider in PROVIDERS.values() for name in provider.key_env)
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -121,13 +124,21 @@ def _stays_here(breaches: list[str]) -> Iterator[None]:
     assert breaches == []
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return names of folders for homes: pytest's own way to number them looks at all each time."""
+    base = tmp_path_factory.mktemp("homes")
+    return (base / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty home; nothing of the person who runs the tests is read or written."""
-    folder = tmp_path_factory.mktemp("home")
+    folder = next(homes)
+    folder.mkdir()
     for name in list(os.environ):
         is_ours = name.startswith("SEEDREAM_") and name != "SEEDREAM_EXPECT_INSTALLED"
-        is_key = name.endswith(("_API_KEY", "_API_KEY_FILE"))
+        is_key = name.removesuffix("_FILE") in KEYS
         if is_ours or is_key or name.lower() in PROXIES or name in CERTIFICATES:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(folder))
