@@ -131,6 +131,14 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return (base / str(number) for number in count())
 
 
+@pytest.fixture
+def tmp_path(homes: Iterator[Path]) -> Path:
+    """Return an empty folder, numbered likewise."""
+    folder = next(homes)
+    folder.mkdir()
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty home; nothing of the person who runs the tests is read or written."""

@@ -28,7 +28,7 @@ _ASIDE: Final = re.compile(r"(?P<own>.+)-(?P<job>[0-9a-hjkmnp-tv-z]{8})(?:-[1-9]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placing:
+class Placement:
     """Names files by what rows and the command line say, and by where the lock has them."""
 
     context: BatchContext

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from seedream_cli.batch.action import Act, Action, Plan
 from seedream_cli.batch.lock import entries as lock
 from seedream_cli.batch.manifest.schema import Mistakes
-from seedream_cli.batch.place import Placing, same_file
+from seedream_cli.batch.place import Placement, same_file
 from seedream_cli.batch.resolve import (
     PLACEHOLDER,
     Resolver,
@@ -74,7 +74,7 @@ class Planner:
         self._rows = manifest.rows if rows is None else rows
         names = {row.name for row in manifest.rows}
         self._resolver = Resolver(context, entries, names, self._is_there)
-        self._placing = Placing(context=context, former_names=self._resolver.former_names)
+        self._placing = Placement(context=context, former_names=self._resolver.former_names)
         self._actions: dict[str, list[Action]] = {}
         """By row."""
         self._notes: dict[str, tuple[str, ...]] = {}

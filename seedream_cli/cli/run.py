@@ -327,7 +327,7 @@ def tell_of_waiting(
     show.say(f"{count} to be saved{left}: seedream download")
 
 
-def named(world: CommandContext, names: Sequence[str] | None) -> frozenset[str]:
+def ids_of(world: CommandContext, names: Sequence[str] | None) -> frozenset[str]:
     """Return the ids of the unknown jobs that `--despite` covers, as they are now."""
     from seedream_cli.storage.ledger.names import find
 

@@ -189,7 +189,7 @@ class BatchCommand:
 
         return BatchContext(
             base=base,
-            typed=self._typed(base),
+            typed=self._read_options(base),
             sandbox=self.sandbox,
             is_lock_only=self.asked.no_files,
             providers=PROVIDERS,
@@ -201,7 +201,7 @@ class BatchCommand:
             path=path,
         )
 
-    def _typed(self, base: str) -> Mapping[str, object]:
+    def _read_options(self, base: str) -> Mapping[str, object]:
         """Return the picture options of the command line."""
         asked = self.asked
         names = OF_MANIFESTS.keys() - {"references"} | {"model"}

@@ -127,7 +127,7 @@ class BatchRun:
             new_id=_new_id,
             profile_of=self.accounts.profile_of,
             is_dead=world.owner.is_dead,
-            despite=work.named(world, self.asked.despite),
+            despite=work.ids_of(world, self.asked.despite),
             doubtful=self._look_for_lost(),
         )
 
@@ -326,7 +326,7 @@ class BatchRun:
             replan=self.planner.replan,
             call=lambda each, bought: self.accounts.call(engine, base, self.entries, each, bought),
             record=self.record,
-            despite=work.named(world, self.asked.despite),
+            despite=work.ids_of(world, self.asked.despite),
             tell=results.tell,
         )
         for action in plan.of(Act.FETCH):

@@ -69,7 +69,7 @@ def download(
             show.say(error.message, is_error=True)
             codes = [error.exit]
         if task_id is not None:
-            found = [_adopted(world, task_id, profile, model or "", sandbox=sandbox)]
+            found = [_adopt(world, task_id, profile, model or "", sandbox=sandbox)]
         else:
             found = _find_jobs(world, jobs or [], expiring, show)
             found = _find_lost(engine, found, is_named=bool(jobs), is_part=expiring is not None)
@@ -223,7 +223,7 @@ def _moved(world: CommandContext, engine: Context, job: Job, output: str, count:
             raise UsageError(f"{path} exists", hint="choose another name with -o")
     job = reopen(world.ledger, job)
     moved = replace(job, output={**job.output, **plan.to_json(), "stdout": False})
-    copies = [copy for image in job.images if (copy := _copied(engine, moved, image))]
+    copies = [copy for image in job.images if (copy := _copy(engine, moved, image))]
     if copies:
         job = world.ledger.adopt(job, moved, copies)
     else:
@@ -233,7 +233,7 @@ def _moved(world: CommandContext, engine: Context, job: Job, output: str, count:
     return world.ledger.reopen(job, elsewhere) if elsewhere else job
 
 
-def _copied(engine: Context, job: Job, image: Image) -> Image | None:
+def _copy(engine: Context, job: Job, image: Image) -> Image | None:
     """Copy a picture with its sidecar to where its job goes now; None where it is not whole."""
     from seedream_cli.engine.save import copy_image, write_sidecar
     from seedream_cli.storage.files.digest import is_one_of
@@ -252,7 +252,7 @@ def _plan(world: CommandContext, output: str | None, *, many: bool) -> naming.De
     return plan_of(world.environ, output, many=many)
 
 
-def _adopted(
+def _adopt(
     world: CommandContext, task_id: str, name: str | None, model: str, *, sandbox: bool
 ) -> Job:
     """Write down a task that was made elsewhere as a job of ours."""

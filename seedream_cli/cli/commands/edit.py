@@ -48,10 +48,10 @@ def edit(
     """Turn a prompt and reference images into image files."""
     typed = {**locals(), "image": image or []}
     from seedream_cli.cli.arguments import GenerateArguments
-    from seedream_cli.cli.commands.single import Making
+    from seedream_cli.cli.commands.single import SingleRun
     from seedream_cli.cli.context import CommandContext
 
     with ExitStack() as exits:
-        return Making(
+        return SingleRun(
             CommandContext.of_process(exits, is_still=no_progress), GenerateArguments(**typed)
         ).make()

@@ -65,6 +65,6 @@ def generate(
             from seedream_cli.cli.commands.batch import BatchCommand
 
             return BatchCommand(context, arguments).run()
-        from seedream_cli.cli.commands.single import Making
+        from seedream_cli.cli.commands.single import SingleRun
 
-        return Making(context, arguments).make()
+        return SingleRun(context, arguments).make()

@@ -57,7 +57,7 @@ _READER_SECONDS = 60.0
 
 
 @dataclass(slots=True)
-class Making:
+class SingleRun:
     """One `generate` on its way: each step needs the ones before it."""
 
     world: CommandContext
@@ -83,10 +83,10 @@ class Making:
             likeness = liken(self.world, asked, show)
             prompt, profile = likeness.prompt, likeness.profile
             self.asked = asked = likeness.asked
-        gathered = self._gathered(profile)
+        gathered = self._load_references(profile)
         for note in likeness.notes(gathered) if likeness else ():
             show.say(note)
-        provider, plan, resolved, requests = self._settled(profile, prompt, gathered)
+        provider, plan, resolved, requests = self._resolve(profile, prompt, gathered)
         self._check_images(gathered, resolved, show)
         check_settings(asked, profile, resolved, provider)
         for note in resolved.notes:
@@ -112,7 +112,7 @@ class Making:
         model, now = resolved.request.model, self.world.today(sandbox=False)
         confirm_model(self.asked, model, near_miss(provider, model, now)[1])
 
-    def _gathered(self, profile: Profile) -> list[LoadedReference]:
+    def _load_references(self, profile: Profile) -> list[LoadedReference]:
         """Find and read the reference images."""
         if not self.asked.image:
             return []
@@ -137,7 +137,7 @@ class Making:
         for note in notes:
             show.say(note)
 
-    def _settled(
+    def _resolve(
         self, profile: Profile, prompt: str, gathered: list[LoadedReference]
     ) -> tuple[Provider, Destination, Resolved, tuple[Request, ...]]:
         from seedream_cli.providers import PROVIDERS
@@ -380,7 +380,7 @@ class Making:
             alike = engine.ledger.open_with(jobs[0].purchase_digest)
             for job_id in [job.id for job in alike if not engine.is_dead(job.owner)][:1]:
                 show.say(f"job {job_id} is buying the same right now; this is one picture more")
-        despite = work.named(self.world, self.asked.despite)
+        despite = work.ids_of(self.world, self.asked.despite)
         try:
             planned = self._plan_after_look(engine, jobs, despite, ext)
         except HeldBack as error:

@@ -84,14 +84,14 @@ def status(
             raise UsageError("settling takes a JOB", hint="seedream status --state unknown")
         is_damaged = bool(world.ledger.check())
         unsettled = 0 if is_damaged else conclude_quietly(world, profile, say)
-        asking = _Asking(world, say, profile, is_off=offline or is_damaged or word is not None)
+        asking = _Inquiry(world, say, profile, is_off=offline or is_damaged or word is not None)
         asking.is_named = bool(jobs)
         if word is not None or jobs:
-            found = _named(world, jobs or [], asking, word)
+            found = _find_named(world, jobs or [], asking, word)
         else:
             is_short = not json and selection.is_any and not all and gallery is None
             most = limit if limit is not None else DEFAULT_LIMIT if is_short else -1
-            found = _selected(world, selection, most, asking, with_sums=not json)
+            found = _select(world, selection, most, asking, with_sums=not json)
         found = replace(
             found, unasked=asking.unasked, asked=asking.asked, is_cut_by_default=limit is None
         )
@@ -154,8 +154,8 @@ def _selection(
     )
 
 
-def _selected(
-    world: CommandContext, selection: Selection, most: int, asking: _Asking, *, with_sums: bool
+def _select(
+    world: CommandContext, selection: Selection, most: int, asking: _Inquiry, *, with_sums: bool
 ) -> _Report:
     """Return the newest jobs that match, each that runs asked about, and the sums of all."""
     ledger = world.ledger
@@ -175,14 +175,14 @@ def _costs(jobs: Iterable[Job]) -> Counter[tuple[Charge, Money]]:
     return Counter(cost for cost in map(cost_of, jobs) if cost is not None)
 
 
-def _named(
-    world: CommandContext, names: Sequence[str], asking: _Asking, word: _Word | None
+def _find_named(
+    world: CommandContext, names: Sequence[str], asking: _Inquiry, word: _Word | None
 ) -> _Report:
     """Return the jobs of these names: settled by `word`, else asked about."""
     from seedream_cli.storage.ledger.names import find_any
 
     if word is not None:
-        return _Report(jobs=_settled(world, names, word, asking), is_named=True)
+        return _Report(jobs=_settle(world, names, word, asking), is_named=True)
     found = [find_any(world.ledger, name) for name in names]
     for note in filter(None, (each.note for each in found)):
         asking.say.say(note)
@@ -211,8 +211,8 @@ class _Word:
         return _Word(adopt=adopt, word=words[0], is_sure=is_sure) if words else None
 
 
-def _settled(
-    world: CommandContext, names: Sequence[str], word: _Word, asking: _Asking
+def _settle(
+    world: CommandContext, names: Sequence[str], word: _Word, asking: _Inquiry
 ) -> list[Job]:
     from seedream_cli.engine import settle as settling
     from seedream_cli.storage.ledger.names import find
@@ -257,7 +257,7 @@ class _OnlyExchanges:
 
 
 @dataclass(slots=True)
-class _Asking:
+class _Inquiry:
     """Asks once about each job that runs; without key or network it says so."""
 
     world: CommandContext

@@ -83,12 +83,12 @@ class Results:
         if self.is_json:
             self.stdout.json(_current(action, self.base) | {"skipped": False})
         else:
-            self.stdout.line(shown(posixpath.join(self.base, action.output)))
+            self.stdout.line(show_path(posixpath.join(self.base, action.output)))
 
     def tell(self, end: Result) -> None:
         """Take note of how an action ended, and print it."""
         job, action = end.job, end.action
-        saved = [each for each in _asked(end) if each.saved_at and each.path and not end.is_old]
+        saved = [each for each in _images_of(end) if each.saved_at and each.path and not end.is_old]
         is_left_out = is_left(end.job, end.problem)
         is_bad = bool(_exit_of(end)) and not is_left_out
         is_open = job is not None and job.state in OPEN_STATES
@@ -124,7 +124,7 @@ class Results:
             name = f"{action.row.name}-{image.n}" if many else whole.row
             problem = None if many else whole.problem
             state = State.SAVED if many else whole.state
-            path = shown(image.path or "")
+            path = show_path(image.path or "")
             yield replace(whole, row=name, path=path, money=share, problem=problem, state=state)
         count = action.count - len(saved)
         if _exit_of(end) and count > 0:
@@ -136,13 +136,13 @@ class Results:
         if self.is_json:
             is_fetched = job.run != self.run and not end.is_old
             told = {"fetched": True} if is_fetched else {}
-            asked = replace(job, images=tuple(_asked(end)))
+            asked = replace(job, images=tuple(_images_of(end)))
             self.stdout.json(render.job_json(asked, end.problem) | told)
         elif not self.is_wait and job.state is State.RUNNING and end.problem is None:
             self.stdout.line(job.id)
         for image in [] if self.is_json else saved:
             if image.saved_at and image.saved_at >= self.begun_at:
-                self.stdout.line(shown(image.path or ""))
+                self.stdout.line(show_path(image.path or ""))
 
     def _print_left(self, end: Result) -> None:
         if not self.is_json:
@@ -204,7 +204,7 @@ class Results:
         return outcome.exit(signal_number)
 
 
-def _asked(end: Result) -> list[Image]:
+def _images_of(end: Result) -> list[Image]:
     """Return the pictures of a job that were asked for."""
     images, action = end.job.images if end.job is not None else (), end.action
     return [image for image in images if action.is_whole_set or image.n == action.n]
@@ -219,7 +219,7 @@ def _exit_of(end: Result) -> int:
     return end.problem.exit if end.problem else NOT_AS_ASKED
 
 
-def shown(path: str) -> str:
+def show_path(path: str) -> str:
     """Return a path as a person at this place would write it."""
     try:
         here = str(Path.cwd())

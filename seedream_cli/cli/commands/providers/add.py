@@ -297,7 +297,10 @@ def _key_read(profile: Profile, file: Path, *, is_stdin: bool) -> dict[str, obje
         variable = next(iter(provider.key_env), "")
         is_elsewhere = bool(variable) and not is_stdin
         way_out = f"; Enter: it is in the environment, {variable}" if is_elsewhere else ""
-        key, source = _typed(f"Key for {profile.name} (not shown{way_out}): "), "what was typed"
+        key, source = (
+            _ask_unseen(f"Key for {profile.name} (not shown{way_out}): "),
+            "what was typed",
+        )
     else:
         read = sys.stdin.buffer.read(_MOST_KEY_BYTES)
         key, source = read.decode("utf-8-sig", "replace"), "stdin"
@@ -321,7 +324,7 @@ def _check_way_to_key(profile: Profile, table: Mapping[str, object]) -> None:
         )
 
 
-def _typed(prompt: str) -> str:
+def _ask_unseen(prompt: str) -> str:
     """Ask at the terminal, without echo."""
     import getpass
     import signal
