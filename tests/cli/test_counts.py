@@ -127,6 +127,6 @@ def test_credits_are_shown_where_a_page_gives_them(cli: Cli) -> None:
 def test_short_names_are_listed(cli: Cli) -> None:
     """`providers show` says what each means today."""
     shown = cli("providers", "show", "ark").out.decode()
-    assert "-m 4        doubao-seedream-4-0-20260415" in shown
+    assert "\n4        doubao-seedream-4-0-20260415" in shown
     names = cli("providers", "show", "kie", "--json").object["short_names"]
     assert names["5-pro"] == "seedream/5-pro-text-to-image"  # type: ignore[index]

@@ -176,11 +176,11 @@ def test_a_cost_is_told_as_far_as_it_is_known(cli: Cli, start_server: StartServe
     )
     for arguments in (("--not-charged",), ()):
         lines = cli("status", free, *arguments).lines
-        assert lines[1] == "state    closed, not charged"
+        assert lines[1] == "state    closed, charge none"
         assert not [line for line in lines if line.startswith("cost")]
     for state, arguments in (("unknown", ()), ("closed", ("--write-off",)), ("closed", ())):
         lines = cli("status", doubtful, *arguments).lines
-        assert lines[1] == f"state    {state}, perhaps charged"
+        assert lines[1] == f"state    {state}, charge maybe"
         (cost,) = (line for line in lines if line.startswith("cost"))
         assert re.fullmatch(r"cost     perhaps [0-9.]+ CNY", cost)
     assert cli("generate", "a bear", "-p", "ark").code == 0

@@ -23,6 +23,7 @@ _UNKNOWN_LAPSE = "?"
 _LEAST_NEEDED = (4, 3, 2)
 """Columns to leave out on a narrow terminal, first to last."""
 _PROMPT_ROOM = 12
+_OF_NOTHING = " (a rehearsal: nothing was paid)"
 LABEL = 9
 """Columns of the labels of what is told of one job."""
 
@@ -69,9 +70,10 @@ def details(job: Job, now: datetime, sources: Sequence[Image] = (), again: str =
 
     `again` is the command that makes it again.
     """
+    beside = _OF_NOTHING if job.sandbox else ""
     lines = [
         f"job      {job.id} (run {job.run}{', sandbox' if job.sandbox else ''})",
-        f"state    {job.state.value}, {_charge_words(job)}",
+        f"state    {job.state.value}, charge {job.charge.value}{beside}",
         f"provider {job.provider} ({_clean(job.profile)}), model {_clean(job.model or '-')}",
         f"prompt   {_clean(job.prompt)}",
         f"made     {local(job.created_at)}",
@@ -99,15 +101,6 @@ def details(job: Job, now: datetime, sources: Sequence[Image] = (), again: str =
     if again:
         lines.append(f"again    {cleaned(again, ci=True)}")
     return lines
-
-
-def _charge_words(job: Job) -> str:
-    """Say whether a job cost anything: a rehearsal never does."""
-    if job.sandbox:
-        return "a rehearsal: nothing was charged"
-    return {Charge.CHARGED: "charged", Charge.MAYBE: "perhaps charged"}.get(
-        job.charge, "not charged"
-    )
 
 
 def local(at: datetime) -> str:
