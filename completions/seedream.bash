@@ -45,6 +45,8 @@ _seedream_command() {
             '*--set=@'
             '--callback-url=@'
             '--like=@made'
+            '--open'
+            '--preview'
             '--wait|--no-wait'
             '--timeout=@'
             '--no-progress'
@@ -66,6 +68,7 @@ _seedream_command() {
             '-j|--jobs=@'
             '--fail-fast'
             '--shard=@'
+            '--gallery=@files'
             '-h|--help'
         )
         ;;
@@ -95,6 +98,8 @@ _seedream_command() {
             '*--set=@'
             '--callback-url=@'
             '--like=@made'
+            '--open'
+            '--preview'
             '--wait|--no-wait'
             '--timeout=@'
             '--no-progress'

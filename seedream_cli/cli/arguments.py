@@ -33,6 +33,7 @@ BATCH_ONLY = (
     "jobs",
     "fail_fast",
     "shard",
+    "gallery",
 )
 """What only `generate --batch` takes."""
 _NOT_IN_BATCHES = {
@@ -42,6 +43,8 @@ _NOT_IN_BATCHES = {
     "skip_existing": "the lock knows what is there; --accept NAME records what it does not know",
     "dry_run": "--plan says what would be made",
     "like": "a row says itself what it is",
+    "open": "--gallery FILE.html shows them all",
+    "preview": "--gallery FILE.html shows them all",
     "no_validate": "the rows of a batch are always checked",
 }
 _SHORT = {
@@ -98,6 +101,8 @@ class GenerateArguments:
     dry_run: bool = False
     sidecar: bool | None = None
     despite: list[str] | None = None
+    open: bool = False
+    preview: bool = False
     batch: str | None = None
     plan: bool = False
     check: bool = False
@@ -108,6 +113,7 @@ class GenerateArguments:
     max_images: int | None = None
     max_cost: str | None = None
     shard: str | None = None
+    gallery: str | None = None
     yes: bool = False
 
     def default(self, name: str, profile: Profile) -> object:

@@ -381,6 +381,23 @@ Gallery = Annotated[
 Open = Annotated[
     bool, typer.Option("--open", help="Open the pictures, or the page, in the system's viewer.")
 ]
+Preview = Annotated[
+    bool,
+    typer.Option(
+        "--preview",
+        help="Draw what was saved in the terminal (extra `seedream[preview]`).",
+        rich_help_panel=MORE,
+    ),
+]
+GalleryOfBatch = Annotated[
+    str | None,
+    typer.Option(
+        "--gallery",
+        metavar="FILE.html",
+        help="Write a page of the manifest: what is there, and what would be made.",
+        rich_help_panel=BATCHES,
+    ),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no provider.")]
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit 1 where a job did not end well.")

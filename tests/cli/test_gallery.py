@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import os
 import random
 import re
 import shlex
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import browser as browsers
+from support.clock import eventually
 from support.command import Cli
 from support.server import serving
 
@@ -179,6 +181,55 @@ def _served(stack: ExitStack, folder: Path) -> str:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     stack.callback(server.shutdown)
     return f"http://127.0.0.1:{server.server_port}"
+
+
+def test_a_manifest_is_shown_as_it_is_and_as_it_would_be(cli: Cli, server: Server) -> None:
+    """Current, to make with why and price, old beside new; exit codes are those of the mode."""
+    cli.configure(server)
+    cli.work.mkdir(parents=True, exist_ok=True)
+    manifest = cli.work / "art.toml"
+    manifest.write_text(
+        '[images.sea]\nprompt = "a sea <b>"\n[images.night]\nprompt = "night"\n'
+        'references = ["images.sea"]\n'
+    )
+    batch = ("generate", "--batch", "art.toml", "-p", "ark", "--gallery", "page.html")
+    page_ = cli.work / "page.html"
+    assert cli(*batch, "--plan").code == 0
+    assert "to be made" in page_.read_text()
+    assert "about 0.12 CNY" in page_.read_text()
+    assert cli(*batch).code == 0
+    found = read(page_.read_text())
+    assert found.prompts == ["a sea <b>", "night"]
+    pictures = [attrs["src"] for tag, attrs in found.tags if tag == "img" and "src" in attrs]
+    assert pictures == ["./sea.jpg", "./night.jpg"]
+    assert '<a href="#sea">sea</a>' in page_.read_text()
+    assert str(cli.home) not in page_.read_text()
+    manifest.write_text(manifest.read_text().replace("a sea", "a lake"))
+    assert cli(*batch, "--check").code == 1
+    text = page_.read_text()
+    assert "its description changed" in text
+    assert "<figcaption>old</figcaption>" in text
+    assert len(server.charges()) == 2
+    assert cli("generate", "x", "-p", "ark", "--gallery", "page.html").code == 2
+
+
+def test_pictures_are_opened_by_the_systems_viewer(
+    cli: Cli, server: Server, tmp_path: Path
+) -> None:
+    """`--open` hands each saved picture to the viewer, and changes nothing else."""
+    cli.configure(server)
+    viewer, opened = tmp_path / "xdg-open", tmp_path / "opened"
+    for name in ("xdg-open", "open"):
+        viewer = tmp_path / name
+        viewer.write_text(f'#!/bin/sh\necho "$1" >> {opened}\n')
+        viewer.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ran = cli("generate", "a fox", "-p", "ark", "-o", "fox.jpg", "--open", env=env, process=True)
+    assert (ran.code, ran.lines) == (0, ["fox.jpg"]), ran.err
+    eventually(lambda: opened.exists() and opened.read_text() == f"{cli.work / 'fox.jpg'}\n")
+    none = cli("status", "last", "--open", env={"PATH": str(tmp_path / "none")}, process=True)
+    assert none.code == 0
+    assert "--open: there is no" in none.err
 
 
 @pytest.mark.soak

@@ -25,6 +25,7 @@ from seedream_cli.cli.arguments import (
 from seedream_cli.cli.commands.batch_accounts import Accounts
 from seedream_cli.cli.output import plan as plans
 from seedream_cli.cli.output.ci import Actions
+from seedream_cli.cli.output.gallery import cards_of_plan, check_page, write_page
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import ConfigError, SeedreamError, UsageError
@@ -72,6 +73,8 @@ class BatchCommand:
         from seedream_cli.storage.config.profiles import sandbox_variable
 
         asked = self.asked
+        if asked.gallery is not None:
+            check_page(Path(asked.gallery))
         self.shard = _shard(asked.shard)
         self.sandbox = asked.sandbox or bool(sandbox_variable(self.world.environ))
         accounts = Accounts(world=self.world, asked=asked, sandbox=self.sandbox)
@@ -82,6 +85,16 @@ class BatchCommand:
         lock = LockFile(path, self.shard) if path is not None else None
         if lock is not None and not (asked.plan or asked.check):
             self._claim(lock)
+
+        def planner() -> Planner:
+            return Planner(
+                manifest,
+                lock.read() if lock else [],
+                self._context(accounts, base, path or ""),
+                rows=self._rows(manifest),
+                mistakes=mistakes,
+            )
+
         run = BatchRun(
             world=self.world,
             accounts=accounts,
@@ -91,13 +104,7 @@ class BatchCommand:
             batch=f"stdin:{base}" if path is None else os.path.realpath(name_of(path)),
             manifest=manifest,
             lock=lock,
-            planner=Planner(
-                manifest,
-                lock.read() if lock else [],
-                self._context(accounts, base, path or ""),
-                rows=self._rows(manifest),
-                mistakes=mistakes,
-            ),
+            planner=planner(),
             show=show,
             actions=actions,
         )
@@ -106,8 +113,28 @@ class BatchCommand:
             show.say(self.division)
         self._say_notes(plan, manifest, run.planner.context.typed, show)
         if asked.check or asked.plan:
+            self._write_gallery(plan, base, show)
             return plans.show(plan, Stdout(), show, asked, actions)
-        return run.accept(plan, asked.accept) if asked.accept else run.make(plan)
+        try:
+            return run.accept(plan, asked.accept) if asked.accept else run.make(plan)
+        finally:
+            if asked.gallery is not None:
+                self._write_gallery(planner().plan(), base, show)
+
+    def _write_gallery(self, plan: Plan, base: str, show: Plain) -> None:
+        """Write the page that was asked for: what is there, and what would be made."""
+        if self.asked.gallery is None:
+            return
+        file, words = Path(self.asked.gallery), plans.announcement(plan)
+        write_page(
+            file,
+            cards_of_plan(plan, base),
+            title=self.asked.batch or "",
+            note=words,
+            write=lambda path, content: self.world.files().write_atomically(str(path), content),
+            is_portable=True,
+        )
+        show.say(f"{file}: {words}")
 
     def _claim(self, lock: LockFile) -> None:
         """Be the one run of this batch on this machine."""

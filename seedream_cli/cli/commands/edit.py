@@ -31,6 +31,8 @@ def edit(
     set: o.Set = None,  # noqa: A002 - the option's name
     callback_url: o.CallbackUrl = None,
     like: o.Like = None,
+    open: o.Open = False,  # noqa: A002 - the option's name
+    preview: o.Preview = False,
     wait: o.Wait = None,
     timeout: o.Timeout = None,
     no_progress: o.NoProgress = False,

@@ -30,6 +30,8 @@ def generate(
     set: o.Set = None,  # noqa: A002 - the option's name
     callback_url: o.CallbackUrl = None,
     like: o.Like = None,
+    open: o.Open = False,  # noqa: A002 - the option's name
+    preview: o.Preview = False,
     wait: o.Wait = None,
     timeout: o.Timeout = None,
     no_progress: o.NoProgress = False,
@@ -51,6 +53,7 @@ def generate(
     jobs: o.JobsAtOnce = None,
     fail_fast: o.FailFast = False,
     shard: o.Shard = None,
+    gallery: o.GalleryOfBatch = None,
 ) -> int:
     """Turn a prompt into image files, or a file of prompts into a batch of them."""
     typed = locals()

@@ -28,8 +28,10 @@ from seedream_cli.cli.commands.existing import find_existing, show_skipped
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output.outcome import estimate
+from seedream_cli.cli.output.preview import check_preview, draw
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Device, Stdout
+from seedream_cli.cli.output.viewer import open_files
 from seedream_cli.core.errors import HeldBack, OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import OPEN_STATES, Charge, State
@@ -71,6 +73,8 @@ class SingleRun:
     def make(self) -> int:
         """Check everything that can be checked, then buy, wait and save."""
         asked, stdout = self.asked, Stdout()
+        if asked.preview:
+            check_preview()
         if asked.overwrite and asked.skip_existing:
             raise UsageError("--overwrite and --skip-existing exclude each other")
         show = observer(self.world.environ, quiet=asked.quiet, verbose=asked.verbose)
@@ -315,7 +319,18 @@ class SingleRun:
             return self._pour(report, stdout, engine, show)
         if self.is_stdout:
             return work.pour(report, stdout, engine.ledger, show)
-        return work.show(report, landings.close(report), show)
+        code = work.show(report, landings.close(report), show)
+        self._show_pictures(report.jobs, show)
+        return code
+
+    def _show_pictures(self, jobs: Sequence[Job], show: Plain) -> None:
+        """Draw and open what was saved, where that was asked for; it changes no exit code."""
+        images = (image for job in jobs for image in job.images if image.saved_at)
+        paths = [image.path for image in images if image.path]
+        if self.asked.preview and paths:
+            draw(paths, self.world.environ, show.say)
+        if self.asked.open and paths:
+            open_files(paths, show.say)
 
     def _announce(
         self, profile: Profile, engine: Context, jobs: Sequence[Job], show: Plain

@@ -23,11 +23,11 @@ from seedream_cli.core.paths import explain_unreadable, is_file
 from seedream_cli.core.text import clean, human_span, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from seedream_cli.batch.action import Action, Key, Plan
-    from seedream_cli.core.model import Image, Job, Problem
+    from seedream_cli.batch.action import Action, Plan
+    from seedream_cli.core.model import Image, Job
 
 _MARK: Final = '<meta name="generator" content="seedream gallery">'
 """Near the top of each page of ours: no other file is replaced by one."""
@@ -160,16 +160,11 @@ def cards_of(
             )
 
 
-def cards_of_plan(
-    plan: Plan, base: str, problems: Mapping[Key, Problem] | None = None
-) -> Iterator[Card]:
-    """Yield a card a picture of a manifest whose folder is `base`: as it is, and as it would be.
-
-    `problems` say what went wrong in this run.
-    """
+def cards_of_plan(plan: Plan, base: str) -> Iterator[Card]:
+    """Yield a card a picture of a manifest whose folder is `base`: as it is, and as it would be."""
     names = {key: action.name for action in plan.actions for key in action.keys}
     for action in plan.actions:
-        entry, problem = action.entry, (problems or {}).get(action.key) or action.problem
+        entry, problem = action.entry, action.problem
         is_new = action.act is Act.MAKE
         money = action.price if is_new else entry.price if entry else None
         made = (entry.model, entry.keyword or "", entry.date) if entry and not is_new else ()
