@@ -269,12 +269,13 @@ def _end(context: Context, attempt: Attempt) -> datetime:
 def _span_to_read(context: Context, attempt: Attempt, *, may_close: bool) -> Span:
     """Return what is to be read for an attempt: more where its absence may count."""
     spans = [_span(context, each) for each in _equals(context, attempt)]
-    around = SLACK
-    if may_close and context.clock.now() >= _end(context, attempt) + ABSENT_AFTER:
-        around += ABSENT_AFTER
-    own = _span(context, attempt)
+    own, now = _span(context, attempt), context.clock.now()
     since, until = min([own[0], *(s for s, _ in spans)]), max([own[1], *(u for _, u in spans)])
-    return since - around, until + around
+    if may_close and now >= _end(context, attempt) + ABSENT_AFTER:
+        # Our clock may have been put right since the submit: then its record bears another time.
+        around = SLACK + ABSENT_AFTER
+        return since - around - _REACH, max(until + around, now + SLACK)
+    return since - SLACK, until + SLACK
 
 
 def _equals(context: Context, attempt: Attempt) -> list[Attempt]:

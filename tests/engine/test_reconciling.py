@@ -610,6 +610,25 @@ def test_each_condition_of_absence_counts(house: House, words: str) -> None:
     assert words in told(house, job).reason
 
 
+@pytest.mark.parametrize("minutes", [-180, -45, 20, 50])
+def test_a_clock_put_right_since_then_proves_no_absence(house: House, minutes: int) -> None:
+    """Our clock was wrong at the submit: its record bears another time, and is not overlooked."""
+    server = listing_server(house)
+    rule(inputs_kept=None)(house, server)
+    (job,) = lost(house, server)
+    with house.ledger._write() as connection:
+        connection.execute(
+            "UPDATE attempts SET started_at = strftime('%Y-%m-%dT%H:%M:%fZ', started_at, :by),"
+            " ended_at = strftime('%Y-%m-%dT%H:%M:%fZ', ended_at, :by)",
+            {"by": f"{minutes} minutes"},
+        )
+    for _ in range(3):
+        house.clock.sleep(7200.0)
+        (job,) = ask(house, job)
+    assert (job.state, job.charge) == (State.UNKNOWN, Charge.MAYBE)
+    assert "t0 may be it all the same" in told(house, job).reason
+
+
 def test_a_refund_ends_a_charge(house: House) -> None:
     """A charge that was given back is no reason to doubt."""
     server = listing_server(house)
