@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.clock import FakeClock
 from support.command import CHOSEN, PATHS, Cli
+from support.server import NEVER
 from support.wire import Chaos, Host, Play
 
 from seedream_cli.cli.output import job as render
@@ -210,7 +211,7 @@ class Bench:
 @pytest.fixture(scope="session")
 def paid() -> Iterator[Sandbox]:
     """Return a stand-in that counts what it charges for, and takes no time."""
-    with Sandbox(settings=Settings(delay=0.0)) as server:
+    with Sandbox(settings=Settings(delay=0.0, list_delay=NEVER)) as server:
         yield server
 
 
