@@ -157,7 +157,11 @@ class Context:
     that there is."""
 
     def provider(self, job: Job) -> Provider:
-        """Return who makes a job."""
+        """Return who makes a job; raise `AccountError` for one that a later version added."""
+        if job.provider not in self.providers:
+            raise AccountError(
+                f"this version of seedream does not know the provider {job.provider}"
+            )
         return self.providers[job.provider]
 
     def first_step(self, job: Job) -> Step | None:
@@ -253,13 +257,17 @@ class Context:
 def can_be_asked(context: Context, job: Job) -> bool:
     """Tell whether the provider can be asked how a job goes, or went."""
     is_open = job.state in {State.RUNNING, State.FAILED}
-    return is_open and job.task_id is not None and context.provider(job).dialect.poll is not None
+    provider = context.providers.get(job.provider)
+    is_polled = provider is not None and provider.dialect.poll is not None
+    return is_open and job.task_id is not None and is_polled
 
 
 def can_be_found(context: Context, job: Job) -> bool:
     """Tell whether the provider's own list may show what became of a submit without an answer."""
-    provider = context.provider(job)
-    if provider.listing is None or provider.dialect.find is None or job.sent_at is None:
+    provider = context.providers.get(job.provider)
+    if provider is None or provider.listing is None or job.sent_at is None:
+        return False
+    if provider.dialect.find is None:
         return False
     is_open = job.state in {State.UNKNOWN, State.CLOSED} and not is_made(job)
     return is_open and context.clock.now() - job.sent_at <= provider.listing.kept
@@ -268,7 +276,9 @@ def can_be_found(context: Context, job: Job) -> bool:
 def has_named_charge(context: Context, job: Job) -> bool:
     """Tell whether the provider can be asked what a submit was charged whose answer was lost."""
     is_open = job.state is State.UNKNOWN and job.charge is Charge.MAYBE
-    return is_open and bool(job.request_id) and context.provider(job).dialect.cost is not None
+    provider = context.providers.get(job.provider)
+    is_named = provider is not None and provider.dialect.cost is not None
+    return is_open and bool(job.request_id) and is_named
 
 
 def task_of(context: Context, job: Job, latest: Reply | None = None) -> Task:

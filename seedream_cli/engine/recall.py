@@ -67,7 +67,8 @@ def ask_once(context: Context, jobs: Iterable[Job]) -> dict[str, Problem]:
 
 
 def _by_urgency(context: Context, jobs: Iterable[Job]) -> list[Job]:
-    return sorted(jobs, key=lambda job: not context.provider(job).is_fleeting)
+    fleeting = {name for name, each in context.providers.items() if each.is_fleeting}
+    return sorted(jobs, key=lambda job: job.provider not in fleeting)
 
 
 def recall(context: Context, jobs: Iterable[Job]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -205,3 +206,21 @@ def test_a_wrong_option_is_told_with_its_command(
     ran = cli(*arguments)
     assert ran.code == 2
     assert ran.err.splitlines()[1:] == [f"  {hint}"]
+
+
+@pytest.mark.parametrize("state", ["unknown", "running"])
+def test_a_provider_of_a_later_version_stops_nothing(cli: Cli, polled: Server, state: str) -> None:
+    """A job whose provider this version lacks is shown, and no command ends as a bug for it."""
+    assert cli("generate", "a fox", "-p", "kie", "--no-wait").code == 0
+    with closing(sqlite3.connect(cli.state / "ledger.db", isolation_level=None)) as ledger:
+        steps = "SELECT sql FROM sqlite_master WHERE name = 'only_known_steps'"
+        ((trigger,),) = ledger.execute(steps).fetchall()
+        ledger.execute("DROP TRIGGER only_known_steps")
+        ledger.execute("UPDATE jobs SET provider = 'nova', profile = 'nova', state = ?", (state,))
+        ledger.execute(trigger)
+    (cli.work / "a.toml").write_text('[images.a]\nprompt = "x"\n')
+    shown = cli("status")
+    assert (shown.code, "nova" in cli("status", "--json").out.decode()) == (0, True), shown.err
+    assert cli("download").code in {0, 4, 5}
+    assert cli("generate", "--batch", "a.toml", "--plan", "-p", "kie").code == 0
+    assert len(polled.submits()) == 1

@@ -143,7 +143,8 @@ class BatchRun:
         ledger = self.world.ledger
         lost = [*ledger.jobs(states={State.UNKNOWN}), *ledger.list_absent()]
         lost = [job for job in lost if job.sandbox is self.sandbox]
-        lost = [job for job in lost if PROVIDERS[job.provider].listing is not None]
+        listing = {name for name, each in PROVIDERS.items() if each.listing is not None}
+        lost = [job for job in lost if job.provider in listing]
         if not lost:
             return frozenset()
         look(self.engine, [j for j in lost if not is_ours(self.batch, j)], may_close=False)

@@ -199,7 +199,8 @@ def _by_urgency(jobs: Sequence[Job]) -> list[Job]:
     def key(job: Job) -> tuple[bool, bool, bool, datetime | None]:
         is_running = job.state is State.RUNNING
         # Asked about while it takes nobody's time to fetch: it may be done since almost an hour.
-        is_fleeting = is_running and PROVIDERS[job.provider].is_fleeting
+        provider = PROVIDERS.get(job.provider)
+        is_fleeting = is_running and provider is not None and provider.is_fleeting
         lapses = _lapses(job)
         return (not is_fleeting, is_running, lapses is None, lapses or far)
 
