@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from seedream_cli.batch.resolve import count_of, sort_by_source
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.record import replace
 from seedream_cli.storage.files.digest import look
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import posixpath
 import threading
 from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -19,6 +18,7 @@ from seedream_cli.batch.history import is_near
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import Overtaken, SeedreamError, StorageError, UsageError
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
+from seedream_cli.core.record import dataclass, field, replace
 from seedream_cli.engine.context import Step, StepKind, is_wanted
 from seedream_cli.engine.save import copy_image, place_of, predict_extension
 from seedream_cli.engine.workers import take_step

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from seedream_cli.batch.action import Act, Past
 from seedream_cli.batch.resolve import count_of, option_of
 from seedream_cli.core.errors import SeedreamError
 from seedream_cli.core.model import Charge, State
+from seedream_cli.core.record import dataclass, field, replace
 from seedream_cli.engine.lifetime import is_disputable, may_live
 from seedream_cli.engine.save import place_of
 from seedream_cli.request.purchase import is_same_but_for_count, purchases

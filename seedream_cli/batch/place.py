@@ -5,12 +5,12 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.batch.resolve import count_of, extension, option_of
 from seedream_cli.core.formats import extension_of_format
+from seedream_cli.core.record import dataclass
 from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter, defaultdict
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from seedream_cli.batch.resolve import (
 )
 from seedream_cli.core.errors import AccountError, UsageError
 from seedream_cli.core.model import Problem, State
+from seedream_cli.core.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

@@ -10,13 +10,13 @@ import hashlib
 import json
 import posixpath
 from collections import defaultdict
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.batch.lock.entries import Entry
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Options, Reference
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.request.check import resolve_named
 from seedream_cli.request.findings import Findings
 from seedream_cli.request.options import OF_REQUESTS, overlay

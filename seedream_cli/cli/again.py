@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli.arguments import GenerateArguments, command_line, read_prompt
 from seedream_cli.core.errors import AccountError, SeedreamError, UsageError
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.core.text import json_text, shell_line
 from seedream_cli.request.options import OF_REQUESTS
 

@@ -7,7 +7,6 @@ import posixpath
 import re
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Options
 from seedream_cli.core.paths import explain_unreadable, is_file, is_folder
+from seedream_cli.core.record import dataclass, fields, replace
 from seedream_cli.core.text import file_meant, shell_line, span_seconds
 from seedream_cli.storage.files import naming
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.clock import SystemClock, moment
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
+from seedream_cli.core.record import dataclass, field
 from seedream_cli.core.text import shell_line, span_seconds
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from seedream_cli.cli.output.outcome import (
 from seedream_cli.core.errors import StorageError
 from seedream_cli.core.events import RowEnded
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.engine.context import is_wanted
 
 if TYPE_CHECKING:

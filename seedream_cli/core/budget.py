@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Budget, Money
 from seedream_cli.core.money import show
+from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

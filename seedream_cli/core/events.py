@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
     from seedream_cli.core.model import Charge, Image, Job, Money, Problem, State

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Never
 
 from seedream_cli.core.errors import EXITS
+from seedream_cli.core.record import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.commands import adopt_command, settle_commands
@@ -18,6 +17,7 @@ from seedream_cli.core.model import (
     Running,
     State,
 )
+from seedream_cli.core.record import replace
 from seedream_cli.core.text import clean, legible, shell_line
 from seedream_cli.engine.lifetime import lapse_of
 from seedream_cli.engine.save import answers_folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +11,7 @@ from seedream_cli.core.commands import is_made
 from seedream_cli.core.errors import AccountError, UnreadableReply
 from seedream_cli.core.events import Waiting
 from seedream_cli.core.model import Charge, Problem, Purpose, Running, State, Task
+from seedream_cli.core.record import dataclass, field, replace
 from seedream_cli.transport import backoff
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Problem, State
+from seedream_cli.core.record import dataclass, field
 
 if TYPE_CHECKING:
     from seedream_cli.core.model import Job

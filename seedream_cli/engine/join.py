@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import OutcomeUnknown
 from seedream_cli.core.events import JobChanged
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
+from seedream_cli.core.record import replace
 from seedream_cli.engine.context import Substitute, can_be_found, is_wanted
 from seedream_cli.engine.recovery import conclude_dead
 from seedream_cli.engine.save import write_sidecar

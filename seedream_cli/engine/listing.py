@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import OutcomeUnknown, UnreadableReply, Unsent
 from seedream_cli.core.model import Window
+from seedream_cli.core.record import dataclass, field
 from seedream_cli.transport.backoff import http_date
 from seedream_cli.transport.exchange import Limits
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import (
@@ -14,6 +13,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import JobChanged, Note, Waiting
 from seedream_cli.core.model import Busy, Charge, Done, Failed, Problem, Refused, Running, State
+from seedream_cli.core.record import replace
 from seedream_cli.engine.answers import (
     doubt,
     mark_failed,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from seedream_cli.core.record import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

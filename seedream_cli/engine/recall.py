@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Charge, Problem, State
+from seedream_cli.core.record import replace
 from seedream_cli.engine.context import Step, StepKind, can_be_asked
 from seedream_cli.engine.lifetime import is_disputable, may_live, record_lifetime
 from seedream_cli.engine.workers import Inbox, SignalEvent, WorkerPool, take_step

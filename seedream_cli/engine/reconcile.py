@@ -7,7 +7,6 @@ Nothing here submits. A list settles a job only where every other reading of it 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from seedream_cli.core.errors import AccountError, OutcomeUnknown, UnreadableRep
 from seedream_cli.core.events import JobChanged, Note
 from seedream_cli.core.model import REFUND, Look, Problem, Settlement, State
 from seedream_cli.core.money import show
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.core.text import clean, human_span
 from seedream_cli.engine.answers import is_accepted
 from seedream_cli.engine.context import can_be_found, has_named_charge

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.model import Busy, Done, LocalImage, Reference, Refused
 from seedream_cli.core.paths import explain_unreadable, is_there
+from seedream_cli.core.record import dataclass
 from seedream_cli.core.text import shell_line
 from seedream_cli.storage.files.alpha import is_opaque
 from seedream_cli.storage.files.image_format import HEAD, inspect, sniff

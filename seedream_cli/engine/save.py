@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -26,6 +25,7 @@ from seedream_cli.core.errors import (
 from seedream_cli.core.events import BytesReceived, ImageSaved, JobChanged, Note, Waiting
 from seedream_cli.core.formats import FORMATS, extension_of_format, format_of_extension
 from seedream_cli.core.model import Busy, Done, Image, Problem, Purpose, Refused, State
+from seedream_cli.core.record import replace
 from seedream_cli.core.text import escape_unseen
 from seedream_cli.engine.context import is_odd, is_wanted, task_of
 from seedream_cli.engine.lifetime import LAPSED, UNDOCUMENTED, has_lapsed, lapse_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import JobChanged, Note
 from seedream_cli.core.model import Done, Ended, Failed, Image, Problem, State
+from seedream_cli.core.record import dataclass, field
 from seedream_cli.engine.answers import mark_failed, new_images, share_price, tell_of_more
 from seedream_cli.engine.save import save_image
 from seedream_cli.transport.sse import events

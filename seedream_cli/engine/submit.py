@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import JobChanged, Waiting
 from seedream_cli.core.model import Busy, Charge, Problem, Refused, State
+from seedream_cli.core.record import replace
 from seedream_cli.engine.answers import (
     is_accepted,
     mark_unknown,

@@ -9,10 +9,10 @@ import heapq
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from seedream_cli.core.errors import AccountError, Overtaken, StorageError
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.engine.context import Step, StepKind
 from seedream_cli.engine.join import join
 from seedream_cli.engine.poll import poll

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Size
+from seedream_cli.core.record import replace
 from seedream_cli.providers.openai_images import OPENAI_IMAGES, of_gateway
 from seedream_cli.providers.spec import Capabilities, Tariff, Tier
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +25,7 @@ from seedream_cli.core.model import (
     Refused,
     RemoteImage,
 )
+from seedream_cli.core.record import replace
 from seedream_cli.providers.ark.answers import expiry
 from seedream_cli.providers.demand import count_of
 from seedream_cli.providers.reading import (

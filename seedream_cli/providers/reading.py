@@ -6,7 +6,6 @@ import html
 import json
 import re
 from collections import deque
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Never
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from seedream_cli.core.addresses import is_loopback
 from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Busy, Problem, Record, RemoteImage
+from seedream_cli.core.record import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 
 from seedream_cli.core.addresses import SANDBOX_ORIGIN, origin
 from seedream_cli.core.model import Charge, Size
+from seedream_cli.core.record import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

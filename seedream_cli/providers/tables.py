@@ -5,10 +5,10 @@ Facts: Ark's image API page and tutorial (82379/1541523, 82379/1824121), 2026-09
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from seedream_cli.core.model import Size
+from seedream_cli.core.record import replace
 from seedream_cli.providers.spec import Capabilities
 
 RATIOS: Final = ("1:1", "4:3", "3:4", "16:9", "9:16", "3:2", "2:3", "21:9")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import (
@@ -15,6 +14,7 @@ from seedream_cli.core.model import (
     Refused,
     RemoteImage,
 )
+from seedream_cli.core.record import replace
 from seedream_cli.providers.demand import count_of, references_of
 from seedream_cli.providers.reading import (
     OK,

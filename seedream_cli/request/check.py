@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.formats import extension_of_format
 from seedream_cli.core.model import Options, Request
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.core.text import shell_line
 from seedream_cli.request.demand import measure, most_images
 from seedream_cli.request.fields import check_demand, check_fields, paths

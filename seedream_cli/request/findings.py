@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.record import dataclass, field
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.core.text import span_seconds
 
 if TYPE_CHECKING:

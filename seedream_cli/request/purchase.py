@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.addresses import origin
 from seedream_cli.core.model import Charge, Job, State
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.core.text import json_text
 from seedream_cli.request.demand import most_images
 from seedream_cli.request.price import estimate

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Size
+from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

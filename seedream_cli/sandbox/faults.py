@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.sandbox.messages import Answer, Fate, Where
 from seedream_cli.sandbox.pictures.host import deny, missing
 

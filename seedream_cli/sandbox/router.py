@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import replace
 from seedream_cli.sandbox.messages import says
 from seedream_cli.sandbox.pictures import host as images
 

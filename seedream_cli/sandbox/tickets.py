@@ -6,10 +6,10 @@ import hashlib
 import struct
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.sandbox.messages import Fate, is_whole
 
 if TYPE_CHECKING:

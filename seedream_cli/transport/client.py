@@ -7,7 +7,6 @@ import itertools
 import json
 import threading
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.events import Exchange
 from seedream_cli.core.model import Purpose, Reply
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.core.text import legible
 from seedream_cli.transport.backoff import http_date
 from seedream_cli.transport.deadline import Deadlines

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -15,6 +14,7 @@ from seedream_cli.core.addresses import (
     literal_kind,
 )
 from seedream_cli.core.errors import HostBarred, ImageBroken, OutcomeUnknown, SeedreamError, Unsent
+from seedream_cli.core.record import dataclass
 from seedream_cli.transport.deadline import Deadline
 from seedream_cli.transport.failures import explain_unsent
 

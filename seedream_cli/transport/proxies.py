@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from seedream_cli.core.addresses import DEFAULT_PORTS, SANDBOX_ORIGIN, is_loopback, split
 from seedream_cli.core.errors import ConfigError
 from seedream_cli.core.model import Secret
+from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Money
+from seedream_cli.core.record import dataclass
 from seedream_cli.core.text import escape_unseen
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from seedream_cli.batch.manifest.schema import Mistakes, Row, RowReference, Suggestion, Table, show
 from seedream_cli.batch.manifest.syntax import Sheet, Syntax, read_sheet
 from seedream_cli.core.errors import SeedreamError, UsageError
+from seedream_cli.core.record import dataclass, field
 from seedream_cli.core.text import file_meant
 from seedream_cli.request.options import OF_MANIFESTS, overlay
 from seedream_cli.storage.files import naming

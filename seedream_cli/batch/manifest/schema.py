@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.record import dataclass, field
 from seedream_cli.request.options import KINDS, OF_MANIFESTS, OF_PROFILES
 
 if TYPE_CHECKING:

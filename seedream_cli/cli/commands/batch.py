@@ -6,7 +6,6 @@ import os
 import posixpath
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,7 @@ from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import ConfigError, SeedreamError, UsageError
 from seedream_cli.core.paths import explain_unreadable, is_folder, is_link
+from seedream_cli.core.record import dataclass
 from seedream_cli.request.options import OF_MANIFESTS
 from seedream_cli.storage.files.digest import digest_of, look
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import AccountError, SeedreamError, UsageError
 from seedream_cli.core.model import State
+from seedream_cli.core.record import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,7 +8,6 @@ import secrets
 import threading
 from collections import defaultdict, deque
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ from seedream_cli.cli.output.report import Results
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import State
+from seedream_cli.core.record import dataclass, field, replace
 from seedream_cli.engine.save import move_sidecar
 from seedream_cli.engine.workers import Inbox, WorkerPool
 from seedream_cli.storage.files.naming import aside

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import Overtaken, StorageError, UsageError, gravest
 from seedream_cli.core.model import Charge, Job, Problem, State
 from seedream_cli.core.paths import is_there
+from seedream_cli.core.record import replace
 from seedream_cli.engine.context import is_wanted
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.ledger.names import find_any, is_file

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli.output import job as render
 from seedream_cli.core.formats import FORMATS
 from seedream_cli.core.model import Image
 from seedream_cli.core.paths import is_there
+from seedream_cli.core.record import dataclass
 from seedream_cli.storage.files import naming
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
@@ -36,6 +35,7 @@ from seedream_cli.core.errors import HeldBack, OutcomeUnknown, Overtaken, UsageE
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import OPEN_STATES, Charge, State
 from seedream_cli.core.paths import is_device, is_stdout
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.core.text import span_seconds
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.files.digest import is_one_of

@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from seedream_cli.cli.output.progress import Plain
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import State
+from seedream_cli.core.record import dataclass, field, replace
 from seedream_cli.core.text import json_text
 from seedream_cli.storage.ledger.selection import Selection, cost_of
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.cli.output.row import is_good, is_left, span
@@ -19,6 +18,7 @@ from seedream_cli.core.events import (
     Waiting,
 )
 from seedream_cli.core.model import State
+from seedream_cli.core.record import dataclass
 from seedream_cli.core.text import human_bytes
 
 if TYPE_CHECKING:

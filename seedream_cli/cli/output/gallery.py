@@ -6,7 +6,6 @@ import hashlib
 import os
 import posixpath
 from base64 import b64encode
-from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -20,6 +19,7 @@ from seedream_cli.core import money as price
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import Charge, State
 from seedream_cli.core.paths import explain_unreadable, is_file
+from seedream_cli.core.record import dataclass
 from seedream_cli.core.text import clean, human_span, shorten
 
 if TYPE_CHECKING:

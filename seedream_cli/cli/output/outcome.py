@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.cli.output import job as render
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import gravest
 from seedream_cli.core.model import OPEN_STATES, Charge, State
+from seedream_cli.core.record import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 import threading
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from seedream_cli.cli.output.outcome import (
 from seedream_cli.core import money as price
 from seedream_cli.core.events import RowEnded
 from seedream_cli.core.model import OPEN_STATES, Charge, Image, State
+from seedream_cli.core.record import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +17,7 @@ from seedream_cli.core.model import (
     Refused,
     RemoteImage,
 )
+from seedream_cli.core.record import replace
 from seedream_cli.providers.reading import (
     OK,
     REFUSALS,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Call, Charge, Demand, Purpose
+from seedream_cli.core.record import replace
 from seedream_cli.providers.ark.answers import decode, event, read_check
 from seedream_cli.providers.ark.models import ARK_MODELS, BYTEPLUS_MODELS, PLAN_MODELS
 from seedream_cli.providers.demand import area_of, count_of, references_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -19,6 +18,7 @@ from seedream_cli.core.model import (
     Running,
     Slot,
 )
+from seedream_cli.core.record import replace
 from seedream_cli.providers.reading import (
     OK,
     REFUSALS,

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import replace
 from seedream_cli.providers.spec import Capabilities, InputLimits, Tariff, Tier
 from seedream_cli.providers.tables import (
     SEEDREAM_3,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Call, Demand, Purpose, Running
+from seedream_cli.core.record import replace
 from seedream_cli.providers.demand import (
     area_of,
     count_of,

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Size
+from seedream_cli.core.record import replace
 from seedream_cli.providers.spec import Capabilities, InputLimits, Tariff, Tier
 from seedream_cli.providers.tables import (
     PRO_CHEAP_PIXELS,

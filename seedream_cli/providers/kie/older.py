@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Call, Purpose, Running
+from seedream_cli.core.record import replace
 from seedream_cli.providers.kie.answers import read, read_done, read_failure, result, urls_in
 from seedream_cli.providers.kie.dialect import KIE, inputs, measure_inputs
 from seedream_cli.providers.kie.models import OLDER

@@ -6,10 +6,10 @@ listed for no model but 5.0 pro, which has none; so they go by `--set output_for
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import replace
 from seedream_cli.providers.spec import Capabilities, InputLimits, Tariff, Tier
 from seedream_cli.providers.tables import (
     SEED,

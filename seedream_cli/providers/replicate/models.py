@@ -6,10 +6,10 @@ model documents inside `input`: exactly that is what `dialect.py` sends.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import replace
 from seedream_cli.providers.spec import Capabilities, Tariff, Tier
 from seedream_cli.providers.tables import (
     PRO_CHEAP_PIXELS,

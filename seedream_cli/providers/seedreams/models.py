@@ -5,11 +5,11 @@ Credits, not money, are what it charges, and of one model alone it says how many
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.money import CREDITS
+from seedream_cli.core.record import replace
 from seedream_cli.providers.spec import Capabilities, Tariff, Tier
 from seedream_cli.providers.tables import RATIOS, SEEDREAM_4_5
 

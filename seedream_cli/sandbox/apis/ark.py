@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.sandbox.apis.ark_checks import read_purchase
 from seedream_cli.sandbox.apis.ark_references import Complaint
 from seedream_cli.sandbox.apis.frames import models_of

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import dataclass
 from seedream_cli.sandbox.apis.ark_references import Complaint, invalid, read_references
 from seedream_cli.sandbox.apis.frames import pixels, price_of, ratio_in, read_size
 from seedream_cli.sandbox.messages import LAYERS, is_number, is_whole

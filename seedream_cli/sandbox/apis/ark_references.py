@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import zlib
 from base64 import b64decode
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import NotAPicture
+from seedream_cli.core.record import dataclass
 from seedream_cli.providers.spec import InputLimits
 from seedream_cli.sandbox.messages import texts
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
+
+from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
     from seedream_cli.sandbox.messages import HttpRequest

@@ -6,9 +6,9 @@ KIE answers application errors with HTTP 200 and a code in the body.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import replace
 from seedream_cli.sandbox.apis import kie_older, kie_uploads
 from seedream_cli.sandbox.apis.kie_checks import (
     Complaint,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import replace
 from seedream_cli.sandbox.apis.frames import models_of, pixels, price_of
 from seedream_cli.sandbox.messages import (
     LAYERS,

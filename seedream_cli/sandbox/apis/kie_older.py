@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import replace
 from seedream_cli.sandbox.apis.frames import pixels
 from seedream_cli.sandbox.apis.kie_checks import (
     NAMES,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.sandbox.apis.forms import read_form
 from seedream_cli.sandbox.messages import Answer, Effect, says
 

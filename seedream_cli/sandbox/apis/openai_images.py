@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64decode, b64encode
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.sandbox.apis.forms import read_fields
 from seedream_cli.sandbox.apis.frames import LARGEST, pixels, read_size
 from seedream_cli.sandbox.messages import Answer, Effect, Fate, Voice, Where, is_whole, says

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.sandbox.apis.frames import models_of, pixels, read_size
 from seedream_cli.sandbox.messages import Answer, Effect, Fate, Voice, Where, is_whole, says
 from seedream_cli.sandbox.pictures.host import draw

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from seedream_cli.core.record import replace
 from seedream_cli.sandbox.apis.forms import read_form
 from seedream_cli.sandbox.apis.frames import models_of
 from seedream_cli.sandbox.apis.replicate_checks import Complaint, read_input

@@ -6,9 +6,9 @@ Its errors are not documented: they are shaped after OpenAI's, as the rest of it
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.sandbox.apis.forms import read_fields
 from seedream_cli.sandbox.apis.frames import models_of, pixels, price_of
 from seedream_cli.sandbox.messages import Answer, Effect, Fate, Voice, Where, is_whole, says

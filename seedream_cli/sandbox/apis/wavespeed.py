@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.record import replace
 from seedream_cli.sandbox.apis.forms import read_form
 from seedream_cli.sandbox.apis.frames import models_of, pixels
 from seedream_cli.sandbox.messages import (

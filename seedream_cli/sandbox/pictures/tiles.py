@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
+
+from seedream_cli.core.record import dataclass
 
 TILE: Final = 8
 """Pixels that a tile is wide and high: a block of JPEG."""

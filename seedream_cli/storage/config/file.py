@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import ConfigError, StorageError, UsageError
 from seedream_cli.core.model import Gateway, ModelTerms, Secret
+from seedream_cli.core.record import dataclass, field, replace
 from seedream_cli.storage.config.models import GATEWAY_FIELDS, read_gateway, read_models
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from, `with_key` goes and gets it.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.addresses import SANDBOX_ORIGIN, check_base_url
 from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, UsageError
 from seedream_cli.core.model import Gateway, Profile, Secret
+from seedream_cli.core.record import replace
 from seedream_cli.core.text import shell_line
 from seedream_cli.storage.config.file import (
     KEY_SOURCES,

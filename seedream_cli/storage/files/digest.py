@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.record import dataclass, field
 from seedream_cli.storage.files.image_format import HEAD, sniff
 
 if TYPE_CHECKING:

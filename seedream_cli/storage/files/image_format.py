@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import NotAPicture
+from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

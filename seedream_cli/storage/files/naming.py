@@ -5,10 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from seedream_cli.core.errors import ImageBroken, StorageError
+from seedream_cli.core.record import dataclass
 from seedream_cli.storage.files.image_format import BLOCK, Facts, inspect
 
 if TYPE_CHECKING:

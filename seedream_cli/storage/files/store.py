@@ -7,7 +7,6 @@ import itertools
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.formats import extension_of_format
 from seedream_cli.core.paths import is_link
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.storage.files.digest import is_one_of
 from seedream_cli.storage.files.inline import Spill, blocks, tag_of
 from seedream_cli.storage.files.naming import aside

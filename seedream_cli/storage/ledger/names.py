@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.record import dataclass
 from seedream_cli.storage.files.digest import look
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.model import Charge, State
+from seedream_cli.core.record import dataclass
 from seedream_cli.core.text import fold
 from seedream_cli.storage.ledger.columns import time_text
 

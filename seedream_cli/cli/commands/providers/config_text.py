@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli.output.stdout import Stdout
+from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
