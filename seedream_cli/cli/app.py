@@ -149,7 +149,8 @@ def _usage(error: ClickException, arguments: list[str]) -> UsageError:
 
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "seedream"
-    dashed = [word for word in arguments if _is_like_a_prompt(word)]
+    takes_prompt = path.endswith((" generate", " edit"))
+    dashed = [word for word in arguments if takes_prompt and _is_like_a_prompt(word)]
     message = error.format_message()
     others = [word for word in arguments[1:] if word not in dashed[:1]]
     if "--" in arguments:
@@ -165,7 +166,7 @@ def _usage(error: ClickException, arguments: list[str]) -> UsageError:
     elif "unexpected extra argument" in message and (line := _quote_prompt(context, arguments)):
         hint = f"a prompt of several words is quoted:\n{line}"
     else:
-        is_strange = "No such option" in message
+        is_strange = takes_prompt and "No such option" in message
         hint = "a prompt that begins with “-” goes after “--”\n" if is_strange else ""
         hint += f"{path} --help"
     return UsageError(message.rstrip("."), hint=hint)

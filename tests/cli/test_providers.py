@@ -405,6 +405,22 @@ def test_a_bad_neighbour_does_not_stop_an_addition(cli: Cli, config: Path) -> No
     assert "profiles.bad: unknown key asepct" in cli("providers").out.decode()
 
 
+def test_a_rehearsal_proves_no_key(cli: Cli) -> None:
+    """The stand-in takes any key, and `check` does not say that yours works."""
+    ran = cli("providers", "check", "kie", "--sandbox")
+    assert ran.out.startswith(b"kie: the stand-in answers (")
+    assert (
+        json.loads(cli("providers", "check", "kie", "--sandbox", "--json").out)["sandbox"] is True
+    )
+
+
+@pytest.mark.parametrize("line", ["status --cat", "download --all", "providers list --cat"])
+def test_only_where_there_is_a_prompt_it_is_spoken_of(cli: Cli, line: str) -> None:
+    """A mistyped option of a command without a prompt has that command's help as its hint."""
+    assert "prompt" not in cli(*line.split()).err
+    assert "prompt" in cli("generate", "--cat").err
+
+
 def test_what_has_a_key_comes_first(cli: Cli, config: Path) -> None:
     """Profiles and providers with a key, then the others; a key whose file is gone is marked."""
     gone = cli.home / "gone"

@@ -29,7 +29,13 @@ def check(
         words = prove_key(context, profile, Plain(verbose=verbose), with_bodies=verbose > 1)
         if json:
             stdout.json(
-                {"schema": 1, "profile": profile.name, "provider": profile.provider, "says": words}
+                {
+                    "schema": 1,
+                    "profile": profile.name,
+                    "provider": profile.provider,
+                    "sandbox": profile.sandbox,
+                    "says": words,
+                }
             )
         else:
             stdout.line(f"{profile.name}: {words}")
@@ -51,7 +57,8 @@ def prove_key(
     reply = context.transport(say, with_bodies=with_bodies).send(profile, dialect.check(), Limits())
     match _heard(provider, reply):
         case Done():
-            return f"the key works ({dialect.checked(reply)})"
+            proof = "the stand-in answers" if profile.sandbox else "the key works"
+            return f"{proof} ({dialect.checked(reply)})"
         case Refused(problem=problem):
             is_spent = problem.code == "credit"
             verdict = (
