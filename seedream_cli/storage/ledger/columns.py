@@ -170,6 +170,12 @@ def job_columns(job: Job) -> dict[str, str | int | None]:
     }
 
 
+def size_of(job: Job) -> str:
+    """Return what a job asked for as durations are kept by: its size, `4x 2K` for a set of four."""
+    size = str(job.request.get("size") or "")
+    return size if job.expected == 1 else f"{job.expected}x {size}"
+
+
 def _required_time(text: str) -> datetime:
     at = time_at(text)
     if at is None:

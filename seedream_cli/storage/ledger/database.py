@@ -243,7 +243,23 @@ WHEN OLD.task_id IS NOT NULL AND NEW.task_id IS NOT OLD.task_id
 BEGIN SELECT RAISE(ABORT, 'a task id is never changed'); END;
 """
 
-SCHEMA: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
+# How long the provider took from accepting a job to having its pictures, by what it was asked for:
+# a table of its own, for earlier versions read jobs whose columns are text or whole numbers only.
+# The newest of a model, and of a size of it, are found by an index alone.
+_FIFTH: Final = """
+CREATE TABLE durations (
+  seq INTEGER PRIMARY KEY REFERENCES jobs (seq),
+  sandbox INTEGER NOT NULL,
+  provider TEXT NOT NULL,
+  model TEXT NOT NULL,
+  size TEXT NOT NULL,
+  made_seconds REAL NOT NULL
+) STRICT;
+CREATE INDEX durations_by_model ON durations (sandbox, provider, model, seq, made_seconds);
+CREATE INDEX durations_by_size ON durations (sandbox, provider, model, size, seq, made_seconds);
+"""
+
+SCHEMA: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Script k brings a ledger from version k to k + 1."""
 
 BUSY_SECONDS: Final = 30.0

@@ -31,6 +31,7 @@ from seedream_cli.storage.ledger.columns import (
     money_text,
     path_text,
     problem_text,
+    size_of,
     time_text,
 )
 from seedream_cli.storage.ledger.queries import Queries
@@ -273,10 +274,12 @@ class Ledger(Queries):
         cost: Money | None = None,
         images: Sequence[Image] = (),
         ended_at: datetime | None = None,
+        made_seconds: float | None = None,
     ) -> Job:
         """Take one step and all that comes with it in one commit; return the job as it is now.
 
-        `ended_at` is when its attempt was over, where that is not now.
+        `ended_at` is when its attempt was over, where that is not now; `made_seconds` is how long
+        the provider took from accepting it to having its pictures, where that is known.
 
         Raises `StorageError` when the job is no longer in `job.state` (another process was first),
         `UnreadableReply` when another job has that task.
@@ -306,9 +309,19 @@ class Ledger(Queries):
                 )
             for image in images:
                 self._put_image(connection, image)
+            if made_seconds is not None:
+                self._put_duration(connection, job, made_seconds)
             if becomes in _DOUBTING:
                 self._forget_uploads(connection, job)
         return self.job(job.id)
+
+    @staticmethod
+    def _put_duration(connection: sqlite3.Connection, job: Job, seconds: float) -> None:
+        connection.execute(
+            "INSERT OR IGNORE INTO durations SELECT seq, sandbox, provider, model, ?, ?"
+            " FROM jobs WHERE id = ?",
+            (size_of(job), seconds, job.id),
+        )
 
     @staticmethod
     def _forget_uploads(connection: sqlite3.Connection, job: Job) -> None:

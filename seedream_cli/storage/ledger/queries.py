@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from seedream_cli.core.durations import NEWEST
 from seedream_cli.core.model import OPEN_STATES, Attempt, Charge, Purpose, Reply, State
 from seedream_cli.core.text import clean
 from seedream_cli.storage.ledger.columns import (
@@ -18,6 +19,7 @@ from seedream_cli.storage.ledger.columns import (
     look_of,
     money_of,
     path_text,
+    size_of,
     time_at,
     time_text,
     words_of,
@@ -445,6 +447,28 @@ class Queries(Database):
                 )
                 for text, count, at, job_id, sending in rows
             ]
+
+    def durations(self, job: Job) -> tuple[list[float], list[float]]:
+        """Return how long jobs like this one took, in seconds, the newest first.
+
+        Those of its model, then those of its size too, at most 50 each. A rehearsal says nothing
+        of a real job, nor the other way round.
+        """
+        same = (int(job.sandbox), job.provider, job.model)
+        by = ("sandbox = ? AND provider = ? AND model = ?", " AND size = ?")
+        with self._storage("read"):
+            found = [
+                self._connection()
+                .execute(
+                    f"SELECT made_seconds FROM durations WHERE {where}"  # noqa: S608 - ours
+                    f" ORDER BY seq DESC LIMIT {NEWEST}",
+                    values,
+                )
+                .fetchall()
+                for where, values in ((by[0], same), ("".join(by), (*same, size_of(job))))
+            ]
+        of_model, of_size = ([seconds for (seconds,) in rows] for rows in found)
+        return of_model, of_size
 
     def attempt(self, job: Job) -> Attempt | None:
         """Return the attempt of a job that may have been charged; None where there is none."""

@@ -59,7 +59,9 @@ def used(tmp_path: Path, make_job: MakeJob) -> Path:
                 continue
             url = f"https://cdn.example.com/{k}/" + "u" * 200
             images = [Image(job=job.id, index=i, n=i, url=f"{url}/{i}") for i in (1, 2)]
-            job = ledger.move(job, State.READY, task_id=f"task-{k}", images=images)
+            job = ledger.move(
+                job, State.READY, task_id=f"task-{k}", images=images, made_seconds=20.0 + k
+            )
             if k % 5 > 2:
                 for image in images:
                     ledger.put_image(replace(image, path="/a/b.png", saved_at=NOW, sha256="d" * 64))

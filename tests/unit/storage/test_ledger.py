@@ -1459,10 +1459,31 @@ def test_what_people_said_is_kept_on_the_way_to_the_fourth_version(first: Path) 
     by_hand(first, "UPDATE settlements SET word = 'absence'")  # a word that the third lacks
 
 
+def test_a_ledger_of_the_fourth_version_learns_durations(first: Path) -> None:
+    """What was made before taught nothing; what is made from now on does."""
+    with closing(sqlite3.connect(first)) as connection:
+        connection.executescript("".join(SCHEMA[1:4]))
+    by_hand(first, "PRAGMA user_version = 4")
+    with closing(opened(first)) as ledger:
+        assert not ledger.is_read_only
+        job = ledger.job("00000001")
+        assert ledger.durations(job) == ([], [])
+        ledger.move(job, State.READY, made_seconds=21.5)
+        assert ledger.durations(job) == ([21.5], [21.5])
+        assert ledger.check() == ""
+    assert cells(first, "PRAGMA user_version") == [(len(SCHEMA),)]
+
+
 def test_versions_stay_as_they_were_released() -> None:
-    """Ledgers of the first three versions lie on disks: their scripts are never edited."""
+    """Ledgers of these versions lie on disks: their scripts are never edited."""
     digests = [hashlib.sha256(script.encode()).hexdigest()[:16] for script in SCHEMA]
-    assert digests[:3] == ["d18bce2ba8533348", "2141665235a2c47f", "59bc0f9e3e088172"]
+    assert digests == [
+        "d18bce2ba8533348",
+        "2141665235a2c47f",
+        "59bc0f9e3e088172",
+        "bbb9aa4ed62bff0a",
+        "06fc9d473f11367c",
+    ]
 
 
 def test_the_current_version_is_marked(ledger: Ledger, path: Path) -> None:
@@ -1470,6 +1491,103 @@ def test_the_current_version_is_marked(ledger: Ledger, path: Path) -> None:
     assert not ledger.is_read_only
     assert cells(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
     assert cells(path, "PRAGMA user_version") == [(len(SCHEMA),)]
+
+
+# -- how long jobs took ------------------------------------------------------------------------
+
+
+def finish(ledger: Ledger, job: Job, seconds: float | None) -> None:
+    """Take a job to its pictures."""
+    ledger.plan([job])
+    ledger.begin(job.id)
+    job = ledger.move(ledger.job(job.id), State.RUNNING, task_id=f"t-{job.id}")
+    ledger.move(job, State.READY, made_seconds=seconds)
+
+
+def test_durations_are_those_of_like_jobs(ledger: Ledger, make_job: MakeJob) -> None:
+    """By provider and model, then by size too; a rehearsal teaches rehearsals alone."""
+    kinds: list[dict[str, object]] = [
+        {},
+        {"request": {"size": "4K"}},
+        {"expected": 4},
+        {"sandbox": True},
+        {"model": "other"},
+        {"provider": "fal"},
+        {"request": {"size": None}},
+    ]
+    jobs = [make_job(id=f"0000000{k}", **kind) for k, kind in enumerate(kinds)]
+    for k, job in enumerate(jobs):
+        finish(ledger, job, 10.0 + k)
+    finish(ledger, make_job(id="00000009"), None)
+    every = [16.0, 12.0, 11.0, 10.0]
+    assert [ledger.durations(job) for job in jobs] == [
+        (every, [10.0]),
+        (every, [11.0]),
+        (every, [12.0]),
+        ([13.0], [13.0]),
+        ([14.0], [14.0]),
+        ([15.0], [15.0]),
+        (every, [16.0]),
+    ]
+
+
+def test_a_duration_is_written_with_its_step_and_once(
+    ledger: Ledger, path: Path, make_job: MakeJob
+) -> None:
+    """A step that does not happen teaches nothing, nor does a second one of the same job."""
+    job = make_job()
+    finish(ledger, job, 21.0)
+    with pytest.raises(Overtaken):
+        ledger.move(replace(job, state=State.RUNNING), State.READY, made_seconds=30.0)
+    closed = ledger.move(ledger.job(job.id), State.CLOSED)
+    ledger.move(closed, State.READY, made_seconds=40.0)
+    assert cells(path, "SELECT made_seconds FROM durations") == [(21.0,)]
+    commits = []
+    with closing(sqlite3.connect(path)) as other:
+        before = other.execute("PRAGMA data_version").fetchone()
+        finish(ledger, make_job(id="00000002"), None)
+        commits.append(other.execute("PRAGMA data_version").fetchone()[0] - before[0])
+        before = other.execute("PRAGMA data_version").fetchone()
+        finish(ledger, make_job(id="00000003"), 20.0)
+        commits.append(other.execute("PRAGMA data_version").fetchone()[0] - before[0])
+    assert commits[0] == commits[1]
+
+
+def test_a_duration_that_no_column_takes_stops_no_step(ledger: Ledger, make_job: MakeJob) -> None:
+    """What is no number is left out; the pictures count."""
+    job = make_job()
+    finish(ledger, job, float("nan"))
+    assert ledger.job(job.id).state is State.READY
+    assert ledger.durations(job) == ([], [])
+
+
+def test_the_newest_durations_are_found_by_an_index_alone(
+    ledger: Ledger, path: Path, make_job: MakeJob
+) -> None:
+    """Fifty of a hundred thousand, without a look at the others or a sort."""
+    job = make_job()
+    finish(ledger, job, 1.0)
+    by_hand(
+        path,
+        "PRAGMA foreign_keys = OFF",
+        "WITH RECURSIVE n (k) AS (SELECT 2 UNION ALL SELECT k + 1 FROM n WHERE k < 100000)"
+        " INSERT INTO durations SELECT k, 0, 'kie', 'seedream/4.5-text-to-image',"
+        " iif(k % 100, '4K', '2048x2048'), k FROM n",
+    )
+    of_model, of_size = ledger.durations(job)
+    assert of_model == [100_000.0 - k for k in range(50)]
+    assert of_size == [100_000.0 - 100 * k for k in range(50)]
+    queries: list[str] = []
+    connection = ledger._connection()
+    connection.set_trace_callback(queries.append)
+    ledger.durations(job)
+    connection.set_trace_callback(None)
+    plans = [cells(path, f"EXPLAIN QUERY PLAN {query}") for query in queries]
+    words = [str(step[3]) for plan in plans for step in plan]
+    assert [each.partition(" (")[0] for each in words] == [
+        "SEARCH durations USING COVERING INDEX durations_by_model",
+        "SEARCH durations USING COVERING INDEX durations_by_size",
+    ]
 
 
 DAY = Budget(Money(Decimal(1), "USD"), "day")
@@ -1527,6 +1645,7 @@ def reads(ledger: Ledger, job: Job) -> dict[str, Callable[[], object]]:
         "find_ours": lambda: ledger.find_ours(job.origin, ["t1"]),
         "looks": lambda: ledger.looks(job.id),
         "list_absent": ledger.list_absent,
+        "durations": lambda: ledger.durations(job),
         "submitting": ledger.submitting,
         "list_left_by": lambda: ledger.list_left_by(job.owner),
         "list_accepted_but_of": lambda: ledger.list_accepted_but_of(job.owner),
