@@ -157,6 +157,7 @@ def run(
 
     `look` hears, from any thread, which jobs have ended: `Landings.look`.
     """
+    from seedream_cli.cli.output.forecast import forecaster
     from seedream_cli.engine.context import StepKind
     from seedream_cli.engine.halt import Halt
     from seedream_cli.engine.workers import Inbox, WorkerPool
@@ -180,7 +181,11 @@ def run(
     workers = min(WORKERS, max(1, len(jobs)))
     pool = WorkerPool(take, world.clock, inbox, workers=workers, on_signal=signals.seconds_left)
     first = {job.id: _first_step(engine, job) for job in jobs}
-    observer.expect(sum(step is not None for step in first.values()))
+    observer.expect(
+        sum(step is not None for step in first.values()),
+        at_once=workers,
+        forecast=forecaster(engine.ledger.durations, engine.provider),
+    )
 
     def tick() -> None:
         observer.tick()

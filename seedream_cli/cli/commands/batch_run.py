@@ -28,6 +28,7 @@ from seedream_cli.cli.commands.bounds import (
 )
 from seedream_cli.cli.output import plan as plans
 from seedream_cli.cli.output.ci import is_forgetful
+from seedream_cli.cli.output.forecast import forecaster
 from seedream_cli.cli.output.report import Results
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
@@ -333,7 +334,12 @@ class BatchRun:
         for action in plan.of(Act.FETCH):
             if action.job is not None:  # of one that is only fetched no event tells its row
                 self.show.tally.name(action.job.id, action.name)
-        self.show.expect(pictures(begun), results.outcome.counts["current"])
+        self.show.expect(
+            pictures(begun),
+            results.outcome.counts["current"],
+            at_once=sum(self._room.values()),
+            forecast=forecaster(world.ledger.durations, engine.provider),
+        )
         inbox: Inbox = Inbox()
         signals = work.Signals(inbox, self.show, lambda: len(application.under_way))
         pool = WorkerPool(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.cli.output.row import is_good, is_left, span
@@ -24,6 +25,7 @@ from seedream_cli.core.text import human_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from seedream_cli.cli.output.forecast import Forecast
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Job, Money
 
@@ -31,6 +33,8 @@ _MINUTE: Final = 60.0
 _WINDOW: Final = 300.0
 """Seconds: how fast it went before tells little of how fast it goes."""
 _MOST_LANDINGS: Final = 1000
+_MADE: Final = 0.98
+"""Of a picture: what is left is to fetch it."""
 _ENOUGH: Final = 2
 """Pictures that must have landed before a time left is guessed."""
 
@@ -69,14 +73,41 @@ class Flight:
     name: str
     words: str
     since: float
+    forecast: Forecast | None = None
+    begun_at: float | None = None
+    """When its provider was first known to have it; None: it waits for its turn."""
+    made_at: float | None = None
+
+    def elapsed(self, now: float) -> float | None:
+        """Return for how long its provider has been at work; None: it is not."""
+        return None if self.begun_at is None or self.made_at is not None else now - self.begun_at
+
+    def fraction(self, now: float) -> float:
+        """Return how far it is, from 0 to 1."""
+        if self.made_at is not None:
+            return _MADE
+        elapsed = self.elapsed(now)
+        return 0.0 if self.forecast is None or elapsed is None else self.forecast.fraction(elapsed)
+
+    def promise(self, now: float) -> str:
+        """Return how long it usually takes, where that is known and it is being made."""
+        elapsed = self.elapsed(now)
+        return "" if self.forecast is None or elapsed is None else self.forecast.words(elapsed)
 
 
 class Tally:
     """Counts what a batch has made, what it cost and how fast it goes; safe from any thread."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        """Take a clock in seconds."""
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Take a clock in seconds, and the time of day."""
         self.monotonic = monotonic
+        self._now = now
+        self._forecast: Callable[[Job], Forecast | None] = lambda _: None
+        self._at_once = 1
         self._lock = threading.Lock()
         self._total = self._current = 0
         self._made = self._failed = self._unknown = self._left = 0
@@ -87,10 +118,21 @@ class Tally:
         self._flights: dict[str, Flight] = {}
         self._names: dict[str, str] = {}
 
-    def expect(self, total: int, current: int) -> None:
-        """Expect `total` pictures; `current` more are there already."""
+    def expect(
+        self,
+        total: int,
+        current: int,
+        *,
+        at_once: int = 1,
+        forecast: Callable[[Job], Forecast | None] = lambda _: None,
+    ) -> None:
+        """Expect `total` pictures, `at_once` at a time; `current` more are there already.
+
+        `forecast` says beforehand how long a job takes.
+        """
         with self._lock:
             self._total, self._current = total, current
+            self._at_once, self._forecast = at_once, forecast
             self._begun_at = self.monotonic()
 
     def name(self, job_id: str, row: str) -> None:
@@ -102,12 +144,15 @@ class Tally:
 
     def take(self, event: Event) -> None:
         """Count one event."""
+        # Asked for without the lock: it may have to read the ledger.
+        forecast = self._forecast(event.job) if isinstance(event, JobChanged) else None
         with self._lock:
             match event:
                 case JobChanged(job=job) if job.state in ENDED or job.state is State.PLANNED:
                     self._flights.pop(job.id, None)
                 case JobChanged(job=job, word=word):
                     self._fly(job.id, job.row or job.id, words_of(job, word))
+                    self._follow(job, forecast)
                 case BytesReceived(job_id=job_id, received=received, total=total):
                     flight = self._flights.get(job_id)
                     name = flight.name if flight else job_id
@@ -126,6 +171,17 @@ class Tally:
         name = self._names.get(job_id, name)
         flight = self._flights.setdefault(job_id, Flight(name, words, self.monotonic()))
         flight.name, flight.words = name, words
+
+    def _follow(self, job: Job, forecast: Forecast | None) -> None:
+        """Take note of when a job's provider began with it, and was done."""
+        flight, now = self._flights[job.id], self.monotonic()
+        if job.state is State.READY:
+            flight.made_at = flight.made_at or now
+        elif flight.begun_at is None:
+            # One that an earlier command sent has run since then.
+            age = (self._now() - job.sent_at).total_seconds() if job.sent_at else 0.0
+            flight.begun_at = now - max(age, 0.0)
+            flight.forecast = forecast
 
     def _land(self, ended: RowEnded) -> None:
         if ended.job is not None:
@@ -159,7 +215,9 @@ class Tally:
     def fraction(self) -> float:
         """Return how much of the batch is done with, from 0 to 1."""
         with self._lock:
-            return min(1.0, self._done / self._total) if self._total else 0.0
+            now = self.monotonic()
+            done = self._done + sum(flight.fraction(now) for flight in self._flights.values())
+            return min(1.0, done / self._total) if self._total else 0.0
 
     def line(self) -> str:
         """Return `21 of 40 made, 3 under way, 0.68 USD, about 2 min left`.
@@ -167,8 +225,10 @@ class Tally:
         Of one picture: what is done about it, and since when.
         """
         with self._lock:
+            now = self.monotonic()
             for flight in self._flights.values() if self._is_one else ():
-                return f"{flight.name} {flight.words}, {span(self.monotonic() - flight.since)}"
+                words = [f"{flight.name} {flight.words}", span(now - flight.since)]
+                return ", ".join(filter(None, [*words, flight.promise(now)]))
             parts = [
                 self._made_words("made"),
                 f"{self._failed} failed" if self._failed else "",
@@ -181,10 +241,14 @@ class Tally:
         return ", ".join(filter(None, parts))
 
     def parts(self) -> list[str]:
-        """Return what stands beside the bar, the most wanted first; of one picture nothing."""
+        """Return what stands beside the bar, the most wanted first.
+
+        Of one picture how long it usually takes, and nothing where that is not known.
+        """
         with self._lock:
+            now = self.monotonic()
             if self._is_one:
-                return []
+                return [words for each in self._flights.values() if (words := each.promise(now))]
             parts = [
                 self._made_words(""),
                 f"{self._failed} failed" if self._failed else "",
@@ -222,11 +286,26 @@ class Tally:
         return len(made), sum(made), now - start
 
     def _time_left(self) -> str:
+        """Return how long all of it will take by what is known of earlier jobs, else of these."""
         landed, made, seconds = self._recent()
         remaining = self._total - self._done
+        if (left := self._forecast_left(remaining)) is not None:
+            return f"about {_rounded(left)} left"
         if made < _ENOUGH or remaining <= 0 or seconds <= 0:
             return ""
         return f"about {_rounded(remaining * seconds / landed)} left"
+
+    def _forecast_left(self, remaining: int) -> float | None:
+        """Return the seconds until the last picture; None where a job has no forecast."""
+        now, waiting = self.monotonic(), [*self._flights.values()]
+        at_work = [each for each in waiting if each.elapsed(now) is not None]
+        known = [(f.forecast, now - f.begun_at) for f in at_work if f.forecast and f.begun_at]
+        if remaining <= 0 or not known or len(known) < len(at_work):
+            return None
+        from seedream_cli.cli.output.forecast import seconds_of_all
+
+        made = sum(each.made_at is not None for each in waiting)
+        return seconds_of_all(known, max(0, remaining - made - len(known)), self._at_once)
 
     def _speed(self) -> str:
         _, made, seconds = self._recent()

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live as RichLive
 
+    from seedream_cli.cli.output.forecast import Forecast
     from seedream_cli.core.events import Event
+    from seedream_cli.core.model import Job
 
 _MINUTE = 60.0
 STILL = "SEEDREAM_NO_PROGRESS"
@@ -82,9 +84,16 @@ class Plain:
         self._last: dict[str, str] = {}
         self._said_at = monotonic()
 
-    def expect(self, total: int, current: int = 0) -> None:
-        """Expect `total` pictures; `current` more are there already."""
-        self.tally.expect(total, current)
+    def expect(
+        self,
+        total: int,
+        current: int = 0,
+        *,
+        at_once: int = 1,
+        forecast: Callable[[Job], Forecast | None] = lambda _: None,
+    ) -> None:
+        """Expect `total` pictures, as `Tally.expect` does."""
+        self.tally.expect(total, current, at_once=at_once, forecast=forecast)
         self._said_at = self.tally.monotonic()
 
     def __call__(self, event: Event) -> None:
