@@ -24,10 +24,15 @@ from seedream_cli.cli.arguments import (
 from seedream_cli.cli.commands.batch_accounts import Accounts
 from seedream_cli.cli.output import plan as plans
 from seedream_cli.cli.output.ci import Actions
-from seedream_cli.cli.output.gallery import cards_of_plan, check_page, write_page
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
-from seedream_cli.core.errors import ConfigError, SeedreamError, UsageError
+from seedream_cli.core.errors import (
+    ConfigError,
+    SeedreamError,
+    StorageError,
+    UsageError,
+    gravest,
+)
 from seedream_cli.core.paths import explain_unreadable, is_folder, is_link
 from seedream_cli.core.record import dataclass
 from seedream_cli.request.options import OF_MANIFESTS
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
 
     from seedream_cli.batch.action import Plan
     from seedream_cli.batch.manifest.read import Manifest, Row
+    from seedream_cli.cli.commands.batch_run import BatchRun
     from seedream_cli.cli.context import CommandContext
     from seedream_cli.cli.output.progress import Plain
 
@@ -70,11 +76,14 @@ class BatchCommand:
 
     def _run(self, actions: Actions) -> int:
         from seedream_cli.cli.commands.batch_run import BatchRun
+        from seedream_cli.storage.config.file import expand_home
         from seedream_cli.storage.config.profiles import sandbox_variable
 
         asked = self.asked
         if asked.gallery is not None:
-            check_page(Path(asked.gallery))
+            from seedream_cli.cli.output.gallery import check_page
+
+            check_page(expand_home(asked.gallery, self.world.environ))
         self.shard = _shard(asked.shard)
         self.sandbox = asked.sandbox or bool(sandbox_variable(self.world.environ))
         accounts = Accounts(world=self.world, asked=asked, sandbox=self.sandbox)
@@ -113,28 +122,37 @@ class BatchCommand:
             show.say(self.division)
         self._say_notes(plan, manifest, run.planner.context.typed, show)
         if asked.check or asked.plan:
-            self._write_gallery(plan, base, show)
+            self._write_gallery(run, plan)
             return plans.show(plan, Stdout(), show, asked, actions)
+        failed: list[int] = []
         try:
-            return run.accept(plan, asked.accept) if asked.accept else run.make(plan)
+            code = run.accept(plan, asked.accept) if asked.accept else run.make(plan)
         finally:
-            if asked.gallery is not None:
-                self._write_gallery(planner().plan(), base, show)
+            # However it ended, its pictures are paid for: the page changes nothing about that.
+            try:
+                self._write_gallery(run, planner().plan() if asked.accept else plan)
+            except SeedreamError as error:
+                show.say(f"--gallery: {error.message}", is_error=True)
+                failed.append(StorageError(error.message).exit)
+        return gravest([code, *failed])
 
-    def _write_gallery(self, plan: Plan, base: str, show: Plain) -> None:
-        """Write the page that was asked for: what is there, and what would be made."""
+    def _write_gallery(self, run: BatchRun, plan: Plan) -> None:
+        """Write the page that was asked for: what is there, what would be made, what was."""
         if self.asked.gallery is None:
             return
-        file, words = Path(self.asked.gallery), plans.announcement(plan)
+        from seedream_cli.cli.output.cards import cards_of_plan
+        from seedream_cli.cli.output.gallery import write_page
+        from seedream_cli.storage.config.file import expand_home
+
+        note = run.said or plans.announcement(plan)
         write_page(
-            file,
-            cards_of_plan(plan, base),
+            expand_home(self.asked.gallery, self.world.environ),
+            cards_of_plan(plan, run.planner.context.base, run.ends, run.entries, run.why_left),
             title=self.asked.batch or "",
-            note=words,
-            write=lambda path, content: self.world.files().write_atomically(str(path), content),
+            note=note,
             is_portable=True,
         )
-        show.say(f"{file}: {words}")
+        run.show.say(f"the page of its pictures: {self.asked.gallery}")
 
     def _claim(self, lock: LockFile) -> None:
         """Be the one run of this batch on this machine."""

@@ -8,6 +8,7 @@ import secrets
 import threading
 from collections import defaultdict, deque
 from contextlib import nullcontext, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ from seedream_cli.storage.files.naming import aside
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from seedream_cli.batch.action import Action, Key, Plan
+    from seedream_cli.batch.action import Action, Key, Plan, Result
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.batch.lock.file import LockFile
     from seedream_cli.batch.manifest.read import Manifest
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from seedream_cli.cli.arguments import GenerateArguments
     from seedream_cli.cli.commands.batch_accounts import Accounts
     from seedream_cli.cli.context import CommandContext
+    from seedream_cli.cli.output.cards import End
     from seedream_cli.cli.output.ci import Actions
     from seedream_cli.cli.output.progress import Plain
     from seedream_cli.core.model import Job, Profile
@@ -80,6 +82,12 @@ class BatchRun:
     actions: Actions
     entries: dict[Key, Entry] = field(default_factory=dict)
     """What the lock is to hold."""
+    ends: dict[Key, End] = field(default_factory=dict)
+    """How actions ended, for the page of them; empty where none was asked for."""
+    said: str = ""
+    """What the run came to, in a sentence; empty until it ends."""
+    why_left: str = ""
+    """Why some actions were not begun."""
     _run: str = ""
     _engine: Context | None = None
     _room: dict[str, int] = field(default_factory=dict)
@@ -196,6 +204,7 @@ class BatchRun:
         self._settle_what_is_there(plan, results)
         begun = to_begin(plan)
         if not begun:
+            self.said = results.outcome.sentence("current")
             return results.close(0, self.manifest.file)
         self._tell_of_forgetting(plan)
         if self.planner.history is None:
@@ -329,7 +338,7 @@ class BatchRun:
             call=lambda each, bought: self.accounts.call(engine, base, self.entries, each, bought),
             record=self.record,
             despite=work.ids_of(world, self.asked.despite),
-            tell=results.tell,
+            tell=partial(self._tell, results),
         )
         for action in plan.of(Act.FETCH):
             if action.job is not None:  # of one that is only fetched no event tells its row
@@ -357,7 +366,23 @@ class BatchRun:
             self.show.say(application.why_stopped, is_error=True)
         if old := plans.outdated(self._lying_about()):
             self.show.say(old)
-        return results.close(signals.first, self.manifest.file, self._why_left(signals.first))
+        left = self._why_left(signals.first)
+        self.why_left = application.why_stopped if not signals.first else ""
+        self.why_left = self.why_left or left
+        self.said = results.outcome.sentence("current")
+        return results.close(signals.first, self.manifest.file, left)
+
+    def _tell(self, results: Results, end: Result) -> None:
+        """Tell of an action's end, and keep it where a page will show it."""
+        if self.asked.gallery is not None:
+            from seedream_cli.cli.output.cards import End
+
+            job = end.job
+            is_fetched = job is not None and job.run != self._run
+            self.ends[end.action.key] = End(
+                result=end, row=results.ended(end), is_fetched=is_fetched
+            )
+        results.tell(end)
 
     def _run_pool(self, pool: WorkerPool, application: Application, engine: Context) -> None:
         """Run to the end, or to a signal, and write down what is under way then."""

@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedream_cli.cli import options as o
@@ -79,7 +78,12 @@ def status(
             names = "--state, --unsaved, --expiring, --since and --grep"
             raise UsageError(f"{names} choose jobs by themselves; leave the names out")
         word = _Word.of(adopt=adopt, not_charged=not_charged, write_off=write_off, is_sure=yes)
-        _check_gallery(gallery)
+        if gallery is not None:
+            from seedream_cli.cli.output.gallery import check_page
+            from seedream_cli.storage.config.file import expand_home
+
+            gallery = expand_home(gallery, world.environ)
+            check_page(gallery)
         if word is not None and not jobs:
             raise UsageError("settling takes a JOB", hint="seedream status --state unknown")
         is_damaged = bool(world.ledger.check())
@@ -363,20 +367,12 @@ def _hung(line: str) -> Iterable[str]:
     return hang(line, terminal_width(), listing.LABEL)
 
 
-def _check_gallery(gallery: str | None) -> None:
-    """Raise `UsageError` where what lies in the page's place is none of ours."""
-    if gallery is not None:
-        from seedream_cli.cli.output.gallery import check_page
-
-        check_page(Path(gallery))
-
-
 def _show_pictures(
     world: CommandContext, found: _Report, gallery: str | None, say: Plain, *, is_open: bool
 ) -> None:
     """Write the page that was asked for, and open it, or the pictures."""
     if gallery is not None:
-        _write_gallery(world, found, Path(gallery), say)
+        _write_gallery(world, found, gallery, say)
     if is_open:
         from seedream_cli.cli.output.viewer import open_files
 
@@ -384,19 +380,20 @@ def _show_pictures(
         open_files([gallery] if gallery is not None else list(filter(None, saved)), say.say)
 
 
-def _write_gallery(world: CommandContext, found: _Report, file: Path, say: Plain) -> None:
+def _write_gallery(world: CommandContext, found: _Report, file: str, say: Plain) -> None:
     from seedream_cli.cli.again import lines_of
-    from seedream_cli.cli.output.gallery import cards_of, write_page
+    from seedream_cli.cli.output.cards import cards_of
+    from seedream_cli.cli.output.gallery import write_page
 
     now, jobs = world.clock.now(), found.jobs
     pictures = sum(1 for job in jobs for image in job.images if image.saved_at)
     note = f"{pictures} picture{'s' * (pictures != 1)} of {len(jobs)} job{'s' * (len(jobs) != 1)}"
+    sums = "; ".join(listing.sums(found.costs or _costs(jobs)))
     write_page(
         file,
         cards_of(jobs, now, lines_of(world), lambda job: _sources(world, job)),
         title="seedream",
-        note=f"{note}, {now.astimezone():%Y-%m-%d %H:%M}",
-        write=lambda path, content: world.files().write_atomically(str(path), content),
+        note=", ".join(filter(None, [note, f"{now.astimezone():%Y-%m-%d %H:%M}", sums])),
     )
     say.say(f"{file}: {note}")
 

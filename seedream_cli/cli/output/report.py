@@ -117,7 +117,7 @@ class Results:
 
     def _ends(self, end: Result, saved: Sequence[Image]) -> Iterator[RowEnded]:
         """Yield how each picture of an action ended."""
-        whole, action = self._ended(end), end.action
+        whole, action = self.ended(end), end.action
         share = price.share(whole.money, len(saved) or action.count) if whole.money else None
         many = action.count > 1
         for image in saved:
@@ -153,7 +153,8 @@ class Results:
             told = {"next": "fix", "error": render.problem_json(problem, problem.hint)}
         self.stdout.json(render.bare_json(row=row.name, prompt=row.prompt, state="planned", **told))
 
-    def _ended(self, end: Result) -> RowEnded:
+    def ended(self, end: Result) -> RowEnded:
+        """Return how an action ended, in the words of a row."""
         job = end.job
         seconds = None
         if job is not None and job.sent_at is not None and job.run == self.run:

@@ -44,13 +44,19 @@ def sentence(ended: RowEnded) -> str:
         facts += [span(ended.seconds)] if ended.seconds is not None else []
         where = f" {clean(ended.path, one_line=True)}" if ended.path else ""
         return f"{name} saved{where}" + (f" ({', '.join(facts)})" if facts else "")
-    problem, paid = ended.problem, _paid(ended)
-    text = f"{name} {'was left' if is_left(ended) else _WORDS[ended.state]}"
-    if problem is not None and problem.message:
-        text += f": {clean(problem.message, one_line=True)}"
-        paid = "" if "charged" in problem.message or "paid" in problem.message else paid
-    text += f"; {paid}" if paid else ""
+    problem = ended.problem
+    words, what = ("was left" if is_left(ended) else _WORDS[ended.state]), explain(ended)
+    joint = ": " if problem is not None and problem.message else "; "
+    text = f"{name} {words}{joint if what else ''}{what}"
     return text + hint_lines(problem.hint if problem else "")
+
+
+def explain(ended: RowEnded) -> str:
+    """Say why a row was not made, and whether that cost anything, as far as both are known."""
+    message, paid = ended.problem.message if ended.problem else "", _paid(ended)
+    is_said = "charged" in message or "paid" in message
+    words = (clean(message, one_line=True), "" if is_said else paid)
+    return "; ".join(filter(None, words))
 
 
 def span(seconds: float) -> str:
