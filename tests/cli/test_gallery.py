@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shlex
+import signal
 import threading
 import time
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 from support import browser as browsers
@@ -211,6 +213,184 @@ def test_a_manifest_is_shown_as_it_is_and_as_it_would_be(cli: Cli, server: Serve
     assert "<figcaption>old</figcaption>" in text
     assert len(server.charges()) == 2
     assert cli("generate", "x", "-p", "ark", "--gallery", "page.html").code == 2
+
+
+ROWS = """[defaults]
+model = "doubao-seedream-4-0-20260415"
+size = "1K"
+[images.ant]
+prompt = "an ant"
+[images.bee]
+prompt = "a bee"
+[images.cat]
+prompt = "a cat"
+[images.dog]
+prompt = "a dog"
+references = ["images.bee"]
+"""
+
+
+def _cards(page_: Path) -> dict[str, str]:
+    """Return what a page's cards say, tags and all, by their names."""
+    return dict(re.findall(r'<li id="([^"]*)"(.*?)</li>', page_.read_text(), re.DOTALL))
+
+
+@pytest.fixture
+def manifest(cli: Cli, server: Server) -> Path:
+    """Return a manifest of four rows, one of them made from another."""
+    cli.configure(server)
+    cli.work.mkdir(parents=True, exist_ok=True)
+    file = cli.work / "art.toml"
+    file.write_text(ROWS)
+    return file
+
+
+@pytest.mark.parametrize("jobs", ["1", "4"])
+def test_a_runs_page_says_how_each_row_ended(
+    cli: Cli, server: Server, manifest: Path, jobs: str
+) -> None:
+    """Refused, unknown, not made for want of a source: with why, charge and what to type."""
+    batch = ("generate", "--batch", manifest.name, "-p", "ark", "--gallery", "page.html")
+    server.change_weather("refuse:1", "drop:1")
+    ran = cli(*batch, "-j", jobs)
+    assert ran.code == 5, ran.err
+    cards = _cards(cli.work / "page.html")
+    states = {name: re.findall('class="state">(.*?)<', text)[0] for name, text in cards.items()}
+    if jobs == "1":
+        assert states == {"ant": "refused", "bee": "unknown", "cat": "made", "dog": "left"}
+    assert sorted(states.values())[-2:] == ["refused", "unknown"]
+    refused = next(cards[name] for name, state in states.items() if state == "refused")
+    assert "nothing was charged" in refused
+    assert "change its row" in refused
+    unknown = next(cards[name] for name, state in states.items() if state == "unknown")
+    assert "may have been charged" in unknown
+    (command,) = re.findall("<span>(seedream status .*? --not-charged)</span>", unknown)
+    assert "0.20 CNY may have been charged" in (cli.work / "page.html").read_text()
+    assert cli(*command.split()[1:]).code == 0
+
+
+def test_a_runs_page_says_what_a_bound_left(cli: Cli, manifest: Path) -> None:
+    """What the budget leaves out is there with its price and why, beside what was made."""
+    batch = ("generate", "--batch", manifest.name, "-p", "ark", "--gallery", "page.html")
+    assert cli(*batch, "--max-images", "1").code == 3
+    cards = _cards(cli.work / "page.html")
+    assert 'class="state">made<' in cards["ant"]
+    for name in ("bee", "cat", "dog"):
+        assert 'class="state">left<' in cards[name]
+        assert "beyond --max-images" in cards[name]
+        assert "would cost about 0.20 CNY" in cards[name]
+
+
+def test_a_run_that_is_stopped_leaves_its_page(cli: Cli, server: Server, manifest: Path) -> None:
+    """Ctrl-C: what was made, what is under way and what was not begun are told apart."""
+    server.change_weather("slow")
+    manifest.write_text(ROWS.replace('references = ["images.bee"]', ""))
+    running = cli.start(
+        *("generate", "--batch", manifest.name, "-p", "ark", "-j", "1", "--gallery", "page.html")
+    )
+    eventually(lambda: len(server.submits()) == 1)
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=30)
+    assert running.returncode == 130
+    cards = _cards(cli.work / "page.html")
+    assert list(cards) == ["ant", "bee", "cat", "dog"]
+    assert "an ant" in cards["ant"]
+    assert 'class="state">left<' not in cards["ant"]
+    assert 'class="state">left<' in cards["dog"]
+
+
+def test_old_and_new_are_shown_where_both_lie_there(cli: Cli, manifest: Path) -> None:
+    """A picture made anew under another name stands beside its old one; else its end is said."""
+    batch = ("generate", "--batch", manifest.name, "-p", "ark", "--gallery", "page.html")
+    assert cli(*batch).code == 0
+    changed = ROWS.replace('"a cat"', '"a cat, asleep"\noutput = "cat-2.jpg"')
+    manifest.write_text(changed.replace('"an ant"', '"an ant, awake"'))
+    assert cli(*batch).code == 0
+    cards = _cards(cli.work / "page.html")
+    assert re.findall('src="(.*?)"', cards["cat"]) == ["./cat.jpg", "./cat-2.jpg"]
+    assert re.findall("<figcaption>(.*?)<", cards["cat"]) == ["old", "new"]
+    assert re.findall('src="(.*?)"', cards["ant"]) == ["./ant.jpg"]
+    assert "its description changed; the one of 2026" in cards["ant"]
+    assert "was replaced" in cards["ant"]
+
+
+def test_a_check_writes_its_page_without_state(cli: Cli, manifest: Path) -> None:
+    """No ledger, no lock, no folder of state: it may be one that nobody can make."""
+    state = "/dev/null/state"
+    check = ("generate", "--batch", manifest.name, "-p", "ark", "--check")
+    ran = cli(*check, "--gallery", "new/page.html", env={"SEEDREAM_STATE_DIR": state})
+    assert ran.code == 1, ran.err
+    assert list(_cards(cli.work / "new/page.html")) == ["ant", "bee", "cat", "dog"]
+    assert not cli.state.exists()
+    assert [each.name for each in (cli.work / "new").iterdir()] == ["page.html"]
+
+
+def test_a_page_that_cannot_be_written_loses_no_picture(cli: Cli, manifest: Path) -> None:
+    """Where its name is taken meanwhile the run ends as it does, with 74, and all is told."""
+    manifest.write_text('[images.ant]\nprompt = "an ant"\noutput = "p.html/ant.jpg"\n')
+    ran = cli("generate", "--batch", manifest.name, "-p", "ark", "--gallery", "p.html")
+    assert (ran.code, ran.lines) == (74, ["p.html/ant.jpg"])
+    assert "--gallery: p.html is a folder" in ran.err
+
+
+def test_no_page_is_written_where_none_belongs(cli: Cli) -> None:
+    """Not over devices, pipes, folders, empty files or what no browser takes for a page."""
+    cli.work.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(cli.work / "pipe.html")
+    (cli.work / "folder.html").mkdir()
+    (cli.work / "empty.html").touch()
+    (cli.work / "null.html").symlink_to("/dev/null")
+    (cli.work / "ring.html").symlink_to("ring.html")
+    (cli.work / "notes").write_text("mine")
+    places = ("pipe.html", "folder.html", "empty.html", "null.html", "ring.html", "page", "-")
+    for place in (*places, "notes/page.html", f"{'x' * 300}.html"):
+        ran = cli("status", "--gallery", place)
+        assert ran.code == 2, (place, ran.err)
+    assert (cli.work / "empty.html").read_bytes() == b""
+    assert not (cli.work / "page").exists()
+
+
+def test_an_older_page_is_replaced_and_a_link_stays_one(cli: Cli, server: Server) -> None:
+    """The mark alone tells a page of ours; it lies where a link leads, pictures told from there."""
+    cli.configure(server)
+    assert cli("generate", "a fox", "-p", "ark", "-o", "art/fox.jpg").code == 0
+    old = cli.work / "art/old.html"
+    old.write_text('<!DOCTYPE html>\n<meta name="generator" content="seedream gallery">')
+    (cli.work / "-link.html").symlink_to("art/old.html")
+    assert cli("status", "--gallery=-link.html").code == 0
+    assert (cli.work / "-link.html").is_symlink()
+    assert 'src="./fox.jpg"' in old.read_text()
+    assert sorted(each.name for each in (cli.work / "art").iterdir()) == ["fox.jpg", "old.html"]
+
+
+def test_a_card_says_what_became_of_its_picture(cli: Cli, server: Server) -> None:
+    """Gone from the disk, not fetched by Git LFS, a share of a set's price, what goes on."""
+    cli.configure(server)
+    model = ("-p", "ark", "-m", "doubao-seedream-4-0-20260415")
+    assert cli("generate", "two icons", *model, "--series", "2", "-o", "icon-{n}.jpg").code == 0
+    assert cli("generate", "later", "-p", "kie", "--no-wait").code == 0
+    (cli.work / "icon-1.jpg").unlink()
+    (cli.work / "icon-2.jpg").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert cli("status", "--offline", "--gallery", "page.html").code == 0
+    cards = list(_cards(cli.work / "page.html").values())
+    assert "seedream download " in cards[0]
+    assert "not on disk any more" in cards[1]
+    assert "Git LFS has not fetched it" in cards[2]
+    for number in (1, 2):
+        assert f"{number} of 2" in cards[number]
+        assert "about 0.20 CNY of 0.40 CNY" in cards[number]
+
+
+def test_links_lead_to_cards_of_the_page_alone() -> None:
+    """However odd a name is: an id that HTML takes, a link that finds it, none that leads away."""
+    odd = 'a "b"\n%20<é>\udcff \ud800'
+    both = (Card(anchor=odd, prompt="x", state="s"), Card(anchor="b", prompt="y", state="s",
+            sources=(("from odd", odd), ("gone", "nowhere"))))  # fmt: skip
+    found = read(page(both, title="", note="", folder=Path("/g")))
+    ids = [attrs["id"] for _, attrs in found.tags if "id" in attrs]
+    links = [str(attrs["href"]) for tag, attrs in found.tags if tag == "a"]
+    assert [unquote(link[1:]) for link in links] == ids[:1]
+    assert re.fullmatch(r"[\w.%~-]+", str(ids[0]), re.ASCII)
 
 
 def test_pictures_are_opened_by_the_systems_viewer(

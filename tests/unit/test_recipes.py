@@ -36,6 +36,7 @@ MANIFEST: Final = DEFAULTS + "".join(
     f'[images.{name}]\nprompt = "a fox, number {name}"\n' for name in NAMES
 )
 KEY: Final = "sk-of-the-recipes"
+ARTIFACT: Final = "https://github.com/o/r/actions/runs/1/artifacts/2"
 INSTALLER: Final = """#!/bin/sh
 test "$*" = "install seedream" || test "$*" = "install -q seedream"
 """
@@ -178,6 +179,8 @@ class GitHub:
     secrets: Mapping[str, str]
     caches: dict[str, Path] = field(default_factory=dict)
     runs: int = 0
+    summary: str = ""
+    """Of the last job that was done."""
 
     def __post_init__(self) -> None:
         """Push the manifest to a new repository."""
@@ -284,6 +287,8 @@ class Runner:
         for step in _tables(job["steps"]):
             if self.is_wanted(step, is_well=is_well):
                 is_well = self._step(step, job) and is_well
+        if (temp / "summary").exists():
+            self.hub.summary = (temp / "summary").read_text()
         shutil.rmtree(self.home)
         return is_well
 
@@ -296,7 +301,7 @@ class Runner:
         if term in {"always()", "success()"}:
             return True
         name, _, rest = term.partition(" ")
-        value = self.context[name]
+        value = self.context.get(name, "") if name.startswith("steps.") else self.context[name]
         match rest.split(" "):
             case ["==" | "!=" as sign, word]:
                 return (value == word.strip("'")) == (sign == "==")
@@ -320,7 +325,8 @@ class Runner:
                 kept = self.hub.home / "caches" / inputs["key"]
                 self.hub.caches[inputs["key"]] = shutil.copytree(inputs["path"], kept)
             case "actions/upload-artifact":
-                shutil.copytree(inputs["path"], self.artifacts / inputs["name"])
+                self._upload(inputs)
+                self.context[f"steps.{step.get('id')}.outputs.artifact-url"] = ARTIFACT
             case "actions/download-artifact":
                 self._download(inputs)
             case other:
@@ -357,6 +363,21 @@ class Runner:
             if found:
                 shutil.copytree(self.hub.known[found[-1]], inputs["path"])
                 return
+
+    def _upload(self, inputs: Mapping[str, str]) -> None:
+        """Keep a folder, or what patterns find from the checkout on, but for what is hidden.
+
+        Source: https://github.com/actions/upload-artifact#upload-using-multiple-paths-and-exclusions
+        """
+        target, patterns = self.artifacts / inputs["name"], inputs["path"].split("\n")
+        if len(patterns) == 1:
+            shutil.copytree(inputs["path"], target)
+            return
+        for file in (file for each in filter(None, patterns) for file in self.work.glob(each)):
+            inside = file.relative_to(self.work)
+            if not any(part.startswith(".") for part in inside.parts):
+                (target / inside).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, target / inside)
 
     def _download(self, inputs: Mapping[str, str]) -> None:
         assert inputs["merge-multiple"] == "True"
@@ -423,6 +444,23 @@ def test_a_push_brings_all_pictures_into_the_repository(github: GitHub) -> None:
         assert _lock_names(work) == ["assets.lock"]
     assert len(github.place.purchases()) == len(NAMES)
     assert github.run("pull_request") == {"check": True}
+
+
+def test_a_pull_request_shows_its_pictures(github: GitHub) -> None:
+    """The artifact holds the page and each picture it names; the summary the table and its name."""
+    github.run("push")
+    github.ask(MANIFEST.replace("number row-1", "number one"))
+    assert github.run("pull_request") == {"check": False}
+    artifact = github.home / f"artifacts-{github.runs}" / "pictures"
+    page = (artifact / "assets.html").read_text()
+    shown = re.findall('<img [^>]*src="([^"]+)"', page)
+    assert len(shown) == len(NAMES)
+    assert all((artifact / each).is_file() for each in shown)
+    assert "<figcaption>old</figcaption>" in page
+    assert "1 to make, 6 current, about 0.20 CNY" in page
+    table, _, link = github.summary.partition("Artifact ")
+    assert "| row-1 | make |" in table
+    assert link.startswith(f"[pictures]({ARTIFACT})")
 
 
 def test_a_run_with_nothing_to_make_buys_and_commits_nothing(github: GitHub) -> None:

@@ -388,12 +388,13 @@ def _write_gallery(world: CommandContext, found: _Report, file: str, say: Plain)
     now, jobs = world.clock.now(), found.jobs
     pictures = sum(1 for job in jobs for image in job.images if image.saved_at)
     note = f"{pictures} picture{'s' * (pictures != 1)} of {len(jobs)} job{'s' * (len(jobs) != 1)}"
-    sums = "; ".join(listing.sums(found.costs or _costs(jobs)))
+    sums = "; ".join(line.removeprefix("cost together: ") for line in listing.sums(_costs(jobs)))
     write_page(
         file,
         cards_of(jobs, now, lines_of(world), lambda job: _sources(world, job)),
         title="seedream",
-        note=", ".join(filter(None, [note, f"{now.astimezone():%Y-%m-%d %H:%M}", sums])),
+        note=f"{note}, {now.astimezone():%Y-%m-%d %H:%M}"
+        + (f"; cost together: {sums}" if sums else ""),
     )
     say.say(f"{file}: {note}")
 

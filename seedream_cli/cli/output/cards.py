@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seedream_cli.batch.action import Action, Key, Plan, Result
     from seedream_cli.batch.lock.entries import Entry
     from seedream_cli.core.events import RowEnded
-    from seedream_cli.core.model import Image, Job, Money
+    from seedream_cli.core.model import Image, Job, Money, Problem
 
 _POINTER: Final = b"version https://git-lfs"
 """How a file begins that stands for a picture which Git LFS has not fetched."""
@@ -137,11 +137,16 @@ def _trouble(job: Job, image: Image | None) -> tuple[str, str]:
     problem = (image.problem if image else None) or job.problem
     if image is not None and image.warning and problem is None:
         return image.warning, ""
+    is_settled = job.state is State.CLOSED
+    return problem.message if problem else "", "" if is_settled else _way_on(job, problem)
+
+
+def _way_on(job: Job, problem: Problem | None) -> str:
+    """Return what to type next about a job, a command a line; empty for nothing."""
     if problem is not None:
-        is_settled = job.state is State.CLOSED
-        return problem.message, "" if is_settled else hint_of(job, problem)
-    waits = job.state in {State.RUNNING, State.READY}
-    return "", f"seedream download {job.id}" if waits else ""
+        return hint_of(job, problem)
+    is_waiting = job.state in {State.RUNNING, State.READY}
+    return f"seedream download {job.id}" if is_waiting else ""
 
 
 # -- a manifest --------------------------------------------------------------------------------
@@ -193,8 +198,8 @@ def _planned_card(
     if is_new and entry is not None:
         state = "stale"
     hint = problem.hint if problem else ""
-    if action.act is Act.UNKNOWN and action.job is not None and action.job.problem is not None:
-        hint = hint_of(action.job, action.job.problem)
+    if action.act is Act.UNKNOWN and action.job is not None:
+        hint = _way_on(action.job, action.job.problem)
     return Card(
         anchor=_anchor(action.key),
         name=action.name,
@@ -242,18 +247,14 @@ def _there(action: Action, base: str) -> str | None:
 
 
 def _ended_cards(
-    action: Action,
-    base: str,
-    end: End,
-    sources: list[tuple[str, str]],
-    why_left: str,
+    action: Action, base: str, end: End, sources: list[tuple[str, str]], why_left: str
 ) -> Iterator[Card]:
     """Yield a card a picture that a run brought, and one for all of an action that it did not."""
     job, row = end.result.job, end.row
     images = job.images if job is not None and not end.result.is_old else ()
     meant = [image for image in images if action.is_whole_set or image.n == action.n]
     saved = [image for image in meant if image.saved_at and image.path]
-    whole = price.share(row.money, len(saved) or 1) if row.money else None
+    share = price.share(row.money, len(saved)) if row.money and saved else None
     for image in saved:
         key = (action.row.name, image.n if action.is_whole_set else action.n)
         yield Card(
@@ -262,35 +263,57 @@ def _ended_cards(
             prompt=action.row.prompt,
             state="fetched" if end.is_fetched else "made",
             mood="good",
-            facts=_made_facts(job, image, whole, is_estimate=row.is_estimate),
+            facts=_made_facts(job, image, share, is_estimate=row.is_estimate),
             shots=list(_made_shots(action, base, image)),
-            why=". ".join(filter(None, [_replaced(action, base, image), image.warning])),
+            why="; ".join(filter(None, [_replaced(action, base, image), image.warning])),
             sources=sources,
         )
-    if len(saved) >= action.count or (saved and row.problem is None):
-        return
-    left = is_left(row)
-    problem = row.problem
-    is_named = job is not None and not left
-    there = _there(action, base) if not saved else None
+    if not saved or (len(saved) < action.count and row.problem is not None):
+        yield _unmade_card(action, base, end, sources, why_left, missing=action.count - len(saved))
+
+
+def _unmade_card(
+    action: Action,
+    base: str,
+    end: End,
+    sources: list[tuple[str, str]],
+    why_left: str,
+    *,
+    missing: int,
+) -> Card:
+    """Return the card of what a run did not bring: why, what it cost, and what to do."""
+    job, row = end.result.job, end.row
+    left, problem = is_left(row), row.problem
+    is_rest = missing < action.count
+    there = _there(action, base) if not is_rest else None
     shots = [_lying(there, "old")] if there is not None else []
-    words = "not begun" if left else "not made"
-    cost = f"would cost about {price.show(action.price)}" if left and action.price else ""
-    model = action.target.request.model if action.target else ""
-    yield Card(
-        anchor=_anchor(action.key) if not saved else f"{_anchor(action.key)}.rest",
-        name=action.name if not saved else f"{action.row.name}, {action.count - len(saved)} more",
+    facts = [action.target.request.model if action.target else ""]
+    if left:
+        state, mood, words = "left", "wait", "not begun"
+        why, hint = f"{action.reason}; {why_left}" if why_left else action.reason, ""
+        facts += [f"would cost about {price.show(action.price)}"] if action.price else []
+    elif job is None:
+        state, mood, words = "failed", "bad", "not made"
+        why, hint = explain(row), problem.hint if problem else ""
+    else:
+        is_open = job.state in OPEN_STATES
+        state, mood = job.state.value, "wait" if is_open else "bad"
+        words = "being made" if is_open else "not made"
+        why, hint = explain(row), _way_on(job, problem)
+        facts.append(job.id)
+    if not (hint or left):
+        is_refused = row.state is State.REFUSED
+        hint = "change its row, then run the same again" if is_refused else "run the same again"
+    return Card(
+        anchor=f"{_anchor(action.key)}/rest" if is_rest else _anchor(action.key),
+        name=f"{action.row.name}, {missing} more" if is_rest else action.name,
         prompt=action.row.prompt,
-        state="left" if left else job.state.value if is_named and job else "failed",
-        mood="wait" if left or (job is not None and job.state in OPEN_STATES) else "bad",
-        facts=[fact for fact in (job.id if is_named and job else "", model or "", cost) if fact],
+        state=state,
+        mood=mood,
+        facts=[fact for fact in facts if fact],
         shots=[*shots, Shot(words=words, label="new" if shots else "")],
-        why=(why_left or action.reason) if left else explain(row),
-        hint=hint_of(job, problem)
-        if is_named and job and problem
-        else problem.hint
-        if problem
-        else "",
+        why=why,
+        hint=hint,
         sources=sources,
     )
 

@@ -162,6 +162,7 @@ class _Writer:
             else _text(words)
             for words, anchor in card.sources
         )
+        facts = " · ".join(f"<span>{_text(fact)}</span>" for fact in card.facts)
         return {
             "anchor": _id(card.anchor),
             "kind": f"{card.mood} pair" if len(card.shots) > 1 else card.mood,
@@ -170,8 +171,8 @@ class _Writer:
             "prompt": _text(card.prompt),
             "state": _text(card.state),
             "why": f'<p class="why">{_text(card.why)}</p>' if card.why else "",
-            "hint": f'<pre class="hint">{_text(card.hint)}</pre>' if card.hint else "",
-            "facts": f'<p class="facts">{" · ".join(map(_text, card.facts))}</p>',
+            "hint": _hint(card.hint) if card.hint else "",
+            "facts": f'<p class="facts">{facts}</p>' if facts else "",
             "sources": f'<p class="facts">made from {links}</p>' if links else "",
             "command": _command(card.command) if card.command else "",
         }
@@ -206,6 +207,14 @@ class _Writer:
 def _command(line: str) -> str:
     button = '<button type="button" class="copy">copy</button>'
     return f"<details><summary>make it again</summary><pre>{_text(line)}</pre>{button}</details>"
+
+
+def _hint(text: str) -> str:
+    """Return commands as they are typed, and words as words."""
+    if text.startswith("seedream "):
+        lines = "".join(f"<span>{_text(line)}</span>" for line in text.splitlines())
+        return f'<pre class="hint">{lines}</pre>'
+    return f'<p class="why">{_text(text)}</p>'
 
 
 def _id(anchor: str) -> str:
