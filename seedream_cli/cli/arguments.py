@@ -43,7 +43,7 @@ _NOT_IN_BATCHES = {
     "skip_existing": "the lock knows what is there; --accept NAME records what it does not know",
     "dry_run": "--plan says what would be made",
     "like": "a row says itself what it is",
-    "open": "--gallery FILE.html shows them all",
+    "open": "beside --gallery FILE.html it opens the page",
     "preview": "--gallery FILE.html shows them all",
     "no_validate": "the rows of a batch are always checked",
 }
@@ -131,6 +131,8 @@ def check_batch(arguments: GenerateArguments) -> None:
                 raise UsageError(f"--{flag} is for batches", hint="add --batch FILE")
         return
     for name, reason in _NOT_IN_BATCHES.items():
+        if name == "open" and arguments.gallery is not None:
+            continue  # the page is what it opens
         if _is_typed(arguments, name):
             flag = "PROMPT" if name == "prompt" else f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag} and --batch exclude each other: {reason}")

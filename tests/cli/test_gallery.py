@@ -407,9 +407,29 @@ def test_pictures_are_opened_by_the_systems_viewer(
     ran = cli("generate", "a fox", "-p", "ark", "-o", "fox.jpg", "--open", env=env, process=True)
     assert (ran.code, ran.lines) == (0, ["fox.jpg"]), ran.err
     eventually(lambda: opened.exists() and opened.read_text() == f"{cli.work / 'fox.jpg'}\n")
+    assert cli("status", "--gallery=-page.html", "--open", env=env, process=True).code == 0
+    eventually(lambda: opened.read_text().endswith("work/-page.html\n"))
     none = cli("status", "last", "--open", env={"PATH": str(tmp_path / "none")}, process=True)
     assert none.code == 0
     assert "--open: there is no" in none.err
+    viewer.write_text("#!/bin/sh\nexit 3\n")  # as xdg-open ends where there is no screen
+    (tmp_path / "xdg-open").write_text("#!/bin/sh\nexit 3\n")
+    blind = cli("status", "last", "--open", env=env, process=True)
+    assert blind.code == 0
+    assert f"could not open it here; it lies at {cli.work / 'fox.jpg'}" in blind.err
+
+
+def test_a_batch_opens_its_page(cli: Cli, manifest: Path, tmp_path: Path) -> None:
+    """`--open` beside `--gallery` hands the page to the viewer; without it there is none."""
+    opened = tmp_path / "opened"
+    for name in ("xdg-open", "open"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$1" >> {opened}\n')
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    batch = ("generate", "--batch", manifest.name, "-p", "ark", "--open")
+    assert cli(*batch, "--plan", "--gallery", "p.html", env=env, process=True).code == 0
+    eventually(lambda: opened.exists() and opened.read_text().endswith("work/p.html\n"))
+    assert cli(*batch, "--plan").code == 2
 
 
 @pytest.mark.soak

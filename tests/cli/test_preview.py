@@ -33,6 +33,18 @@ print("END", file=sys.stderr, flush=True)
 if "READ" in os.environ:
     print("KEYS", input(), file=sys.stderr, flush=True)
 """
+HALF_WAY = """
+import sys
+from rich.measure import Measurement
+class Image:
+    def __init__(self, *_, **__): pass
+    def __rich_measure__(self, *_): return Measurement(1, 1)
+    def __rich_console__(self, *_):
+        sys.__stdout__.write("\\x1b_GHALF")
+        yield "HALF"
+        raise OSError("broke off")
+HalfcellImage = Image
+"""
 SIXEL = {b"\x1b[c": b"\x1b[?62;4;22c"}
 KITTY = {b"\x1b[c": b"\x1b[?62;22c", b"_Gi": b"OK"}
 SECONDS = 30.0
@@ -139,6 +151,18 @@ def test_a_hostile_or_huge_picture_costs_a_note(tmp_path: Path) -> None:
     assert b"b.png is not drawn: it cannot be drawn here" in got
     assert b"h.png is not drawn: it has more than 50 million pixels" in got
     assert "▀".encode() in got
+
+
+def test_a_picture_is_drawn_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A library that breaks off half way leaves no open sequence in the terminal."""
+    fake = tmp_path / "textual_image"
+    fake.mkdir()
+    (fake / "__init__.py").touch()
+    (fake / "renderable.py").write_text(HALF_WAY)
+    (tmp_path / "a.png").write_bytes(png(8, 8))
+    got = seen([str(tmp_path / "a.png")], {}, {"PYTHONPATH": str(tmp_path)})
+    assert b"a.png is not drawn" in got
+    assert b"HALF" not in got
 
 
 def test_without_the_extra_nothing_is_bought() -> None:

@@ -144,15 +144,20 @@ class BatchCommand:
         from seedream_cli.cli.output.gallery import write_page
         from seedream_cli.storage.config.file import expand_home
 
+        file = expand_home(self.asked.gallery, self.world.environ)
         note = run.said or plans.announcement(plan)
         write_page(
-            expand_home(self.asked.gallery, self.world.environ),
+            file,
             cards_of_plan(plan, run.planner.context.base, run.ends, run.entries, run.why_left),
             title=self.asked.batch or "",
             note=note,
             is_portable=True,
         )
         run.show.say(f"the page of its pictures: {self.asked.gallery}")
+        if self.asked.open:
+            from seedream_cli.cli.output.viewer import open_files
+
+            open_files([os.path.realpath(file)], run.show.say)
 
     def _claim(self, lock: LockFile) -> None:
         """Be the one run of this batch on this machine."""

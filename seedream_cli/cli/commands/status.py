@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -377,7 +378,9 @@ def _show_pictures(
         from seedream_cli.cli.output.viewer import open_files
 
         saved = [image.path for job in found.jobs for image in job.images if image.saved_at]
-        open_files([gallery] if gallery is not None else list(filter(None, saved)), say.say)
+        pictures = list(filter(None, saved))
+        # The page itself, not a link to it: it names its pictures from where it lies.
+        open_files([os.path.realpath(gallery)] if gallery is not None else pictures, say.say)
 
 
 def _write_gallery(world: CommandContext, found: _Report, file: str, say: Plain) -> None:

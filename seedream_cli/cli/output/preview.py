@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.cli.output.stdout import write_whole
 from seedream_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,11 +68,12 @@ def _draw_one(path: str, environ: Mapping[str, str]) -> str:
             return "there is no terminal to ask"
         stack.callback(_restore(terminal.fileno()))
         try:
+            # Its stderr brings the drawing, so that one that takes too long is not half drawn.
             done = subprocess.run(  # noqa: S603 - this very module
                 [sys.executable, "-m", __name__, path],
                 stdin=terminal,
                 stdout=sys.stderr.fileno(),
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 env=dict(environ),
                 timeout=SECONDS,
                 check=False,
@@ -82,7 +84,11 @@ def _draw_one(path: str, environ: Mapping[str, str]) -> str:
             return str(error.strerror)
     if done.returncode == _TOO_LARGE:
         return f"it has more than {MOST_PIXELS // 1_000_000} million pixels"
-    return "" if done.returncode == 0 else "it cannot be drawn here"
+    if done.returncode:
+        return "it cannot be drawn here"
+    with suppress(OSError, ValueError):
+        write_whole(sys.stderr, done.stderr)
+    return ""
 
 
 def _restore(terminal: int) -> Callable[[], None]:
@@ -99,9 +105,11 @@ def _restore(terminal: int) -> Callable[[], None]:
 
 
 def main(path: str) -> int:
-    """Draw one picture on stdout; the child's own work."""
+    """Draw one picture on stderr, the terminal on stdout asked how; the child's own work."""
     import resource
 
+    drawing = os.dup(2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     is_asked = not _is_asking_unwise()
     if not is_asked:
@@ -120,9 +128,14 @@ def main(path: str) -> int:
         columns, rows = size.columns or 80, size.lines or 24
         height = max(2, min(_HIGHEST, rows - 3))
         width = min(columns, int(height * 2 * picture.width / picture.height) or 1)
-        console = Console(file=sys.stdout, force_terminal=True, width=columns)
-        console.print(able(picture, width=width, height="auto"))
-    sys.stdout.flush()
+        drawn = able(picture, width=width, height="auto")
+        whole = io.StringIO()
+        console = Console(file=whole, force_terminal=True, width=columns)
+        console.measure(drawn)  # asks the terminal how large its letters are, once
+        sys.__stdout__ = whole  # type: ignore[misc,assignment]  # where kitty's data go
+        console.print(drawn)
+    with open(drawing, "wb") as pipe:  # noqa: PTH123 - a descriptor
+        pipe.write(whole.getvalue().encode())
     return 0
 
 
