@@ -132,9 +132,13 @@ def page(
         folder=folder, is_portable=is_portable, anchors={card.anchor for card in shown}
     )
     template = Template(_part("card.html").rstrip("\n"))
+    paths = (shot.path for card in shown for shot in card.shots if shot.path is not None)
+    # Without an icon browsers ask for /favicon.ico; our policy lets in nothing but pictures.
+    icon = next(filter(None, map(writer.below, paths)), "#")
     return Template(_part("page.html")).substitute(
         title=_text(title),
         note=_text(note),
+        icon=icon,
         style=style,
         script=script,
         style_hash=_digest(style),
@@ -181,7 +185,7 @@ class _Writer:
         label = f"<figcaption>{_text(shot.label)}</figcaption>" if shot.label else ""
         href, words = "", shot.words
         if shot.path is not None:
-            inside = self._below(shot.path)
+            inside = self.below(shot.path)
             if inside is not None:
                 size = f' width="{shot.width}" height="{shot.height}"' if shot.width else ""
                 alt = _text(shorten(f"{shot.label} {clean(card.prompt)}".strip(), _LONGEST_ALT))
@@ -192,7 +196,7 @@ class _Writer:
         inner = f'<a href="{href}">{_text(words)}</a>' if href else _text(words)
         return f'<figure>{label}<div class="none">{inner}</div></figure>'
 
-    def _below(self, path: str) -> str | None:
+    def below(self, path: str) -> str | None:
         """Return where a picture lies seen from the page's folder; None: it is not below it."""
         place, name = os.path.split(path)
         if place not in self._real:
