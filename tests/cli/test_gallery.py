@@ -176,6 +176,7 @@ def test_a_file_that_is_no_page_of_ours_is_left_alone(cli: Cli) -> None:
     assert "left alone" in ran.err
     assert mine.read_text() == "<html>mine"
     assert cli("status", "--gallery", str(cli.work)).code == 2
+    assert "--gallery notes.html" in cli("status", "--gallery", "notes").err
     assert cli("status", "--gallery", "new/page.html").code == 0
     assert (cli.work / "new/page.html").is_file()
 
@@ -526,6 +527,7 @@ def test_a_manifests_page_in_a_real_browser(cli: Cli, manifest: Path, tmp_path: 
     assert cli(*batch, "--check").code == 1
     with browsers.browsing(tmp_path / "profile") as browser:
         browser.open((cli.work / "page.html").as_uri())
+        assert browser.eval(_SHIFT) == 0
         chips = "[...document.querySelectorAll('.states button')]"
         shown = "[...document.querySelectorAll('li:not([hidden])')].map((each) => each.id)"
         assert browser.eval(f"{chips}.map((each) => each.textContent)") == [
@@ -543,7 +545,6 @@ def test_a_manifests_page_in_a_real_browser(cli: Cli, manifest: Path, tmp_path: 
         assert browser.eval("location.hash") == "#bee"
         assert browser.eval("[...document.querySelectorAll('h1, h2')].length") == 6
         assert browser.eval("[...document.querySelectorAll('img[loading]')].every((i) => i.alt)")
-        assert browser.eval(_SHIFT) == 0
         assert browser.complaints() == []
 
 

@@ -122,8 +122,9 @@ class BatchCommand:
             show.say(self.division)
         self._say_notes(plan, manifest, run.planner.context.typed, show)
         if asked.check or asked.plan:
+            code = plans.show(plan, Stdout(), show, asked, actions)
             self._write_gallery(run, plan)
-            return plans.show(plan, Stdout(), show, asked, actions)
+            return code
         failed: list[int] = []
         try:
             code = run.accept(plan, asked.accept) if asked.accept else run.make(plan)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.paths import explain_unreadable, is_folder, is_there
 from seedream_cli.core.record import dataclass, field
-from seedream_cli.core.text import clean, shorten
+from seedream_cli.core.text import clean, shell_line, shorten
 from seedream_cli.storage.files.atomic import replace_file
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def check_page(file: str) -> None:
     if not file.lower().endswith(_ENDINGS):
         raise UsageError(
             f"--gallery {file}: no browser takes that for a page",
-            hint="a name that ends in .html: --gallery pictures.html",
+            hint=shell_line(["--gallery", f"{file.strip('-') or 'pictures'}.html"]),
         )
     target = os.path.realpath(file)
     try:
