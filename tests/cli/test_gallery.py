@@ -293,6 +293,7 @@ def test_a_runs_page_says_how_each_row_ended(
     assert "change its row" in refused
     unknown = next(cards[name] for name, state in states.items() if state == "unknown")
     assert "may have been charged" in unknown
+    assert "perhaps 0.20 CNY" in unknown
     (command,) = re.findall("<span>(seedream status .*? --not-charged)</span>", unknown)
     assert "0.20 CNY may have been charged" in (cli.work / "page.html").read_text()
     assert cli(*command.split()[1:]).code == 0
@@ -402,12 +403,17 @@ def test_a_card_says_what_became_of_its_picture(cli: Cli, server: Server) -> Non
     (cli.work / "icon-2.jpg").write_text("version https://git-lfs.github.com/spec/v1\n")
     assert cli("status", "--offline", "--gallery", "page.html").code == 0
     cards = list(_cards(cli.work / "page.html").values())
+    assert "being made" in cards[0]
     assert "seedream download " in cards[0]
     assert "not on disk any more" in cards[1]
     assert "Git LFS has not fetched it" in cards[2]
     for number in (1, 2):
         assert f"{number} of 2" in cards[number]
         assert "about 0.20 CNY of 0.40 CNY" in cards[number]
+    eventually(lambda: cli("status", "--json").objects[0]["state"] == "ready")
+    assert cli("status", "--state", "ready", "--gallery", "page.html").code == 0
+    (card_,) = _cards(cli.work / "page.html").values()
+    assert "not on disk, lapses in " in card_
 
 
 def test_links_lead_to_cards_of_the_page_alone() -> None:

@@ -150,7 +150,7 @@ class BatchCommand:
         write_page(
             file,
             cards_of_plan(plan, run.planner.context.base, run.ends, run.entries, run.why_left),
-            title=self.asked.batch or "",
+            title="the manifest on stdin" if self.asked.batch == "-" else self.asked.batch or "",
             note=note,
             is_portable=True,
         )

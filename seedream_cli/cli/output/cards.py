@@ -300,7 +300,7 @@ def _unmade_card(
         state, mood = job.state.value, "wait" if is_open else "bad"
         words = "being made" if is_open else "not made"
         why, hint = explain(row), _way_on(job, problem)
-        facts.append(job.id)
+        facts += [job.id, _cost(job)]
     if not (hint or left):
         is_refused = row.state is State.REFUSED
         hint = "change its row, then run the same again" if is_refused else "run the same again"
