@@ -311,6 +311,28 @@ def test_a_runs_page_says_what_a_bound_left(cli: Cli, manifest: Path) -> None:
         assert "would cost about 0.20 CNY" in cards[name]
 
 
+def test_a_runs_page_says_why_it_stopped(cli: Cli, server: Server, manifest: Path) -> None:
+    """What a stop left says so; a picture in the way is shown, with what keeps it."""
+    batch = ("generate", "--batch", manifest.name, "-p", "ark", "--gallery", "page.html")
+    server.change_weather("refuse:1")
+    assert cli(*batch, "--fail-fast", "-j", "1").code == 3
+    cards = _cards(cli.work / "page.html")
+    assert "a row failed (--fail-fast)" in cards["cat"]
+    (cli.work / "cat.jpg").write_bytes(b"mine")
+    assert cli(*batch).code == 2
+    cards = _cards(cli.work / "page.html")
+    assert 'class="state">conflict<' in cards["cat"]
+    assert "--accept cat" in cards["cat"]
+
+
+def test_what_cannot_be_shown_is_said(cli: Cli, server: Server) -> None:
+    """`--open` with `-o -`, or before anything is there, is a note and no silence."""
+    cli.configure(server)
+    said = "no file was saved that --open or --preview could show"
+    assert said in cli("generate", "a fox", "-p", "ark", "-o", "-", "--open").err
+    assert said in cli("generate", "a fox", "-p", "kie", "--no-wait", "--open").err
+
+
 def test_a_run_that_is_stopped_leaves_its_page(cli: Cli, server: Server, manifest: Path) -> None:
     """Ctrl-C: what was made, what is under way and what was not begun are told apart."""
     server.change_weather("slow")

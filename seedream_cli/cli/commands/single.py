@@ -315,6 +315,8 @@ class SingleRun:
         ended = tuple(self._with_way_on(job, provider) for job in report.jobs)
         runs, again = frozenset({bought[0].job.run}), self._again(report.jobs)
         report = replace(report, jobs=ended, runs=runs, again=again)
+        if self.device or self.is_stdout:
+            self._show_pictures((), show)
         if self.device:
             return self._pour(report, stdout, engine, show)
         if self.is_stdout:
@@ -327,6 +329,8 @@ class SingleRun:
         """Draw and open what was saved, where that was asked for; it changes no exit code."""
         images = (image for job in jobs for image in job.images if image.saved_at)
         paths = [image.path for image in images if image.path]
+        if not paths and (self.asked.preview or self.asked.open):
+            show.say("no file was saved that --open or --preview could show")
         if self.asked.preview and paths:
             draw(paths, self.world.environ, show.say)
         if self.asked.open and paths:

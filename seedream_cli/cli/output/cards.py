@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.batch.action import Act
 from seedream_cli.cli.output.gallery import Card, Shot
 from seedream_cli.cli.output.job import hint_of
+from seedream_cli.cli.output.plan import keepable
 from seedream_cli.cli.output.row import explain, is_left
 from seedream_cli.core import money as price
 from seedream_cli.core.model import OPEN_STATES, Charge, State
@@ -200,6 +201,8 @@ def _planned_card(
     hint = problem.hint if problem else ""
     if action.act is Act.UNKNOWN and action.job is not None:
         hint = _way_on(action.job, action.job.problem)
+    if keepable([action]):
+        hint = f"to keep what lies there: --accept {action.row.name}"
     return Card(
         anchor=_anchor(action.key),
         name=action.name,
