@@ -377,6 +377,19 @@ def test_a_check_writes_its_page_without_state(cli: Cli, manifest: Path) -> None
     assert [each.name for each in (cli.work / "new").iterdir()] == ["page.html"]
 
 
+def test_a_manifests_page_names_no_place_of_this_machine(cli: Cli, manifest: Path) -> None:
+    """Neither in its title nor in what went wrong; addresses stay."""
+    batch = ("generate", "--batch", str(manifest), "-p", "ark", "--gallery", "page.html")
+    assert cli(*batch, "--check").code == 1
+    assert str(cli.home) not in (cli.work / "page.html").read_text()
+    why = "/home/me/art/a.jpg could not be written: look at https://example.com/a/b, ./c/d and 1/2"
+    lost = Card(anchor="a", prompt="", state="failed", why=why, hint="look into /home/me/art/x")
+    text = page([lost], title="", note="", folder=Path("/g"), is_portable=True)
+    assert "…/a.jpg could not be written: look at https://example.com/a/b, ./c/d and 1/2" in text
+    assert "look into …/x" in text
+    assert "/home/me/art/a.jpg" in page([lost], title="", note="", folder=Path("/g"))
+
+
 def test_a_page_that_cannot_be_written_loses_no_picture(cli: Cli, manifest: Path) -> None:
     """Where its name is taken meanwhile the run ends as it does, with 74, and all is told."""
     manifest.write_text('[images.ant]\nprompt = "an ant"\noutput = "p.html/ant.jpg"\n')

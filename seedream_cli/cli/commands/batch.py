@@ -145,12 +145,13 @@ class BatchCommand:
         from seedream_cli.cli.output.gallery import write_page
         from seedream_cli.storage.config.file import expand_home
 
+        name = self.asked.batch or ""
         file = expand_home(self.asked.gallery, self.world.environ)
         note = run.said or plans.announcement(plan)
         write_page(
             file,
             cards_of_plan(plan, run.planner.context.base, run.ends, run.entries, run.why_left),
-            title="the manifest on stdin" if self.asked.batch == "-" else self.asked.batch or "",
+            title="the manifest on stdin" if name == "-" else posixpath.basename(name),
             note=note,
             is_portable=True,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from base64 import b64encode
 from html import escape
 from importlib.resources import files
@@ -28,6 +29,8 @@ _HEAD: Final = 1024
 """Bytes within which the mark stands."""
 _LONGEST_ALT: Final = 120
 """Columns of a picture's text for those who do not see it; the whole prompt stands below it."""
+_ABSOLUTE: Final = re.compile(r"(?<![\w./:])/(?:[^\s/]+/)+(?=[^\s/])")
+"""The folders of an absolute path within a sentence, and of no address."""
 _ENDINGS: Final = (".html", ".htm")
 
 
@@ -174,12 +177,23 @@ class _Writer:
             "name": _text(card.name),
             "prompt": _text(card.prompt),
             "state": _text(card.state),
-            "why": f'<p class="why">{_text(card.why)}</p>' if card.why else "",
-            "hint": _hint(card.hint) if card.hint else "",
+            "why": f'<p class="why">{self._sentence(card.why)}</p>' if card.why else "",
+            "hint": self._hint(card.hint) if card.hint else "",
             "facts": f'<p class="facts">{facts}</p>' if facts else "",
             "sources": f'<p class="facts">made from {links}</p>' if links else "",
             "command": _command(card.command) if card.command else "",
         }
+
+    def _sentence(self, text: str) -> str:
+        """Return words of ours; a portable page keeps to itself where this machine has what."""
+        return _text(_ABSOLUTE.sub("…/", text) if self.is_portable else text)
+
+    def _hint(self, text: str) -> str:
+        """Return commands as they are typed, and words as words."""
+        if not text.startswith("seedream "):
+            return f'<p class="why">{self._sentence(text)}</p>'
+        lines = "".join(f"<span>{_text(line)}</span>" for line in text.splitlines())
+        return f'<pre class="hint">{lines}</pre>'
 
     def _picture(self, shot: Shot, card: Card) -> str:
         label = f"<figcaption>{_text(shot.label)}</figcaption>" if shot.label else ""
@@ -211,14 +225,6 @@ class _Writer:
 def _command(line: str) -> str:
     button = '<button type="button" class="copy">copy</button>'
     return f"<details><summary>make it again</summary><pre>{_text(line)}</pre>{button}</details>"
-
-
-def _hint(text: str) -> str:
-    """Return commands as they are typed, and words as words."""
-    if text.startswith("seedream "):
-        lines = "".join(f"<span>{_text(line)}</span>" for line in text.splitlines())
-        return f'<pre class="hint">{lines}</pre>'
-    return f'<p class="why">{_text(text)}</p>'
 
 
 def _id(anchor: str) -> str:

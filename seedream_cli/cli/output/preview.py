@@ -110,7 +110,8 @@ def main(path: str) -> int:
 
     drawing = os.dup(2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    with suppress(OSError, ValueError):  # macOS takes no bound below what is mapped already
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     is_asked = not _is_asking_unwise()
     if not is_asked:
         sys.__stdout__ = io.StringIO()  # type: ignore[misc,assignment]  # no terminal: none is asked
