@@ -101,7 +101,9 @@ def card(prompt: str, path: str = "/g/a.png") -> Card:
     """Return a card with one picture."""
     return Card(
         anchor="j.1",
+        name=prompt,
         prompt=prompt,
+        hint=prompt,
         state="saved",
         shots=(Shot(path=path),),
         why=prompt,
@@ -435,6 +437,7 @@ def test_a_card_says_what_became_of_its_picture(cli: Cli, server: Server) -> Non
     assert cli("generate", "two icons", *model, "--series", "2", "-o", "icon-{n}.jpg").code == 0
     assert cli("generate", "later", "-p", "kie", "--no-wait").code == 0
     (cli.work / "icon-1.jpg").unlink()
+    os.mkfifo(cli.work / "icon-1.jpg")  # which nobody may wait for
     (cli.work / "icon-2.jpg").write_text("version https://git-lfs.github.com/spec/v1\n")
     assert cli("status", "--offline", "--gallery", "page.html").code == 0
     cards = list(_cards(cli.work / "page.html").values())
@@ -449,6 +452,14 @@ def test_a_card_says_what_became_of_its_picture(cli: Cli, server: Server) -> Non
     assert cli("status", "--state", "ready", "--gallery", "page.html").code == 0
     (card_,) = _cards(cli.work / "page.html").values()
     assert "not on disk, lapses in " in card_
+
+
+def test_a_picture_without_a_prompt_has_words_too() -> None:
+    """One of a task that was made elsewhere is called by its name."""
+    shots = (Shot(path="/g/a.png"),)
+    bare = Card(anchor="a", name="01k3f9zq", prompt="", state="saved", shots=shots)
+    text = page([bare], title="", note="", folder=Path("/g"))
+    assert 'alt="01k3f9zq"' in text
 
 
 def test_links_lead_to_cards_of_the_page_alone() -> None:

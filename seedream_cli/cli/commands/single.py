@@ -27,10 +27,8 @@ from seedream_cli.cli.commands.existing import find_existing, show_skipped
 from seedream_cli.cli.context import CommandContext
 from seedream_cli.cli.output import job as render
 from seedream_cli.cli.output.outcome import estimate
-from seedream_cli.cli.output.preview import check_preview, draw
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Device, Stdout
-from seedream_cli.cli.output.viewer import open_files
 from seedream_cli.core.errors import HeldBack, OutcomeUnknown, Overtaken, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import OPEN_STATES, Charge, State
@@ -74,6 +72,8 @@ class SingleRun:
         """Check everything that can be checked, then buy, wait and save."""
         asked, stdout = self.asked, Stdout()
         if asked.preview:
+            from seedream_cli.cli.output.preview import check_preview
+
             check_preview()
         if asked.overwrite and asked.skip_existing:
             raise UsageError("--overwrite and --skip-existing exclude each other")
@@ -332,8 +332,12 @@ class SingleRun:
         if not paths and (self.asked.preview or self.asked.open):
             show.say("no file was saved that --open or --preview could show")
         if self.asked.preview and paths:
+            from seedream_cli.cli.output.preview import draw
+
             draw(paths, self.world.environ, show.say)
         if self.asked.open and paths:
+            from seedream_cli.cli.output.viewer import open_files
+
             open_files(paths, show.say)
 
     def _announce(

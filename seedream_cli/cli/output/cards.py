@@ -124,10 +124,12 @@ def _lying(
 ) -> Shot:
     """Return the picture at a path, or the words for what lies there now."""
     try:
+        if not is_file(path):  # a pipe would never answer
+            return Shot(words="not on disk any more", label=label)
         with Path(path).open("rb") as file:
             is_pointer = file.read(len(_POINTER)) == _POINTER
     except (OSError, ValueError):
-        return Shot(words="not on disk any more", label=label)
+        return Shot(words="cannot be read", label=label)
     if is_pointer:
         return Shot(words="Git LFS has not fetched it", label=label)
     return Shot(path=path, label=label, width=width, height=height)

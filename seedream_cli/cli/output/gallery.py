@@ -202,7 +202,9 @@ class _Writer:
             inside = self.below(shot.path)
             if inside is not None:
                 size = f' width="{shot.width}" height="{shot.height}"' if shot.width else ""
-                alt = _text(shorten(f"{shot.label} {clean(card.prompt)}".strip(), _LONGEST_ALT))
+                alt = _text(
+                    shorten(f"{shot.label} {clean(card.prompt) or card.name}".strip(), _LONGEST_ALT)
+                )
                 image = f'<img loading="lazy" decoding="async" src="{inside}"{size} alt="{alt}">'
                 return f'<figure>{label}<a class="shot" href="{inside}">{image}</a></figure>'
             words = "elsewhere on this disk"
