@@ -39,7 +39,7 @@ from seedream_cli.request.options import OF_MANIFESTS
 from seedream_cli.storage.files.digest import digest_of, look
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from seedream_cli.batch.action import Plan
     from seedream_cli.batch.manifest.read import Manifest, Row
@@ -125,15 +125,19 @@ class BatchCommand:
             code = plans.show(plan, Stdout(), show, asked, actions)
             self._write_gallery(run, plan)
             return code
-        failed: list[int] = []
+        return self._make(run, plan, planner)
+
+    def _make(self, run: BatchRun, plan: Plan, planner: Callable[[], Planner]) -> int:
+        """Run the plan, or accept what lies there, and write the page however that ended."""
+        names, failed = self.asked.accept, []
         try:
-            code = run.accept(plan, asked.accept) if asked.accept else run.make(plan)
+            code = run.accept(plan, names) if names else run.make(plan)
         finally:
-            # However it ended, its pictures are paid for: the page changes nothing about that.
+            # What was made is paid for and told of: a page that fails hides nothing of that.
             try:
-                self._write_gallery(run, planner().plan() if asked.accept else plan)
+                self._write_gallery(run, planner().plan() if names else plan)
             except SeedreamError as error:
-                show.say(f"--gallery: {error.message}", is_error=True)
+                run.show.say(f"--gallery: {error.message}", is_error=True)
                 failed.append(StorageError(error.message).exit)
         return gravest([code, *failed])
 

@@ -79,12 +79,7 @@ def status(
             names = "--state, --unsaved, --expiring, --since and --grep"
             raise UsageError(f"{names} choose jobs by themselves; leave the names out")
         word = _Word.of(adopt=adopt, not_charged=not_charged, write_off=write_off, is_sure=yes)
-        if gallery is not None:
-            from seedream_cli.cli.output.gallery import check_page
-            from seedream_cli.storage.config.file import expand_home
-
-            gallery = expand_home(gallery, world.environ)
-            check_page(gallery)
+        gallery = _check_gallery(world, gallery)
         if word is not None and not jobs:
             raise UsageError("settling takes a JOB", hint="seedream status --state unknown")
         is_damaged = bool(world.ledger.check())
@@ -366,6 +361,18 @@ def _hung(line: str) -> Iterable[str]:
     from seedream_cli.cli.output.layout import hang, terminal_width
 
     return hang(line, terminal_width(), listing.LABEL)
+
+
+def _check_gallery(world: CommandContext, gallery: str | None) -> str | None:
+    """Return where the page is to lie; raise `UsageError` where it cannot."""
+    if gallery is None:
+        return None
+    from seedream_cli.cli.output.gallery import check_page
+    from seedream_cli.storage.config.file import expand_home
+
+    file = expand_home(gallery, world.environ)
+    check_page(file)
+    return file
 
 
 def _show_pictures(
