@@ -327,6 +327,46 @@ def test_a_runs_page_says_why_it_stopped(cli: Cli, server: Server, manifest: Pat
     assert "--accept cat" in cards["cat"]
 
 
+def test_a_set_that_is_not_whole_says_which_pictures_it_lacks(cli: Cli, server: Server) -> None:
+    """Those that were made share what it cost; the other one has the reason, on both pages."""
+    cli.configure(server)
+    cli.work.mkdir(parents=True)
+    (cli.work / "art.toml").write_text(
+        '[images.icons]\nprompt = "4 icons"\nseries = 4\nmodel = "doubao-seedream-4-0-20260415"\n'
+    )
+    server.change_weather("partial:1")
+    batch = ("generate", "--batch", "art.toml", "-p", "ark", "--gallery", "page.html")
+    assert cli(*batch).code == 3
+    assert cli("status", "--gallery", "jobs.html").code == 0
+    for name in ("page.html", "jobs.html"):
+        cards = list(_cards(cli.work / name).values())
+        lacking = [text for text in cards if 'class="state">not made<' in text]
+        assert len(lacking) == 1
+        assert "may contain sensitive information" in lacking[0]
+        assert "CNY" not in lacking[0]
+        assert [("0.20 CNY" in text, "sensitive" in text) for text in cards].count(
+            (True, False)
+        ) == 3
+
+
+def test_what_was_never_sent_or_is_lost_says_what_another_run_costs(
+    cli: Cli, server: Server, manifest: Path
+) -> None:
+    """Beyond an account's budget nothing was sent; a picture that is gone costs once more."""
+    batch = ("generate", "--batch", manifest.name, "-p", "ark", "--gallery", "page.html")
+    server.change_weather("expire:1")
+    config = cli.home / "config.toml"
+    config.write_text(
+        config.read_text().replace("[profiles.ark]", '[profiles.ark]\nbudget = "0.3 CNY/day"')
+    )
+    assert cli(*batch, "-j", "1").code == 5
+    cards = _cards(cli.work / "page.html")
+    assert 'class="state">expired<' in cards["ant"]
+    assert "made anew, which costs again" in cards["ant"]
+    assert 'class="state">not sent<' in cards["bee"]
+    assert "run the same again: nothing was bought" in cards["bee"]
+
+
 def test_what_cannot_be_shown_is_said(cli: Cli, server: Server) -> None:
     """`--open` with `-o -`, or before anything is there, is a note and no silence."""
     cli.configure(server)

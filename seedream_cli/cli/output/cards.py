@@ -68,8 +68,8 @@ def cards_of(
                 anchor=f"{job.id}.{image.index}" if image else job.id,
                 name=f"{job.id}.{image.index}" if image and many else job.id,
                 prompt=job.prompt,
-                state=job.state.value,
-                mood=_MOODS.get(job.state, "wait"),
+                state="not made" if image and _is_lacking(image) else job.state.value,
+                mood="bad" if image and _is_lacking(image) else _MOODS.get(job.state, "wait"),
                 facts=_facts(job, image),
                 shots=(_shot(image, job, now),),
                 why=why,
@@ -79,13 +79,18 @@ def cards_of(
             )
 
 
+def _is_lacking(image: Image) -> bool:
+    """Tell whether a picture was never made: its provider said why, and named no place of it."""
+    return image.problem is not None and not image.url and image.saved_at is None
+
+
 def _facts(job: Job, image: Image | None) -> list[str]:
     size = f"{image.width}x{image.height}" if image and image.width else job.request.get("size")
     facts = [
         f"{image.index} of {len(job.images)}" if image and len(job.images) > 1 else "",
         job.model or job.provider,
         str(size or ""),
-        _cost(job),
+        _cost(job) if image is None or not _is_lacking(image) else "",
         f"{job.created_at.astimezone():%Y-%m-%d %H:%M}",
         "sandbox" if job.sandbox else "",
     ]
@@ -98,8 +103,9 @@ def _cost(job: Job) -> str:
     if money is None:
         return ""
     about = "perhaps" if job.charge is Charge.MAYBE else "about"
-    if len(job.images) > 1:
-        share = price.show(price.share(money, len(job.images)))
+    made = sum(not _is_lacking(image) for image in job.images)
+    if made > 1:
+        share = price.show(price.share(money, made))
         return f"{about} {share} of {price.show(money)}"
     return f"{about} {price.show(money)}"
 
@@ -108,7 +114,7 @@ def _shot(image: Image | None, job: Job, now: datetime) -> Shot:
     if image is None:
         return Shot(words="being made" if job.state in OPEN_STATES else "no picture")
     if image.saved_at is None:
-        if image.problem is not None and not image.url:
+        if _is_lacking(image):
             return Shot(words="was not made")
         left = image.expires_at - now if image.expires_at else None
         lapses = f"lapses in {human_span(left)}" if left else "nobody knows when it lapses"
@@ -137,7 +143,8 @@ def _lying(
 
 def _trouble(job: Job, image: Image | None) -> tuple[str, str]:
     """Return what went wrong with a picture, and the commands that go on."""
-    problem = (image.problem if image else None) or job.problem
+    is_there = image is not None and image.saved_at is not None
+    problem = (image.problem if image else None) or (None if is_there else job.problem)
     if image is not None and image.warning and problem is None:
         return image.warning, ""
     is_settled = job.state is State.CLOSED
@@ -297,18 +304,24 @@ def _unmade_card(
         state, mood, words = "left", "wait", "not begun"
         why, hint = f"{action.reason}; {why_left}" if why_left else action.reason, ""
         facts += [f"would cost about {price.show(action.price)}"] if action.price else []
+    elif is_rest:
+        # The set is as whole as it gets, and what it cost is told with its pictures.
+        state, mood, words = "not made", "bad", "not made"
+        why, hint = problem.message if problem else "", ""
     elif job is None:
         state, mood, words = "failed", "bad", "not made"
         why, hint = explain(row), problem.hint if problem else ""
     else:
         is_open = job.state in OPEN_STATES
-        state, mood = job.state.value, "wait" if is_open else "bad"
+        state = job.state.value if job.sent_at else "not sent"
+        mood = "wait" if is_open else "bad"
         words = "being made" if is_open else "not made"
         why, hint = explain(row), _way_on(job, problem)
         facts += [job.id, _cost(job)]
-    if not (hint or left):
-        is_refused = row.state is State.REFUSED
-        hint = "change its row, then run the same again" if is_refused else "run the same again"
+    if not (hint or left or is_rest):
+        is_paid = job is not None and job.charge is not Charge.NONE
+        hint = "run the same again" + (": it is made anew, which costs again" if is_paid else "")
+        hint = f"change its row, then {hint}" if row.state is State.REFUSED else hint
     return Card(
         anchor=f"{_anchor(action.key)}/rest" if is_rest else _anchor(action.key),
         name=f"{action.row.name}, {missing} more" if is_rest else action.name,
