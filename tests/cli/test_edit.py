@@ -255,6 +255,19 @@ def test_a_failed_member_keeps_the_others(cli: Cli, start_server: StartServer) -
     assert re.search(r"[0-9a-z]{8} is not complete", ran.err)
 
 
+def test_what_a_set_lacks_is_named_and_costs_nothing(cli: Cli, start_server: StartServer) -> None:
+    """Of a batch's set the missing picture has its own name, and those that came have the cost."""
+    cli.configure(start_server("partial"))
+    cli.work.mkdir(parents=True, exist_ok=True)
+    (cli.work / "sets.toml").write_text('[images.icons]\nprompt = "four icons"\nseries = 4\n')
+    ran = cli("generate", "--batch", "sets.toml", "-p", "ark", "-m", "4")
+    assert ran.code == 3, ran.err
+    assert re.search(r"icons-2 was not made: .*; nothing was charged", ran.err)
+    assert ran.err.count("icons-1 ") == 1
+    assert ran.err.count("(0.20 CNY") == 3
+    assert "3 made, 0 current, 1 failed; cost 0.60 CNY" in ran.err
+
+
 @pytest.mark.parametrize(
     ("provider", "model"),
     [

@@ -116,10 +116,13 @@ class Results:
             self.show(ended)
 
     def _ends(self, end: Result, saved: Sequence[Image]) -> Iterator[RowEnded]:
-        """Yield how each picture of an action ended."""
+        """Yield how each picture of an action ended; together they cost what the job did."""
         whole, action = self.ended(end), end.action
-        share = price.share(whole.money, len(saved) or action.count) if whole.money else None
         many = action.count > 1
+        # Where some came and others never will, those that came are what was paid for.
+        is_over = whole.state is State.SAVED and bool(saved)
+        parts = len(saved) if is_over else action.count
+        share = price.share(whole.money, parts) if whole.money else None
         for image in saved:
             name = f"{action.row.name}-{image.n}" if many else whole.row
             problem = None if many else whole.problem
@@ -127,9 +130,17 @@ class Results:
             path = show_path(image.path or "")
             yield replace(whole, row=name, path=path, money=share, problem=problem, state=state)
         count = action.count - len(saved)
-        if _exit_of(end) and count > 0:
-            money = replace(share, amount=share.amount * count) if share else None
-            name = action.row.name if many and not saved else whole.row
+        if not _exit_of(end) or count <= 0:
+            return
+        if many and is_over:
+            whole = replace(whole, money=None, charge=Charge.NONE)
+            for image in (each for each in _images_of(end) if each.problem is not None):
+                name = f"{action.row.name}-{image.n}"
+                yield replace(whole, row=name, problem=image.problem)
+                count -= 1
+        if count > 0:
+            money = replace(share, amount=share.amount * count) if share and not is_over else None
+            name = action.row.name if many else whole.row
             yield replace(whole, row=name, money=money, count=count)
 
     def _print_job(self, end: Result, job: Job, saved: list[Image]) -> None:
