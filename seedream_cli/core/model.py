@@ -330,6 +330,12 @@ class Running:
     """When it was done, where the provider says so."""
     is_finished: bool = False
     """It is over; what came of it is asked for by the dialect's `result`."""
+    began_at: datetime | None = None
+    """When the provider took it on, by its clock, where it says so."""
+    progress: float | None = None
+    """Which part of the work is done, between 0 and 1, where it says so."""
+    queue: int | None = None
+    """How many are before it in a queue; None: it is in none, or nobody says."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Where the provider says that it is to be asked: see `Task.links`."""
 
@@ -353,6 +359,8 @@ class Done:
     """What the provider says that it charged."""
     ended_at: datetime | None = None
     """When it was done, where the provider says so."""
+    made_seconds: float | None = None
+    """How long it took from being taken on to being done, by the provider's clock alone."""
     slot: Slot | None = None
     """Of an upload in two steps: the image's URL is good once the bytes are there."""
 

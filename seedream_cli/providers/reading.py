@@ -196,6 +196,14 @@ def time_at(value: object, *keys: str, in_seconds: bool = False) -> datetime | N
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
+def seconds_at(value: object, since: str, until: str) -> float | None:
+    """Return the seconds between the times under two keys; None where they make no span."""
+    began, ended = time_at(value, since), time_at(value, until)
+    if began is None or ended is None or ended <= began:
+        return None
+    return (ended - began).total_seconds()
+
+
 def _iso(text: str) -> int:
     """Return an ISO time in milliseconds since 1970; 0 for what is none, or has no zone."""
     try:

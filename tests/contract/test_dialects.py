@@ -37,6 +37,8 @@ def seen(outcome: Outcome) -> dict[str, object]:
             facts |= {"is_missing": outcome.is_missing, "is_strange": outcome.is_strange}
             facts |= {"is_empty": outcome.is_empty, "ended_at": outcome.ended_at}
             facts |= {"is_finished": outcome.is_finished, "links": dict(outcome.links)}
+            facts |= {"progress": outcome.progress, "queue": outcome.queue}
+            facts["began_at"] = outcome.began_at.isoformat() if outcome.began_at else None
         case Done(images=images):
             lapses = [each.expires_at for each in images if each.expires_at]
             facts |= {"task_id": outcome.task_id, "request_id": outcome.request_id}
@@ -48,6 +50,7 @@ def seen(outcome: Outcome) -> dict[str, object]:
                 "expires_at": lapses[0].isoformat() if lapses else None,
                 "slot": outcome.slot and outcome.slot.url,
                 "ended_at": outcome.ended_at.isoformat() if outcome.ended_at else None,
+                "made_seconds": outcome.made_seconds,
             }
         case Failed(problem=problem):
             facts |= {"code": problem.code, "says": problem.message, "task_id": outcome.task_id}

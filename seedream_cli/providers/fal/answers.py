@@ -34,6 +34,7 @@ from seedream_cli.providers.reading import (
     remote_image,
     str_at,
     web_url,
+    whole_at,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ def _status(said: Mapping[str, object]) -> Outcome | None:
         return _failure(message or "", kind, task_id)
     is_strange = not is_finished and word not in _UNDER_WAY
     running = _running(said, task_id or "", word[:100])
-    return replace(running, is_finished=is_finished, is_strange=is_strange)
+    place = whole_at(said, "queue_position") if word == "IN_QUEUE" else None
+    queue = place if place is not None and place >= 0 else None
+    return replace(running, is_finished=is_finished, is_strange=is_strange, queue=queue)
 
 
 def _result(reply: Reply, said: Mapping[str, object]) -> Outcome | None:

@@ -32,6 +32,7 @@ from seedream_cli.providers.reading import (
     read_foreign,
     read_object,
     remote_image,
+    seconds_at,
     source,
     str_at,
     time_at,
@@ -73,6 +74,25 @@ def read_done(task_id: str | None, urls: list[str], record: object) -> Outcome:
         task_id=task_id,
         cost=Money(Decimal(str(credit)) * DOLLARS_A_CREDIT, "USD") if has_cost else None,
         ended_at=ended_at,
+        # `costTime` is left alone: seconds in recorded traffic, milliseconds in its page.
+        made_seconds=seconds_at(record, "createTime", "completeTime"),
+    )
+
+
+def read_under_way(task_id: str | None, word: str, record: object, *, is_strange: bool) -> Running:
+    """Return where a task stands that is not over.
+
+    `progress` is documented for video alone, in percent (docs.kie.ai, get task details, 2026-08),
+    and its siblings write parts of one: what is 0 may mean that nobody counts.
+    """
+    said = number_at(record, "progress") or 0
+    share = said / 100 if said > 1 else said
+    return Running(
+        task_id=task_id or "",
+        word=word,
+        is_strange=is_strange,
+        began_at=time_at(record, "createTime"),
+        progress=share if 0 < share < 1 else None,
     )
 
 

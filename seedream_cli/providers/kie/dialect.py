@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.model import Call, Demand, Purpose, Running
+from seedream_cli.core.model import Call, Demand, Purpose
 from seedream_cli.core.record import replace
 from seedream_cli.providers.demand import (
     area_of,
@@ -14,7 +14,14 @@ from seedream_cli.providers.demand import (
     keyword_of_quality,
     references_of,
 )
-from seedream_cli.providers.kie.answers import read, read_done, read_failure, result, urls_in
+from seedream_cli.providers.kie.answers import (
+    read,
+    read_done,
+    read_failure,
+    read_under_way,
+    result,
+    urls_in,
+)
 from seedream_cli.providers.kie.models import DOLLARS_A_CREDIT, IMAGE_SIZES, MODELS
 from seedream_cli.providers.reading import (
     at,
@@ -177,7 +184,7 @@ def _record(said: Mapping[str, object]) -> Outcome | None:
         return read_done(task_id, urls_in(at(result(record), "resultUrls")), record)
     if state == "fail":
         return read_failure(task_id, id_at(record, "failCode"), message_at(record, "failMsg"))
-    return Running(task_id=task_id or "", word=state[:100], is_strange=state not in _UNDER_WAY)
+    return read_under_way(task_id, state[:100], record, is_strange=state not in _UNDER_WAY)
 
 
 KIE: Final = Provider(

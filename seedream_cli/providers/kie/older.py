@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.model import Call, Purpose, Running
+from seedream_cli.core.model import Call, Purpose
 from seedream_cli.core.record import replace
-from seedream_cli.providers.kie.answers import read, read_done, read_failure, result, urls_in
+from seedream_cli.providers.kie.answers import (
+    read,
+    read_done,
+    read_failure,
+    read_under_way,
+    result,
+    urls_in,
+)
 from seedream_cli.providers.kie.dialect import KIE, inputs, measure_inputs
 from seedream_cli.providers.kie.models import OLDER
 from seedream_cli.providers.reading import at, id_at, keep_given, merge, message_at
@@ -57,7 +64,7 @@ def _record(said: Mapping[str, object]) -> Outcome | None:
         message = message_at(record, "errorMessage") or message_at(record, "errorMsg")
         return read_failure(task_id, id_at(record, "errorCode"), message)
     word = "generating" if flag in _UNDER_WAY else flag[:100]
-    return Running(task_id=task_id or "", word=word, is_strange=flag not in _UNDER_WAY)
+    return read_under_way(task_id, word, record, is_strange=flag not in _UNDER_WAY)
 
 
 def _urls(record: object) -> list[str]:

@@ -31,6 +31,7 @@ from seedream_cli.providers.reading import (
     read_foreign,
     read_object,
     remote_image,
+    seconds_at,
     source,
     str_at,
     time_at,
@@ -89,12 +90,14 @@ def _prediction(purpose: Purpose, said: Mapping[str, object]) -> Outcome | None:
         return Failed(problem=problem, task_id=task_id, charge=_CHARGES[status])
     if status != "succeeded":
         is_strange = status not in _UNDER_WAY
-        return Running(task_id=task_id, word=status[:100], is_strange=is_strange)
+        began_at = time_at(said, "created_at")
+        return Running(task_id=task_id, word=status[:100], is_strange=is_strange, began_at=began_at)
     ended_at, images = time_at(said, "completed_at"), _images(said.get("output"))
     if not images and said.get("data_removed") is True:
         images = (RemoteImage(index=1, problem=_WIPED),)
     if images:
-        return Done(images=images, task_id=task_id, ended_at=ended_at)
+        took = seconds_at(said, "created_at", "completed_at")
+        return Done(images=images, task_id=task_id, ended_at=ended_at, made_seconds=took)
     word = "done, without a picture yet"
     return Running(task_id=task_id, word=word, is_empty=True, ended_at=ended_at)
 

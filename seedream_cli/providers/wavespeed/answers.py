@@ -30,6 +30,7 @@ from seedream_cli.providers.reading import (
     remote_image,
     source,
     str_at,
+    time_at,
     web_url,
     whole_at,
 )
@@ -81,7 +82,10 @@ def _task(data: object) -> Outcome | None:
         return Failed(problem=Problem(code, text), task_id=task_id, charge=charge)
     if status != "completed":
         is_strange = status not in _UNDER_WAY
-        return Running(task_id=task_id or "", word=status[:100], is_strange=is_strange)
+        began_at = time_at(data, "created_at")
+        return Running(
+            task_id=task_id or "", word=status[:100], is_strange=is_strange, began_at=began_at
+        )
     outputs = at(data, "outputs")
     found = (
         [source(at(each, "url") or each) for each in outputs] if isinstance(outputs, list) else []
