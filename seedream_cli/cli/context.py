@@ -278,6 +278,7 @@ class CommandContext:
         import random
 
         from seedream_cli.engine.context import Context
+        from seedream_cli.engine.pace import Pace
         from seedream_cli.engine.rate_limit import RateLimiter
         from seedream_cli.providers import PROVIDERS
 
@@ -294,6 +295,7 @@ class CommandContext:
             account=self.account(profile),
             is_open_to_any=self.is_open_to_any(profile),
             limiter=RateLimiter(self.clock, self.ledger.starts),
+            pace=Pace(self.clock, random.random, self.ledger.durations),
             is_dead=self.owner.is_dead,
             is_waiting=is_waiting,
         )

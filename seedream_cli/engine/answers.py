@@ -148,14 +148,19 @@ def mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:
     tell_of_more(context, job, images)
     is_named = context.provider(job).names_charge
     reckoned = None if is_named else share_price(job.price, images, job.expected)
-    return context.ledger.move(
+    seconds = context.pace.measure(job, done)
+    ready = context.ledger.move(
         job,
         State.READY,
         task_id=done.task_id,
         request_id=done.request_id or request_id_of(context, job, reply),
         cost=done.cost or reckoned,
         images=images,
+        made_seconds=seconds,
     )
+    if seconds is not None:
+        context.pace.note_made(job)
+    return ready
 
 
 def tell_of_more(context: Context, job: Job, images: Sequence[Image]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seedream_cli.core.errors import SeedreamError
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Call, Image, Job, Profile, Reply
+    from seedream_cli.engine.pace import Pace
     from seedream_cli.engine.rate_limit import RateLimiter
     from seedream_cli.providers.spec import Provider
     from seedream_cli.storage.files.store import Files
@@ -58,6 +59,8 @@ class Step:
     """That it waits for room was said once."""
     is_second_look: bool = False
     """Odd pictures that were saved are due to be fetched once more."""
+    troubles: int = 0
+    """How many looks in a row were in vain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,6 @@ class Timing:
     """Between the two readings of `failed`, and the two fetches of an odd picture."""
     missing_grace: float = 120.0
     """How long after a submit a task may be unknown to its provider."""
-    first_poll: float = 1.0
     look_pace: float = 1.0
     """What `Listing.looks` are multiplied by."""
 
@@ -123,6 +125,8 @@ class Context:
     """Tells whether the profile of a job lets pictures come from private addresses too."""
     limiter: RateLimiter
     """When submits and polls may go."""
+    pace: Pace
+    """How long jobs take, and when they are asked about next."""
     is_waiting: bool = True
     """False with `--no-wait`: accepted jobs are left to run."""
     halt_reason: Callable[[], str] = lambda: ""
@@ -199,7 +203,7 @@ class Context:
         if step is not None and step.deed is StepKind.POLL:
             if not self.is_waiting:
                 return None
-            return replace(step, due=step.due + self.timing.first_poll)
+            return replace(step, due=step.due + self.pace.until_next_look(job))
         return step
 
     def _first_look(self, job: Job) -> Step | None:

@@ -23,6 +23,7 @@ from seedream_cli.engine.answers import (
 )
 from seedream_cli.engine.context import task_of
 from seedream_cli.engine.lifetime import is_record_over
+from seedream_cli.engine.pace import heed
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.transport import backoff
 from seedream_cli.transport.exchange import Limits
@@ -41,9 +42,10 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
     if dialect.poll is None or job.task_id is None:
         context.stop(job.id, UnreadableReply(f"{job.provider} has no way to ask about it"))
         return None
-    wait = context.limiter.poll(job, provider)
+    wait = context.limiter.poll(job, provider, lambda: context.pace.urgency(job))
     if wait is not None:
         return replace(step, due=context.clock.monotonic() + wait.seconds)
+    asked_at = context.clock.monotonic()
     try:
         reply = _exchange(context, job, dialect.poll(task_of(context, job)))
         if dialect.result is not None and _is_finished(context, job, reply):
@@ -53,7 +55,7 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
         context.silent.add(job.origin)
         return _ask_again(context, job, step, error.message)
     try:
-        return _read(context, job, step, reply)
+        return _read(context, job, step, reply, asked_at)
     except Overtaken:
         raise
     except StorageError as error:
@@ -77,17 +79,20 @@ def _is_finished(context: Context, job: Job, reply: Reply) -> bool:
     return isinstance(outcome, Running) and outcome.is_finished
 
 
-def _read(context: Context, job: Job, step: Step, reply: Reply) -> Step | None:
+def _read(context: Context, job: Job, step: Step, reply: Reply, asked_at: float) -> Step | None:
     """Store an answer raw, then take the step that it means."""
     context.ledger.store(job.id, reply)
     try:
         outcome = context.provider(job).dialect.decode(reply)
     except UnreadableReply as error:
-        return _ask_again(context, job, step, error.message + doubt(context, job, reply))
+        reason = error.message + doubt(context, job, reply)
+        return _ask_again(context, job, step, reason, _asked(context, reply))
     if isinstance(outcome, Running | Done | Failed):
         context.heard.add(job.id)
     if getattr(outcome, "task_id", None) not in {None, "", job.task_id}:
         return _ask_again(context, job, step, "the answer is about another task")
+    if isinstance(outcome, Running):
+        context.pace.note_running(job, outcome, reply, asked_at)
     return _take(context, job, step, outcome, reply)
 
 
@@ -109,9 +114,12 @@ def _take(context: Context, job: Job, step: Step, outcome: Outcome, reply: Reply
                 context.strange.add(job.id)
                 context.notify(Note(message=f"{job.id}: {job.provider} says “{word}”; waiting on"))
             context.notify(JobChanged(job=job, word=word or "waiting"))
-            return _ask_again(context, job, replace(step, is_doubted=False), "")
+            asked = _asked(context, reply)
+            return _ask_again(context, job, replace(step, is_doubted=False), "", asked)
         case Busy(problem=problem):
-            return _ask_again(context, job, step, problem.message)
+            asked = outcome.retry_after or _asked(context, reply)
+            context.limiter.note_busy_poll(job, context.provider(job), asked)
+            return _ask_again(context, job, step, problem.message, asked)
         case Refused(problem=problem) | Failed(problem=problem):
             context.problems[job.id] = with_page(problem, job, context.provider(job))
     return None
@@ -166,7 +174,15 @@ def _doubt(
     return None
 
 
-def _ask_again(context: Context, job: Job, step: Step, reason: str) -> Step | None:
+def _asked(context: Context, reply: Reply) -> float | None:
+    """Return for how many seconds an answer asks to wait, if it does."""
+    return backoff.parse_retry_after(reply.headers.get("retry-after"), context.clock.now())
+
+
+def _ask_again(
+    context: Context, job: Job, step: Step, reason: str, asked: float | None = None
+) -> Step | None:
+    """Put the next look off: `reason` is why this one was in vain, empty where it was not."""
     now, deadline = context.clock.monotonic(), context.deadline(job.id)
     if now >= deadline:
         within = f" within {context.timing.timeout:g} s" if context.timing.timeout else " yet"
@@ -175,8 +191,13 @@ def _ask_again(context: Context, job: Job, step: Step, reason: str) -> Step | No
         return None
     if reason:
         context.notify(Waiting(job_id=job.id, seconds=0, reason=reason))
-    due = now + backoff.poll_interval(_age(context, job)) * (0.9 + 0.2 * context.random())
-    return replace(step, due=min(due, deadline), tries=step.tries + 1)
+    troubles = step.troubles + 1 if reason else 0
+    if troubles:
+        wait = context.pace.until_next_try(asked, troubles)
+    else:
+        wait = heed(asked) if asked is not None else context.pace.until_next_look(job)
+    due = min(now + wait, deadline)
+    return replace(step, due=due, tries=step.tries + 1, troubles=troubles)
 
 
 def _age(context: Context, job: Job) -> float:

@@ -1,4 +1,4 @@
-"""How fast this process asks an API: places in its rate limit, a gentle start, spaced polls.
+"""How fast this process asks an API: places in its rate limit, a gentle start, turns of polls.
 
 Across processes the ledger's `begin` keeps the limit; this spares connections that would be in
 vain, and lets waiting jobs come one after the other.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import threading
+from bisect import bisect_left, insort
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.record import dataclass, field
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
     Starts = Callable[[str, str, RateLimit], list[tuple[float, int]]]
     """Origin, model, limit → how many seconds ago each submit began, and what it counts as."""
+    Urgency = Callable[[], tuple[float, float]]
+    """Since when a job's expected lag grows, monotonic, and its pace: in how many seconds that is
+    as large as it may be."""
 
 NARROW: Final = 4
 """Submits of an origin that may be unanswered while nobody knows if it takes any."""
@@ -32,6 +37,14 @@ _LOOKS_A_SECOND: Final = 128
 """How many look again: thousands may wait there."""
 _WIDEST: Final = 10
 """Doublings after which the gate stands open."""
+_NEWS: Final = 0.1
+"""Of each poll that had to wait in what is known of how long all do."""
+_PUNCTUALITY: Final = 0.25
+"""Seconds within which a poll comes for its turn, where a worker is free."""
+_LONGEST_TURN: Final = 15.0
+"""Seconds: who has a turn later than that looks again, for others may have ended."""
+_REMEMBERED: Final = 1000
+"""Polls that may count in a limit which they share with submits."""
 _HAIR: Final = 0.5e-3
 """Seconds: what is due then is due now; below that a sleep is not exact."""
 
@@ -66,7 +79,7 @@ class _Lane:
         last = self._last(now)
         starts: list[tuple[float, int]] = []
         if last - now <= self.limit.span:  # else nothing of today counts by then
-            starts = self._counting(now, begun)
+            starts = self.counting(now, begun)
         due = last + self.limit.wait([*starts, *self._behind(now, last)], weight, last)
         if due <= now:
             return self._grant(job_id, weight)
@@ -80,7 +93,7 @@ class _Lane:
         due, _ = self.places[job_id]
         if due > now + _HAIR:
             return due - now
-        seconds = self.limit.wait(self._counting(now, begun), weight, now)
+        seconds = self.limit.wait(self.counting(now, begun), weight, now)
         if not seconds:
             del self.places[job_id]
             return self._grant(job_id, weight)
@@ -90,9 +103,10 @@ class _Lane:
                 self.places[name] = (place + late, each)
         return seconds
 
-    def _counting(
+    def counting(
         self, now: float, begun: Callable[[], list[tuple[float, int]]]
     ) -> list[tuple[float, int]]:
+        """Return what counts now: what has begun, and what was let go a moment ago."""
         return [*begun(), *((now, each) for each in self.granted.values())]
 
     def _grant(self, job_id: str, weight: int) -> float:
@@ -151,22 +165,74 @@ class _Gate:
 
 
 @dataclass(slots=True)
+class _Turn:
+    """What a poll waits for."""
+
+    key: float
+    since: float
+    pace: float
+    told: float
+    """When it may come again."""
+
+
+@dataclass(slots=True)
 class _Turns:
-    """Polls of an origin, one after the other."""
+    """Polls of an origin: each turn goes to the job whose expected lag is the largest by then.
+
+    Expected lags grow about as the square of the time, so they compare as the times do that jobs
+    have waited, each by the pace at which it would be asked alone. How many paces everybody waits
+    at present is the `stretch`: who will have waited so many first is the next one.
+    """
 
     free_at: float = -math.inf
-    places: dict[str, float] = field(default_factory=dict)
+    begun: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    """When the latest polls began."""
+    waiting: list[tuple[float, str]] = field(default_factory=list)
+    """Keys and ids, the next one first."""
+    turns: dict[str, _Turn] = field(default_factory=dict)
+    stretch: float = 1.0
+    is_shared: bool = False
+    """The provider counts polls and submits together."""
 
-    def seconds(self, job_id: str, gap: float, now: float) -> float:
-        """Let a poll go (0), or keep its turn and return how far off that is."""
-        due = self.places.pop(job_id, None)
-        if due is None:
-            due = max(self.free_at, now)
-            self.free_at = due + gap
-        if due <= now + _HAIR:
+    def seconds(
+        self,
+        job_id: str,
+        now: float,
+        urgency: Urgency,
+        slot: Callable[[int], float],
+    ) -> float:
+        """Let a poll go (0), or keep its turn and return how far off that is.
+
+        `slot` tells when the poll may go before which so many others do.
+        """
+        self._skip_absent(job_id, now)
+        if not self.waiting and slot(0) <= now + _HAIR:
+            self.begun.append(now)  # the usual case: there is room
             return 0.0
-        self.places[job_id] = due
-        return due - now
+        turn = self.turns.get(job_id)
+        if turn is None:
+            since, pace = urgency()
+            turn = _Turn(since + self.stretch * pace, since, pace, now)
+            self.turns[job_id] = turn
+            insort(self.waiting, (turn.key, job_id))
+        place = bisect_left(self.waiting, (turn.key, job_id))
+        seconds = min(slot(place) - now, _LONGEST_TURN)
+        if seconds > _HAIR:
+            turn.told = now + seconds
+            return seconds
+        del self.waiting[place], self.turns[job_id]
+        paces = max((now - turn.since) / turn.pace, 1.0)
+        self.stretch += _NEWS * (paces - self.stretch)
+        self.begun.append(now)
+        return 0.0
+
+    def _skip_absent(self, job_id: str, now: float) -> None:
+        """Give the turn away of whoever has not come for it: he may have ended elsewhere."""
+        while self.waiting:
+            _, first = self.waiting[0]
+            if first == job_id or self.turns[first].told >= now - _PUNCTUALITY:
+                return
+            del self.waiting[0], self.turns[first]
 
 
 class RateLimiter:
@@ -231,24 +297,76 @@ class RateLimiter:
             gate.unanswered.discard(job.id)
             gate.waiting.discard(job.id)
 
-    def poll(self, job: Job, provider: Provider) -> Delay | None:
+    def poll(self, job: Job, provider: Provider, urgency: Urgency) -> Delay | None:
         """Let a poll go (None), or say how long it waits for its turn."""
-        limit = provider.poll_limit
-        if job.sandbox or limit is None:
+        if job.sandbox:
             return None
         with self._lock:
-            turns = self._turns.setdefault(job.origin, _Turns())
-            gap = limit.per.total_seconds() / limit.count
-            seconds = turns.seconds(job.id, gap, self._clock.monotonic())
+            turns, now = self._turns.setdefault(job.origin, _Turns()), self._clock.monotonic()
+            if turns.is_shared and provider.limit is not None:
+                seconds = turns.seconds(job.id, now, urgency, self._shared(job, provider, now))
+            else:
+                limit = provider.poll_limit
+                gap = limit.per.total_seconds() / limit.count if limit is not None else 0.0
+                free_at = max(turns.free_at, now)
+                seconds = turns.seconds(job.id, now, urgency, lambda place: free_at + place * gap)
+                if not seconds:
+                    turns.free_at = free_at + gap
             return Delay(seconds) if seconds else None
+
+    def note_busy_poll(self, job: Job, provider: Provider, asked: float | None) -> None:
+        """Take note that a poll within our limits was turned away, for `asked` seconds if said.
+
+        Then the provider counts all requests together: from now on polls take what room submits
+        leave. Other polls of the origin would be turned away as well, so they wait, too.
+        """
+        with self._lock:
+            if job.sandbox:
+                return
+            turns = self._turns.setdefault(job.origin, _Turns())
+            limit = provider.limit
+            turns.is_shared = limit is not None and limit.of == "requests"
+            if asked is not None:
+                until = self._clock.monotonic() + min(asked, _LONGEST_TURN)
+                turns.free_at = max(turns.free_at, until)
+
+    def _shared(self, job: Job, provider: Provider, now: float) -> Callable[[int], float]:
+        """Return when polls may go in a limit of requests where the submits that wait come first.
+
+        A request may go when the one that is as many before it as the limit takes is past.
+        """
+        limit = provider.limit
+        assert limit is not None, "it is shared"  # noqa: S101 - for the type checker
+        lane = self._lane(job, limit)
+        places = (max(due, now) for due, _ in lane.places.values())
+        counting = lane.counting(now, lambda: self._list_starts(job, limit, now))
+        times = sorted([*(at for at, _ in counting), *places])[-limit.count :]
+        before = [-math.inf] * (limit.count - len(times)) + times
+        free_at = self._turns[job.origin].free_at
+
+        def slot(place: int) -> float:
+            rounds, which = divmod(place, limit.count)
+            return max(before[which] + limit.span * (1 + rounds), free_at, now)
+
+        return slot
+
+    def _list_starts(self, job: Job, limit: RateLimit, now: float) -> list[tuple[float, int]]:
+        """Return what counts in a limit now: submits of all processes, and polls if it is shared.
+
+        A poll that waits is none of them: submits come first.
+        """
+        starts = [(now - ago, weight) for ago, weight in self._starts(job.origin, job.model, limit)]
+        turns = self._turns.get(job.origin)
+        if turns is None or not turns.is_shared:
+            return starts
+        return [*starts, *((at, 1) for at in turns.begun if at > now - limit.span)]
 
     def _lane_seconds(self, job: Job, limit: RateLimit | None, now: float) -> float:
         if limit is None:
             return 0.0
 
         def list_starts() -> list[tuple[float, int]]:
-            starts = self._starts(job.origin, job.model, limit)
-            return [(now - ago, weight) for ago, weight in starts]
+            return self._list_starts(job, limit, now)
 
         return self._lane(job, limit).seconds(job.id, limit.weight(job), now, list_starts)
 

@@ -178,6 +178,7 @@ def close_stream(context: Context, job: Job, failure: Problem | None) -> Job:
             lost = [Image(job=job.id, index=index, n=number, problem=failure)]
         tell_of_more(context, job, job.images)
         cost = share_price(job.price, [*job.images, *lost], job.expected)
-        job = context.ledger.move(job, State.READY, cost=cost, images=lost)
+        seconds = context.pace.measure(job) if failure is None else None
+        job = context.ledger.move(job, State.READY, cost=cost, images=lost, made_seconds=seconds)
     context.notify(JobChanged(job=job))
     return job

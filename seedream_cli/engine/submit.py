@@ -15,7 +15,7 @@ from seedream_cli.core.errors import (
     Withheld,
 )
 from seedream_cli.core.events import JobChanged, Waiting
-from seedream_cli.core.model import Busy, Charge, Problem, Refused, State
+from seedream_cli.core.model import Busy, Charge, Problem, Refused, Running, State
 from seedream_cli.core.record import replace
 from seedream_cli.engine.answers import (
     is_accepted,
@@ -156,6 +156,7 @@ def _spend(context: Context, job: Job, call: Call, profile: Profile) -> None:
     key, budget = profile.api_key, profile.budget
     context.ledger.begin(job.id, limit, body=call.body, key=key, budget=budget)
     context.limiter.note_start(job)
+    context.pace.note_sent(job)
     sending = replace(job, state=State.SENDING, charge=Charge.MAYBE)
     is_polled = provider.dialect.poll is not None
     context.notify(JobChanged(job=sending, word="sending" if is_polled else "generating"))
@@ -189,6 +190,8 @@ def _take(context: Context, job: Job, reply: Reply, step: Step) -> Step | None:
             raise report_loss(context, job, reply, error) from error
     except StorageError as error:
         raise report_loss(context, job, reply, error) from error
+    if isinstance(outcome, Running):
+        context.pace.note_sent(job)
     if outcome is not None and _is_locked_out(outcome):
         context.limiter.pause(job, _LOCKED_OUT_SECONDS)
     elif outcome is not None:

@@ -69,6 +69,7 @@ def take_step(context: Context, step: Step) -> Step | None:
         context.deadlines.pop(step.job_id, None)
         context.begun.pop(step.job_id, None)
         context.strange.discard(step.job_id)
+        context.pace.forget(step.job_id)
     if step.deed is StepKind.SUBMIT and (
         following is None or following.deed is not StepKind.SUBMIT
     ):
@@ -111,6 +112,8 @@ class WorkerPool:
         self._workers = workers
         self._on_signal = on_signal
         self._due: list[Step] = []
+        self._ready: list[tuple[bool, Step]] = []
+        """Those that are due; polls come last, for nothing is lost or begun later by them."""
         self._tasks: queue.SimpleQueue[Step] = queue.SimpleQueue()
         self._threads = 0
         self.under_way: dict[str, Step] = {}
@@ -135,7 +138,7 @@ class WorkerPool:
             heapq.heappush(self._due, step)
         bug: BaseException | None = None
         self._longest = TICK_SECONDS if tick is not None else None
-        while self._take_on(more) or self.under_way or (self._due and not self.is_stopping):
+        while self._take_on(more) or self.under_way or (self._is_waiting and not self.is_stopping):
             self._start_due()
             message = self._wait()
             if tick is not None:
@@ -180,7 +183,11 @@ class WorkerPool:
     @property
     def waiting(self) -> list[Step]:
         """Steps that were never taken because the pool was stopped."""
-        return sorted(self._due)
+        return sorted([*self._due, *(step for _, step in self._ready)])
+
+    @property
+    def _is_waiting(self) -> bool:
+        return bool(self._due or self._ready)
 
     def hasten(self, deed: StepKind) -> None:
         """Let all that waits to do a deed look now; for `tick` to call."""
@@ -203,13 +210,12 @@ class WorkerPool:
         return self._give_up_at is not None and self._clock.monotonic() >= self._give_up_at
 
     def _start_due(self) -> None:
-        while (
-            self._due
-            and not self.is_stopping
-            and self._due[0].due <= self._clock.monotonic()
-            and len(self.under_way) < max(self._workers, 1)
-        ):
+        now = self._clock.monotonic()
+        while self._due and self._due[0].due <= now:
             step = heapq.heappop(self._due)
+            heapq.heappush(self._ready, (step.deed is StepKind.POLL, step))
+        while self._ready and not self.is_stopping and len(self.under_way) < max(self._workers, 1):
+            _, step = heapq.heappop(self._ready)
             self.under_way[step.job_id] = step
             if self._workers == 0:
                 self._inbox.put(self._do(step))

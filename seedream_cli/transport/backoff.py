@@ -1,4 +1,4 @@
-"""How long to wait: before a retry, before the next poll, and when a server says so."""
+"""How long to wait: before a retry, and when a server says so."""
 
 from __future__ import annotations
 
@@ -80,15 +80,3 @@ def delay(
     """
     exponent = min(max(attempt, 0), _LARGEST_EXPONENT)
     return random() * min(cap, base * 2.0**exponent)
-
-
-def poll_interval(elapsed: float) -> float:
-    """Return the seconds until the next poll of a task that was accepted `elapsed` seconds ago.
-
-    KIE advises 2-3 s for the first 30 s, 5-10 s after, 15-30 s after 2 min (docs.kie.ai,
-    2026-08-19). The first look comes sooner, so that a quick task feels quick.
-    """
-    for until, seconds in ((1.0, 1.0), (30.0, 2.0), (120.0, 5.0)):
-        if elapsed < until:
-            return seconds
-    return 15.0

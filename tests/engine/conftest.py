@@ -12,6 +12,7 @@ from support.transport import FakeTransport
 
 from seedream_cli.core.model import Options, Profile, Reply, Secret
 from seedream_cli.engine.context import Context, Step, Timing
+from seedream_cli.engine.pace import Pace
 from seedream_cli.engine.rate_limit import RateLimiter
 from seedream_cli.engine.recovery import conclude_leftovers
 from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
@@ -166,5 +167,6 @@ def build(
         random=lambda: 0.5,
         timing=Timing(deadline=clock.monotonic() + 1200),
         limiter=RateLimiter(clock, ledger.starts),
+        pace=Pace(clock, lambda: 0.5, ledger.durations),
     )
     return House(folder, clock, transport, ledger, owner, events, engine)

@@ -18,6 +18,7 @@ from seedream_cli.cli.output import job as render
 from seedream_cli.core.addresses import origin as origin_of
 from seedream_cli.core.model import Image, Options, Problem, Profile, Secret, State
 from seedream_cli.engine.context import Context, Timing
+from seedream_cli.engine.pace import Pace
 from seedream_cli.engine.rate_limit import RateLimiter
 from seedream_cli.engine.workers import Inbox, WorkerPool, take_step
 from seedream_cli.providers import PROVIDERS
@@ -131,6 +132,7 @@ class Bench:
             random=lambda: 0.5,
             timing=Timing(deadline=self.clock.monotonic() + 1200),
             limiter=RateLimiter(self.clock, self.ledger.starts),
+            pace=Pace(self.clock, lambda: 0.5, self.ledger.durations),
         )
 
     def adjust(self, **timing: object) -> None:

@@ -13,7 +13,7 @@ from support.clock import SecondsClock
 
 from seedream_cli.engine.rate_limit import NARROW, PATIENCE, Delay, RateLimiter
 from seedream_cli.providers import PROVIDERS
-from seedream_cli.providers.spec import RateLimit
+from seedream_cli.providers.spec import Provider, RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,10 @@ class Bench:
         self.begin(job)
         self.limiter.note_answer(job)
         self.limiter.release(job)
+
+    def poll(self, job: Job, provider: Provider = KIE, pace: float = 2.0) -> Delay | None:
+        """Ask for a turn of a job that was due just now, and is asked about at this pace."""
+        return self.limiter.poll(job, provider, lambda: (self.clock.seconds - pace, pace))
 
 
 @pytest.fixture
@@ -306,7 +310,7 @@ def test_a_rehearsal_never_waits(bench: Bench, make_job: MakeJob) -> None:
     jobs = jobs_of(make_job, 100, sandbox=True)
     bench.limiter.pause(jobs[0], 60.0)
     assert {bench.limiter.submit(job, KIE) for job in jobs} == {None}
-    assert {bench.limiter.poll(job, KIE) for job in jobs} == {None}
+    assert {bench.poll(job) for job in jobs} == {None}
 
 
 def test_ten_thousand_jobs_are_placed_in_no_time(bench: Bench, make_job: MakeJob) -> None:
@@ -438,7 +442,7 @@ def test_polls_take_turns(bench: Bench, make_job: MakeJob) -> None:
     while len(asked) < 400:
         name = min(due, key=lambda each: (due[each], each))
         bench.clock.seconds = max(bench.clock.seconds, due[name])
-        wait = bench.limiter.poll(jobs[name], KIE)
+        wait = bench.poll(jobs[name])
         if wait is None:
             asked.append((bench.clock.seconds, name))
         due[name] = bench.clock.seconds + (2.0 if wait is None else wait.seconds)
@@ -451,7 +455,7 @@ def test_a_poll_alone_waits_for_nothing(bench: Bench, make_job: MakeJob) -> None
     """Two seconds after the last one there is room; where no limit is known, always."""
     job = make_job()
     for _ in range(5):
-        assert bench.limiter.poll(job, KIE) is None
+        assert bench.poll(job) is None
         bench.clock.seconds += 2
     unlimited = replace(KIE, poll_limit=None)
-    assert [bench.limiter.poll(job, unlimited) for _ in range(50)] == [None] * 50
+    assert [bench.poll(job, unlimited) for _ in range(50)] == [None] * 50

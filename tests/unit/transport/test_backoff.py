@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedream_cli.transport.backoff import MAX_RETRY_AFTER, delay, parse_retry_after, poll_interval
+from seedream_cli.transport.backoff import MAX_RETRY_AFTER, delay, parse_retry_after
 
 NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 
@@ -99,14 +99,3 @@ def test_jitter_is_full_for_any_attempt(attempt: int) -> None:
     whole = delay(attempt, lambda: 1.0, base=1.0, cap=30.0)
     assert delay(attempt, lambda: 0.5, base=1.0, cap=30.0) == whole / 2
     assert whole <= 30.0
-
-
-def test_polls_are_quick_first_and_slow_down() -> None:
-    """A two-second task is seen within four; a long one is not asked about all the time."""
-    elapsed, polls = 0.0, []
-    while elapsed < 300:
-        elapsed += poll_interval(elapsed)
-        polls.append(elapsed)
-    assert polls[:3] == [1.0, 3.0, 5.0]
-    assert [poll_interval(at) for at in (0, 10, 60, 500)] == [1.0, 2.0, 5.0, 15.0]
-    assert len(polls) < 50
