@@ -110,6 +110,8 @@ class Pace:
         self._durations = durations
         self._since: dict[str, float] = {}
         """Monotonic: when this process sent these jobs, then when they were accepted."""
+        self._asked: dict[str, float] = {}
+        """Monotonic: when these jobs were last asked about, in vain or not."""
         self._sights: dict[str, _Sight] = {}
         self._estimates: dict[tuple[bool, str, str, str], Estimate] = {}
 
@@ -158,24 +160,29 @@ class Pace:
 
         With a hazard that hardly changes meanwhile it grows as the square of the time.
         """
-        now, elapsed, sight = self._clock.monotonic(), self.elapsed(job), self._sights.get(job.id)
-        seen = max(elapsed - (now - sight.at), 0.0) if sight is not None else 0.0
-        seconds = reach(self.expect(job), seen, self._price, _SHORTEST, _LONGEST)
-        return now - (elapsed - seen), seconds
+        now, elapsed = self._clock.monotonic(), self.elapsed(job)
+        asked = max(elapsed - (now - self._asked.get(job.id, -math.inf)), 0.0)
+        seconds = reach(self.expect(job), asked, self._price, _SHORTEST, _LONGEST)
+        return now - (elapsed - asked), seconds
 
     @property
     def _price(self) -> float:
-        return ALONE if max(len(self._since), len(self._sights)) <= 1 else AMONG_MANY
+        return ALONE if max(len(self._since), len(self._asked)) <= 1 else AMONG_MANY
 
     def note_sent(self, job: Job) -> None:
         """Take note that a submit leaves now, or that it is accepted now."""
         self._since[job.id] = self._clock.monotonic()
 
-    def note_running(self, job: Job, running: Running, reply: Reply, asked_at: float) -> None:
+    def note_asked(self, job: Job) -> None:
+        """Take note that a job is asked about now."""
+        self._asked[job.id] = self._clock.monotonic()
+
+    def note_running(self, job: Job, running: Running, reply: Reply) -> None:
         """Take note of what a provider said of a job: it was not done when it was asked.
 
         Whoever stands in a queue does not run yet, whatever was said before.
         """
+        asked_at = self._asked.get(job.id, self._clock.monotonic())
         old, began = self._sights.get(job.id), None
         if running.queue is not None:
             began = asked_at
@@ -215,4 +222,5 @@ class Pace:
     def forget(self, job_id: str) -> None:
         """Let go of what is known of a job that nobody waits for any more."""
         self._since.pop(job_id, None)
+        self._asked.pop(job_id, None)
         self._sights.pop(job_id, None)

@@ -45,7 +45,7 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
     wait = context.limiter.poll(job, provider, lambda: context.pace.urgency(job))
     if wait is not None:
         return replace(step, due=context.clock.monotonic() + wait.seconds)
-    asked_at = context.clock.monotonic()
+    context.pace.note_asked(job)
     try:
         reply = _exchange(context, job, dialect.poll(task_of(context, job)))
         if dialect.result is not None and _is_finished(context, job, reply):
@@ -55,7 +55,7 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
         context.silent.add(job.origin)
         return _ask_again(context, job, step, error.message)
     try:
-        return _read(context, job, step, reply, asked_at)
+        return _read(context, job, step, reply)
     except Overtaken:
         raise
     except StorageError as error:
@@ -79,7 +79,7 @@ def _is_finished(context: Context, job: Job, reply: Reply) -> bool:
     return isinstance(outcome, Running) and outcome.is_finished
 
 
-def _read(context: Context, job: Job, step: Step, reply: Reply, asked_at: float) -> Step | None:
+def _read(context: Context, job: Job, step: Step, reply: Reply) -> Step | None:
     """Store an answer raw, then take the step that it means."""
     context.ledger.store(job.id, reply)
     try:
@@ -92,7 +92,7 @@ def _read(context: Context, job: Job, step: Step, reply: Reply, asked_at: float)
     if getattr(outcome, "task_id", None) not in {None, "", job.task_id}:
         return _ask_again(context, job, step, "the answer is about another task")
     if isinstance(outcome, Running):
-        context.pace.note_running(job, outcome, reply, asked_at)
+        context.pace.note_running(job, outcome, reply)
     return _take(context, job, step, outcome, reply)
 
 
