@@ -174,10 +174,10 @@ def _between(low: float, high: float) -> float:
 
 WEIGHT: Final = 2.0
 """Jobs that a level's prior counts as: what two real ones say is more."""
-PRIOR: Final = Estimate(mu=math.log(20.0), sigma=0.8, spread=0.35)
+PRIOR: Final = Estimate(mu=math.log(22.0), sigma=0.85, spread=0.35)
 """Of a model that nobody has waited for yet. Providers' documents and examples speak of 5 to 120 s,
-recorded Seedream tasks took 45 and 112 s (github.com/justintanner/apicity, 2026-05): a median of
-20 s, 95 of 100 jobs within 4 and 95 s; and the jobs of one model lie within a third of each other.
-A narrower one asks too late about quick models, a wider one too often about slow ones."""
-REHEARSAL: Final = Estimate(mu=math.log(2.0), sigma=0.8, spread=0.35)
+recorded Seedream tasks took 45 and 112 s (github.com/justintanner/apicity, 2026-05): 95 of 100 jobs
+take 4 to 120 s, and those of one model lie within a third of each other. A narrower guess asks too
+late about quick models, a wider one too often about slow ones."""
+REHEARSAL: Final = Estimate(mu=math.log(2.0), sigma=0.85, spread=0.35)
 """Of the stand-in, which takes 2 s where nobody tells it otherwise."""

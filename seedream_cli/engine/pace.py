@@ -30,8 +30,9 @@ after two minutes (docs.kie.ai, 2026-08-19)."""
 _TROUBLED: Final = 2.0
 """Seconds after the first look in vain; each further one in a row waits twice as long."""
 _JITTER: Final = 0.1
-_HALVINGS: Final = 12
-"""Of 15 s: to 4 ms."""
+_TURNS: Final = 24
+_EXACT: Final = 0.002
+"""Of a price: a wait is told to a thousandth, and the jitter is a tenth."""
 _SHORTEST, _LONGEST = 0.01, 120.0
 """Seconds within which a job's urgency is told apart from others'."""
 _DULLEST: Final = 20.0
@@ -66,15 +67,27 @@ def next_look(estimate: Estimate, elapsed: float, price: float) -> float:
 
 def reach(estimate: Estimate, elapsed: float, price: float, least: float, most: float) -> float:
     """Return the wait, within bounds, after which the expected lag is `price`."""
-    if estimate.expected_lag(elapsed, elapsed + most) <= price:
-        return most
-    if estimate.expected_lag(elapsed, elapsed + least) >= price:
-        return least
-    for _ in range(_HALVINGS):
-        middle = (least + most) / 2
-        is_early = estimate.expected_lag(elapsed, elapsed + middle) < price
-        least, most = (middle, most) if is_early else (least, middle)
-    return most
+    low, high = least, most
+    under = estimate.expected_lag(elapsed, elapsed + low)
+    over = estimate.expected_lag(elapsed, elapsed + high)
+    if under >= price or over <= price:
+        return least if under >= price else most
+    for turn in range(_TURNS):
+        # Its root grows about evenly; halving now and then ends it where it does not.
+        share = _share(under, price, over) if turn % 3 < 2 else 0.5  # noqa: PLR2004 - of three
+        wait = low + share * (high - low)
+        lag = estimate.expected_lag(elapsed, elapsed + wait)
+        if abs(lag - price) <= _EXACT * price:
+            return wait
+        low, high = (wait, high) if lag < price else (low, wait)
+        under, over = (lag, over) if lag < price else (under, lag)
+    return high
+
+
+def _share(under: float, price: float, over: float) -> float:
+    """Return where between two lags the price lies, by their roots."""
+    low, high = math.sqrt(under), math.sqrt(over)
+    return (math.sqrt(price) - low) / (high - low)
 
 
 def jittered(seconds: float, random: Callable[[], float]) -> float:

@@ -10,6 +10,7 @@ import math
 import threading
 from bisect import bisect_left, insort
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.record import dataclass, field
@@ -42,7 +43,7 @@ _NEWS: Final = 0.1
 _PUNCTUALITY: Final = 0.25
 """Seconds within which a poll comes for its turn, where a worker is free."""
 _LONGEST_TURN: Final = 15.0
-"""Seconds: who has a turn later than that looks again, for others may have ended."""
+"""Seconds: who has a turn later than that looks again before."""
 _REMEMBERED: Final = 1000
 """Polls that may count in a limit which they share with submits."""
 _HAIR: Final = 0.5e-3
@@ -216,7 +217,9 @@ class _Turns:
             self.turns[job_id] = turn
             insort(self.waiting, (turn.key, job_id))
         place = bisect_left(self.waiting, (turn.key, job_id))
-        seconds = min(slot(place) - now, _LONGEST_TURN)
+        seconds = slot(place) - now
+        if seconds > _LONGEST_TURN:  # it looks again, ever sooner: others may have ended
+            seconds = max(seconds / 2, _LONGEST_TURN)
         if seconds > _HAIR:
             turn.told = now + seconds
             return seconds
@@ -338,7 +341,8 @@ class RateLimiter:
         limit = provider.limit
         assert limit is not None, "it is shared"  # noqa: S101 - for the type checker
         lane = self._lane(job, limit)
-        places = (max(due, now) for due, _ in lane.places.values())
+        last = islice(reversed(lane.places.values()), limit.count)
+        places = (max(due, now) for due, _ in last)
         counting = lane.counting(now, lambda: self._list_starts(job, limit, now))
         times = sorted([*(at for at, _ in counting), *places])[-limit.count :]
         before = [-math.inf] * (limit.count - len(times)) + times

@@ -459,3 +459,98 @@ def test_a_poll_alone_waits_for_nothing(bench: Bench, make_job: MakeJob) -> None
         bench.clock.seconds += 2
     unlimited = replace(KIE, poll_limit=None)
     assert [bench.poll(job, unlimited) for _ in range(50)] == [None] * 50
+
+
+def take_turns(bench: Bench, jobs: list[Job], paces: dict[str, float], count: int) -> list[str]:
+    """Let jobs come for their turns when they are told to; return who got them, in order."""
+    since = bench.clock.seconds
+    due = {job.id: since for job in jobs}
+    by_id = {job.id: job for job in jobs}
+    got: list[str] = []
+    while len(got) < count:
+        name = min(due, key=lambda each: (due[each], each))
+        bench.clock.seconds = max(bench.clock.seconds, due[name])
+        wait = bench.limiter.poll(by_id[name], KIE, lambda: (since, paces[name]))  # noqa: B023
+        if wait is None:
+            got.append(name)
+            del due[name]
+        else:
+            due[name] = bench.clock.seconds + wait.seconds
+    return got
+
+
+def test_a_turn_goes_to_the_largest_expected_lag(bench: Bench, make_job: MakeJob) -> None:
+    """Of those that wait: whose lag grows fastest, or has grown for longest, whoever came first."""
+    jobs = jobs_of(make_job, 12)
+    paces = {job.id: 12.0 - k for k, job in enumerate(jobs)}
+    got = take_turns(bench, jobs, paces, 12)
+    assert got[0] == jobs[0].id  # there was room when it came
+    assert got[1:] == [job.id for job in reversed(jobs[1:])]
+
+
+def test_who_does_not_come_for_a_turn_loses_it(bench: Bench, make_job: MakeJob) -> None:
+    """A job that ended elsewhere holds nobody up: its turn is the next one's."""
+    first, gone, last = jobs_of(make_job, 3)
+    assert bench.poll(first) is None
+    assert bench.poll(gone, pace=1.0) == Delay(0.125)
+    assert bench.poll(last) == Delay(0.25)
+    bench.clock.seconds += 0.25
+    assert bench.poll(last) == Delay(0.125)  # the other one may come any moment
+    bench.clock.seconds += 0.26
+    assert bench.poll(last) is None
+    assert bench.poll(gone, pace=1.0) == Delay(0.125)
+
+
+def test_a_poll_that_is_turned_away_shares_the_submits_limit(
+    bench: Bench, make_job: MakeJob
+) -> None:
+    """A provider that counts all requests is asked as often as it takes submits, by any of them."""
+    jobs = jobs_of(make_job, 30)
+    for job in jobs[:15]:
+        assert bench.limiter.submit(job, KIE) is None
+        bench.spend(job)
+    bench.clock.seconds += 1
+    for job in jobs[:4]:
+        assert bench.poll(job) is None
+        bench.clock.seconds += 0.125
+    bench.limiter.note_busy_poll(jobs[4], KIE, None)
+    assert bench.poll(jobs[5]) is None  # the twentieth
+    wait = bench.poll(jobs[6])
+    assert wait is not None
+    assert wait.seconds == pytest.approx(10.5 - 1.5)
+    submit = bench.limiter.submit(jobs[20], KIE)
+    assert submit is not None
+    assert submit.seconds == pytest.approx(10.5 - 1.5)
+
+
+def test_submits_go_before_polls_that_share_their_limit(bench: Bench, make_job: MakeJob) -> None:
+    """Twenty that wait to be sent take the next twenty turns, and polls those after them."""
+    jobs = jobs_of(make_job, 41)
+    bench.limiter.note_busy_poll(jobs[0], KIE, None)
+    for job in jobs[:20]:
+        assert bench.limiter.submit(job, KIE) is None
+        bench.spend(job)
+    poll = bench.poll(jobs[0])
+    assert poll == Delay(10.5)
+    waits = [bench.limiter.submit(job, KIE) for job in jobs[20:40]]
+    assert {wait.seconds for wait in waits if wait} == {10.5}
+    bench.clock.seconds += 10.5
+    again = bench.poll(jobs[0])
+    assert again is not None
+    assert again.seconds == pytest.approx(10.5)
+    for job in jobs[20:40]:
+        assert bench.limiter.submit(job, KIE) is None
+        bench.spend(job)
+    bench.clock.seconds += again.seconds
+    assert bench.poll(jobs[0]) is None
+
+
+def test_a_provider_without_a_limit_is_only_heard(bench: Bench, make_job: MakeJob) -> None:
+    """There is no lane to share: its polls wait for as long as it said, and go on."""
+    job, other = jobs_of(make_job, 2)
+    free = replace(FREE, poll_limit=None)
+    bench.limiter.note_busy_poll(job, free, 3.0)
+    assert bench.poll(other, free) == Delay(3.0)
+    bench.clock.seconds += 3
+    assert bench.poll(other, free) is None
+    assert bench.poll(job, free) is None

@@ -72,6 +72,21 @@ def pool_of(
 # -- in the calling thread ---------------------------------------------------------------------
 
 
+def test_polls_that_are_due_come_last() -> None:
+    """A submit or a picture that is due goes before polls that were due earlier."""
+    clock = SecondsClock(10.0)
+    taker = Taker()
+    steps = [
+        step("a", 1.0, StepKind.POLL),
+        step("b", 2.0, StepKind.POLL),
+        step("c", 9.0),
+        step("d", 8.0, StepKind.SAVE),
+        step("e", 11.0),
+    ]
+    pool_of(taker, workers=0, clock=clock).run(steps)
+    assert [taken.job_id for taken in taker.taken] == ["d", "c", "a", "b", "e"]
+
+
 def test_steps_are_taken_when_they_are_due() -> None:
     """The earliest step comes first, and the clock sleeps exactly until it is due."""
     clock, at = SecondsClock(), []
