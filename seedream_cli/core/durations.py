@@ -20,6 +20,11 @@ _STRAYS: Final = 0.02
 queue. Without them a job that is late by history would be asked about twice a second for ever."""
 _STRAY_SPREAD: Final = 1.0
 """Of their logarithms: half to twice the median, and far beyond."""
+_ENOUGH: Final = 5
+"""Jobs among which one can be told to be a stray."""
+_FINEST: Final = 0.2
+"""Spread that equal jobs are given there: sizes of a model may differ by as much."""
+_MAD_TO_SIGMA: Final = 1.4826
 _FAR: Final = 1e-9
 """A chance of still running below which differences of two such chances are noise."""
 _ROOT_2: Final = math.sqrt(2.0)
@@ -123,7 +128,7 @@ def estimate(observations: Iterable[float], prior: Estimate, weight: float) -> E
     the normal with the same variance, which is that of the jobs widened by `1 + 1/n` for a median
     that n jobs tell, and by `f / (f - 2)` for a spread that f of them tell.
     """
-    logs = [math.log(each) for each in _sound(observations)]
+    logs = _without_strays([math.log(each) for each in _sound(observations)])
     if not logs:
         return prior
     count, mean = len(logs), sum(logs) / len(logs)
@@ -154,6 +159,25 @@ def learn(of_model: Sequence[float], of_size: Sequence[float], prior: Estimate) 
 def _sound(observations: Iterable[float]) -> list[float]:
     least, most = _PLAUSIBLE
     return [each for each in observations if least <= each <= most]  # NaN is neither
+
+
+def _without_strays(logs: list[float]) -> list[float]:
+    """Return logarithms with those far off brought as near as usual jobs may lie.
+
+    Three standard deviations as the median distance from the median tells them (Hampel, 1974): one
+    job that hung for an hour says that there are strays, which are counted apart.
+    """
+    if len(logs) < _ENOUGH:
+        return logs
+    centre = _median(logs)
+    far = 3.0 * max(_MAD_TO_SIGMA * _median([abs(each - centre) for each in logs]), _FINEST)
+    return [min(max(each, centre - far), centre + far) for each in logs]
+
+
+def _median(values: list[float]) -> float:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return (ordered[half] + ordered[-half - 1]) / 2
 
 
 def _jobs_behind(sigma: float, spread: float, most: float) -> float:

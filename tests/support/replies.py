@@ -37,8 +37,10 @@ def polled(state: str, task: str = "t1", **more: object) -> Reply:
     return reply({"code": 200, "msg": "ok", "data": {"taskId": task, "state": state, **more}})
 
 
-def success(*urls: str, task: str = "t1", ended: datetime | None = None) -> Reply:
-    """KIE's answer to a poll when it is done; `ended` is when it says that it was."""
+def success(
+    *urls: str, task: str = "t1", began: datetime | None = None, ended: datetime | None = None
+) -> Reply:
+    """KIE's answer to a poll when it is done; when it says that it had begun, and was."""
     result = json.dumps({"resultUrls": list(urls or (URL,))})
-    at = int(ended.timestamp() * 1000) if ended else None
-    return polled("success", task, resultJson=result, completeTime=at)
+    since, at = (int(each.timestamp() * 1000) if each else None for each in (began, ended))
+    return polled("success", task, resultJson=result, createTime=since, completeTime=at)

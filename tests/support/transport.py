@@ -76,6 +76,8 @@ class FakeTransport:
     is_measured: bool = True
     """Whether HTTP tells where a picture ends."""
     at_send: Callable[[Call], None] = lambda _: None
+    answer: Callable[[Call], Answer] | None = None
+    """What answers a call by what it asks; None: `answers`, in order."""
 
     def send(
         self,
@@ -88,7 +90,7 @@ class FakeTransport:
     ) -> Reply:
         """Play the next answer."""
         del profile, limits, headers
-        answer = self.answers.pop(0)
+        answer = self.answer(call) if self.answer is not None else self.answers.pop(0)
         is_unsent = isinstance(answer, SeedreamError) and answer.code == "unreachable"
         if on_first_byte is not None and not is_unsent:
             on_first_byte()

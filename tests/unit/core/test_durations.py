@@ -100,6 +100,15 @@ def test_the_more_is_known_the_narrower() -> None:
     assert learned[-1].median == pytest.approx(60, rel=0.05)
 
 
+def test_one_that_hung_changes_little() -> None:
+    """A job of an hour among ten of twenty seconds is a stray, not a new spread."""
+    usual = [18.0, 19.0, 20.0, 20.0, 21.0, 22.0, 19.5, 20.5, 21.5, 18.5]
+    hung = learn([3600.0, *usual], [], PRIOR)
+    assert hung.median == pytest.approx(20, rel=0.1)
+    assert hung.sigma < 1.5 * learn(usual, [], PRIOR).sigma
+    assert learn([3600.0] * 10, [], PRIOR).median > 1800
+
+
 def test_only_the_newest_count() -> None:
     """What came before the latest fifty changes nothing."""
     new = [20.0 + k / 10 for k in range(NEWEST)]
@@ -109,7 +118,7 @@ def test_only_the_newest_count() -> None:
 def test_a_size_is_told_apart_from_its_model() -> None:
     """Few jobs of a size pull it away from what the model's other sizes take."""
     model = [20.0, 21.0, 19.0, 20.5, 60.0, 62.0, 61.0, 20.0]
-    assert learn(model, [60.0, 62.0, 61.0], PRIOR).median > 45
+    assert learn(model, [60.0, 62.0, 61.0], PRIOR).median > 40
     assert learn(model, [20.0, 21.0, 19.0, 20.5, 20.0], PRIOR).median < 25
     unseen = learn(model, [], PRIOR)
     assert 20 < unseen.median < 45
