@@ -282,6 +282,7 @@ class CommandContext:
         from seedream_cli.engine.rate_limit import RateLimiter
         from seedream_cli.providers import PROVIDERS
 
+        usual = self.seconds("SEEDREAM_USUAL_SECONDS", 0.0)
         notify = harmless(notify)
         return Context(
             transport=self.transport(notify, with_bodies=with_bodies),
@@ -295,7 +296,7 @@ class CommandContext:
             account=self.account(profile),
             is_open_to_any=self.is_open_to_any(profile),
             limiter=RateLimiter(self.clock, self.ledger.starts),
-            pace=Pace(self.clock, random.random, self.ledger.durations),
+            pace=Pace(self.clock, random.random, self.ledger.durations, usual=usual or None),
             is_dead=self.owner.is_dead,
             is_waiting=is_waiting,
         )

@@ -116,8 +116,17 @@ class Pace:
         clock: Clock,
         random: Callable[[], float],
         durations: Callable[[Job], tuple[Sequence[float], Sequence[float]]],
+        *,
+        usual: float | None = None,
     ) -> None:
-        """Take the ledger's `durations`, and chance between 0 and 1 for jitter."""
+        """Take the ledger's `durations`, and chance between 0 and 1 for jitter.
+
+        `usual` is the median, in seconds, that is expected of what nobody has waited for yet.
+        """
+        self._guesses = {False: PRIOR, True: REHEARSAL}
+        if usual is not None:
+            guess = replace(PRIOR, mu=math.log(usual))
+            self._guesses = {False: guess, True: guess}
         self._clock = clock
         self._random = random
         self._durations = durations
@@ -136,7 +145,7 @@ class Pace:
         key = (job.sandbox, job.provider, job.model, size_of(job))
         found = self._estimates.get(key)
         if found is None:
-            prior = REHEARSAL if job.sandbox else PRIOR
+            prior = self._guesses[job.sandbox]
             try:
                 found = learn(*self._durations(job), prior)
             except StorageError:

@@ -98,6 +98,7 @@ class Cli:
             "SEEDREAM_SANDBOX_DELAY": "0",
             "SEEDREAM_REREAD_SECONDS": "0",
             "SEEDREAM_LOOK_SECONDS": "0",
+            "SEEDREAM_USUAL_SECONDS": "0.1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         return own | self.env | dict(extra or {})
