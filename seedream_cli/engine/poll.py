@@ -118,7 +118,8 @@ def _take(context: Context, job: Job, step: Step, outcome: Outcome, reply: Reply
             return _ask_again(context, job, replace(step, is_doubted=False), "", asked)
         case Busy(problem=problem):
             asked = outcome.retry_after or _asked(context, reply)
-            context.limiter.note_busy_poll(job, context.provider(job), asked)
+            if problem.code == "rate_limit":
+                context.limiter.note_busy_poll(job, context.provider(job), asked)
             return _ask_again(context, job, step, problem.message, asked)
         case Refused(problem=problem) | Failed(problem=problem):
             context.problems[job.id] = with_page(problem, job, context.provider(job))

@@ -44,6 +44,8 @@ _PUNCTUALITY: Final = 0.25
 """Seconds within which a poll comes for its turn, where a worker is free."""
 _LONGEST_TURN: Final = 15.0
 """Seconds: who has a turn later than that looks again before."""
+_NEAR: Final = 32
+"""Of those before somebody, whose coming is looked at."""
 _REMEMBERED: Final = 1000
 """Polls that may count in a limit which they share with submits."""
 _HAIR: Final = 0.5e-3
@@ -217,7 +219,7 @@ class _Turns:
             self.turns[job_id] = turn
             insort(self.waiting, (turn.key, job_id))
         place = bisect_left(self.waiting, (turn.key, job_id))
-        seconds = slot(place) - now
+        seconds = slot(0 if self._are_away(place, now) else place) - now
         if seconds > _LONGEST_TURN:  # it looks again, ever sooner: others may have ended
             seconds = max(seconds / 2, _LONGEST_TURN)
         if seconds > _HAIR:
@@ -228,6 +230,11 @@ class _Turns:
         self.stretch += _NEWS * (paces - self.stretch)
         self.begun.append(now)
         return 0.0
+
+    def _are_away(self, place: int, now: float) -> bool:
+        """Tell whether all before a place come later: what they leave free now is not lost."""
+        first = islice(self.waiting, min(place, _NEAR))
+        return all(self.turns[job_id].told > now + _HAIR for _, job_id in first)
 
     def _skip_absent(self, job_id: str, now: float) -> None:
         """Give the turn away of whoever has not come for it: he may have ended elsewhere."""

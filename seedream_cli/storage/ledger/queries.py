@@ -7,7 +7,6 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from seedream_cli.core.durations import NEWEST
 from seedream_cli.core.model import OPEN_STATES, Attempt, Charge, Purpose, Reply, State
 from seedream_cli.core.text import clean
 from seedream_cli.storage.ledger.columns import (
@@ -454,6 +453,8 @@ class Queries(Database):
         Those of its model, then those of its size too, at most 50 each. A rehearsal says nothing
         of a real job, nor the other way round.
         """
+        from seedream_cli.core.durations import NEWEST
+
         same = (int(job.sandbox), job.provider, job.model)
         by = ("sandbox = ? AND provider = ? AND model = ?", " AND size = ?")
         with self._storage("read"):
