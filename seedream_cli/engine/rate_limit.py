@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import math
 import threading
-from bisect import bisect_left, insort
-from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.record import dataclass, field
+from seedream_cli.engine.turns import HAIR, LONGEST_TURN, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from seedream_cli.core.clock import Clock
     from seedream_cli.core.model import Job
+    from seedream_cli.engine.turns import Urgency
     from seedream_cli.providers.spec import Provider, RateLimit
 
     Starts = Callable[[str, str, RateLimit], list[tuple[float, int]]]
     """Origin, model, limit → how many seconds ago each submit began, and what it counts as."""
-    Urgency = Callable[[], tuple[float, float]]
-    """Since when a job's expected lag grows, monotonic, and its pace: in how many seconds that is
-    as large as it may be."""
 
 NARROW: Final = 4
 """Submits of an origin that may be unanswered while nobody knows if it takes any."""
@@ -38,18 +35,6 @@ _LOOKS_A_SECOND: Final = 128
 """How many look again: thousands may wait there."""
 _WIDEST: Final = 10
 """Doublings after which the gate stands open."""
-_NEWS: Final = 0.1
-"""Of each poll that had to wait in what is known of how long all do."""
-_PUNCTUALITY: Final = 0.25
-"""Seconds within which a poll comes for its turn, where a worker is free."""
-_LONGEST_TURN: Final = 15.0
-"""Seconds: who has a turn later than that looks again before."""
-_NEAR: Final = 32
-"""Of those before somebody, whose coming is looked at."""
-_REMEMBERED: Final = 1000
-"""Polls that may count in a limit which they share with submits."""
-_HAIR: Final = 0.5e-3
-"""Seconds: what is due then is due now; below that a sleep is not exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +79,7 @@ class _Lane:
     ) -> float:
         """Grant a start at the place that was kept for it; where it is taken, all wait longer."""
         due, _ = self.places[job_id]
-        if due > now + _HAIR:
+        if due > now + HAIR:
             return due - now
         seconds = self.limit.wait(self.counting(now, begun), weight, now)
         if not seconds:
@@ -140,12 +125,12 @@ class _Gate:
         """Let a job through (0), or return when it may look again."""
         self.waiting.discard(job_id)
         pause = self.paused_until - now
-        if pause <= _HAIR and len(self.unanswered) < self._width(now):
+        if pause <= HAIR and len(self.unanswered) < self._width(now):
             self.unanswered.add(job_id)
             if self.widens_at is None:
                 self.widens_at = now + PATIENCE
             return 0.0
-        look = pause if pause > _HAIR else _LOOK
+        look = pause if pause > HAIR else _LOOK
         self.waiting.add(job_id)
         return look + (len(self.waiting) - 1) / _LOOKS_A_SECOND
 
@@ -167,84 +152,6 @@ class _Gate:
             self.unanswered.clear()
 
 
-@dataclass(slots=True)
-class _Turn:
-    """What a poll waits for."""
-
-    key: float
-    since: float
-    pace: float
-    told: float
-    """When it may come again."""
-
-
-@dataclass(slots=True)
-class _Turns:
-    """Polls of an origin: each turn goes to the job whose expected lag is the largest by then.
-
-    Expected lags grow about as the square of the time, so they compare as the times do that jobs
-    have waited, each by the pace at which it would be asked alone. How many paces everybody waits
-    at present is the `stretch`: who will have waited so many first is the next one.
-    """
-
-    free_at: float = -math.inf
-    begun: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    """When the latest polls began."""
-    waiting: list[tuple[float, str]] = field(default_factory=list)
-    """Keys and ids, the next one first."""
-    turns: dict[str, _Turn] = field(default_factory=dict)
-    stretch: float = 1.0
-    is_shared: bool = False
-    """The provider counts polls and submits together."""
-
-    def seconds(
-        self,
-        job_id: str,
-        now: float,
-        urgency: Urgency,
-        slot: Callable[[int], float],
-    ) -> float:
-        """Let a poll go (0), or keep its turn and return how far off that is.
-
-        `slot` tells when the poll may go before which so many others do.
-        """
-        self._skip_absent(job_id, now)
-        if not self.waiting and slot(0) <= now + _HAIR:
-            self.begun.append(now)  # the usual case: there is room
-            return 0.0
-        turn = self.turns.get(job_id)
-        if turn is None:
-            since, pace = urgency()
-            turn = _Turn(since + self.stretch * pace, since, pace, now)
-            self.turns[job_id] = turn
-            insort(self.waiting, (turn.key, job_id))
-        place = bisect_left(self.waiting, (turn.key, job_id))
-        seconds = slot(0 if self._are_away(place, now) else place) - now
-        if seconds > _LONGEST_TURN:  # it looks again, ever sooner: others may have ended
-            seconds = max(seconds / 2, _LONGEST_TURN)
-        if seconds > _HAIR:
-            turn.told = now + seconds
-            return seconds
-        del self.waiting[place], self.turns[job_id]
-        paces = max((now - turn.since) / turn.pace, 1.0)
-        self.stretch += _NEWS * (paces - self.stretch)
-        self.begun.append(now)
-        return 0.0
-
-    def _are_away(self, place: int, now: float) -> bool:
-        """Tell whether all before a place come later: what they leave free now is not lost."""
-        first = islice(self.waiting, min(place, _NEAR))
-        return all(self.turns[job_id].told > now + _HAIR for _, job_id in first)
-
-    def _skip_absent(self, job_id: str, now: float) -> None:
-        """Give the turn away of whoever has not come for it: he may have ended elsewhere."""
-        while self.waiting:
-            _, first = self.waiting[0]
-            if first == job_id or self.turns[first].told >= now - _PUNCTUALITY:
-                return
-            del self.waiting[0], self.turns[first]
-
-
 class RateLimiter:
     """Lets submits and polls go, or says for how long not; safe to ask from any thread.
 
@@ -258,7 +165,7 @@ class RateLimiter:
         self._lock = threading.Lock()
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._gates: dict[str, _Gate] = {}
-        self._turns: dict[str, _Turns] = {}
+        self._turns: dict[str, Turns] = {}
 
     def submit(self, job: Job, provider: Provider) -> Delay | None:
         """Let a submit go (None), or say how long it waits; its place is kept until it asks again.
@@ -276,7 +183,7 @@ class RateLimiter:
             seconds = gate.seconds(job.id, now)
             if not seconds:
                 return None
-            is_paused = gate.paused_until > now + _HAIR
+            is_paused = gate.paused_until > now + HAIR
             return Delay(seconds, f"{provider.name} is busy" if is_paused else "")
 
     def note_start(self, job: Job) -> None:
@@ -312,7 +219,7 @@ class RateLimiter:
         if job.sandbox:
             return None
         with self._lock:
-            turns, now = self._turns.setdefault(job.origin, _Turns()), self._clock.monotonic()
+            turns, now = self._turns.setdefault(job.origin, Turns()), self._clock.monotonic()
             if turns.is_shared and provider.limit is not None:
                 seconds = turns.seconds(job.id, now, urgency, self._shared(job, provider, now))
             else:
@@ -333,11 +240,11 @@ class RateLimiter:
         with self._lock:
             if job.sandbox:
                 return
-            turns = self._turns.setdefault(job.origin, _Turns())
+            turns = self._turns.setdefault(job.origin, Turns())
             limit = provider.limit
             turns.is_shared = limit is not None and limit.of == "requests"
             if asked is not None:
-                until = self._clock.monotonic() + min(asked, _LONGEST_TURN)
+                until = self._clock.monotonic() + min(asked, LONGEST_TURN)
                 turns.free_at = max(turns.free_at, until)
 
     def _shared(self, job: Job, provider: Provider, now: float) -> Callable[[int], float]:
