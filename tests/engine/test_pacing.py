@@ -189,3 +189,17 @@ def test_a_gateway_that_counts_all_requests_is_asked_less(house: House) -> None:
     assert max(sum(at - 10 < other <= at for other in sent) for at in sent) <= 20
     assert len(house.transport.sent) - len(sent) <= 4
     assert sent[-1] - sent[0] < 60
+
+
+def test_maintenance_says_nothing_of_a_limit(house: House) -> None:
+    """Only "too many requests" means that polls and submits are counted together."""
+    origin = "https://api.kie.ai"
+    for code, is_shared in ((455, False), (429, True)):
+        house.transport.answers = [
+            accepted(f"t{code}"),
+            reply({"code": code, "msg": "not now"}),
+            success(task=f"t{code}"),
+        ]
+        (job,) = house.run(house.buy("kie", f"a fox, {code}"))
+        assert job.state is State.SAVED
+        assert house.engine.limiter._turns[origin].is_shared is is_shared

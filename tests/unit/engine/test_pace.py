@@ -158,12 +158,12 @@ def test_what_a_provider_asks_for_is_bounded() -> None:
 class Watch:
     """A pace on a clock of ours."""
 
-    def __init__(self, *past: float) -> None:
+    def __init__(self, *past: float, usual: float | None = None) -> None:
         """Let jobs of before have taken so long."""
         self.clock = SecondsClock()
         self.asked = Counter[str]()
         self.past = list(past)
-        self.pace = Pace(self.clock, lambda: 0.5, self._durations)
+        self.pace = Pace(self.clock, lambda: 0.5, self._durations, usual=usual)
 
     def _durations(self, job: Job) -> tuple[list[float], list[float]]:
         self.asked[job.model] += 1
@@ -199,6 +199,15 @@ def test_what_is_expected_is_asked_for_once(make_job: MakeJob) -> None:
     watch.pace.note_made(job)
     assert watch.pace.expect(job).count == 4
     assert watch.asked == {job.model: 2, "other": 1}
+
+
+def test_a_stand_in_may_say_what_is_usual(make_job: MakeJob) -> None:
+    """Then that is the guess, for rehearsals too, and history corrects it as ever."""
+    for past, median in (((), 0.1), ((30.0,) * 20, 28.0)):
+        watch = Watch(*past, usual=0.1)
+        jobs = [make_job(sandbox=is_one) for is_one in (False, True)]
+        medians = [watch.pace.expect(job).median for job in jobs]
+        assert medians == pytest.approx([median] * 2, rel=0.3)
 
 
 def test_a_ledger_that_cannot_be_read_is_no_reason_to_stop(make_job: MakeJob) -> None:
