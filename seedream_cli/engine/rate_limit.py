@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -81,15 +82,32 @@ class _Lane:
         due, _ = self.places[job_id]
         if due > now + HAIR:
             return due - now
-        seconds = self.limit.wait(self.counting(now, begun), weight, now)
+        starts = self.counting(now, begun)
+        seconds = self.limit.wait(starts, weight, now)
         if not seconds:
             del self.places[job_id]
             return self._grant(job_id, weight)
+        if self.limit.of == "requests":
+            self._move_up(starts, now)
+            return self.places[job_id][0] - now
         late = now + seconds - due
         for name, (place, each) in self.places.items():
             if place >= due:
                 self.places[name] = (place + late, each)
         return seconds
+
+    def _move_up(self, starts: list[tuple[float, int]], now: float) -> None:
+        """Put all places off by no more than they must, where some of the room is taken.
+
+        A request may go when the one that is as many before it as the limit takes is past.
+        """
+        before = deque([-math.inf] * self.limit.count, maxlen=self.limit.count)
+        before.extend(at for at, _ in sorted(starts)[-self.limit.count :])
+        for name, (place, weight) in self.places.items():
+            if place > now - self.limit.span:  # nobody came for what is long past
+                due = max(place, before[0] + self.limit.span)
+                self.places[name] = (due, weight)
+                before.append(due)
 
     def counting(
         self, now: float, begun: Callable[[], list[tuple[float, int]]]

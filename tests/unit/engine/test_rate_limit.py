@@ -461,6 +461,29 @@ def test_a_poll_alone_waits_for_nothing(bench: Bench, make_job: MakeJob) -> None
     assert [bench.poll(job, unlimited) for _ in range(50)] == [None] * 50
 
 
+def test_one_place_that_is_taken_puts_few_off(bench: Bench, make_job: MakeJob) -> None:
+    """Of sixty that wait, another process's one start costs one place, not the time of all."""
+    jobs = {job.id: job for job in jobs_of(make_job, 80)}
+    due = dict.fromkeys(jobs, bench.clock.seconds)
+    begin = bench.clock.seconds
+    sent: list[float] = []
+    while due:
+        name = min(due, key=lambda each: (due[each], each))
+        bench.clock.seconds = max(bench.clock.seconds, due[name])
+        if len(sent) == 20 and bench.clock.seconds > begin:
+            bench.begun.append(("https://api.example.com", "another", begin + 6, 1))
+        wait = bench.limiter.submit(jobs[name], KIE)
+        if wait is None:
+            bench.spend(jobs[name])
+            sent.append(round(bench.clock.seconds - begin, 2))
+            del due[name]
+        else:
+            due[name] = bench.clock.seconds + wait.seconds
+    assert most_in([6.0, *sent[20:]], 10.49) == 20
+    assert sent.count(10.5) == 19
+    assert sent[-2:] == [31.5, 37.5]
+
+
 def take_turns(bench: Bench, jobs: list[Job], paces: dict[str, float], count: int) -> list[str]:
     """Let jobs come for their turns when they are told to; return who got them, in order."""
     since = bench.clock.seconds
