@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 from seedream_cli.storage.ledger.columns import words_of
 
@@ -49,17 +50,20 @@ def is_damage(error: BaseException | None) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
-def find_damage(connection: sqlite3.Connection, scripts: Sequence[str]) -> str:
+def find_damage(
+    connection: sqlite3.Connection, scripts: Sequence[str], checksum: int | None = None
+) -> str:
     """Return what is wrong with a ledger made by `scripts`; empty: it is sound.
 
-    Reads the whole file: every page, every row by every index, and the schema as it was made.
+    Reads the whole file: every page, every row by every index, and the schema as it was made. Where
+    that has the `checksum` of what `scripts` make they are not run to compare, which takes 5 ms.
     """
     try:
         found = connection.execute("PRAGMA integrity_check(1)").fetchall()
         if found != [("ok",)]:
             return words_of(str(found[0][0]).removeprefix("*** in database main ***\n"))
-        made = set(connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall())
-        if lost := _schema(scripts) - made:
+        made = read_schema(connection)
+        if schema_checksum(made) != checksum and (lost := _schema(scripts) - made):
             kind, name, _ = min(lost)
             return f"its {kind} {name} is not as it was made"
         if not connection.execute("SELECT 1 FROM meta WHERE key = 'birth'").fetchall():
@@ -69,12 +73,22 @@ def find_damage(connection: sqlite3.Connection, scripts: Sequence[str]) -> str:
     return ""
 
 
+def read_schema(connection: sqlite3.Connection) -> set[tuple[str, str, str | None]]:
+    """Return type, name and text of all that was made in a database."""
+    return set(connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall())
+
+
+def schema_checksum(schema: set[tuple[str, str, str | None]]) -> int:
+    """Return a number that tells a damaged schema from a sound one: its CRC-32."""
+    return crc32(repr(sorted(schema)).encode())
+
+
 def _schema(scripts: Sequence[str]) -> set[tuple[str, str, str | None]]:
     model = sqlite3.connect(":memory:")
     try:
         for script in scripts:
             model.executescript(script)
-        return set(model.execute("SELECT type, name, sql FROM sqlite_master").fetchall())
+        return read_schema(model)
     finally:
         model.close()
 

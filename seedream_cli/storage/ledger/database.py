@@ -9,7 +9,6 @@ import contextlib
 import os
 import sqlite3
 import threading
-import uuid
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import StorageError
@@ -261,6 +260,8 @@ CREATE INDEX durations_by_size ON durations (sandbox, provider, model, size, seq
 
 SCHEMA: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Script k brings a ledger from version k to k + 1."""
+SCHEMA_CHECKSUM: Final = 0x210A206E
+"""`damage.schema_checksum` of what all of them make; a test computes it."""
 
 BUSY_SECONDS: Final = 30.0
 """How long a write waits for another process."""
@@ -460,6 +461,8 @@ class Database:
         return int(version)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
+        import uuid
+
         with self._write_lock:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -499,7 +502,8 @@ class Database:
                 else:
                     with self._storage("read", is_bounded=False):
                         scripts = () if self.is_read_only else SCHEMA  # a newer one's is not known
-                        self._found = find_damage(self._connection(), scripts)
+                        connection = self._connection()
+                        self._found = find_damage(connection, scripts, SCHEMA_CHECKSUM)
                     self._is_doubted = bool(self._found)
             return self._found
 

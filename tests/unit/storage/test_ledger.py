@@ -36,7 +36,14 @@ from seedream_cli.core.model import (
 )
 from seedream_cli.providers.spec import RateLimit
 from seedream_cli.storage.files import naming
-from seedream_cli.storage.ledger.database import APPLICATION_ID, IDLE, READERS, SCHEMA
+from seedream_cli.storage.ledger.damage import find_damage, read_schema, schema_checksum
+from seedream_cli.storage.ledger.database import (
+    APPLICATION_ID,
+    IDLE,
+    READERS,
+    SCHEMA,
+    SCHEMA_CHECKSUM,
+)
 from seedream_cli.storage.ledger.ledger import Ledger
 from seedream_cli.storage.ledger.selection import Selection
 
@@ -1484,6 +1491,17 @@ def test_versions_stay_as_they_were_released() -> None:
         "bbb9aa4ed62bff0a",
         "06fc9d473f11367c",
     ]
+
+
+def test_the_schema_has_its_checksum(ledger: Ledger, path: Path) -> None:
+    """The checksum that a sound ledger is known by is that of what the scripts make."""
+    assert ledger.check() == ""
+    with closing(sqlite3.connect(path)) as connection:
+        assert schema_checksum(read_schema(connection)) == SCHEMA_CHECKSUM
+        connection.execute("DROP INDEX jobs_by_state")
+        assert schema_checksum(read_schema(connection)) != SCHEMA_CHECKSUM
+        found = find_damage(connection, SCHEMA, SCHEMA_CHECKSUM)
+    assert found == "its index jobs_by_state is not as it was made"
 
 
 def test_the_current_version_is_marked(ledger: Ledger, path: Path) -> None:
