@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.batch.resolve import count_of, extension, option_of
 from seedream_cli.core.formats import extension_of_format
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass
 from seedream_cli.storage.files import naming
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _GUESSES: Final = ("png", "jpg", "webp")
 """Extensions that a picture may get whose provider does not say."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_ASIDE: Final = re.compile(r"(?P<own>.+)-(?P<job>[0-9a-hjkmnp-tv-z]{8})(?:-[1-9][0-9]*)?")
+_ASIDE: Final = pattern(r"(?P<own>.+)-(?P<job>[0-9a-hjkmnp-tv-z]{8})(?:-[1-9][0-9]*)?")
 """A stem as `naming.aside` makes it, of a picture whose name was taken when it came."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 import sys
 from contextlib import suppress
 from datetime import timedelta
@@ -15,6 +14,7 @@ from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Options
 from seedream_cli.core.paths import explain_unreadable, is_file, is_folder
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass, fields, replace
 from seedream_cli.core.text import file_meant, shell_line, span_seconds
 from seedream_cli.storage.files import naming
@@ -56,7 +56,7 @@ _SHORT = {
     "aspect": "-a",
     "count": "-n",
 }
-_A_PICTURE = re.compile(r"(?:@|job:)(?:last(?:-[0-9]+)?|[0-9a-z]{8})(?:\.[0-9]+)?(?![0-9a-z])")
+_A_PICTURE = pattern(r"(?:@|job:)(?:last(?:-[0-9]+)?|[0-9a-z]{8})(?:\.[0-9]+)?(?![0-9a-z])")
 DEFAULT_TIMEOUT = 1200.0
 """Seconds, of `--timeout`."""
 MAX_PROMPT_FILE = 1 << 20

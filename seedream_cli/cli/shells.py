@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.text import shell_line
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SHELLS: Final[Mapping[str, str]] = {
 MARK: Final = "# completion of seedream"
 """Ends the line that a start-up file gets."""
 _SYSTEM_WIDE: Final = (Path("/etc/bash.bashrc"), Path("/etc/bashrc"))
-_LOADS_COMPLETION: Final = re.compile(r"(?m)^[^#\n]*bash.completion")
+_LOADS_COMPLETION: Final = pattern(r"(?m)^[^#\n]*bash.completion")
 
 
 def script_of(shell: str) -> str:

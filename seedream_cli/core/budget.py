@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Budget, Money
 from seedream_cli.core.money import show
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_WRITTEN: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]{3}) ?/ ?([a-z]+)")
+_WRITTEN: Final = pattern(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]{3}) ?/ ?([a-z]+)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -504,7 +504,7 @@ class Profile:
     """What the account may spend in the last day or month."""
     models: Mapping[str, ModelTerms] = field(default_factory=dict)
     """By id: what the profile says of them."""
-    gateway: Gateway = Gateway()
+    gateway: Gateway = field(default_factory=Gateway)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ import unicodedata
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.pattern import pattern
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
@@ -36,7 +38,7 @@ _NEXT_UNIT: Final = 999.95
 
 # Whole sequences vanish, so that `\x1b[31mred` reads `red`. A string sequence (OSC, DCS, SOS, PM,
 # APC) goes only with its terminator and within a line: an open one must not swallow the message.
-_SEQUENCE: Final = re.compile(
+_SEQUENCE: Final = pattern(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x00-\x1f\x80-\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]+[0-~]",
@@ -45,26 +47,24 @@ _SEQUENCE: Final = re.compile(
 # What is invisible or moves text: controls, bidi (U+061C, 200E/F, 202A-E, 2066-9), zero width,
 # BOM, line and paragraph separators, annotation marks, the tags block. Joiners stay where they
 # join (emoji, Persian, Indic scripts) and go beside ASCII, where they only deceive.
-_UNSEEN: Final = re.compile(
+_UNSEEN: Final = pattern(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
     "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])",
 )
 
-_INLINE: Final = re.compile(
-    r"data:[a-zA-Z0-9/+.-]{1,80};base64,[A-Za-z0-9+/=]*|[A-Za-z0-9+/=]{200,}"
-)
-_QUERY: Final = re.compile(r"(https?:(?:/|\\/){2}[^\s\"?]{1,2000})\?[^\s\"]+")
+_INLINE: Final = pattern(r"data:[a-zA-Z0-9/+.-]{1,80};base64,[A-Za-z0-9+/=]*|[A-Za-z0-9+/=]{200,}")
+_QUERY: Final = pattern(r"(https?:(?:/|\\/){2}[^\s\"?]{1,2000})\?[^\s\"]+")
 
 _ESCAPED: Final = {"'": "\\'", "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 """Within `$'…'`, which bash 3.2, zsh and ksh read alike."""
 
-_HIDDEN_BYTE: Final = re.compile("[\udc80-\udcff]")  # PEP 383: a byte that is no UTF-8
+_HIDDEN_BYTE: Final = pattern("[\udc80-\udcff]")  # PEP 383: a byte that is no UTF-8
 
 # GitHub reads `::name::` at the start of a line, after any white space, and `##[name]` anywhere
 # (actions/runner, ActionCommand.cs); Azure and TeamCity read `##vso[` and `##teamcity[`.
-_CI_START: Final = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
-_CI_ANYWHERE: Final = re.compile(r"#(?=#\w*\[)")
+_CI_START: Final = pattern(r"^([^\S\n]*):(?=:)", re.MULTILINE)
+_CI_ANYWHERE: Final = pattern(r"#(?=#\w*\[)")
 
 
 def clean(text: str, *, ci: bool = False, one_line: bool = False) -> str:
@@ -73,6 +73,8 @@ def clean(text: str, *, ci: bool = False, one_line: bool = False) -> str:
     Undecodable bytes of a file name become `\xNN`, other harmful characters U+FFFD. With `ci`
     the workflow commands of CI runners are defused; `one_line` folds line breaks into spaces.
     """
+    if text.isprintable() and not (ci and ("#" in text or "::" in text)):
+        return text.strip() if one_line else text  # as nearly always: nothing is to be looked for
     text = _SEQUENCE.sub("", text.replace("\r\n", "\n"))
     text = _HIDDEN_BYTE.sub(lambda byte: f"\\x{ord(byte[0]) & 0xFF:02x}", text)
     text = _UNSEEN.sub(_MARK, text)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.model import Size
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import replace
 from seedream_cli.providers.openai_images import OPENAI_IMAGES, of_gateway
 from seedream_cli.providers.spec import Capabilities, Tariff, Tier
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FREE_SIZE: Final = "WxH"
 """Among the sizes of a model: any width and height."""
 
-_PIXELS: Final = re.compile(r"([1-9][0-9]{0,5})[xX]([1-9][0-9]{0,5})")
+_PIXELS: Final = pattern(r"([1-9][0-9]{0,5})[xX]([1-9][0-9]{0,5})")
 _NEVER_SAID: Final = frozenset({"quality", "seed", "guidance", "steps", "watermark"})
 _ANY_PIXELS: Final = (1, 10**9)
 _MOST: Final = 1000

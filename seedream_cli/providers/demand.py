@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.pattern import pattern
+
 if TYPE_CHECKING:
     from seedream_cli.providers.spec import Capabilities
 
-_PIXELS: Final = re.compile(r"([0-9]{1,6})x([0-9]{1,6})", re.IGNORECASE)
-_SIDE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)K", re.IGNORECASE)
-_WHOLE: Final = re.compile(r"[0-9]{1,9}")
+_PIXELS: Final = pattern(r"([0-9]{1,6})x([0-9]{1,6})", re.IGNORECASE)
+_SIDE: Final = pattern(r"([0-9]+(?:\.[0-9]+)?)K", re.IGNORECASE)
+_WHOLE: Final = pattern(r"[0-9]{1,9}")
 
 
 def count_of(value: object, default: int) -> int | None:

@@ -25,6 +25,7 @@ from seedream_cli.core.model import (
     Refused,
     RemoteImage,
 )
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import replace
 from seedream_cli.providers.ark.answers import expiry
 from seedream_cli.providers.demand import count_of
@@ -53,19 +54,19 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Outcome, Reference, Reply, Request
     from seedream_cli.providers.spec import Capabilities
 
-_DATA_URL: Final = re.compile(r"data:(image/([a-z0-9.+-]+));base64,(.*)", re.DOTALL)
-_CREDIT: Final = re.compile(
+_DATA_URL: Final = pattern(r"data:(image/([a-z0-9.+-]+));base64,(.*)", re.DOTALL)
+_CREDIT: Final = pattern(
     r"insufficient_(?:user_)?(?:quota|balance|credit)|billing|exceeded your current quota"
     r"|balance|overdue",
     re.IGNORECASE,
 )
 """`insufficient_quota` (429) and `billing_hard_limit_reached` (400) are OpenAI's own words, 403
 `insufficient_user_quota` those of gateways built on one-api."""
-_MODEL: Final = re.compile(r"model_not_found|been retired|no available channel", re.IGNORECASE)
+_MODEL: Final = pattern(r"model_not_found|been retired|no available channel", re.IGNORECASE)
 _COUNTS: Final = ("n", "num_images", "num_outputs", "batch_size", "max_images", "maxImages")
 _SETS: Final = ("sequential_image_generation", "layer_decomposition")
 """Ark's words for several pictures, which gateways before it pass on."""
-_ACCESS: Final = re.compile(r"access to (?:the )?model|must be verified", re.IGNORECASE)
+_ACCESS: Final = pattern(r"access to (?:the )?model|must be verified", re.IGNORECASE)
 
 
 def submit(request: Request, gateway: Gateway) -> Call:

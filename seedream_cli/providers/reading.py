@@ -14,6 +14,7 @@ from seedream_cli.core.addresses import is_loopback
 from seedream_cli.core.errors import UnreadableReply
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Busy, Problem, Record, RemoteImage
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import replace
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ OK: Final = 200
 TOO_MANY_REQUESTS: Final = 429
 
 _ACCOUNT: Final = {401: "auth", 402: "credit", 403: "auth"}
-_CONTENT: Final = re.compile(
+_CONTENT: Final = pattern(
     r"sensitive|policy|nsfw|violat|moderat|safety|prohibited|inappropriate|敏感|违规", re.IGNORECASE
 )
 _MILLISECONDS: Final = range(1_577_836_800_000, 4_102_444_800_000)
@@ -37,22 +38,22 @@ _ENDLESS: Final = 10**12
 _MAX_DEPTH: Final = 64
 _MAX_MESSAGE: Final = 1000
 _MAX_WORD: Final = 100
-_BRACKETS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])', re.DOTALL)
+_BRACKETS: Final = pattern(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|([\[{])|([\]}])', re.DOTALL)
 """Strings are leapt over; an unfinished one ends the text, so this stays linear."""
-_INLINE: Final = re.compile(
+_INLINE: Final = pattern(
     r"\s*data:[^,]{0,256},|spill:[0-9]{1,12}:[0-9]{1,12}(?::[0-9a-z]{1,32})?\Z", re.IGNORECASE
 )
 """Base64 with the prefix of a URL, or what stands for a string too long for memory."""
-_WEB_URL: Final = re.compile("https?://[^\x00-\x20\x7f-\xa0\ud800-\udfff]+", re.IGNORECASE)
+_WEB_URL: Final = pattern("https?://[^\x00-\x20\x7f-\xa0\ud800-\udfff]+", re.IGNORECASE)
 
-_LOOSE_URL: Final = re.compile(
+_LOOSE_URL: Final = pattern(
     r"""(?P<before>["']?)(?P<url>https?://"""
     r"""[^\x00-\x20"'<>\\^`{|}\x7f-\xa0\ud800-\udfff\ufffd]+)"""
     r"""(?P<after>["']?)(?<![.,;:!)\]])""",
     re.IGNORECASE,
 )
-_ESCAPED: Final = re.compile(r"\\u00([2-7][0-9a-fA-F])")
-_NO_PICTURE: Final = re.compile(
+_ESCAPED: Final = pattern(r"\\u00([2-7][0-9a-fA-F])")
+_NO_PICTURE: Final = pattern(
     r"call_?back|docs?(?:_|$|[A-Z])|help|support|^(?:params?|parameters|inputs?|references?)$",
     re.IGNORECASE,
 )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.formats import extension_of_format
 from seedream_cli.core.model import Options, Request
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass, replace
 from seedream_cli.core.text import shell_line
 from seedream_cli.request.demand import measure, most_images
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Capabilities, Provider
     from seedream_cli.request.options import Option
 
-_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_HAN: Final = pattern("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_CONTROL: Final = pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_SURROGATE: Final = pattern("[\ud800-\udfff]")
 
 _NO_PROMPT: Final = ("the prompt is empty", "seedream generate 'a lighthouse at dawn'")
 

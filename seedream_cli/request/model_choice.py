@@ -6,10 +6,10 @@ What takes over for the default, where nobody chose a model, is `check.resolve`'
 from __future__ import annotations
 
 import difflib
-import re
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.pattern import pattern
 from seedream_cli.providers.spec import SHORT_NAMES
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from seedream_cli.providers.spec import Capabilities, Provider
     from seedream_cli.request.findings import Findings
 
-_MODEL_ID: Final = re.compile(r"[!-~]{1,200}")
-_ENDPOINT_ID: Final = re.compile(r"ep-(?:m-)?[0-9]{8,}-[0-9A-Za-z]+")
+_MODEL_ID: Final = pattern(r"[!-~]{1,200}")
+_ENDPOINT_ID: Final = pattern(r"ep-(?:m-)?[0-9]{8,}-[0-9A-Za-z]+")
 """An account's own name for a model on Ark; it does not tell which model it is."""
 
 

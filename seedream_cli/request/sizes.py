@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Size
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from seedream_cli.providers.spec import Capabilities
 
-_PIXELS: Final = re.compile(r"([0-9]{1,6})\s*[xX×*]\s*([0-9]{1,6})")  # noqa: RUF001
-_RATIO: Final = re.compile(r"([0-9]{1,4})\s*:\s*([0-9]{1,4})")
-_KILO: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)[kK]")
+_PIXELS: Final = pattern(r"([0-9]{1,6})\s*[xX×*]\s*([0-9]{1,6})")  # noqa: RUF001
+_RATIO: Final = pattern(r"([0-9]{1,4})\s*:\s*([0-9]{1,4})")
+_KILO: Final = pattern(r"([0-9]+(?:\.[0-9]+)?)[kK]")
 
 _STEP: Final = 16
 """Emitting multiples of 16 is safe with every host (one source asks for it, 2026-11)."""

@@ -6,6 +6,8 @@ import re
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
+from seedream_cli.core.pattern import pattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
@@ -20,7 +22,7 @@ _LARGEST_EXPONENT: Final = 32
 _YEARS: Final = range(1970, 2200)
 
 # The three forms of RFC 9110, section 5.6.7; the parser below would also take looser ones.
-_HTTP_DATE: Final = re.compile(
+_HTTP_DATE: Final = pattern(
     r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
     r"|[A-Z][a-z]{5,8}, [0-9]{2}-[A-Z][a-z]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
     r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} [0-9]{4}",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import OutcomeUnknown
+from seedream_cli.core.pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ MAX_EVENT: Final = 96 * 1024 * 1024
 _MARK: Final = b"\xef\xbb\xbf"
 """UTF-8's byte order mark, which counts for nothing."""
 _ENDLESS: Final = "an event of the answer never ends"
-_END_OF_LINE: Final = re.compile(rb"\r\n|\n|\r")
+_END_OF_LINE: Final = pattern(rb"\r\n|\n|\r")
 _STARTS: Final = (b":", b"data:", b"event:", b"id:", b"retry:")
 
 

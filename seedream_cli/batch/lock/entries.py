@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.model import Money
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass
 from seedream_cli.core.text import escape_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_CONFLICT: Final = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})(?:\s|$)")
-_DIGEST: Final = re.compile("[0-9a-f]{64}")
-_PART: Final = re.compile(r"(?P<k>[1-9][0-9]{0,5})-of-(?P<of>[1-9][0-9]{0,5})")
+_CONFLICT: Final = pattern(r"(?:<{7}|={7}|>{7}|\|{7})(?:\s|$)")
+_DIGEST: Final = pattern("[0-9a-f]{64}")
+_PART: Final = pattern(r"(?P<k>[1-9][0-9]{0,5})-of-(?P<of>[1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import Counter
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 from seedream_cli.batch.manifest.schema import Mistakes, Row, RowReference, Suggestion, Table, show
 from seedream_cli.batch.manifest.syntax import Sheet, Syntax, read_sheet
 from seedream_cli.core.errors import SeedreamError, UsageError
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass, field
 from seedream_cli.core.text import file_meant
 from seedream_cli.request.options import OF_MANIFESTS, overlay
@@ -52,9 +52,9 @@ _MOVING: Final = frozenset({"job", "date", "time"})
 _OUTPUT_FIELDS: Final = ("name", *(name for name in naming.FIELDS if name not in _MOVING))
 _OUTPUT_FIELDS_SORTED: Final = sorted(_OUTPUT_FIELDS)
 
-_PIECE: Final = re.compile(r"\{\{|\}\}|\{(?P<field>[^{}]*)\}|[{}]")
-_COUNTED: Final = re.compile(r"n:0?[1-9]")
-_ORDINAL: Final = re.compile("[0-9]{1,9}")
+_PIECE: Final = pattern(r"\{\{|\}\}|\{(?P<field>[^{}]*)\}|[{}]")
+_COUNTED: Final = pattern(r"n:0?[1-9]")
+_ORDINAL: Final = pattern("[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass, field
 from seedream_cli.request.options import KINDS, OF_MANIFESTS, OF_PROFILES
 
@@ -35,7 +36,7 @@ _OF_THE_COMMAND: Final = OF_PROFILES.keys() - OF_MANIFESTS.keys()
 _PROMPTS: Final = frozenset({"prompt", "prompt_file"})
 _DECISIVE: Final = _PROMPTS | {"", "references", "model", "profile"}
 """Fields, and the whole of a row, without which no model can be asked what it makes of it."""
-_FLAG: Final = re.compile(
+_FLAG: Final = pattern(
     r"(?<![\w-])(?:--(?P<long>[a-z][a-z-]+)|-(?P<short>[imop])\b(?: (?P<value>[\w./{}-]*\w))?)"
 )
 _SHORT: Final = {"i": "references", "m": "model", "o": "output", "p": "profile"}

@@ -17,23 +17,24 @@ from seedream_cli.batch.manifest.schema import (
     check_name,
     show,
 )
+from seedream_cli.core.pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from seedream_cli.batch.manifest.schema import Lines, Mistakes
 
-_HALF_CHARACTER: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF_CHARACTER: Final = pattern(r"\\u[dD][89a-fA-F]")
 # Every string and comment of a TOML text, so that a quote in one of them opens nothing.
-_LITERAL: Final = re.compile(
+_LITERAL: Final = pattern(
     r'''"""(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*''',
     re.DOTALL,
 )
 _KEY_PART: Final = r"""(?:[\w-]+|"(?:\\.|[^"\\])*"|'[^']*')"""
 _DOTTED: Final = rf"{_KEY_PART}(?:[ \t]*\.[ \t]*{_KEY_PART})*"
 # Its first key begins with a letter: `[1]` and `["a"]` are JSON as well.
-_HEADER: Final = re.compile(rf"\[{{1,2}}[ \t]*(?=[A-Za-z_]){_DOTTED}[ \t]*\]{{1,2}}[ \t]*(?:#.*)?")
-_KEY: Final = re.compile(rf"[ \t]*(?:(?P<bare>[\w-]+)|{_DOTTED})[ \t]*=")
+_HEADER: Final = pattern(rf"\[{{1,2}}[ \t]*(?=[A-Za-z_]){_DOTTED}[ \t]*\]{{1,2}}[ \t]*(?:#.*)?")
+_KEY: Final = pattern(rf"[ \t]*(?:(?P<bare>[\w-]+)|{_DOTTED})[ \t]*=")
 
 STDIN: Final = "stdin"
 """What a manifest that came on stdin is called in messages."""

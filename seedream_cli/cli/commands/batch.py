@@ -34,6 +34,7 @@ from seedream_cli.core.errors import (
     gravest,
 )
 from seedream_cli.core.paths import explain_unreadable, is_folder, is_link
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass
 from seedream_cli.request.options import OF_MANIFESTS
 from seedream_cli.storage.files.digest import digest_of, look
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 MAX_MANIFEST = 64 << 20
 """Bytes."""
 MOST_ROWS = 100_000
-_PIPE = re.compile(r"/dev/stdin|(?:/dev|/proc/self)/fd/[0-9]+")
+_PIPE = pattern(r"/dev/stdin|(?:/dev|/proc/self)/fd/[0-9]+")
 """What a shell's `<(…)` is called: it has no folder, so no lock."""
 
 

@@ -17,6 +17,7 @@ from seedream_cli.core.model import (
     Refused,
     RemoteImage,
 )
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import replace
 from seedream_cli.providers.reading import (
     OK,
@@ -38,20 +39,20 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Outcome, Reply
 
 _OVERLOADED: Final = frozenset({"ServerOverloaded", "InflightBatchsizeExceeded"})
-_PACED: Final = re.compile(r"(Rpm|Tpm|Ipm|RPM|TPM|Rate)\w*LimitExceeded|RequestBurstTooFast")
+_PACED: Final = pattern(r"(Rpm|Tpm|Ipm|RPM|TPM|Rate)\w*LimitExceeded|RequestBurstTooFast")
 _SPENT: Final = frozenset({"QuotaExceeded", "SetLimitExceeded"})
 """HTTP 429, but final: waiting does not bring the quota back (error page 82379/1299023)."""
 _CREDIT: Final = _SPENT | {"AccountOverdueError", "OperationDenied.ServiceOverdue"}
 _AUTH: Final = frozenset({"AuthenticationError", "InvalidAccountStatus", "AccessDenied"})
-_CONTENT: Final = re.compile(r"SensitiveContent|RiskDetection|PolicyViolation")
-_ACCESS: Final = re.compile(
+_CONTENT: Final = pattern(r"SensitiveContent|RiskDetection|PolicyViolation")
+_ACCESS: Final = pattern(
     r"ModelNotOpen|ServiceNotOpen|UnsupportedModel|ModelIDAccessDisabled", re.IGNORECASE
 )
 """The model is not opened for this account (error page 82379/1299023).
 
 Of the Agent Plan: public logs of refused requests, 2026-09; its 404 says `UnsupportedModel`.
 """
-_MODEL: Final = re.compile(
+_MODEL: Final = pattern(
     rf"{_ACCESS.pattern}|EndpointOrModel|ClosedEndpoint|model_not_found|been retired",
     re.IGNORECASE,
 )

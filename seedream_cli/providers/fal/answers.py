@@ -18,6 +18,7 @@ from seedream_cli.core.model import (
     Running,
     Slot,
 )
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import replace
 from seedream_cli.providers.reading import (
     OK,
@@ -43,9 +44,9 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Outcome, Reply
 
 _UNDER_WAY: Final = frozenset({"IN_QUEUE", "IN_PROGRESS"})
-_LOCKED: Final = re.compile(r"locked|exhausted balance|top.?up", re.IGNORECASE)
+_LOCKED: Final = pattern(r"locked|exhausted balance|top.?up", re.IGNORECASE)
 """Of a 403: the account has no credit."""
-_OWN_FAULT: Final = re.compile(
+_OWN_FAULT: Final = pattern(
     r"(runner|client)_\w+|internal_error|(request|startup)_timeout|concurrent_requests_limit"
 )
 """Types of failures that are never charged: no runner, or one that broke."""

@@ -21,6 +21,7 @@ from seedream_cli.core.model import (
     Refused,
     RemoteImage,
 )
+from seedream_cli.core.pattern import pattern
 from seedream_cli.providers.reading import (
     OK,
     REFUSALS,
@@ -47,8 +48,8 @@ an answer that was lost while the work may go on."""
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _OVERLOADED: Final = "provider_overloaded"
-_CONTENT: Final = re.compile(r"content_policy|refusal|moderation|guardrail")
-_PRIVACY: Final = re.compile(r"data policy|privacy|guardrail", re.IGNORECASE)
+_CONTENT: Final = pattern(r"content_policy|refusal|moderation|guardrail")
+_PRIVACY: Final = pattern(r"data policy|privacy|guardrail", re.IGNORECASE)
 
 
 def decode(reply: Reply) -> Outcome:

@@ -19,6 +19,7 @@ from seedream_cli.core.model import (
     RemoteImage,
     Running,
 )
+from seedream_cli.core.pattern import pattern
 from seedream_cli.providers.reading import (
     REFUSALS,
     TOO_MANY_REQUESTS,
@@ -51,7 +52,7 @@ _CHARGES: Final = {
     "aborted": Charge.NONE,
     "canceled": Charge.CHARGED,
 }
-_CONTENT: Final = re.compile(r"flagged|\(E005\)", re.IGNORECASE)
+_CONTENT: Final = pattern(r"flagged|\(E005\)", re.IGNORECASE)
 """`E005` is "input or output was flagged as sensitive" in public reports; no list is published."""
 _WIPED: Final = Problem(
     "expired", "Replicate deleted it one hour after it was made, and the picture is gone"

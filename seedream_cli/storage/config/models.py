@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import ConfigError
 from seedream_cli.core.model import Gateway, ModelTerms, Money
+from seedream_cli.core.pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 GATEWAY_FIELDS: Final = dict.fromkeys(_WORDS, "a text")
 """Keys of a profile that only a gateway has."""
-_PRICE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([A-Za-z]{3})")
+_PRICE: Final = pattern(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([A-Za-z]{3})")
 
 
 def read_gateway(table: Mapping[str, object], where: Callable[..., str]) -> Gateway | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass, field
 from seedream_cli.storage.files.image_format import HEAD, sniff
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from io import BufferedReader
 
-_POINTER: Final = re.compile(
+_POINTER: Final = pattern(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
     rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})\n"
 )

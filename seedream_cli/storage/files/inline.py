@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from seedream_cli.core.errors import ImageBroken, StorageError
+from seedream_cli.core.pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
 LONG: Final = 1 << 16
 """Bytes; a JSON string beyond it is spilled. Texts of ours and of providers are shorter."""
 
-_SPECIAL: Final = re.compile(rb'["\\\n]')
-_ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
-_HALF_ESCAPE: Final = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_SPECIAL: Final = pattern(rb'["\\\n]')
+_ESCAPE: Final = pattern(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_HALF_ESCAPE: Final = pattern(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 _BLANKS: Final = frozenset(b"nrtbf")
-_REFERENCE: Final = re.compile(r"spill:([0-9]{1,12}):([0-9]{1,12})(?::([0-9a-z]{1,32}))?")
+_REFERENCE: Final = pattern(r"spill:([0-9]{1,12}):([0-9]{1,12})(?::([0-9a-z]{1,32}))?")
 """Start, length, and the tag of the file; old versions had one file a job, without a tag."""
 _BLOCK: Final = 1 << 18
 """Bytes read or decoded at a time."""
 
-_PREFIX: Final = re.compile(rb"\s*data:[^,]{0,256},", re.IGNORECASE)
+_PREFIX: Final = pattern(rb"\s*data:[^,]{0,256},", re.IGNORECASE)
 """What makes a `data:` URL of base64 (RFC 2397)."""
-_PERCENT: Final = re.compile(rb"%([0-9a-fA-F]{2})")
-_HALF_PERCENT: Final = re.compile(rb"%.?\Z", re.DOTALL)
+_PERCENT: Final = pattern(rb"%([0-9a-fA-F]{2})")
+_HALF_PERCENT: Final = pattern(rb"%.?\Z", re.DOTALL)
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _WHITE: Final = b" \t\r\n\f\v"
 

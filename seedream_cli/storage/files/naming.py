@@ -8,6 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from seedream_cli.core.errors import StorageError, UsageError
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ _SHOWN: Final = 40
 SLUG_CHARACTERS: Final = 40
 SLUG_BYTES: Final = 100
 
-_PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
-_FIELD: Final = re.compile(r"(?P<name>[a-z]+)(?::0?(?P<width>[1-9]))?")
+_PIECE: Final = pattern(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
+_FIELD: Final = pattern(r"(?P<name>[a-z]+)(?::0?(?P<width>[1-9]))?")
 # An extension begins with a letter: the end of `seedream-4.5` is none.
-_EXTENSION: Final = re.compile(
+_EXTENSION: Final = pattern(
     r"(?<=.)\.(?:\{ext\}|(?P<literal>[A-Za-z][A-Za-z0-9]{0,4}))\Z", re.DOTALL
 )
 _UNSET: Final = "\0"
-_AT_UNSET: Final = re.compile(r"([-_. ]*)\0([-_. ]*)")
+_AT_UNSET: Final = pattern(r"([-_. ]*)\0([-_. ]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass
 from seedream_cli.storage.files.digest import look
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Image, Job
     from seedream_cli.storage.ledger.ledger import Ledger
 
-_NAME = re.compile(
+_NAME = pattern(
     r"(?:job:|@)?(?:last(?:-(?P<back>[0-9]{1,4}))?|(?P<id>[0-9a-hjkmnp-tv-z]{1,8}))"
     r"(?:\.(?P<picture>[0-9]{1,5}))?",
     re.ASCII | re.IGNORECASE,
