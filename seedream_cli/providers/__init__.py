@@ -1,35 +1,47 @@
-"""The providers, as one literal mapping."""
+"""The providers by name, each imported when it is taken: a command speaks to one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from seedream_cli.providers.ark.dialect import ARK, BYTEPLUS
-from seedream_cli.providers.fal.dialect import FAL
-from seedream_cli.providers.kie.dialect import KIE
-from seedream_cli.providers.kie.older import KIE_SEEDREAM
-from seedream_cli.providers.openai_images import OPENAI_IMAGES
-from seedream_cli.providers.openrouter.dialect import OPENROUTER
-from seedream_cli.providers.replicate.dialect import REPLICATE
-from seedream_cli.providers.seedreams.dialect import SEEDREAMS
-from seedream_cli.providers.uniall import UNIALL
-from seedream_cli.providers.wavespeed.dialect import WAVESPEED
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from seedream_cli.providers.spec import Provider
 
-PROVIDERS: Final[Mapping[str, Provider]] = {
-    "ark": ARK,
-    "byteplus": BYTEPLUS,
-    "kie": KIE,
-    "kie-seedream": KIE_SEEDREAM,
-    "uniall": UNIALL,
-    "seedreams": SEEDREAMS,
-    "fal": FAL,
-    "replicate": REPLICATE,
-    "openrouter": OPENROUTER,
-    "wavespeed": WAVESPEED,
-    "openai-images": OPENAI_IMAGES,
+_PLACES: Final = {
+    "ark": "ark.dialect:ARK",
+    "byteplus": "ark.dialect:BYTEPLUS",
+    "kie": "kie.dialect:KIE",
+    "kie-seedream": "kie.older:KIE_SEEDREAM",
+    "uniall": "uniall:UNIALL",
+    "seedreams": "seedreams.dialect:SEEDREAMS",
+    "fal": "fal.dialect:FAL",
+    "replicate": "replicate.dialect:REPLICATE",
+    "openrouter": "openrouter.dialect:OPENROUTER",
+    "wavespeed": "wavespeed.dialect:WAVESPEED",
+    "openai-images": "openai_images:OPENAI_IMAGES",
 }
+"""Module below this one, and what it calls its provider."""
+
+
+class _Providers(Mapping[str, "Provider"]):
+    """The providers in the order in which people are shown them."""
+
+    def __getitem__(self, name: str) -> Provider:
+        module, _, attribute = _PLACES[name].partition(":")
+        return cast("Provider", getattr(import_module(f"{__name__}.{module}"), attribute))
+
+    def __contains__(self, name: object) -> bool:
+        return name in _PLACES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
+PROVIDERS: Final[Mapping[str, Provider]] = _Providers()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.core.model import Size
 from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import replace
-from seedream_cli.providers.openai_images import OPENAI_IMAGES, of_gateway
 from seedream_cli.providers.spec import Capabilities, Tariff, Tier
 
 if TYPE_CHECKING:
@@ -31,7 +30,9 @@ def customize(provider: Provider, profile: Profile) -> Provider:
 
     A model that is known keeps what the profile does not mention, its list price but for `price`.
     """
-    if provider.name == OPENAI_IMAGES.name:
+    if not provider.base_url:
+        from seedream_cli.providers.openai_images import of_gateway
+
         provider = of_gateway(profile.gateway)
     provider = provider.at(profile.base_url)
     if not profile.models:
