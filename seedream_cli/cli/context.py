@@ -193,11 +193,12 @@ class CommandContext:
         """Return what speaks HTTP, with the environment's proxies and certificates."""
         from seedream_cli.core.addresses import SANDBOX_ORIGIN
         from seedream_cli.transport.client import Transport
-        from seedream_cli.transport.proxies import certificates, proxy_for
+        from seedream_cli.transport.proxies import certificates, check_certificates, proxy_for
 
+        check_certificates(self.environ)
         return Transport(
             proxy_of=lambda url: proxy_for(url, self.environ),
-            certificates=certificates(self.environ),
+            certificates=lambda: certificates(self.environ),
             aliases={SANDBOX_ORIGIN: self._stand_in},
             observe=observe,
             with_bodies=with_bodies,

@@ -184,12 +184,12 @@ class Transport:
         self,
         *,
         proxy_of: Callable[[str], Proxy | None],
-        certificates: Sequence[str] = (),
+        certificates: Callable[[], Sequence[str]] = tuple,
         aliases: Mapping[str, Callable[[], str]] | None = None,
         observe: Callable[[Exchange], None] | None = None,
         with_bodies: bool = False,
     ) -> None:
-        """Take what the environment says.
+        """Take what the environment says; `certificates` is asked before the first TLS.
 
         `aliases` maps a pseudo-origin (the sandbox's) to whoever answers for it at the moment.
         """
@@ -430,11 +430,12 @@ class Transport:
         if self._tls is None:
             import ssl
 
-            if not self._certificates:
+            files = self._certificates()
+            if not files:
                 self._tls = httpx.create_ssl_context(trust_env=False)
                 return self._tls
-            context = ssl.create_default_context(cafile=self._certificates[0])
-            for file in self._certificates[1:]:
+            context = ssl.create_default_context(cafile=files[0])
+            for file in files[1:]:
                 context.load_verify_locations(cafile=file)
             self._tls = context
         return self._tls

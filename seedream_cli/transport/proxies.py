@@ -18,7 +18,7 @@ from seedream_cli.core.model import Secret
 from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from ipaddress import IPv4Address, IPv6Address
 
 _SCHEMES: Final = ("http", "https", "socks5", "socks5h")
@@ -100,40 +100,53 @@ def certificates(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the files of certificates to trust instead of the bundled ones; none: those.
 
     Each variable may name a file or a folder; SSL_CERT_DIR may name several, with `:` between.
-    Raises ConfigError naming the variable where there is no certificate.
+    Raises as `check_certificates` does.
     """
-    found: list[str] = []
-    if environ.get("SSL_CERT_FILE"):
-        found += _find_certificates("SSL_CERT_FILE", environ["SSL_CERT_FILE"])
-    if environ.get("SSL_CERT_DIR"):
-        # OpenSSL reads both of its own variables.
-        places = [each for each in environ["SSL_CERT_DIR"].split(os.pathsep) if each]
-        there = [each for each in places if Path(each).exists()]
-        found += [
-            file for each in there or places for file in _find_certificates("SSL_CERT_DIR", each)
-        ]
-    for variable in () if found else ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        if environ.get(variable):
-            return tuple(_find_certificates(variable, environ[variable]))
-    return tuple(dict.fromkeys(found))
+    places = _certificate_places(environ)
+    return tuple(dict.fromkeys(file for place in places for file in _find_certificates(*place)))
 
 
-def _find_certificates(variable: str, path: str) -> list[str]:
-    """Return the files with certificates that a variable names."""
-    hint = f"let it name certificates in PEM form, or:\nunset {variable}"
+def check_certificates(environ: Mapping[str, str]) -> None:
+    """Raise ConfigError naming the variable that names a place without any certificate.
+
+    A folder of the system's has hundreds of them: they are read when something is asked over TLS.
+    """
+    for place in _certificate_places(environ):
+        next(_find_certificates(*place))
+
+
+def _certificate_places(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return which variables count, and the files and folders that they name."""
+    # OpenSSL reads both of its own variables.
+    found = [("SSL_CERT_FILE", environ["SSL_CERT_FILE"])] if environ.get("SSL_CERT_FILE") else []
+    folders = [each for each in environ.get("SSL_CERT_DIR", "").split(os.pathsep) if each]
+    there = [each for each in folders if Path(each).exists()]
+    found += [("SSL_CERT_DIR", each) for each in there or folders]
+    others = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    return found or [(name, environ[name]) for name in others if environ.get(name)][:1]
+
+
+def _find_certificates(variable: str, path: str) -> Iterator[str]:
+    """Yield the files with certificates that a variable names; raise ConfigError for none."""
+    hint, is_found = f"let it name certificates in PEM form, or:\nunset {variable}", False
     try:
         place = Path(path)
         files = sorted(place.iterdir()) if place.is_dir() else [place]
         # A folder holds the same certificate under two names, and perhaps what is none.
-        real = dict.fromkeys(file.resolve() for file in files if file.is_file() or len(files) == 1)
-        found = [str(file) for file in real if b"-----BEGIN" in file.read_bytes()]
+        seen = set[Path]()
+        for file in files:
+            real = file.resolve()
+            if real not in seen and (file.is_file() or len(files) == 1):
+                if b"-----BEGIN" in file.read_bytes():
+                    yield str(real)
+                    is_found = True
+                seen.add(real)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not a path"
         message = f"{variable} names {path}, which cannot be read: {why}"
         raise ConfigError(message, hint=hint) from error
-    if not found:
+    if not is_found:
         raise ConfigError(f"{variable} names {path}, which holds no certificate", hint=hint)
-    return found
 
 
 def _first_set(environ: Mapping[str, str], *names: str) -> tuple[str, str] | None:

@@ -231,7 +231,7 @@ def transport(
     """Return a transport; a proxy is used for everything but 127.0.0.1."""
     return Transport(
         proxy_of=lambda url: None if "//127.0.0.1" in url or proxy is None else named_proxy(proxy),
-        certificates=[str(ca_file)] if ca_file else (),
+        certificates=lambda: [str(ca_file)] if ca_file else [],
         **options,  # type: ignore[arg-type] # each test names real options
     )
 

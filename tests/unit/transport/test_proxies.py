@@ -13,6 +13,7 @@ from seedream_cli.core.addresses import SANDBOX_ORIGIN, check_base_url, is_loopb
 from seedream_cli.core.errors import ConfigError
 from seedream_cli.transport.proxies import (
     certificates,
+    check_certificates,
     check_proxies,
     has_package,
     proxy_for,
@@ -387,4 +388,6 @@ def test_bad_certificate_files_are_named(tmp_path: Path) -> None:
     for path in ("missing", ".", "empty", "nul\0"):
         with pytest.raises(ConfigError, match=r"^REQUESTS_CA_BUNDLE names ") as caught:
             certificates({"REQUESTS_CA_BUNDLE": f"{tmp_path}/{path}"})
+        with pytest.raises(ConfigError, match=r"^REQUESTS_CA_BUNDLE names "):
+            check_certificates({"REQUESTS_CA_BUNDLE": f"{tmp_path}/{path}"})
         assert caught.value.hint.endswith("\nunset REQUESTS_CA_BUNDLE")
