@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections import deque
@@ -93,6 +92,8 @@ def _urls(text: str, depth: int = 0) -> Iterator[str]:
     try:
         values = deque([parse(text)])
     except UnreadableReply:
+        import html
+
         # Half an answer, a web page, events: its quotes tell what stands alone.
         bare = html.unescape(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text))
         for found in _LOOSE_URL.finditer(bare.replace("\\/", "/")):

@@ -23,7 +23,7 @@ from seedream_cli.request.price import estimate
 from seedream_cli.request.sizes import Frame, frame, frame_as_given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from seedream_cli.core.model import Call, Demand, Money
@@ -74,11 +74,16 @@ class _Inspection:
     """Where one request is looked at."""
 
     provider: Provider
-    others: tuple[Provider, ...]
+    providers: Iterable[Provider]
     options: Options
     findings: Findings
     now: datetime
     """Which models are retired is a matter of the date."""
+
+    @property
+    def others(self) -> Iterator[Provider]:
+        """The other providers, each imported when it is reached: mostly nobody asks."""
+        return (each for each in self.providers if each.name != self.provider.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +118,8 @@ def resolve_named(
 
     `stem` is that name without its extension, for the words of a refusal.
     """
-    others = tuple(other for other in providers if other.name != provider.name)
     desk = _Inspection(
-        provider=provider, others=others, options=options, findings=Findings(), now=now
+        provider=provider, providers=providers, options=options, findings=Findings(), now=now
     )
     named = _FileName(format=wanted, stem=stem)
     living = provider.living(now)

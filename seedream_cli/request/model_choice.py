@@ -13,7 +13,7 @@ from seedream_cli.core.pattern import pattern
 from seedream_cli.providers.spec import SHORT_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from seedream_cli.core.model import Options
@@ -28,7 +28,7 @@ _ENDPOINT_ID: Final = pattern(r"ep-(?:m-)?[0-9]{8,}-[0-9A-Za-z]+")
 def choose(
     provider: Provider,
     options: Options,
-    others: tuple[Provider, ...],
+    others: Iterable[Provider],
     findings: Findings,
     now: datetime,
 ) -> tuple[str, Capabilities | None]:
@@ -61,7 +61,7 @@ def choose(
     return model, None
 
 
-def _expand_name(provider: Provider, word: str, others: tuple[Provider, ...]) -> str:
+def _expand_name(provider: Provider, word: str, others: Iterable[Provider]) -> str:
     """Return the id that a short name means here today."""
     if ids := provider.short_names.get(word):
         return ids[-1]
@@ -148,7 +148,7 @@ def near_miss(provider: Provider, model: str, now: datetime) -> tuple[str, str]:
     return near, next(iter(provider.successors(near, now)), near)
 
 
-def _stranger(provider: Provider, model: str, others: tuple[Provider, ...], now: datetime) -> str:
+def _stranger(provider: Provider, model: str, others: Iterable[Provider], now: datetime) -> str:
     """Return the note on a model id that is not known here."""
     if _ENDPOINT_ID.fullmatch(model):
         return f"{model} is an endpoint id: its model is not known here, so nothing is checked"

@@ -57,7 +57,7 @@ def _notes_on_model(context: CommandContext, profile: Profile) -> list[str]:
     if profile.model is None and provider.default_model == "":
         return []  # it is typed each time
     options = Options(prompt="", model=profile.model, validate=False)
-    others = tuple(one for one in PROVIDERS.values() if one is not provider)
+    others = (one for one in PROVIDERS.values() if one is not provider)
     now = context.clock.now()
     model, _ = choose(provider, options, others, findings, now)
     findings.raise_all()
