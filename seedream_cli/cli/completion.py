@@ -37,7 +37,7 @@ def words(kind: str, environ: Mapping[str, str], said: str = "") -> list[str]:
 
     `said` is the profile whose models are meant, or the manifest whose rows are.
 
-    Creates nothing on disk. Raises `SeedreamError` where config or ledger are not sound.
+    Creates nothing on disk. Raises where config or ledger are not sound.
     """
     from seedream_cli.core.text import clean, shorten
 
@@ -49,8 +49,10 @@ def words(kind: str, environ: Mapping[str, str], said: str = "") -> list[str]:
             found = _profiles(environ)
         case "models":
             found = _models(environ, said)
-        case "jobs" | "unknown":
-            found = _jobs(environ, is_unknown=kind == "unknown")
+        case "jobs":
+            found = _jobs(environ)
+        case "unknown":
+            found = _jobs(environ, state="unknown")
         case "rows":
             found = _rows(environ, said)
         case _:
@@ -107,26 +109,12 @@ def _rows(environ: Mapping[str, str], file: str) -> dict[str, str]:
     return {row.name: row.prompt for row in manifest.rows}
 
 
-def _jobs(environ: Mapping[str, str], *, is_unknown: bool) -> dict[str, str]:
+def _jobs(environ: Mapping[str, str], state: str | None = None) -> dict[str, str]:
     from seedream_cli.storage.config.file import places
 
     path = places(environ).state_dir / "ledger.db"
-    # The ledger makes what it does not find, and a TAB must not be what makes it.
-    if not path.with_suffix(".birth").exists() or not path.exists():
+    if not path.exists():
         return {}
-    from seedream_cli.core.clock import SystemClock
-    from seedream_cli.core.model import State
-    from seedream_cli.storage.ledger.ledger import Ledger
-    from seedream_cli.storage.ledger.selection import Selection
+    from seedream_cli.storage.ledger.glance import newest_jobs
 
-    ledger = Ledger(path, now=SystemClock().now)
-    try:
-        if is_unknown:
-            jobs = ledger.select(Selection(states={State.UNKNOWN}), limit=NEWEST_JOBS)
-        else:
-            jobs = ledger.jobs(limit=NEWEST_JOBS)
-        is_there = not is_unknown and ledger.newest_runs(1)
-        found = {"last": "the newest run that saved a picture"} if is_there else {}
-    finally:
-        ledger.close()
-    return found | {job.id: job.prompt for job in jobs}
+    return newest_jobs(path, NEWEST_JOBS, state=state)

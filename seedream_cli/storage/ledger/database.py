@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import StorageError
 from seedream_cli.core.text import fold
+from seedream_cli.storage.ledger import APPLICATION_ID
 from seedream_cli.storage.ledger.columns import words_of
 from seedream_cli.storage.ledger.damage import (
     Stamp,
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
-
-APPLICATION_ID: Final = 0x5EED12EA
-"""`PRAGMA application_id` of a ledger of ours."""
 
 _FIRST: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

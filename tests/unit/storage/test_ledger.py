@@ -36,9 +36,9 @@ from seedream_cli.core.model import (
 )
 from seedream_cli.providers.spec import RateLimit
 from seedream_cli.storage.files import naming
+from seedream_cli.storage.ledger import APPLICATION_ID
 from seedream_cli.storage.ledger.damage import find_damage, read_schema, schema_checksum
 from seedream_cli.storage.ledger.database import (
-    APPLICATION_ID,
     IDLE,
     READERS,
     SCHEMA,
