@@ -334,7 +334,7 @@ def plan_of(
     environ: Mapping[str, str], output: str | None, *, many: bool, many_per_job: bool = False
 ) -> naming.Destination:
     """Settle what `--output` means in the current folder; raise `UsageError` or `StorageError`."""
-    from seedream_cli.storage.config.file import expand_home
+    from seedream_cli.storage.config.places import expand_home
 
     base = current_folder()
     path = expand_home(output, environ) if output is not None else None

@@ -62,7 +62,8 @@ def words(kind: str, environ: Mapping[str, str], said: str = "") -> list[str]:
 
 
 def _profiles(environ: Mapping[str, str]) -> dict[str, str]:
-    from seedream_cli.storage.config.file import load, places
+    from seedream_cli.storage.config.file import load
+    from seedream_cli.storage.config.places import places
 
     config = load(places(environ).config_file)
     return {name: raw.provider for name, raw in config.profiles.items()}
@@ -75,7 +76,8 @@ def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
     from seedream_cli.providers import PROVIDERS
     from seedream_cli.providers.customize import customize
     from seedream_cli.providers.spec import SHORT_NAMES
-    from seedream_cli.storage.config.file import load, places
+    from seedream_cli.storage.config.file import load
+    from seedream_cli.storage.config.places import places
     from seedream_cli.storage.config.profiles import choose
 
     providers = list(PROVIDERS.values())
@@ -101,7 +103,7 @@ def _rows(environ: Mapping[str, str], file: str) -> dict[str, str]:
     from pathlib import Path
 
     from seedream_cli.batch.manifest.read import kind_of, read
-    from seedream_cli.storage.config.file import expand_home
+    from seedream_cli.storage.config.places import expand_home
 
     path = Path(expand_home(file, environ))
     text = path.read_bytes()[:_MOST_MANIFEST].decode("utf-8-sig", "replace")
@@ -110,7 +112,7 @@ def _rows(environ: Mapping[str, str], file: str) -> dict[str, str]:
 
 
 def _jobs(environ: Mapping[str, str], state: str | None = None) -> dict[str, str]:
-    from seedream_cli.storage.config.file import places
+    from seedream_cli.storage.config.places import places
 
     path = places(environ).state_dir / "ledger.db"
     if not path.exists():

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from seedream_cli.engine.context import Context, Timing
     from seedream_cli.providers.spec import Provider
     from seedream_cli.sandbox.server import Sandbox
-    from seedream_cli.storage.config.file import Config, Places
+    from seedream_cli.storage.config.file import Config
+    from seedream_cli.storage.config.places import Places
     from seedream_cli.storage.files.store import Files
     from seedream_cli.storage.ledger.ledger import Ledger
     from seedream_cli.storage.ledger.owner import Owner
@@ -58,7 +59,7 @@ class CommandContext:
     @property
     def places(self) -> Places:
         """Where config and state live."""
-        from seedream_cli.storage.config.file import places
+        from seedream_cli.storage.config.places import places
 
         self._places = self._places or places(self.environ)
         return self._places

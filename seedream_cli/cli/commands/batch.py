@@ -77,7 +77,7 @@ class BatchCommand:
 
     def _run(self, actions: Actions) -> int:
         from seedream_cli.cli.commands.batch_run import BatchRun
-        from seedream_cli.storage.config.file import expand_home
+        from seedream_cli.storage.config.places import expand_home
         from seedream_cli.storage.config.profiles import sandbox_variable
 
         asked = self.asked
@@ -148,7 +148,7 @@ class BatchCommand:
             return
         from seedream_cli.cli.output.cards import cards_of_plan
         from seedream_cli.cli.output.gallery import write_page
-        from seedream_cli.storage.config.file import expand_home
+        from seedream_cli.storage.config.places import expand_home
 
         name = self.asked.batch or ""
         file = expand_home(self.asked.gallery, self.world.environ)
@@ -188,7 +188,7 @@ class BatchCommand:
 
     def _read(self, accounts: Accounts, mistakes: Mistakes) -> tuple[Manifest, str, str | None]:
         """Return the manifest, its folder, and its path (None: it came on stdin)."""
-        from seedream_cli.storage.config.file import expand_home
+        from seedream_cli.storage.config.places import expand_home
 
         name = self.asked.batch or ""
         is_pipe = _PIPE.fullmatch(name) is not None
@@ -269,7 +269,7 @@ class BatchCommand:
 
     def _output(self, base: str) -> str | None:
         """Return `-o`, told from the manifest's folder as everything in the lock is."""
-        from seedream_cli.storage.config.file import expand_home
+        from seedream_cli.storage.config.places import expand_home
 
         if self.asked.output is None:
             return None

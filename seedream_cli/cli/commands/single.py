@@ -181,7 +181,7 @@ class SingleRun:
 
     def _plan(self, profile: Profile, *, many: bool, many_per_job: bool) -> Destination | None:
         """Settle where the pictures go; None: to stdout."""
-        from seedream_cli.storage.config.file import expand_home
+        from seedream_cli.storage.config.places import expand_home
 
         output = self.asked.output if self.asked.output is not None else profile.output
         path = expand_home(output or "", self.world.environ)

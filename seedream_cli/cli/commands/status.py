@@ -368,7 +368,7 @@ def _check_gallery(world: CommandContext, gallery: str | None) -> str | None:
     if gallery is None:
         return None
     from seedream_cli.cli.output.gallery import check_page
-    from seedream_cli.storage.config.file import expand_home
+    from seedream_cli.storage.config.places import expand_home
 
     file = expand_home(gallery, world.environ)
     check_page(file)

@@ -1,4 +1,4 @@
-"""What lies on disk: the config file, found, read and rewritten, and the state folder's place."""
+"""The config file, read and rewritten."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from seedream_cli.core.model import Budget
 
-APP: Final = "seedream"
 
 KEY_SOURCES: Final = (
     "api_key_env",
@@ -44,41 +43,6 @@ _FIELDS: Final[Mapping[str, str]] = {
     "allow_http": "true or false",
     **GATEWAY_FIELDS,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The two places on disk that outlive a run."""
-
-    config_file: Path
-    state_dir: Path
-
-
-def places(environ: Mapping[str, str]) -> Places:
-    """Find the config file and the state folder; nothing is created.
-
-    Where a variable is missing, platformdirs decides, which reads XDG from the process itself.
-    """
-    config, state = environ.get("SEEDREAM_CONFIG"), environ.get("SEEDREAM_STATE_DIR")
-    if config and state:
-        return Places(_absolute(config, environ), _absolute(state, environ))
-    import platformdirs
-
-    config = config or os.path.join(platformdirs.user_config_path(APP), "config.toml")  # noqa: PTH118 - stays text, `~` may lead it
-    state = state or str(platformdirs.user_state_path(APP))
-    return Places(_absolute(config, environ), _absolute(state, environ))
-
-
-def _absolute(path: str, environ: Mapping[str, str]) -> Path:
-    return Path(expand_home(path, environ)).absolute()
-
-
-def expand_home(path: str, environ: Mapping[str, str]) -> str:
-    """Replace a leading `~` by the home folder; all else, a trailing slash too, stays."""
-    home = environ.get("HOME")
-    if home and (path == "~" or path.startswith("~/")):
-        return home.rstrip("/") + path[1:]
-    return os.path.expanduser(path)  # noqa: PTH111 - pathlib drops the trailing slash that means "a folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

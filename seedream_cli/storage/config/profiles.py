@@ -15,15 +15,9 @@ from seedream_cli.core.errors import AccountError, ConfigError, SeedreamError, U
 from seedream_cli.core.model import Gateway, Profile, Secret
 from seedream_cli.core.record import replace
 from seedream_cli.core.text import shell_line
-from seedream_cli.storage.config.file import (
-    KEY_SOURCES,
-    Config,
-    RawProfile,
-    expand_home,
-    near,
-    refuse_shared,
-)
+from seedream_cli.storage.config.file import KEY_SOURCES, Config, RawProfile, near, refuse_shared
 from seedream_cli.storage.config.models import GATEWAY_FIELDS
+from seedream_cli.storage.config.places import expand_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

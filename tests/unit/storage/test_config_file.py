@@ -15,16 +15,14 @@ from seedream_cli.core.errors import ConfigError, StorageError, UsageError
 from seedream_cli.request.options import OF_PROFILES
 from seedream_cli.storage.config.file import (
     Config,
-    Places,
-    expand_home,
     load,
-    places,
     read_text,
     with_default,
     with_profile,
     without_profile,
     write_private,
 )
+from seedream_cli.storage.config.places import Places, expand_home, places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +68,7 @@ def test_both_variables_spare_an_import() -> None:
     import subprocess
 
     code = (
-        "import sys; from seedream_cli.storage.config.file import places;"
+        "import sys; from seedream_cli.storage.config.places import places;"
         "places({'SEEDREAM_CONFIG': '/c', 'SEEDREAM_STATE_DIR': '/s'});"
         "sys.exit('platformdirs' in sys.modules or 'tomllib' in sys.modules)"
     )

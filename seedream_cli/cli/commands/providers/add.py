@@ -257,7 +257,7 @@ def _words(command: str, environ: Mapping[str, str]) -> list[str]:
     """Take a command apart as a shell would, without what only a shell could do."""
     import shlex
 
-    from seedream_cli.storage.config.file import expand_home
+    from seedream_cli.storage.config.places import expand_home
 
     hint = "for pipes and variables: --key-command \"sh -c '…'\""
     try:
@@ -275,7 +275,7 @@ def _key_path(path: str, environ: Mapping[str, str]) -> str:
     """Return a path that means the same from every folder."""
     from pathlib import Path
 
-    from seedream_cli.storage.config.file import expand_home
+    from seedream_cli.storage.config.places import expand_home
 
     if not path.strip():
         raise UsageError("--key-file is empty")

@@ -69,7 +69,7 @@ def _notes_on_key(context: CommandContext, table: Mapping[str, object]) -> list[
     """Look whether the key's place is there; none is named: a key may have been typed for one."""
     import shutil
 
-    from seedream_cli.storage.config.file import expand_home
+    from seedream_cli.storage.config.places import expand_home
 
     match table:
         case {"api_key_command": [str(program), *_]}:
