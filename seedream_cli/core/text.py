@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from contextlib import suppress
@@ -162,6 +161,8 @@ def verbatim(body: bytes, *, is_pretty: bool = True) -> str:
 
     But for the base64 of pictures, and all beyond what anybody would read.
     """
+    import json
+
     text = body.decode("utf-8", "replace")
     text = _INLINE.sub(
         lambda found: f"{found[0][:24]}{_ELLIPSIS} ({len(found[0])} characters)", text
@@ -175,6 +176,8 @@ def verbatim(body: bytes, *, is_pretty: bool = True) -> str:
 
 def escape_unseen(json_text: str) -> str:
     r"""Return JSON of the same value in which `\uXXXX` stands for all that a terminal obeys."""
+    import json
+
     return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], json_text)
 
 
@@ -185,6 +188,8 @@ def fold(text: str) -> str:
 
 def columns(text: str) -> int:
     """Return how many terminal columns a cleaned line takes (an estimate, never too small)."""
+    if text.isascii():
+        return len(text)
     return sum(_width(char) for char in text)
 
 
@@ -255,4 +260,6 @@ def _width(char: str) -> int:
 
 def json_text(value: object) -> str:
     """Write JSON, keys in order, so that equal values are equal texts."""
+    import json
+
     return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
