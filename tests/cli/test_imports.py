@@ -1,10 +1,17 @@
-"""What each command imports, and the help's table that lets it import no more."""
+"""What each command imports, and the help's table that lets it import no more.
+
+`imports.txt` lists all of it; UPDATE_IMPORTS=1 with `-n 0` writes it anew.
+"""
 
 from __future__ import annotations
 
 import inspect
+import os
+import string
 import subprocess
 import sys
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +33,20 @@ HEAVY = {"httpx", "rich", "http.server", "asyncio", "ssl", "sqlite3", "importlib
 PROVIDERS = ("providers", "providers.config_text")
 BATCH = ("batch", "batch_accounts", "batch_run", "bounds")
 SENDS = ("httpx", "http.server", "ssl")
+TABLE = Path(__file__).with_name("imports.txt")
+COSTLY = HEAVY | {
+    "dataclasses",
+    "decimal",
+    "difflib",
+    "hashlib",
+    "html",
+    "ipaddress",
+    "platformdirs",
+    "tomllib",
+    "typer",
+    "uuid",
+}
+"""What takes a start half a millisecond or more, each with what it imports itself."""
 
 WATCHED = """
 import atexit, sys
@@ -50,6 +71,59 @@ def imported(cli: Cli, *arguments: str) -> set[str]:
     )
     assert done.returncode == 0, done.stderr
     return set(told.read_text().split())
+
+
+@cache
+def brought_by(*names: str) -> frozenset[str]:
+    """Return what some modules import themselves, on this Python and in these versions."""
+    code = f"import sys, {', '.join(names)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    return frozenset(done.stdout.split()) - set(names)
+
+
+def listed(modules: set[str]) -> set[str]:
+    """Return what a command imported: of ours, without the first name, and what else is costly."""
+    ours = {name.removeprefix("seedream_cli.") for name in modules if name.count(".") > 1}
+    guests = [name for name in ("typer", "sqlite3", "platformdirs", "httpx") if name in modules]
+    beside = modules & COSTLY - (brought_by(*guests) if guests else frozenset())
+    return {name for name in ours if f"seedream_cli.{name}" in modules} | beside
+
+
+def read_table() -> dict[str, set[str]]:
+    """Return what `imports.txt` says of each command line."""
+    head, _, rows = TABLE.read_text(encoding="utf-8").partition("\n\n")[2].partition("\n\n")
+    found: dict[str, set[str]] = {line[4:]: set() for line in head.splitlines()}
+    for row in rows.splitlines():
+        name, marks = row.split()
+        for mark, line in zip(marks, found, strict=True):
+            found[line] |= {name} if mark != "." else set()
+    return found
+
+
+def write_table(table: dict[str, set[str]]) -> None:
+    """Write `imports.txt` anew: a letter for each command line, a row for each module."""
+    letters = dict(zip(sorted(table), string.ascii_letters, strict=False))
+    lines = [f"{letter} = {line}" for line, letter in letters.items()]
+    for name in sorted(set().union(*table.values()), key=lambda name: (name in COSTLY, name)):
+        marks = "".join(letters[line] if name in table[line] else "." for line in letters)
+        lines += [""] * (len(lines) == len(letters)) + [f"{name:<42}{marks}"]
+    about = TABLE.read_text(encoding="utf-8").partition("\n\n")[0]
+    TABLE.write_text("\n".join([about, "", *lines, ""]), encoding="utf-8")
+
+
+def check_table(line: str, modules: set[str]) -> None:
+    """Hold what a command imported against `imports.txt`, or write it there."""
+    title, now, table = f"seedream {line}".strip(), listed(modules), read_table()
+    if os.environ.get("UPDATE_IMPORTS"):
+        write_table({**table, title: now})
+        return
+    then = table.get(title, set())
+    more, less = (" ".join(sorted(some)) or "nothing" for some in (now - then, then - now))
+    assert now == then, (
+        f"{title} imports more: {more}; no more: {less}. What is not needed on this way is imported"
+        " in the function that needs it; if it is meant:"
+        " UPDATE_IMPORTS=1 pytest -n 0 tests/cli/test_imports.py"
+    )
 
 
 def commands(modules: set[str]) -> set[str]:
@@ -99,6 +173,15 @@ def test_a_command_imports_no_other(
         found.discard("rich")  # where click is installed, httpx imports its own command line
     assert commands(found) == set(own)
     assert found & HEAVY == set(heavy)
+    check_table(line, found)
+
+
+@pytest.mark.parametrize("line", ["--version", "__complete jobs", "__complete profiles", "status"])
+def test_what_is_quick_imports_what_it_shows(cli: Cli, line: str) -> None:
+    """What answers without Typer, and the list of jobs, import no more than `imports.txt` says."""
+    cli.work.mkdir(parents=True)
+    assert cli("generate", "x", "--sandbox", env={"SEEDREAM_SANDBOX_DELAY": "0"}).code == 0
+    check_table(f"{line} (with jobs)" if line == "status" else line, imported(cli, *line.split()))
 
 
 def test_what_is_imported_is_seen(cli: Cli) -> None:
