@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,3 +75,22 @@ def test_a_command_is_the_same_in_a_process_of_its_own(
         told.append(said(cli(*command, process=process), cli.home))
     assert told[0] == told[1]
     assert told[1][0] == code, told[1]
+
+
+@pytest.mark.parametrize(("line", "code"), [("--version", 0), ("--help", 0), ("--wrong", 2)])
+def test_a_process_ends_with_all_that_is_registered(cli: Cli, line: str, code: int) -> None:
+    """The interpreter is not taken down, yet what is to run at exit runs, and nothing is unsaid."""
+    cli.home.mkdir(exist_ok=True)
+    script = (
+        "import atexit, pathlib, sys; from seedream_cli.__main__ import start;"
+        " atexit.register(pathlib.Path(sys.argv[1]).touch); sys.argv[1:] = sys.argv[2:]; start()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(cli.home / "ended"), line],
+        env=cli.environment(),
+        capture_output=True,
+        check=False,
+    )
+    ran = cli(line)
+    assert (done.returncode, done.stdout, done.stderr) == (code, ran.out, ran.raw_err)
+    assert (cli.home / "ended").exists()
