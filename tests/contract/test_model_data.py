@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from seedream_cli.core.model import Charge, Request, Size
-from seedream_cli.providers import PROVIDERS
+from seedream_cli.providers import KEY_VARIABLES, PROVIDERS
 from seedream_cli.request.demand import measure
 from seedream_cli.request.price import estimate
 from seedream_cli.sandbox.router import PREFIXES, api_of
@@ -150,6 +150,11 @@ def test_providers_in_order() -> None:
     expected = ["ark", "byteplus", "kie", "kie-seedream", "uniall", "seedreams"]
     expected += ["fal", "replicate", "openrouter", "wavespeed", "openai-images"]
     assert [provider.name for provider in PROVIDERS.values()] == expected == list(PROVIDERS)
+
+
+def test_variables_are_known_without_the_provider() -> None:
+    """The table from which a provider is chosen has the variables that it reads its key from."""
+    assert {name: each.key_env for name, each in PROVIDERS.items()} == KEY_VARIABLES
 
 
 def test_synchronous_and_polled() -> None:

@@ -20,7 +20,7 @@ from seedream_cli.storage.config.models import GATEWAY_FIELDS
 from seedream_cli.storage.config.places import expand_home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from seedream_cli.providers.spec import Provider
 
@@ -223,11 +223,13 @@ def _check_name(
     raise error(f"{origin}: there is no profile and no provider {name}", hint=hint)
 
 
-def _find_keys(environ: Mapping[str, str], providers: Mapping[str, Provider]) -> dict[str, str]:
+def _find_keys(environ: Mapping[str, str], providers: Iterable[str]) -> dict[str, str]:
     """Find the providers whose key is set; a variable speaks for the first that names it."""
+    from seedream_cli.providers import KEY_VARIABLES
+
     claimed: dict[str, str] = {}
-    for name, provider in providers.items():
-        for variable in provider.key_env:
+    for name in providers:
+        for variable in KEY_VARIABLES[name]:
             claimed.setdefault(variable, name)
     found: dict[str, str] = {}
     for variable, name in claimed.items():
