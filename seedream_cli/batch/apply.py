@@ -19,7 +19,7 @@ from seedream_cli.core import money as price
 from seedream_cli.core.errors import Overtaken, SeedreamError, StorageError, UsageError
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.core.record import dataclass, field, replace
-from seedream_cli.engine.context import Step, StepKind, is_wanted
+from seedream_cli.engine.context import Step, StepKind
 from seedream_cli.engine.save import copy_image, place_of, predict_extension
 from seedream_cli.engine.workers import take_step
 
@@ -410,7 +410,7 @@ def find_saved(action: Action, job: Job) -> list[Image]:
         return []
     if not action.is_whole_set:
         return [image for image in saved if image.n == action.n]
-    is_whole = job.state is State.SAVED and not any(map(is_wanted, job.images))
+    is_whole = job.state is State.SAVED and not any(each.is_wanted for each in job.images)
     return saved if is_whole else []
 
 

@@ -22,7 +22,6 @@ from seedream_cli.core.errors import StorageError
 from seedream_cli.core.events import RowEnded
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.core.record import dataclass, replace
-from seedream_cli.engine.context import is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -302,7 +301,7 @@ def put_down(engine: Context, job_ids: Sequence[str]) -> None:
 
 def is_fetched_anew(job: Job) -> bool:
     """Tell whether a picture of a saved job was wanted once more and has not come."""
-    return job.state is State.SAVED and any(map(is_wanted, job.images))
+    return job.state is State.SAVED and any(each.is_wanted for each in job.images)
 
 
 def tell_of_waiting(

@@ -530,6 +530,11 @@ class Image:
     problem: Problem | None = None
     name: str | None = None
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is neither saved nor given up."""
+        return self.saved_at is None and self.problem is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:

@@ -187,7 +187,7 @@ class Context:
                 job, is_recalled=job.id in self.recalled
             ):
                 is_second_look = job.state is not State.READY and not any(
-                    map(is_wanted, job.images)
+                    each.is_wanted for each in job.images
                 )
                 return Step(now, job.id, StepKind.SAVE, is_second_look=is_second_look)
             case _:
@@ -308,12 +308,7 @@ def task_of(context: Context, job: Job, latest: Reply | None = None) -> Task:
 def _has_to_save(job: Job, *, is_recalled: bool) -> bool:
     if job.state is State.CLOSED and not is_recalled:
         return False
-    return job.state is State.READY or any(is_wanted(i) or is_odd(i) for i in job.images)
-
-
-def is_wanted(image: Image) -> bool:
-    """Tell whether a picture is neither saved nor given up."""
-    return image.saved_at is None and image.problem is None
+    return job.state is State.READY or any(i.is_wanted or is_odd(i) for i in job.images)
 
 
 def is_odd(image: Image) -> bool:

@@ -9,7 +9,7 @@ from seedream_cli.core.errors import OutcomeUnknown
 from seedream_cli.core.events import JobChanged
 from seedream_cli.core.model import OPEN_STATES, Charge, Problem, State
 from seedream_cli.core.record import replace
-from seedream_cli.engine.context import Substitute, can_be_found, is_wanted
+from seedream_cli.engine.context import Substitute, can_be_found
 from seedream_cli.engine.recovery import conclude_dead
 from seedream_cli.engine.save import write_sidecar
 
@@ -74,7 +74,7 @@ def join(context: Context, job: Job, step: Step) -> Step | None:
 
 def _is_over(job: Job) -> bool:
     if job.state in {State.UNKNOWN, State.SAVED}:
-        return not any(map(is_wanted, job.images))
+        return not any(each.is_wanted for each in job.images)
     return job.state not in OPEN_STATES
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from seedream_cli.core.errors import Overtaken
 from seedream_cli.core.model import Charge, Ended, Failed, Problem, Purpose, State
 from seedream_cli.engine.answers import mark_unknown, read_answer
-from seedream_cli.engine.context import is_wanted
 from seedream_cli.engine.save import answers_folder
 from seedream_cli.engine.stream import close_stream, read_event
 from seedream_cli.engine.submit import submit_limits
@@ -50,7 +49,7 @@ def _sweep_answers(context: Context) -> None:
         with suppress(KeyError):
             job = context.ledger.job(name)
             is_whole = bool(job.images) and all(image.saved_at for image in job.images)
-            is_over = job.state in _OVER and not any(map(is_wanted, job.images))
+            is_over = job.state in _OVER and not any(each.is_wanted for each in job.images)
             if is_over or (is_whole and job.state in {State.FAILED, State.CLOSED}):
                 context.files.drop_spills(job.id, answers_folder(job))
 

@@ -27,7 +27,7 @@ from seedream_cli.core.formats import FORMATS, extension_of_format, format_of_ex
 from seedream_cli.core.model import Busy, Done, Image, Problem, Purpose, Refused, State
 from seedream_cli.core.record import replace
 from seedream_cli.core.text import escape_unseen
-from seedream_cli.engine.context import is_odd, is_wanted, task_of
+from seedream_cli.engine.context import is_odd, task_of
 from seedream_cli.engine.lifetime import LAPSED, UNDOCUMENTED, has_lapsed, lapse_of
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.files.digest import is_one_of
@@ -60,7 +60,7 @@ def save(context: Context, job: Job, step: Step) -> Step | None:
     """Save what is not saved and end the job; a picture that does not come keeps no other back."""
     trouble: SeedreamError | None = None
     until = max(context.deadline(job.id), context.clock.monotonic() + _ROUND_AT_LEAST)
-    for image in filter(is_wanted, job.images):
+    for image in (each for each in job.images if each.is_wanted):
         if context.clock.monotonic() > until:
             trouble = DeadlineReached("there are more pictures than could be fetched in time")
             break
@@ -107,7 +107,7 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
     now, deadline = context.clock.monotonic(), context.deadline(job.id)
     is_late = now >= deadline
     words, hint = f"the picture cannot be fetched: {trouble.message}", f"seedream download {job.id}"
-    if not any(image.url for image in filter(is_wanted, job.images)):  # it stays as it is
+    if not any(each.url for each in job.images if each.is_wanted):  # it stays as it is
         context.problems[job.id] = Problem("provider_failed", words, hint)
         return None
     if isinstance(trouble, HostBarred) and step.tries >= context.timing.late_tries:

@@ -17,7 +17,6 @@ from seedream_cli.core.errors import Overtaken, StorageError, UsageError, graves
 from seedream_cli.core.model import Charge, Job, Problem, State
 from seedream_cli.core.paths import is_there
 from seedream_cli.core.record import replace
-from seedream_cli.engine.context import is_wanted
 from seedream_cli.storage.files import naming
 from seedream_cli.storage.ledger.names import find_any, is_file
 from seedream_cli.storage.ledger.selection import Selection
@@ -127,7 +126,7 @@ def _reopen_closed(ledger: Ledger, job: Job, lost: Sequence[int]) -> Job:
     job = ledger.reopen(job, [] if _is_held(job) else lost)
     if len(job.images) < job.expected:
         return job if job.task_id is None else ledger.move(job, State.RUNNING)
-    return ledger.move(job, State.READY) if any(map(is_wanted, job.images)) else job
+    return ledger.move(job, State.READY) if any(each.is_wanted for each in job.images) else job
 
 
 def _leave_closed(world: CommandContext, written_off: Sequence[Job]) -> None:

@@ -27,7 +27,7 @@ from seedream_cli.storage.ledger.selection import Selection, cost_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from seedream_cli.core.events import Event
     from seedream_cli.core.model import Charge, Image, Job, Money, Problem
@@ -136,8 +136,6 @@ def _selection(
     account: str | None,
 ) -> Selection:
     """Return the jobs that the options mean; raise `UsageError`."""
-    from seedream_cli.cli.arguments import parse_span
-
     if state is not None and state not in set(State):
         known = ", ".join(State)
         raise UsageError(f"--state {state}: there is no such state", hint=f"one of {known}")
@@ -147,11 +145,17 @@ def _selection(
     return Selection(
         states={State(state)} if state is not None else None,
         account=account,
-        since=now - parse_span(since, "--since") if since is not None else None,
+        since=now - _span(since, "--since") if since is not None else None,
         words=words,
         is_unsaved=unsaved,
-        lapses_before=now + parse_span(expiring, "--expiring") if expiring is not None else None,
+        lapses_before=now + _span(expiring, "--expiring") if expiring is not None else None,
     )
+
+
+def _span(text: str, option: str) -> timedelta:
+    from seedream_cli.cli.arguments import parse_span
+
+    return parse_span(text, option)
 
 
 def _select(
@@ -301,18 +305,18 @@ class _Inquiry:
 
         Also for those of which a list had once said that they were never accepted.
         """
-        from seedream_cli.engine.context import can_be_found, has_named_charge
-
         ledger = self.world.ledger
         unknown = [job for job in jobs if job.state is State.UNKNOWN]
         absent = {job.id: job for job in ledger.list_absent()}
         if self.is_named:
             absent = {job.id: job for job in jobs if job.id in absent}
         meant = [*unknown, *absent.values()]
-        engine = self.engine if meant else None
-        if engine is None or not any(
-            can_be_found(engine, job) or has_named_charge(engine, job) for job in meant
-        ):
+        if not meant:
+            return list(jobs)
+        from seedream_cli.engine.context import can_be_found, has_named_charge
+
+        engine = self.engine
+        if not any(can_be_found(engine, job) or has_named_charge(engine, job) for job in meant):
             return list(jobs)
         from seedream_cli.engine.reconcile import look
 

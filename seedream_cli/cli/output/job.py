@@ -9,7 +9,6 @@ from seedream_cli.core import money as price
 from seedream_cli.core.commands import adopt_command, settle_commands
 from seedream_cli.core.model import Charge, State
 from seedream_cli.core.text import clean, human_span, verbatim
-from seedream_cli.engine.context import is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -106,7 +105,7 @@ def next_step(job: Job, problem: Problem | None) -> str | None:
     """Return the one word that tells a script how to go on."""
     code = problem.code if problem else ""
     # What was saved and is wanted once more is as good as ready while its URL is known.
-    is_ready = _is_lost(job) and any(i.url for i in job.images if is_wanted(i))
+    is_ready = _is_lost(job) and any(i.url for i in job.images if i.is_wanted)
     match State.READY if job.state is State.SAVED and is_ready else job.state:
         case State.UNKNOWN:
             return "settle"
@@ -144,7 +143,7 @@ def job_exit(job: Job, problem: Problem | None) -> int:
 def _is_lost(job: Job) -> bool:
     """Tell whether a picture of a saved job lies nowhere any more."""
     is_held = bool(job.output.get("stdout"))
-    return not is_held and any(map(is_wanted, job.images))
+    return not is_held and any(each.is_wanted for each in job.images)
 
 
 def sentence(job: Job, problem: Problem, *, with_hint: bool = True, is_buying: bool = True) -> str:
