@@ -183,7 +183,7 @@ def run(
     observer.expect(
         sum(step is not None for step in first.values()),
         at_once=workers,
-        forecast=forecaster(engine.ledger.durations, engine.provider),
+        forecast=forecaster(engine.pace.expect, engine.provider),
     )
 
     def tick() -> None:

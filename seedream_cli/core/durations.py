@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.record import dataclass
+from seedream_cli.core.record import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ class Estimate:
     sigma: float
     """Of what is expected of one more job: it holds what we do not know about `mu`, too."""
     count: int = 0
-    """How many real observations are behind it; 0: it is a guess."""
+    """How many real observations, of its model, are behind it; 0: it is a guess."""
     spread: float | None = None
     """Of jobs among each other, where their median is known; None: `sigma`."""
 
@@ -153,7 +153,8 @@ def learn(of_model: Sequence[float], of_size: Sequence[float], prior: Estimate) 
     From level to level: all providers and models (the prior), one model at one provider, one size.
     """
     model = estimate(of_model[:NEWEST], prior, WEIGHT)
-    return estimate(of_size[:NEWEST], model, WEIGHT)
+    size = estimate(of_size[:NEWEST], model, WEIGHT)
+    return size if size is model else replace(size, count=model.count)
 
 
 def _sound(observations: Iterable[float]) -> list[float]:

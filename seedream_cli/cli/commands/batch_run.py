@@ -347,7 +347,7 @@ class BatchRun:
             pictures(begun),
             results.outcome.counts["current"],
             at_once=sum(self._room.values()),
-            forecast=forecaster(world.ledger.durations, engine.provider),
+            forecast=forecaster(engine.pace.expect, engine.provider),
         )
         inbox: Inbox = Inbox()
         signals = work.Signals(inbox, self.show, lambda: len(application.under_way))

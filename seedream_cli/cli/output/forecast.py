@@ -9,8 +9,6 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from seedream_cli.core.durations import PRIOR, REHEARSAL, learn
-from seedream_cli.core.errors import StorageError
 from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
@@ -115,29 +113,17 @@ def _of_last(count: float) -> float:
 
 
 def forecaster(
-    durations: Callable[[Job], tuple[list[float], list[float]]],
-    provider: Callable[[Job], Provider],
+    expect: Callable[[Job], Estimate], provider: Callable[[Job], Provider]
 ) -> Callable[[Job], Forecast | None]:
-    """Return what says the forecast of a job, None where too little is known.
-
-    `durations` are those of earlier jobs, of its model and of its size (`Ledger.durations`).
-    """
-    known: dict[tuple[str, str, str, int, bool], Forecast | None] = {}
+    """Return what says the forecast of a job, None where too little is known (`Pace.expect`)."""
 
     def forecast(job: Job) -> Forecast | None:
-        kind = (job.provider, job.model, str(job.request.get("size")), job.expected, job.sandbox)
-        if kind not in known:
-            known[kind] = None
-            try:
-                of_model, of_size = durations(job)
-            except StorageError:  # what is promised is worth no error
-                return None
-            estimate = learn(of_model, of_size, REHEARSAL if job.sandbox else PRIOR)
-            limit = None if job.sandbox else provider(job).limit
-            pace = math.inf if limit is None else limit.count / limit.per.total_seconds()
-            is_known = len(of_model) >= ENOUGH
-            known[kind] = Forecast(estimate, pace) if is_known else None
-        return known[kind]
+        estimate = expect(job)
+        if estimate.count < ENOUGH:
+            return None
+        limit = None if job.sandbox else provider(job).limit
+        pace = math.inf if limit is None else limit.count / limit.per.total_seconds()
+        return Forecast(estimate, pace)
 
     return forecast
 

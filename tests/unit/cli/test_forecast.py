@@ -7,7 +7,6 @@ import math
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,9 +14,9 @@ from seedream_cli.cli.output.board import Board
 from seedream_cli.cli.output.counts import Tally
 from seedream_cli.cli.output.forecast import ENOUGH, Forecast, forecaster, seconds_of_all
 from seedream_cli.core.durations import PRIOR, learn
-from seedream_cli.core.errors import StorageError
 from seedream_cli.core.events import JobChanged
 from seedream_cli.core.model import Charge, Job, State
+from seedream_cli.providers import PROVIDERS
 
 AT = datetime(2026, 11, 21, 10, tzinfo=UTC)
 JOB = Job(
@@ -135,20 +134,20 @@ def test_time_left_is_right_in_the_mean() -> None:
     assert sum(off) / len(off) < 1 / 6
 
 
-def test_who_has_no_history_is_promised_nothing() -> None:
-    """Less than three pictures of a model, or a ledger that cannot be read, promise nothing."""
-    provider = SimpleNamespace(limit=None)
-
-    def promised(took: list[float]) -> object:
-        return forecaster(lambda _: (took, []), lambda _: provider)(JOB)  # type: ignore[arg-type, return-value]
-
-    assert promised([20.0] * (ENOUGH - 1)) is None
-    assert promised([20.0] * ENOUGH) is not None
-
-    def broken(_: Job) -> tuple[list[float], list[float]]:
-        raise StorageError("the ledger is damaged")
-
-    assert forecaster(broken, lambda _: provider)(JOB) is None  # type: ignore[arg-type, return-value]
+@pytest.mark.parametrize(
+    ("of_model", "of_size", "is_promised"),
+    [(0, 0, False), (ENOUGH - 1, 1, False), (ENOUGH, 0, True), (ENOUGH, 1, True)],
+)
+def test_who_has_no_history_is_promised_nothing(
+    of_model: int, of_size: int, *, is_promised: bool
+) -> None:
+    """Less than three pictures of a model promise nothing; of a new size the model's do."""
+    expect = learn([20.0] * of_model, [20.0] * of_size, PRIOR)
+    provider = PROVIDERS["kie"]
+    forecast = forecaster(lambda _: expect, lambda _: provider)(JOB)
+    assert (forecast is not None) is is_promised
+    if forecast is not None:
+        assert forecast.per_second == 2.0  # KIE takes 20 in 10 s
 
 
 class Watch:
