@@ -317,7 +317,9 @@ class Tally:
 
 def _rounded(seconds: float) -> str:
     """Write a guessed span as roughly as it is known."""
+    if seconds < 7.5:  # noqa: PLR2004 - else `10 s`
+        return "5 s"
     if seconds < 55:  # noqa: PLR2004 - else `60 s`
-        return f"{max(1, round(seconds / 10)) * 10} s"
+        return f"{round(seconds / 10) * 10} s"
     minutes = max(1, round(seconds / 60))
     return f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"  # noqa: PLR2004

@@ -197,6 +197,8 @@ def test_many_pictures_share_a_bar_and_a_time_left() -> None:
     watch.seconds += 10
     assert "about 10 s left" in tally.parts()
     assert 0.45 < tally.fraction() < 0.55
+    watch.seconds += 8
+    assert "about 5 s left" in tally.parts()
     tally.take(JobChanged(job=replace(JOB, id="job0", state=State.READY, sent_at=AT)))
     assert tally.fraction() > 0.5
 
