@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import NotAPicture
@@ -20,6 +21,8 @@ BLOCK: Final = 1 << 20
 HEAD: Final = 32
 """Bytes that `sniff` needs at most."""
 
+_CHUNK: Final = Struct(">I4s")
+"""How each chunk of a PNG begins: its length and its name."""
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _MAGIC: Final = (
     (_PNG, "png"),
@@ -144,14 +147,6 @@ def _not_a_picture(data: Data) -> str:
     return "What the image host sent is not a picture."
 
 
-def _crc(data: Data, start: int, end: int) -> int:
-    value = 0
-    for at in range(start, end, BLOCK):
-        value = zlib.crc32(data[at : min(at + BLOCK, end)], value)
-        _let_go(data, at, min(at + BLOCK, end))
-    return value
-
-
 def _let_go(data: Data, start: int, end: int) -> None:
     """Give the memory of a mapped file back: what was looked at is not looked at again."""
     if not isinstance(data, bytes):
@@ -164,27 +159,35 @@ def _let_go(data: Data, start: int, end: int) -> None:
 
 def _png(data: Data, look: _Look) -> None:
     """Walk the chunks to IEND, with their checksums (PNG specification, 5.3)."""
-    at, has_pixels = len(_PNG), False
-    while True:
-        length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
-        end = at + 8 + length
-        if end + 4 > len(data):
-            break
-        if _crc(data, at + 4, end) != int.from_bytes(data[end : end + 4]):
-            look.note(_CHECKSUM)
-        # The header comes first and once; before it only Apple's own chunk.
-        if (kind == b"IHDR") == bool(look.width) and (look.width or kind != b"CgBI"):
-            look.note(_UNFIT)
-        if kind == b"IHDR":
-            look.width = int.from_bytes(data[at + 8 : at + 12])
-            look.height = int.from_bytes(data[at + 12 : at + 16])
-        has_pixels = has_pixels or (kind == b"IDAT" and length > 0)
-        at = end + 4
-        if kind == b"IEND":
-            look.has_end = True
-            if not has_pixels:
-                look.note(_NO_PIXELS)
-            return
+    at, has_pixels, looked_at = len(_PNG), False, 0
+    with memoryview(data) as view:  # a picture may have thousands of chunks: none is copied
+        while at + 12 <= len(data):
+            length, kind = _CHUNK.unpack_from(view, at)
+            end = at + 8 + length
+            if end + 4 > len(data):
+                break
+            checksum = 0
+            for start in range(at + 4, end, BLOCK):
+                until = min(start + BLOCK, end)
+                checksum = zlib.crc32(view[start:until], checksum)
+                if until - looked_at > BLOCK:
+                    _let_go(data, looked_at, until)
+                    looked_at = until
+            if checksum != int.from_bytes(view[end : end + 4]):
+                look.note(_CHECKSUM)
+            # The header comes first and once; before it only Apple's own chunk.
+            if (kind == b"IHDR") == bool(look.width) and (look.width or kind != b"CgBI"):
+                look.note(_UNFIT)
+            if kind == b"IHDR":
+                look.width = int.from_bytes(view[at + 8 : at + 12])
+                look.height = int.from_bytes(view[at + 12 : at + 16])
+            has_pixels = has_pixels or (kind == b"IDAT" and length > 0)
+            at = end + 4
+            if kind == b"IEND":
+                look.has_end = True
+                if not has_pixels:
+                    look.note(_NO_PIXELS)
+                return
     # A length that is wrong leads astray; behind it the end may stand all the same.
     look.has_end = data.find(b"IEND\xae\x42\x60\x82", len(_PNG)) > 0
     look.note(_UNFIT if look.has_end else _NO_END)
