@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import threading
@@ -41,6 +42,7 @@ from seedream_cli.transport.exchange import (
     image_url,
     key_forms,
     mask_key,
+    read_blocks,
     redirect_url,
 )
 from seedream_cli.transport.sse import begins_stream
@@ -81,6 +83,7 @@ class Download:
     """Whether the end of `chunks` is told from a cut, by whatever HTTP has for it."""
 
 
+@functools.cache
 def _breakages() -> tuple[type[Exception], ...]:
     """Return what a broken exchange raises; httpcore lets a SOCKS proxy's mistakes through raw."""
     import httpx
@@ -513,17 +516,26 @@ def _has_visible_end(response: httpx.Response) -> bool:
 
 
 def _download(wire: Wire, response: httpx.Response) -> Download:
-    length = response.headers.get("content-length", "")
+    text = response.headers.get("content-length", "")
+    length = int(text) if text.isascii() and text.isdigit() else None
+    is_framed = "transfer-encoding" in response.headers  # then it has the last word on the length
+    # Behind a proxy the socket may carry one TLS within another.
+    stream = None if wire.proxy else response.extensions.get("network_stream")
+    connection = stream.get_extra_info("socket") if stream and not is_framed else None
+    blocks = read_blocks(response.iter_raw(), connection, length)
     return Download(
-        length=int(length) if length.isascii() and length.isdigit() else None,
-        chunks=_decode_body(wire, response, MAX_IMAGE),
+        length=length,
+        chunks=_decode_body(wire, response, MAX_IMAGE, blocks),
         is_measured=_has_visible_end(response),
     )
 
 
-def _decode_body(wire: Wire, response: httpx.Response, cap: int) -> Iterator[bytes]:
+def _decode_body(
+    wire: Wire, response: httpx.Response, cap: int, chunks: Iterator[bytes] | None = None
+) -> Iterator[bytes]:
     """Yield a body without its encoding; `cap` holds on both sides of it."""
-    raw = wire.read(response.iter_raw(), cap, is_measured=_has_visible_end(response))
+    chunks = response.iter_raw() if chunks is None else chunks
+    raw = wire.read(chunks, cap, is_measured=_has_visible_end(response))
     return wire.read(decode(raw, response.headers.get("content-encoding", "")), cap)
 
 
