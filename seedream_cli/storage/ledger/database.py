@@ -286,6 +286,9 @@ class _Pool:
         self._returned = threading.Condition(self._lock)
         self._idle: list[sqlite3.Connection] = []
         self._readers = threading.BoundedSemaphore(READERS)
+        self.gate = threading.Lock()
+        """Held during a COMMIT: SQLite lets nobody read then, and who tries sleeps for
+        milliseconds."""
         self._is_closed = False
         self.is_for_rescue = False
         """Open a file that SQLite takes for damaged; it is then only read."""
@@ -302,6 +305,9 @@ class _Pool:
         depth = getattr(self._mine, "depth", 0)
         bound = self._readers if is_bounded and not depth else contextlib.nullcontext()
         with bound:
+            if is_bounded and not depth:
+                with self.gate:
+                    pass
             self._mine.depth = depth + 1
             try:
                 yield
@@ -560,7 +566,8 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
-                connection.execute("COMMIT")
+                with self._pool.gate:
+                    connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
