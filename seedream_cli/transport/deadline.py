@@ -61,11 +61,13 @@ class Deadlines:
         """Expire `deadline` after `seconds`; a closed one expires in vain."""
         with self._changed:
             due = time.monotonic() + seconds
+            is_first = not self._heap or due < self._heap[0][0]
             heapq.heappush(self._heap, (due, next(self._numbers), deadline))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, daemon=True, name="deadlines")
                 self._thread.start()
-            self._changed.notify()
+            if is_first:
+                self._changed.notify()
 
     def _run(self) -> None:
         while True:
