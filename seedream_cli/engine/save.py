@@ -73,9 +73,11 @@ def save(context: Context, job: Job, step: Step) -> Step | None:
     job = context.ledger.job(job.id)
     if trouble is not None:
         return _put_off(context, job, step, trouble)
-    if following := _look_again(context, job, step):
-        return following
-    _finish(context, context.ledger.job(job.id))
+    if any(map(is_odd, job.images)):
+        if following := _look_again(context, job, step):
+            return following
+        job = context.ledger.job(job.id)
+    _finish(context, job)
     return None
 
 

@@ -338,12 +338,19 @@ class Files:
 
     def spills(self, job: str, folder: str) -> list[str]:
         """Return the files that hold a job's inline pictures until they are saved."""
-        found = [Path(path) for path in self._spill_paths(job, folder, "")]
-        with suppress(OSError):
-            found += sorted(self._answers.glob(f"{job}.*"))
-        with suppress(OSError):
-            found += sorted(Path(folder).glob(f".seedream-{job}.*.answer"))
-        return [str(path) for path in found if path.is_file()]
+        found = [*self._spill_paths(job, folder, "")]
+        for place, start, end in (
+            (self._answers, f"{job}.", ""),
+            (Path(folder), f".seedream-{job}.", ".answer"),
+        ):
+            with suppress(OSError):
+                names = (each.name for each in os.scandir(place))
+                found += sorted(
+                    str(place / name)
+                    for name in names
+                    if name.startswith(start) and name.endswith(end)
+                )
+        return [path for path in found if Path(path).is_file()]
 
     def drop_spills(self, job: str, folder: str) -> None:
         """Let the inline pictures of a job go: it is over."""
