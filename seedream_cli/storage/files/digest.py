@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Final
@@ -9,11 +10,10 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass, field
-from seedream_cli.storage.files.image_format import HEAD, sniff
+from seedream_cli.storage.files.image_format import BLOCK, HEAD, sniff
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from io import BufferedReader
 
 _POINTER: Final = pattern(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
@@ -45,27 +45,32 @@ def look(path: str) -> FileDigest | None:
     """
     try:
         # What is no file is not opened: a pipe would never answer.
-        if not S_ISREG(Path(path).stat().st_mode):
+        if not S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - thousands of paths, all text
             return FileDigest(sha256="", size=0)
-        with Path(path).open("rb") as file:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
             return _facts(file)
+        finally:
+            os.close(file)
     except (FileNotFoundError, NotADirectoryError):
         return FileDigest(sha256="", size=0) if Path(path).is_symlink() else None
     except (OSError, ValueError) as error:
         raise StorageError(f"{path} cannot be read: {error}") from error
 
 
-def _facts(file: BufferedReader) -> FileDigest:
-    from hashlib import file_digest
+def _facts(file: int) -> FileDigest:
+    from hashlib import sha256
 
-    pointer = _POINTER.fullmatch(file.read(_MOST_POINTER))
+    block = os.read(file, BLOCK)
+    pointer = _POINTER.fullmatch(block) if len(block) < _MOST_POINTER else None
     if pointer is not None:
         return FileDigest(sha256=pointer[1].decode(), size=int(pointer[2]))
-    file.seek(0)
-    is_picture = sniff(file.read(HEAD)) is not None
-    file.seek(0)
-    digest = file_digest(file, "sha256").hexdigest()
-    return FileDigest(sha256=digest, size=file.tell(), is_picture=is_picture)
+    is_picture, digest, size = sniff(block[:HEAD]) is not None, sha256(), 0
+    while block:
+        digest.update(block)
+        size += len(block)
+        block = os.read(file, BLOCK)
+    return FileDigest(sha256=digest.hexdigest(), size=size, is_picture=is_picture)
 
 
 def digest_of(path: str) -> str:
