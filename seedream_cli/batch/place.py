@@ -89,7 +89,7 @@ class Placement:
         return self.context.draft(target.row, many=many, is_set=target.is_set)
 
     def _predict(self, plan: Destination, target: Target, n: int, ext: str) -> str | None:
-        fields = _fields(target, n)
+        fields = _fields(plan, target, n)
         size = target.request.size
         if size is not None:
             fields |= {"width": size.width, "height": size.height}
@@ -98,7 +98,7 @@ class Placement:
 
     @staticmethod
     def _expand(plan: Destination, target: Target, n: int, ext: str) -> str:
-        return posixpath.normpath(naming.expand(plan, fields=_fields(target, n), ext=ext))
+        return posixpath.normpath(naming.expand(plan, fields=_fields(plan, target, n), ext=ext))
 
 
 def _own_name(path: str, *, is_likely: bool = False) -> str:
@@ -119,7 +119,9 @@ def same_file(path: str) -> str:
     return unicodedata.normalize("NFC", posixpath.normpath(path)).casefold()
 
 
-def _fields(target: Target, n: int) -> dict[str, str | int | None]:
+def _fields(plan: Destination, target: Target, n: int) -> dict[str, str | int | None]:
+    if "{" not in plan.template.replace("{ext}", ""):
+        return {}  # all of the name is written out
     request = target.request
     return naming.fields_of(
         prompt=target.row.prompt,

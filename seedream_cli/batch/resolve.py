@@ -16,7 +16,7 @@ from seedream_cli.batch.lock.entries import Entry
 from seedream_cli.core.errors import UsageError
 from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.model import Options, Reference
-from seedream_cli.core.record import dataclass, replace
+from seedream_cli.core.record import dataclass, field, replace
 from seedream_cli.request.check import resolve_named
 from seedream_cli.request.findings import Findings
 from seedream_cli.request.options import OF_REQUESTS, overlay
@@ -67,16 +67,22 @@ class BatchContext:
     """Says which models are retired."""
     path: str = ""
     """The manifest's own, absolute; empty where it has none."""
+    _drafts: dict[tuple[object, ...], naming.Destination] = field(default_factory=dict)
+    """By all that they depend on: of thousands of rows each is asked for several times."""
 
     def draft(
         self, row: Row, name: str = "", *, many: bool = False, is_set: bool = False
     ) -> naming.Destination:
         """Return where a row's pictures go by its words, or by its name where it has none."""
         output = option_of(row, self.typed, "output")
-        text = output if isinstance(output, str) else _DEFAULT
-        text = f"{text}{_DEFAULT}" if text.endswith("/") else text
-        template = naming.fill(text, name or row.name)
-        return naming.plan(template, base=self.base, many=many, many_per_job=is_set)
+        key = (output, name or row.name, many, is_set)
+        if key not in self._drafts:
+            text = output if isinstance(output, str) else _DEFAULT
+            text = f"{text}{_DEFAULT}" if text.endswith("/") else text
+            template = naming.fill(text, name or row.name)
+            plan = naming.plan(template, base=self.base, many=many, many_per_job=is_set)
+            self._drafts[key] = plan
+        return self._drafts[key]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,8 @@ def check_fields(
 
     A count has an option of ours, which is named where the field does not work.
     """
+    if not request.extra:
+        return
     # What a dialect sends is asked only of a request that is whole.
     is_whole = not findings.mistakes
     known = documented_fields(provider, capabilities, request if is_whole else None)
