@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,11 +147,11 @@ def misnamed(calls: list[Called], ledger: Path) -> Iterator[str]:
             yield f"{final}: never recorded"
 
 
-def traced(scene: Scene, provider: str) -> list[Called]:
-    """Buy from one provider under strace."""
+def traced(scene: Scene, *arguments: str) -> list[Called]:
+    """Run a command under strace."""
     trace = scene.home / "trace"
     running = scene.start(
-        *("generate", f"in order {provider}", "-p", provider, "-n", "2"),
+        *arguments,
         before=("strace", "-f", "-y", "-s", "256", "-e", f"trace={CALLS}", "-o", str(trace)),
     )
     code = running.end()
@@ -170,7 +171,7 @@ def test_the_ledger_is_on_disk_before_each_paid_request(new_scene: NewScene, soa
     ledger = scene.state / "ledger.db"
     seen = named = 0
     for provider in itertools.cycle(PROVIDERS):
-        calls = traced(scene, provider)
+        calls = traced(scene, "generate", f"in order {provider}", "-p", provider, "-n", "2")
         for post in posts(calls):
             seen += 1
             assert is_committed(calls, post, ledger), (provider, post)
@@ -180,6 +181,43 @@ def test_the_ledger_is_on_disk_before_each_paid_request(new_scene: NewScene, soa
             break
     assert seen == len(scene.server.charges())
     assert named >= seen
+
+
+def count(calls: list[Called], scene: Scene) -> dict[str, int]:
+    """Return how many commits a command took, and how many flushes beside SQLite's own."""
+    ledger = scene.state / "ledger.db"
+    found = Counter(
+        {
+            "commit": sum(
+                f"{ledger}-journal" in call.paths for call in calls if call.call == "unlink"
+            )
+        }
+    )
+    for call in calls:
+        if call.call in SYNCS and call.file not in {
+            *(str(ledger), f"{ledger}-journal", str(scene.state)),
+        }:
+            path = Path(call.file)
+            found["folder" if path == scene.work else path.suffix] += 1
+    return dict(found)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="NO COUNT OF FLUSHES: no strace")
+def test_a_command_writes_no_more_than_its_table_says(new_scene: NewScene) -> None:
+    """One picture, one row of a batch, and the same batch once more: `docs/design.md` says why."""
+    scene = new_scene(0.0)
+    (scene.work / "one.jsonl").write_text('{"name": "fox", "prompt": "a fox"}\n')
+    generate = ("generate", "a fox", "-p", "ark")
+    batch = ("generate", "--batch", "one.jsonl", "-p", "ark", "-y")
+    ledger_made = {"commit": 1, ".birth": 1}
+    picture = {"commit": 6, ".part": 2, "folder": 1}  # a folder is proved to take files before
+    first = Counter(picture) + Counter(ledger_made)
+    row = Counter(picture) + Counter({".lock": 2, ".part": 1, "folder": 1})
+    assert count(traced(scene, *generate), scene) == first
+    assert count(traced(scene, *generate), scene) == picture
+    assert count(traced(scene, *batch), scene) == row
+    assert count(traced(scene, *batch), scene) == {"commit": 0}
+    assert count(traced(scene, "status"), scene) == {"commit": 0}
 
 
 def test_a_trace_is_read_whole() -> None:
