@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from struct import Struct
 from typing import TYPE_CHECKING, Final
@@ -54,7 +55,8 @@ _NO_SIZE: Final = "its size cannot be read"
 
 _START_OF_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
-_IN_SCAN: Final = frozenset({0x00, *range(0xD0, 0xD8)})
+_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7]", re.DOTALL)
+"""A marker that is no part of a scan's compressed data: no stuffed byte, and no restart."""
 _END_OF_IMAGE: Final = 0xD9
 _START_OF_SCAN: Final = 0xDA
 _MIN_SEGMENT: Final = 2
@@ -245,17 +247,13 @@ def _marker(data: Data, at: int, look: _Look) -> tuple[int | None, int]:
 
 def _end_of_scan(data: Data, at: int) -> int:
     """Return where the next marker stands that is not a part of the compressed data."""
-    looked_at = at
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 1 >= len(data):
-            return len(data)
-        if at - looked_at > BLOCK:
-            _let_go(data, looked_at, at)
-            looked_at = at
-        if data[at + 1] not in _IN_SCAN:
-            return at
-        at += 2
+    for start in range(at, len(data), BLOCK):
+        # Each block with a byte of the next: a marker has two.
+        found = _MARKER.search(data, start, min(start + BLOCK + 1, len(data)))
+        if found is not None:
+            return found.start()
+        _let_go(data, start, min(start + BLOCK, len(data)))
+    return len(data)
 
 
 def _webp(data: Data, look: _Look) -> None:
