@@ -1094,6 +1094,23 @@ def test_a_write_does_not_wait_for_readers(ledger: Ledger, make_job: MakeJob) ->
     assert sorted(done) == [*others, last]
 
 
+def test_a_read_waits_for_a_commit_and_holds_up_none(ledger: Ledger, make_job: MakeJob) -> None:
+    """SQLite would let it sleep and try again; inside a transaction nobody waits."""
+    ledger.plan([make_job()])
+    with ledger._write():
+        read = threading.Thread(target=ledger.jobs, daemon=True)
+        read.start()
+        read.join(timeout=10)
+        assert not read.is_alive(), "a transaction that is not committed yet bars no reader"
+    with ledger._pool.gate:
+        read = threading.Thread(target=ledger.jobs, daemon=True)
+        read.start()
+        read.join(timeout=0.05)
+        assert read.is_alive()
+    read.join(timeout=10)
+    assert not read.is_alive()
+
+
 def test_a_read_that_fails_gives_its_connection_back(ledger: Ledger, make_job: MakeJob) -> None:
     """What goes wrong inside, here or in SQLite, costs no connection."""
     ledger.plan([make_job()])
