@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
 SHORTEST_KEY = 16
 """Characters: what is shorter may stand in a URL by chance."""
-BLOCK: Final = 1 << 18
-"""Bytes of a picture that are taken at a time: each block is hashed, written and told of, and each
-of these lets go of the interpreter's lock and takes it again."""
+BLOCK: Final = 1 << 17
+"""Bytes of a picture that are taken at a time, at least: each block is hashed, written and told of,
+and each of these lets go of the interpreter's lock and takes it again."""
+_MOST_RECEIVED: Final = 1 << 18
+"""Bytes that are asked for at a time; TLS brings 16 KiB."""
 BLOCK_SECONDS: Final = 0.1
 """So long a slow block is waited for."""
 
@@ -168,45 +170,42 @@ class Wire:
 
 
 def read_blocks(
-    chunks: Iterator[bytes], connection: socket | None, length: int | None
+    body: Iterator[bytes], connection: socket | None, length: int | None
 ) -> Iterator[bytes]:
-    """Yield a body in large blocks, each at most `BLOCK_SECONDS` late.
+    """Yield a body in large blocks, each at most `BLOCK_SECONDS` late; raise `OSError` for a cut.
 
-    The body begins with the first of `chunks`; where its `length` is known, what follows is read
-    from its `connection` itself: h11 and httpcore take five times as long for it. h11 keeps none
-    of a body back (its ContentLengthReader yields all that has come). Raises `OSError` where it is
-    cut.
+    One whose `length` is known is read from its `connection` itself.
     """
-    if connection is None or length is None:
-        yield from _gather(chunks)
-        return
-    buffer = memoryview(bytearray(min(BLOCK, length)))
-    first = next(chunks, b"")
-    filled, left, late = 0, length - len(first), time.monotonic() + BLOCK_SECONDS
-    if first:
-        yield first
-    while left:
-        count = connection.recv_into(buffer[filled : filled + left])
-        if not count:
-            raise ConnectionError(f"it was closed with {left} of {length} bytes to come")
-        filled, left = filled + count, left - count
-        if filled == len(buffer) or not left or time.monotonic() > late:
-            yield bytes(buffer[:filled])
-            filled, late = 0, time.monotonic() + BLOCK_SECONDS
-
-
-def _gather(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Put small chunks together."""
+    if connection is not None and length is not None:
+        body = _receive(body, connection, length)
     pieces: list[bytes] = []
     size, late = 0, time.monotonic() + BLOCK_SECONDS
-    for chunk in chunks:
-        pieces.append(chunk)
-        size += len(chunk)
+    for piece in body:
+        pieces.append(piece)
+        size += len(piece)
         if size >= BLOCK or time.monotonic() > late:
             yield b"".join(pieces)
             pieces, size, late = [], 0, time.monotonic() + BLOCK_SECONDS
-    if pieces:
+    if size:
         yield b"".join(pieces)
+
+
+def _receive(body: Iterator[bytes], connection: socket, length: int) -> Iterator[bytes]:
+    """Yield the first piece of a body, and then what the socket brings until nothing is left.
+
+    h11 keeps no part of a body back, so that all that it has read ahead is in that first piece; it
+    and httpcore take five times as long for the rest. `body` is held to the end: httpx closes the
+    connection of one that is let go.
+    """
+    first = next(body, b"")
+    yield first
+    left = length - len(first)
+    while left:
+        piece = connection.recv(min(_MOST_RECEIVED, left))
+        if not piece:
+            raise ConnectionError(f"it was closed with {left} of {length} bytes to come")
+        left -= len(piece)
+        yield piece
 
 
 def mask_key(text: str, key: Secret | None) -> str:

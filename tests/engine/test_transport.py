@@ -34,7 +34,14 @@ from seedream_cli.storage.files.inline import LONG
 from seedream_cli.storage.files.store import Files
 from seedream_cli.transport.client import Transport
 from seedream_cli.transport.encoding import decode
-from seedream_cli.transport.exchange import OPENED_BY_ANY, AnswerCut, Limits, check_peer, image_url
+from seedream_cli.transport.exchange import (
+    BLOCK,
+    OPENED_BY_ANY,
+    AnswerCut,
+    Limits,
+    check_peer,
+    image_url,
+)
 from seedream_cli.transport.proxies import Proxy, redact
 from seedream_cli.transport.sse import events
 
@@ -1020,6 +1027,43 @@ def test_an_image_comes_as_it_is(serve: Serve) -> None:
     assert headers["accept"] == "image/png,image/jpeg,image/webp,image/gif,*/*;q=0.1"
 
 
+LARGE = bytes(range(256)) * 4096
+"""Several blocks."""
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(LARGE)
+_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (_HEAD, LARGE),
+        (_HEAD + LARGE[:10], LARGE[10:]),
+        (_HEAD[:20], _HEAD[20:] + LARGE[:-1], LARGE[-1:]),
+        (_HEAD, LARGE + b"what nobody announced"),
+        (_CHUNKED, *(b"2000\r\n%b\r\n" % LARGE[k : k + 8192] for k in range(0, 1 << 20, 8192)),
+         b"0\r\n\r\n"),
+    ],
+    ids=["apart", "begun", "thrice", "more", "chunked"],
+)  # fmt: skip
+def test_a_large_image_comes_whole_in_few_blocks(serve: Serve, pieces: tuple[bytes, ...]) -> None:
+    """However it is cut into packets, and whatever came with its headers."""
+    host = serve(saying(*pieces))
+    with transport().fetch(f"{host.origin}/1.png", QUICK, allowed=LOCAL) as download:
+        blocks = list(download.chunks)
+    assert b"".join(blocks) == LARGE
+    assert len(blocks) <= len(LARGE) // BLOCK + 2
+
+
+def test_a_large_image_comes_whole_over_tls(serve: Serve, pem: Path) -> None:
+    """A record of TLS has 16 KiB, a block has many of them."""
+    host = serve(saying(_HEAD + LARGE[:100], LARGE[100:]), is_tls=True)
+    sender = transport(ca_file=pem)
+    with sender.fetch(f"{host.origin}/1.png", QUICK, allowed=LOCAL) as download:
+        blocks = list(download.chunks)
+    assert b"".join(blocks) == LARGE
+    assert len(blocks) <= len(LARGE) // BLOCK + 2
+
+
 @pytest.mark.parametrize(
     ("framing", "is_measured"),
     [
@@ -1279,10 +1323,11 @@ def test_a_status_without_an_image_is_named(
     ("talk", "error"),
     [
         (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), OutcomeUnknown),
+        (saying(_HEAD, LARGE[:-1]), OutcomeUnknown),
         (saying(b""), OutcomeUnknown),
         (resetting, OutcomeUnknown),
     ],
-    ids=["short", "closed", "reset"],
+    ids=["short", "a byte short", "closed", "reset"],
 )
 def test_a_cut_image_is_no_image(
     serve: Serve,
