@@ -9,7 +9,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from seedream_cli.core.errors import StorageError
 from seedream_cli.core.text import fold
@@ -23,7 +23,7 @@ from seedream_cli.storage.ledger.damage import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -287,8 +287,8 @@ class _Pool:
         self._idle: list[sqlite3.Connection] = []
         self._readers = threading.BoundedSemaphore(READERS)
         self.gate = threading.Lock()
-        """Held during a COMMIT: SQLite lets nobody read then, and who tries sleeps for
-        milliseconds."""
+        """Held by a COMMIT and by frequent questions: SQLite lets only one of both go on, and has
+        the other sleep for milliseconds."""
         self._is_closed = False
         self.is_for_rescue = False
         """Open a file that SQLite takes for damaged; it is then only read."""
@@ -305,9 +305,6 @@ class _Pool:
         depth = getattr(self._mine, "depth", 0)
         bound = self._readers if is_bounded and not depth else contextlib.nullcontext()
         with bound:
-            if is_bounded and not depth:
-                with self.gate:
-                    pass
             self._mine.depth = depth + 1
             try:
                 yield
@@ -317,7 +314,9 @@ class _Pool:
                     self._take_back()
 
     def connection(self) -> sqlite3.Connection:
-        """Return this thread's connection, taking one where it has none."""
+        """Return this thread's connection for one statement, taking one where it has none."""
+        with self.gate:
+            pass  # a commit of another thread is over
         connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
         if connection is None:
             with self._lock:
@@ -542,6 +541,18 @@ class Database:
 
     def _connection(self) -> sqlite3.Connection:
         return self._pool.connection()
+
+    def _fetch(
+        self, query: str, values: Sequence[str | int | None]
+    ) -> tuple[list[tuple[Any, ...]], list[str]]:
+        """Return the rows of a question and the names of their columns, beside no commit.
+
+        A reader that waits for the interpreter between two rows would keep a commit from its end.
+        """
+        connection = self._connection()
+        with self._pool.gate:
+            cursor = connection.execute(query, values)
+            return cursor.fetchall(), [column[0] for column in cursor.description]
 
     @contextlib.contextmanager
     def _storage(self, deed: str, *, is_bounded: bool = True) -> Iterator[None]:

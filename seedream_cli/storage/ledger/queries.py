@@ -282,12 +282,10 @@ class Queries(Database):
     def _rows(
         self, where: str, values: Sequence[str | int | None], *, limit: int
     ) -> list[dict[str, object]]:
-        cursor = self._connection().execute(
+        rows, names = self._fetch(
             f"SELECT * FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - ours
             (*values, limit),
         )
-        rows = cursor.fetchall()
-        names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def _rescue_rows(
@@ -328,11 +326,7 @@ class Queries(Database):
             return []
 
     def _images(self, job_id: str) -> tuple[Image, ...]:
-        cursor = self._connection().execute(
-            "SELECT * FROM images WHERE job = ? ORDER BY idx", (job_id,)
-        )
-        rows = cursor.fetchall()
-        names = [column[0] for column in cursor.description]
+        rows, names = self._fetch("SELECT * FROM images WHERE job = ? ORDER BY idx", (job_id,))
         with decoding(f"a picture of job {clean(job_id)}"):
             return tuple(image_of(row, names) for row in rows)
 
@@ -343,13 +337,11 @@ class Queries(Database):
             return None
         try:
             for ids in (job_ids[k : k + _AT_ONCE] for k in range(0, len(job_ids), _AT_ONCE)):
-                cursor = self._connection().execute(
+                rows, names = self._fetch(
                     "SELECT * FROM images WHERE job IN"  # noqa: S608 - marks
                     f" ({', '.join('?' * len(ids))}) ORDER BY job, idx",
                     ids,
                 )
-                rows = cursor.fetchall()
-                names = [column[0] for column in cursor.description]
                 with decoding("a picture"):
                     for image in (image_of(row, names) for row in rows):
                         found[image.job] = (*found.get(image.job, ()), image)
@@ -368,20 +360,16 @@ class Queries(Database):
         ended = "ended_at" if limit.from_answer else "NULL"  # else the index alone has it all
         only = " AND model = ?" if limit.is_per_model else ""
         with self._storage("read"):
-            rows = (
-                self._connection()
-                .execute(
-                    f"SELECT started_at, {ended}, weight FROM attempts"  # noqa: S608 - ours
-                    f" WHERE origin = ? AND started_at > ? AND started_at <= ?{only}"
-                    " ORDER BY started_at",
-                    (
-                        origin,
-                        time_text(now - timedelta(seconds=limit.reach)),
-                        time_text(now + _AHEAD),
-                        *((model,) if limit.is_per_model else ()),
-                    ),
-                )
-                .fetchall()
+            rows, _ = self._fetch(
+                f"SELECT started_at, {ended}, weight FROM attempts"  # noqa: S608 - ours
+                f" WHERE origin = ? AND started_at > ? AND started_at <= ?{only}"
+                " ORDER BY started_at",
+                (
+                    origin,
+                    time_text(now - timedelta(seconds=limit.reach)),
+                    time_text(now + _AHEAD),
+                    *((model,) if limit.is_per_model else ()),
+                ),
             )
 
         def ago(text: str | None) -> float | None:
