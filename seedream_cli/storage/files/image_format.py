@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.errors import NotAPicture
+from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _NO_SIZE: Final = "its size cannot be read"
 
 _START_OF_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
-_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7]", re.DOTALL)
+_MARKER: Final = pattern(rb"\xff[^\x00\xd0-\xd7]")
 """A marker that is no part of a scan's compressed data: no stuffed byte, and no restart."""
 _END_OF_IMAGE: Final = 0xD9
 _START_OF_SCAN: Final = 0xDA
