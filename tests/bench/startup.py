@@ -1,56 +1,95 @@
-"""Prints how long commands take to start, as multiples of `python -c pass` in the same run.
-
-Run it by hand: python tests/bench/startup.py [ROUNDS]. No test depends on it.
-"""
+"""How long commands take from start to end, held against `python -c pass`."""
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
+from collections import defaultdict
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
-COMMANDS = {
-    "python -c pass": ["-c", "pass"],
-    "seedream --version": ["-m", "seedream_cli", "--version"],
-    "seedream --help": ["-m", "seedream_cli", "--help"],
-    "seedream status": ["-m", "seedream_cli", "status"],
-    "seedream providers": ["-m", "seedream_cli", "providers"],
-    "seedream generate --help": ["-m", "seedream_cli", "generate", "--help"],
-    "seedream generate x --dry-run": [
-        "-m",
-        "seedream_cli",
-        "generate",
-        "x",
-        "--dry-run",
-        "-p",
-        "ark",
-    ],
+from bench.canned import PROVIDER, serving
+from bench.processes import EMPTY, SEEDREAM, Home
+from bench.table import FLOORS, median_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+ROUNDS: Final = 25
+PAGE: Final = 50
+MANY: Final = 100_000
+PICTURE: Final = 100 << 10
+"""Bytes of the picture that `generate` fetches."""
+COMMANDS: Final = {
+    "version": ("--version",),
+    "status": ("status", "--limit", str(PAGE)),
+    "status-many": ("status", "--limit", str(PAGE)),
+    "providers": ("providers",),
+    "help": ("generate", "--help"),
+    "generate": ("generate", "a lighthouse", "-p", PROVIDER),
+    "tab": ("__complete", "jobs"),
 }
+_JOBS: Final = """
+WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < ?)
+INSERT INTO jobs (id, run, owner, state, charge, provider, profile, origin, sandbox, model, prompt,
+ request, recipe, fingerprint, output, first_n, expected, price, cost, created_at, sent_at)
+SELECT printf('%08d', k), printf('r%07d', k), 'owner000', 'saved',
+ CASE k % 10 WHEN 0 THEN 'maybe' ELSE 'charged' END, 'kie', 'kie', 'https://api.kie.ai', 0,
+ 'seedream/4.5-text-to-image', printf('a lighthouse, number %d, at dawn, flat colours', k),
+ '{"size":"2048x2048","references":[]}', '{"prompt":"a lighthouse"}', printf('%064d', k),
+ '{"template":"{slug}-{job}.{ext}"}', 1, 1, printf('0.%04d USD', 325 + k % 7), NULL, ?, ? FROM n
+"""
+_IMAGES: Final = """
+INSERT INTO images (job, idx, n, url, path, format, width, height, size, sha256, saved_at)
+SELECT id, 1, 1, 'https://images.example/' || id, '"/pictures/' || id || '.png"', 'png', 2048, 2048,
+ 4000000, printf('%064d', seq), created_at FROM jobs
+"""
 
 
-def median_seconds(arguments: list[str], rounds: int, env: dict[str, str]) -> float:
-    """Return the median wall time of a command."""
-    times = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], env=env, capture_output=True, check=True)
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+def measure(
+    folder: Path, names: Collection[str], rounds: int | None
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the ratios of commands, and those of the floors.
+
+    Each command follows a run of its base, and all take turns: what else the machine does falls on
+    all alike.
+    """
+    with serving(PICTURE) as origin:
+        programs: dict[str, Sequence[str]] = {
+            name: (sys.executable, "-c", code) for name, code in FLOORS.items()
+        }
+        programs |= {name: (*SEEDREAM, *COMMANDS[name]) for name in COMMANDS if name in names}
+        homes = {name: _make_home(folder / name, name, origin) for name in programs}
+        for name, program in programs.items():
+            homes[name].run(program)  # compiles, and makes what the first run makes
+        pairs = defaultdict(list)
+        for _ in range(rounds or ROUNDS):
+            for name, program in programs.items():
+                base = homes[name].run(EMPTY).wall
+                pairs[name].append((base, homes[name].run(program).wall))
+    ratios = {name: median_ratio(each) for name, each in pairs.items()}
+    floors = {name: ratios.pop(name) for name in FLOORS}
+    return ratios, floors
 
 
-def main() -> None:
-    """Measure every command."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    with tempfile.TemporaryDirectory() as home:
-        env = os.environ | {"HOME": home, "SEEDREAM_STATE_DIR": f"{home}/state"}
-        base = median_seconds(COMMANDS["python -c pass"], rounds, env)
-        for name, arguments in COMMANDS.items():
-            ratio = median_seconds(arguments, rounds, env) / base
-            sys.stdout.write(f"{ratio:6.1f}  {name}\n")
+def _make_home(folder: Path, name: str, origin: str) -> Home:
+    folder.mkdir()
+    home = Home(folder)
+    home.configure(origin)
+    if name.startswith("status") or name == "tab":
+        (folder / "state").mkdir()
+        fill(folder / "state" / "ledger.db", MANY if name == "status-many" else PAGE)
+    return home
 
 
-if __name__ == "__main__":
-    main()
+def fill(path: Path, count: int) -> None:
+    """Write a ledger of so many saved jobs."""
+    from seedream_cli.storage.ledger.ledger import Ledger
+
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    with closing(Ledger(path, now=lambda: datetime.now(UTC))) as ledger:
+        with ledger._write() as connection:
+            connection.execute(_JOBS, (count, at, at))
+            connection.execute(_IMAGES)
+        ledger.check()

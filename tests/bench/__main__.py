@@ -1,0 +1,90 @@
+"""Prints where time and requests go, as ratios beside their goals.
+
+It needs nothing but the standard library: it installs the checkout into an environment of its own,
+without extras, and goes on in that. Verdicts are of ratios in this one run, never of seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).resolve().parent
+sys.path[0] = str(HERE.parent)  # `bench` and `support`, as the tests find them
+
+from bench import files, peers, simulated, startup  # noqa: E402 - found only now
+from bench.environments import install  # noqa: E402 - likewise
+from bench.table import ROWS, render  # noqa: E402 - likewise
+
+NAMES = [row.name for row in ROWS]
+
+
+def main() -> None:
+    """Measure what was asked for, in the environment that is measured."""
+    asked = _parse()
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        if asked.inside:
+            lines = peers.measure(folder, asked.rounds) if asked.peers else _measure(folder, asked)
+            for line in lines:
+                sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
+        else:
+            python = asked.python or install(folder / "env", str(HERE.parent.parent))
+            sys.exit(subprocess.call([python, str(HERE), *sys.argv[1:], "--inside"]))
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python tests/bench", description=__doc__)
+    add = parser.add_argument
+    add(
+        *("--only", "-k"),
+        action="append",
+        choices=NAMES,
+        metavar="NAME",
+        help=f"measure this row; repeats: {', '.join(NAMES)}",
+    )
+    add("--rounds", type=int, metavar="N", help="so many pairs a row, instead of each one's own")
+    add(
+        "--python",
+        metavar="PATH",
+        help="measure the environment of this one, which must have no extras",
+    )
+    add(
+        "--peers",
+        action="store_true",
+        help="instead: install other commands, each into an environment of its own, and measure"
+        " how they start",
+    )
+    add("--inside", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _measure(folder: Path, asked: argparse.Namespace) -> Iterator[str]:
+    started = time.monotonic()
+    names = asked.only or NAMES
+    found: dict[str, float | str] = {}
+    floors: dict[str, float] = {}
+    if startup.COMMANDS.keys() & {*names}:
+        ratios, floors = startup.measure(folder, names, asked.rounds)
+        found |= ratios
+    if simulated.ROWS & {*names}:
+        found |= simulated.measure()
+    if {"pictures", "pictures-cpu"} & {*names}:
+        found |= files.measure_fetching(folder, asked.rounds)
+    if "check" in names:
+        found |= files.measure_checking(folder / "check", asked.rounds)
+    yield from render({name: found[name] for name in NAMES if name in names}, floors)
+    yield f"{time.monotonic() - started:.0f} s"
+
+
+if __name__ == "__main__":
+    main()
