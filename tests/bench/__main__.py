@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 sys.path[0] = str(HERE.parent)  # `bench` and `support`, as the tests find them
 
-from bench import files, peers, simulated, startup  # noqa: E402 - found only now
+from bench import batch, files, peers, simulated, startup  # noqa: E402 - found only now
 from bench.environments import install  # noqa: E402 - likewise
 from bench.table import ROWS, render  # noqa: E402 - likewise
 
@@ -33,8 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         if asked.inside:
-            lines = peers.measure(folder, asked.rounds) if asked.peers else _measure(folder, asked)
-            for line in lines:
+            for line in _lines(folder, asked):
                 sys.stdout.write(f"{line}\n")
                 sys.stdout.flush()
         else:
@@ -64,8 +63,26 @@ def _parse() -> argparse.Namespace:
         help="instead: install other commands, each into an environment of its own, and measure"
         " how they start",
     )
+    add(
+        "--long",
+        nargs=2,
+        metavar=("rows|rate", "COUNT"),
+        help="instead: what a batch of so many rows needs (rows 10000), or how near it comes to a"
+        " limit of 500 pictures a minute (rate 1200)",
+    )
     add("--inside", action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.long and not (asked.long[0] in {"rows", "rate"} and asked.long[1].isdecimal()):
+        parser.error("--long takes rows or rate, and how many")
+    return asked
+
+
+def _lines(folder: Path, asked: argparse.Namespace) -> Iterator[str]:
+    if asked.peers:
+        return peers.measure(folder, asked.rounds)
+    if asked.long:
+        return batch.measure(folder, asked.long[0], int(asked.long[1]))
+    return _measure(folder, asked)
 
 
 def _measure(folder: Path, asked: argparse.Namespace) -> Iterator[str]:

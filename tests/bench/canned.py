@@ -1,6 +1,9 @@
-"""A server that gives canned bytes in a process of its own: what is measured is who asks.
+"""Serves canned bytes, as a script: what is measured is who asks.
 
-It answers each POST as UniAll does, with the URL of a picture, and each GET with that picture.
+    python canned.py BYTES
+
+It answers each POST as UniAll does, with the URL of a picture, and each GET with that picture,
+of so many bytes.
 """
 
 from __future__ import annotations
@@ -8,18 +11,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 import zlib
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-MODEL = "seedream-4.5"
-PROVIDER = "uniall"
 _SIDE = 1182
 """Pixels of a square whose colours are 4 MiB."""
 
@@ -43,18 +38,6 @@ def picture(size: int, mark: bytes = b"") -> bytes:
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
-
-
-@contextmanager
-def serving(size: int) -> Iterator[str]:
-    """Serve pictures of so many bytes for a block; yield the address."""
-    command = [sys.executable, __file__, str(size)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            yield server.stdout.readline().strip()
-        finally:
-            server.kill()
 
 
 def _serve(size: int) -> None:

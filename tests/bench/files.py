@@ -7,8 +7,8 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Final
 
-from bench.canned import PROVIDER, picture, serving
-from bench.processes import SEEDREAM, Cost, Home
+from bench.canned import picture
+from bench.processes import PROVIDER, SEEDREAM, Cost, Home, serving
 from bench.table import median_ratio
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def measure_fetching(folder: Path, rounds: int | None) -> dict[str, float | str]
     """Return the ratios of wall and of CPU time of a batch to those of curl and a flush."""
     if shutil.which("curl") is None:
         return dict.fromkeys(("pictures", "pictures-cpu"), "no curl on this machine")
-    with serving(LARGE) as origin:
+    with serving("canned.py", LARGE) as origin:
         pairs = [
             (_fetch(folder / "curl", origin), _batch(folder / "batch", origin))
             for _ in range(rounds or ROUNDS)

@@ -6,15 +6,16 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bench.canned import PROVIDER
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
+PROVIDER: Final = "uniall"
+"""Answers at once, so that a purchase is two exchanges."""
 SEEDREAM: Final = (sys.executable, "-m", "seedream_cli")
 EMPTY: Final = (sys.executable, "-c", "pass")
 
@@ -80,3 +81,15 @@ class Home:
             tail = said.read_text(errors="replace")[-2000:]
             raise SystemExit(f"exit {process.returncode} of {' '.join(command)}:\n{tail}")
         return Cost(wall, usage.ru_utime + usage.ru_stime)
+
+
+@contextmanager
+def serving(script: str, argument: float) -> Iterator[str]:
+    """Run one of the servers beside this file for a block; yield its address."""
+    command = [sys.executable, str(Path(__file__).parent / script), str(argument)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield server.stdout.readline().strip()
+        finally:
+            server.kill()

@@ -8,8 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from bench.canned import PROVIDER, serving
-from bench.processes import EMPTY, SEEDREAM, Home
+from bench.processes import EMPTY, PROVIDER, SEEDREAM, Home, serving
 from bench.table import FLOORS, median_ratio
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def measure(
     Each command follows a run of its base, and all take turns: what else the machine does falls on
     all alike.
     """
-    with serving(PICTURE) as origin:
+    with serving("canned.py", PICTURE) as origin:
         programs: dict[str, Sequence[str]] = {
             name: (sys.executable, "-c", code) for name, code in FLOORS.items()
         }
