@@ -90,14 +90,15 @@ def _measure(folder: Path, asked: argparse.Namespace) -> Iterator[str]:
     names = asked.only or NAMES
     found: dict[str, float | str] = {}
     floors: dict[str, float] = {}
-    if startup.COMMANDS.keys() & {*names}:
+    wanted = {*names}
+    if wanted & {*startup.COMMANDS}:
         ratios, floors = startup.measure(folder, names, asked.rounds)
         found |= ratios
-    if simulated.ROWS & {*names}:
+    if wanted & {*simulated.ROWS}:
         found |= simulated.measure()
-    if {"pictures", "pictures-cpu"} & {*names}:
+    if wanted & {*files.FETCHING}:
         found |= files.measure_fetching(folder, asked.rounds)
-    if "check" in names:
+    if wanted & {*files.CHECKING}:
         found |= files.measure_checking(folder / "check", asked.rounds)
     yield from render({name: found[name] for name in NAMES if name in names}, floors)
     yield f"{time.monotonic() - started:.0f} s"

@@ -20,13 +20,15 @@ AT_ONCE: Final = 8
 CHECKED: Final = 10_000
 SMALL: Final = 100 << 10
 ROUNDS: Final = 7
+FETCHING: Final = ("pictures", "pictures-cpu")
+CHECKING: Final = ("check",)
 _BATCH: Final = (*SEEDREAM, "generate", "--batch", "assets.jsonl", "-p", PROVIDER, "-q")
 
 
 def measure_fetching(folder: Path, rounds: int | None) -> dict[str, float | str]:
     """Return the ratios of wall and of CPU time of a batch to those of curl and a flush."""
     if shutil.which("curl") is None:
-        return dict.fromkeys(("pictures", "pictures-cpu"), "no curl on this machine")
+        return dict.fromkeys(FETCHING, "no curl on this machine")
     with serving("canned.py", LARGE) as origin:
         pairs = [
             (_fetch(folder / "curl", origin), _batch(folder / "batch", origin))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-ROWS: Final = {"lag-narrow", "lag-wide", "limited-batch"}
+ROWS: Final = ("lag-narrow", "lag-wide", "limited-batch")
 
 
 def measure() -> dict[str, float | str]:

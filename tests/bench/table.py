@@ -122,7 +122,7 @@ def median_ratio(pairs: Sequence[tuple[float, float]]) -> float:
 def render(found: Mapping[str, float | str], floors: Mapping[str, float]) -> Iterator[str]:
     """Yield the lines of the table; `found` has the ratio of a row, or why there is none."""
     for floor, ratio in floors.items():
-        yield f"{floor} = {ratio:.2f} times {EMPTY}: {FLOORS[floor]}"
+        yield f"{floor} = {ratio:.2f}: {FLOORS[floor]}"
     yield _line("what", "against", "ratio", "goal", "verdict")
     for row in ROWS:
         match found.get(row.name):
