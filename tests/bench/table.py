@@ -29,8 +29,6 @@ class Goal:
     floor: str = ""
     is_least: bool = False
     """At least that; else at most."""
-    is_exact: bool = False
-    """Nothing random is in what is held against it, so it is never at the limit."""
 
     def bound(self, floors: Mapping[str, float]) -> float:
         """Return the ratio meant."""
@@ -45,7 +43,7 @@ class Goal:
     def judge(self, ratio: float, floors: Mapping[str, float]) -> str:
         """Return the verdict on a ratio."""
         bound = self.bound(floors)
-        if not self.is_exact and abs(ratio - bound) <= NEAR * bound:
+        if abs(ratio - bound) <= NEAR * bound:
             return "at the limit"
         is_met = ratio >= bound if self.is_least else ratio <= bound
         return "met" if is_met else "missed"
@@ -74,19 +72,19 @@ ROWS: Final = (
         name="lag-narrow",
         what="mean lag, narrow, 10 known",
         against="fixed step",
-        goal=Goal(limit=0.6, is_exact=True),
+        goal=Goal(limit=0.6),
     ),
     Row(
         name="lag-wide",
         what="mean lag, wide, none known",
         against="fixed step",
-        goal=Goal(limit=1.0, is_exact=True),
+        goal=Goal(limit=1.0),
     ),
     Row(
         name="limited-batch",
         what="300 polled jobs, 20 in 10 s",
         against="2/(1+p)",
-        goal=Goal(limit=0.9, is_least=True, is_exact=True),
+        goal=Goal(limit=0.9, is_least=True),
     ),
     Row(
         name="pictures",

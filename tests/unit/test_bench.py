@@ -10,7 +10,7 @@ from seedream_cli.storage.files.image_format import inspect
 
 AT_MOST = Goal(limit=2)
 OVER_A_FLOOR = Goal(limit=2, floor="F")
-AT_LEAST = Goal(limit=0.9, is_least=True, is_exact=True)
+AT_LEAST = Goal(limit=0.9, is_least=True)
 F, G = 6.0, 11.2
 
 
@@ -24,12 +24,13 @@ F, G = 6.0, 11.2
         (OVER_A_FLOOR, 7.0, "met"),
         (OVER_A_FLOOR, 8.3, "at the limit"),
         (OVER_A_FLOOR, 9.0, "missed"),
-        (AT_LEAST, 0.9, "met"),
-        (AT_LEAST, 0.89, "missed"),
+        (AT_LEAST, 0.97, "met"),
+        (AT_LEAST, 0.89, "at the limit"),
+        (AT_LEAST, 0.8, "missed"),
     ],
 )
 def test_a_ratio_is_judged_by_its_goal(goal: Goal, ratio: float, verdict: str) -> None:
-    """Near its goal, on either side, a row is at the limit, unless nothing random is in it."""
+    """Near its goal, on either side, a row is at the limit: chance may decide."""
     assert goal.judge(ratio, {"F": F}) == verdict
 
 
