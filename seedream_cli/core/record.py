@@ -163,4 +163,6 @@ class _Fields:
 
         said = {name: dataclasses.field(**each) for name, each in self._said.items()}  # type: ignore[call-overload]
         copy: type = type(owner)(owner.__name__, (), {**self._own, **said})
-        return vars(dataclasses.dataclass(**self._options)(copy))["__dataclass_fields__"]
+        found = vars(dataclasses.dataclass(**self._options)(copy))["__dataclass_fields__"]
+        type.__setattr__(owner, "__dataclass_fields__", found)  # asked for once
+        return found

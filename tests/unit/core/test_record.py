@@ -68,7 +68,10 @@ def test_what_is_frozen_stays() -> None:
 def test_fields_are_known_before_there_is_an_instance() -> None:
     """Who asks a class for its fields gets them."""
     assert [each.name for each in fields(make_point())] == ["x", "y", "names", "note"]
-    assert dataclasses.is_dataclass(make_point())
+    point = make_point()
+    assert dataclasses.is_dataclass(point)
+    assert fields(point) == fields(point)  # worked out once: each is the very same
+    assert all(a is b for a, b in zip(fields(point), fields(point), strict=True))
 
 
 def test_an_order_is_by_fields_and_others_are_changed() -> None:
