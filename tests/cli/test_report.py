@@ -34,8 +34,8 @@ def ids(ran: object) -> list[str]:
 
 
 def begun(cli: Cli, count: int, *arguments: str) -> list[str]:
-    """Buy pictures without waiting for them; return their jobs."""
-    ran = cli("generate", "a fox", "-n", str(count), "-p", "kie", "--no-wait", *arguments)
+    """Buy pictures without waiting for them, where no rate limit is; return their jobs."""
+    ran = cli("generate", "a fox", "-n", str(count), "-p", "seedreams", "--no-wait", *arguments)
     assert ran.code == 0, ran.err
     return ran.lines
 
@@ -51,7 +51,7 @@ def test_all_that_run_are_asked_about(cli: Cli, start_server: StartServer) -> No
     found = cli("status", "--json", env=QUICK).objects
     assert sorted(str(job["job"]) for job in found) == sorted(jobs)
     assert {(job["state"], job["asked"]) for job in found} == {("ready", True)}
-    assert polled.counters()["polls"] == {"kie": MANY}
+    assert polled.counters()["polls"] == {"seedreams": MANY}
 
 
 def test_an_origin_that_does_not_answer_is_asked_once_a_thread(
@@ -65,7 +65,7 @@ def test_an_origin_that_does_not_answer_is_asked_once_a_thread(
     ran = cli("status", "--json", "-v")
     assert ran.code == 0, ran.err
     assert {(job["state"], job["asked"]) for job in ran.objects} == {("running", False)}
-    assert ran.err.count("/kie") <= 8 * 2
+    assert ran.err.count("/api") <= 8 * 2
     table = cli("status")
     assert table.lines[1].split()[1:4] == ["running,", "not", "asked"]
     assert "not asked (" in table.err
@@ -140,7 +140,7 @@ def test_the_newest_twenty_are_a_page(cli: Cli, polled: Server) -> None:
     cut = cli("status")
     assert len(ids(cut)) == 20
     assert "20 of 25 (--all)" in cut.lines
-    for arguments in (("--all",), ("--grep", "fox"), ("-p", "kie")):
+    for arguments in (("--all",), ("--grep", "fox"), ("-p", "seedreams")):
         assert len(ids(cli("status", "--offline", *arguments))) == MANY
     assert len(cli("status", "--offline", "--json").objects) == MANY
     assert "3 of 25" in cli("status", "--offline", "--limit", "3").lines
@@ -157,9 +157,9 @@ def test_an_unknown_account_is_refused(cli: Cli, polled: Server, command: str) -
 def test_what_nobody_knows_the_lapse_of_is_expiring(cli: Cli, start_server: StartServer) -> None:
     """A job that still runs may lapse at any time; one whose URLs live for days does not."""
     cli.configure(start_server(delay=30.0))
-    (slow,) = begun(cli, 1)
+    (slow,) = begun(cli, 1, "-p", "kie")
     cli.configure(start_server(delay=0.0))
-    (ready,) = begun(cli, 1)
+    (ready,) = begun(cli, 1, "-p", "kie")
     assert ids(cli("status", "--expiring", "1h", env=QUICK)) == [slow]
     assert sorted(ids(cli("status", "--expiring", "20d"))) == sorted([slow, ready])
 
