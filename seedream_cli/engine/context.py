@@ -196,14 +196,15 @@ class Context:
     def next_step(self, job: Job) -> Step | None:
         """Return what follows after a job has changed its state."""
         self.deadlines.pop(job.id, None)
-        self.deadline(job.id)
+        deadline = self.deadline(job.id)
         if job.state is State.UNKNOWN and can_be_found(self, job):
             return self._first_look(job)
         step = self.first_step(job)
         if step is not None and step.deed is StepKind.POLL:
             if not self.is_waiting:
                 return None
-            return replace(step, due=step.due + self.pace.until_next_look(job))
+            due = step.due + self.pace.until_next_look(job)
+            return replace(step, due=max(min(due, deadline), step.due))
         return step
 
     def _first_look(self, job: Job) -> Step | None:

@@ -31,6 +31,11 @@ from seedream_cli.transport.exchange import Limits
 if TYPE_CHECKING:
     from seedream_cli.core.model import Call, Job, Outcome, Reply
     from seedream_cli.engine.context import Context, Step
+    from seedream_cli.engine.rate_limit import Delay
+
+_LAST_LOOK = 5.0
+"""Seconds after the deadline within which a job may have its turn once more: all jobs of a command
+come for it then, and one of them may be done."""
 
 
 def poll(context: Context, job: Job, step: Step) -> Step | None:
@@ -44,7 +49,7 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
         return None
     wait = context.limiter.poll(job, provider, lambda: context.pace.urgency(job))
     if wait is not None:
-        return replace(step, due=context.clock.monotonic() + wait.seconds)
+        return _wait_for_turn(context, job, step, wait)
     context.pace.note_asked(job)
     try:
         reply = _exchange(context, job, dialect.poll(task_of(context, job)))
@@ -60,6 +65,20 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
         raise
     except StorageError as error:
         raise report_loss(context, job, reply, error) from error
+
+
+def _wait_for_turn(context: Context, job: Job, step: Step, wait: Delay) -> Step | None:
+    """Put a look off until its turn, or give up where that comes too long after the deadline.
+
+    A job that was not asked about yet is asked once all the same, but of a provider that is busy.
+    """
+    now, deadline = context.clock.monotonic(), context.deadline(job.id)
+    due, is_first = now + wait.seconds, not step.tries and not wait.reason
+    if is_first or due <= deadline + _LAST_LOOK:
+        return replace(step, due=due)
+    if now < deadline:
+        return replace(step, due=deadline)
+    return _give_up(context, job, wait.reason)
 
 
 def _exchange(context: Context, job: Job, call: Call) -> Reply:
@@ -186,10 +205,7 @@ def _ask_again(
     """Put the next look off: `reason` is why this one was in vain, empty where it was not."""
     now, deadline = context.clock.monotonic(), context.deadline(job.id)
     if now >= deadline:
-        within = f" within {context.timing.timeout:g} s" if context.timing.timeout else " yet"
-        words = f"{job.provider} has not finished{within}" + (f" ({reason})" if reason else "")
-        context.give_up(job, words)
-        return None
+        return _give_up(context, job, reason)
     if reason:
         context.notify(Waiting(job_id=job.id, seconds=0, reason=reason))
     troubles = step.troubles + 1 if reason else 0
@@ -199,6 +215,12 @@ def _ask_again(
         wait = heed(asked) if asked is not None else context.pace.until_next_look(job)
     due = min(now + wait, deadline)
     return replace(step, due=due, tries=step.tries + 1, troubles=troubles)
+
+
+def _give_up(context: Context, job: Job, reason: str) -> None:
+    within = f" within {context.timing.timeout:g} s" if context.timing.timeout else " yet"
+    words = f"{job.provider} has not finished{within}" + (f" ({reason})" if reason else "")
+    context.give_up(job, words)
 
 
 def _age(context: Context, job: Job) -> float:

@@ -247,7 +247,8 @@ class RateLimiter:
                 seconds = turns.seconds(job.id, now, urgency, lambda place: free_at + place * gap)
                 if not seconds:
                     turns.free_at = free_at + gap
-            return Delay(seconds) if seconds else None
+            reason = f"{provider.name} is busy" if turns.busy_until > now else ""
+            return Delay(seconds, reason) if seconds else None
 
     def note_busy_poll(self, job: Job, provider: Provider, asked: float | None) -> None:
         """Take note that a poll within our limits was turned away, for `asked` seconds if said.
@@ -263,6 +264,7 @@ class RateLimiter:
             turns.is_shared = limit is not None and limit.of == "requests"
             if asked is not None:
                 until = self._clock.monotonic() + min(asked, LONGEST_TURN)
+                turns.busy_until = max(turns.busy_until, until)
                 turns.free_at = max(turns.free_at, until)
 
     def _shared(self, job: Job, provider: Provider, now: float) -> Callable[[int], float]:

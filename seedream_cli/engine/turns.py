@@ -52,6 +52,8 @@ class Turns:
     """
 
     free_at: float = -math.inf
+    busy_until: float = -math.inf
+    """The provider wants no polls before."""
     begun: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     """When the latest polls began."""
     waiting: list[tuple[float, str]] = field(default_factory=list)

@@ -12,6 +12,7 @@ from support.replies import URL, accepted, made, polled, reply, success
 
 from seedream_cli.core.errors import OutcomeUnknown
 from seedream_cli.core.model import Purpose, State
+from seedream_cli.engine.context import Timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,3 +204,49 @@ def test_maintenance_says_nothing_of_a_limit(house: House) -> None:
         (job,) = house.run(house.buy("kie", f"a fox, {code}"))
         assert job.state is State.SAVED
         assert house.engine.limiter._turns[origin].is_shared is is_shared
+
+
+def never_done(house: House, *, busy_after: float = 1e9) -> Callable[[Call], Reply]:
+    """Return a provider that makes nothing, and is busy from some time on."""
+    begin, tasks = house.clock.monotonic(), iter(range(1000))
+
+    def answer(call: Call) -> Reply:
+        if call.purpose is Purpose.SUBMIT:
+            return accepted(f"t{next(tasks)}")
+        if house.clock.monotonic() - begin > busy_after:
+            return reply({"code": 429, "msg": "too many"}, 429, **{"retry-after": "60"})
+        return polled("generating", call.query["taskId"])
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("count", "timeout", "busy_after", "most"),
+    [(1, 3.0, 1e9, 3.1), (5, 20.0, 15.0, 20.1), (100, 120.0, 1e9, 125.2)],
+)
+def test_a_timeout_holds_however_seldom_jobs_are_asked_about(
+    house: House, count: int, timeout: float, busy_after: float, most: float
+) -> None:
+    """A first look that is far off, a provider that is busy, a turn after many: none delays 75."""
+    teach(house, 45.0)
+    house.engine.pace._estimates.clear()
+    begin = house.clock.monotonic()
+    house.adjust(timing=Timing(deadline=begin + timeout, timeout=timeout))
+    house.transport.answer = never_done(house, busy_after=busy_after)
+    done = house.run(house.buy("kie", count=count))
+    assert {job.state for job in done} == {State.RUNNING}
+    assert len(house.engine.problems) == count
+    assert timeout <= house.clock.monotonic() - begin <= most
+
+
+def test_a_job_is_asked_about_once_however_short_the_time(house: House) -> None:
+    """Many jobs wait for their turns, and the time is over at once: each has one look."""
+    house.transport.answer = never_done(house)
+    jobs = house.buy("kie", count=60)
+    house.adjust(is_waiting=False)
+    jobs = house.run(jobs)
+    timed(house).clear()
+    house.adjust(is_waiting=True, timing=Timing(deadline=house.clock.monotonic(), timeout=0.0))
+    house.run(jobs)
+    asked = [call.query["taskId"] for _, call in timed(house)]
+    assert sorted(asked) == sorted(f"t{number}" for number in range(60))

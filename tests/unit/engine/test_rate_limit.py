@@ -573,7 +573,7 @@ def test_a_provider_without_a_limit_is_only_heard(bench: Bench, make_job: MakeJo
     job, other = jobs_of(make_job, 2)
     free = replace(FREE, poll_limit=None)
     bench.limiter.note_busy_poll(job, free, 3.0)
-    assert bench.poll(other, free) == Delay(3.0)
+    assert bench.poll(other, free) == Delay(3.0, "kie is busy")
     bench.clock.seconds += 3
     assert bench.poll(other, free) is None
     assert bench.poll(job, free) is None
