@@ -177,14 +177,16 @@ class Pace:
         wait = jittered(min(_TROUBLED * 2.0 ** min(troubles - 1, 8), MOST), self._random)
         return max(wait, heed(asked)) if asked is not None else wait
 
-    def urgency(self, job: Job) -> tuple[float, float]:
+    def urgency(self, job: Job, stretch: float = 1.0) -> tuple[float, float]:
         """Return since when a job's expected lag grows, monotonic, and the seconds to its price.
 
-        With a hazard that hardly changes meanwhile it grows as the square of the time.
+        With a hazard that hardly changes meanwhile it grows as the square of the time: where all
+        wait `stretch` times as long as they would alone, the price is as much higher. Of a job that
+        cannot be done yet it grows late, and quickly then.
         """
         now, elapsed = self._clock.monotonic(), self.elapsed(job)
         asked = max(elapsed - (now - self._asked.get(job.id, -math.inf)), 0.0)
-        seconds = reach(self.expect(job), asked, self._price, _SHORTEST, _LONGEST)
+        seconds = reach(self.expect(job), asked, self._price * stretch**2, _SHORTEST, _LONGEST)
         return now - (elapsed - asked), seconds
 
     @property

@@ -47,7 +47,7 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
     if dialect.poll is None or job.task_id is None:
         context.stop(job.id, UnreadableReply(f"{job.provider} has no way to ask about it"))
         return None
-    wait = context.limiter.poll(job, provider, lambda: context.pace.urgency(job))
+    wait = context.limiter.poll(job, provider, lambda stretch: context.pace.urgency(job, stretch))
     if wait is not None:
         return _wait_for_turn(context, job, step, wait)
     context.pace.note_asked(job)

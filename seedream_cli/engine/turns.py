@@ -13,9 +13,9 @@ from seedream_cli.core.record import dataclass, field
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Urgency = Callable[[], tuple[float, float]]
-    """Since when a job's expected lag grows, monotonic, and its pace: in how many seconds that is
-    as large as it may be."""
+    Urgency = Callable[[float], tuple[float, float]]
+    """Since when a job's expected lag grows, monotonic, and in how many seconds it is as large as
+    it may be, where all wait so many paces."""
 
 HAIR: Final = 0.5e-3
 """Seconds: what is due then is due now; below that a sleep is not exact."""
@@ -80,8 +80,8 @@ class Turns:
             return 0.0
         turn = self.turns.get(job_id)
         if turn is None:
-            since, pace = urgency()
-            turn = _Turn(since + self.stretch * pace, since, pace, now)
+            since, seconds = urgency(self.stretch)
+            turn = _Turn(since + seconds, since, seconds / self.stretch, now)
             self.turns[job_id] = turn
             insort(self.waiting, (turn.key, job_id))
         place = bisect_left(self.waiting, (turn.key, job_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -250,3 +251,16 @@ def test_a_job_is_asked_about_once_however_short_the_time(house: House) -> None:
     house.run(jobs)
     asked = [call.query["taskId"] for _, call in timed(house)]
     assert sorted(asked) == sorted(f"t{number}" for number in range(60))
+
+
+def test_no_job_is_forgotten_beside_those_that_hang(house: House) -> None:
+    """A hundred take longer than ever before: those that came last are asked about as well."""
+    teach(house, 45.0)
+    house.engine.pace._estimates.clear()
+    house.adjust(timing=Timing(deadline=house.clock.monotonic() + 120, timeout=120.0))
+    house.transport.answer = never_done(house)
+    house.run(house.buy("kie", count=100))
+    polls = [call.query["taskId"] for _, call in timed(house) if call.purpose is Purpose.POLL]
+    asked = Counter(polls)
+    assert len(asked) == 100
+    assert min(asked.values()) >= 3

@@ -229,7 +229,9 @@ class Batch:
 
     def _poll(self, job: Job, step: Step) -> Step | None:
         now = self.clock.monotonic()
-        wait = self.limiter.poll(job, self.provider, lambda: self.pace.urgency(job))
+        wait = self.limiter.poll(
+            job, self.provider, lambda stretch: self.pace.urgency(job, stretch)
+        )
         if wait is not None:
             return replace(step, due=now + wait.seconds)
         self.pace.note_asked(job)

@@ -65,7 +65,7 @@ class Bench:
 
     def poll(self, job: Job, provider: Provider = KIE, pace: float = 2.0) -> Delay | None:
         """Ask for a turn of a job that was due just now, and is asked about at this pace."""
-        return self.limiter.poll(job, provider, lambda: (self.clock.seconds - pace, pace))
+        return self.limiter.poll(job, provider, lambda s: (self.clock.seconds - pace, s * pace))
 
 
 @pytest.fixture
@@ -493,7 +493,7 @@ def take_turns(bench: Bench, jobs: list[Job], paces: dict[str, float], count: in
     while len(got) < count:
         name = min(due, key=lambda each: (due[each], each))
         bench.clock.seconds = max(bench.clock.seconds, due[name])
-        wait = bench.limiter.poll(by_id[name], KIE, lambda: (since, paces[name]))  # noqa: B023
+        wait = bench.limiter.poll(by_id[name], KIE, lambda s: (since, s * paces[name]))  # noqa: B023
         if wait is None:
             got.append(name)
             del due[name]
