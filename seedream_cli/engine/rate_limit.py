@@ -88,7 +88,7 @@ class _Lane:
             del self.places[job_id]
             return self._grant(job_id, weight)
         if self.limit.of == "requests":
-            self._move_up(starts, now)
+            self._move_up(job_id, starts, now)
             return self.places[job_id][0] - now
         late = now + seconds - due
         for name, (place, each) in self.places.items():
@@ -96,15 +96,16 @@ class _Lane:
                 self.places[name] = (place + late, each)
         return seconds
 
-    def _move_up(self, starts: list[tuple[float, int]], now: float) -> None:
-        """Put all places off by no more than they must, where some of the room is taken.
+    def _move_up(self, job_id: str, starts: list[tuple[float, int]], now: float) -> None:
+        """Put all places off by no more than they must, where some of a job's room is taken.
 
         A request may go when the one that is as many before it as the limit takes is past.
         """
         before = deque([-math.inf] * self.limit.count, maxlen=self.limit.count)
         before.extend(at for at, _ in sorted(starts)[-self.limit.count :])
         for name, (place, weight) in self.places.items():
-            if place > now - self.limit.span:  # nobody came for what is long past
+            # Nobody came for what is long past, but who comes now.
+            if place > now - self.limit.span or name == job_id:
                 due = max(place, before[0] + self.limit.span)
                 self.places[name] = (due, weight)
                 before.append(due)

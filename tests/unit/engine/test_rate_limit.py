@@ -484,6 +484,24 @@ def test_one_place_that_is_taken_puts_few_off(bench: Bench, make_job: MakeJob) -
     assert sent[-2:] == [31.5, 37.5]
 
 
+def test_who_comes_long_after_his_place_waits_as_well(bench: Bench, make_job: MakeJob) -> None:
+    """All workers were held meanwhile, and another process took the room: no wait is negative."""
+    others, (job,) = jobs_of(make_job, 40), [make_job(id="late0000")]
+    for other in others[:20]:
+        bench.begin(other)
+    wait = bench.limiter.submit(job, KIE)
+    assert wait is not None
+    assert wait.seconds == 10.5
+    bench.clock.seconds += 25
+    for other in others[20:]:
+        bench.begin(other)
+    wait = bench.limiter.submit(job, KIE)
+    assert wait is not None
+    assert wait.seconds == 10.5
+    bench.clock.seconds += 10.5
+    assert bench.limiter.submit(job, KIE) is None
+
+
 def take_turns(bench: Bench, jobs: list[Job], paces: dict[str, float], count: int) -> list[str]:
     """Let jobs come for their turns when they are told to; return who got them, in order."""
     since = bench.clock.seconds
