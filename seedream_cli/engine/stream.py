@@ -64,6 +64,7 @@ def follow_stream(context: Context, job: Job, answer: StreamedAnswer) -> Job:
             if error.event + rest:  # it may name a picture all the same
                 _take(context, job, answer.event(error.event + rest), ending)
             raise
+        took = context.pace.measure(job)  # its pictures may be fetched for longer
     if ending.trouble is not None:
         raise StorageError(ending.trouble.message, hint=ending.words)
     job = ledger.job(job.id)
@@ -73,10 +74,10 @@ def follow_stream(context: Context, job: Job, answer: StreamedAnswer) -> Job:
         words = f"{job.id}: the set ended without a word that it is complete; what came is kept"
         context.notify(Note(message=words))
     try:
-        return close_stream(context, job, ending.failure)
+        return close_stream(context, job, ending.failure, took)
     except Overtaken:
         # The main thread gave it up a moment ago; it is complete after all.
-        return close_stream(context, ledger.job(job.id), ending.failure)
+        return close_stream(context, ledger.job(job.id), ending.failure, took)
 
 
 def _take(context: Context, job: Job, reply: Reply, ending: _Ending) -> bool:
@@ -164,8 +165,13 @@ def read_event(context: Context, job: Job, reply: Reply) -> Done | Failed | Ende
     return outcome
 
 
-def close_stream(context: Context, job: Job, failure: Problem | None) -> Job:
-    """Take the step that a finished stream means; a failure after images counts as one more."""
+def close_stream(
+    context: Context, job: Job, failure: Problem | None, took: float | None = None
+) -> Job:
+    """Take the step that a finished stream means; a failure after images counts as one more.
+
+    `took` is in how many seconds all of it came, where that is known.
+    """
     lost: list[Image] = []
     if failure is not None and all(image.problem for image in job.images):
         if job.state is State.UNKNOWN:
@@ -178,7 +184,7 @@ def close_stream(context: Context, job: Job, failure: Problem | None) -> Job:
             lost = [Image(job=job.id, index=index, n=number, problem=failure)]
         tell_of_more(context, job, job.images)
         cost = share_price(job.price, [*job.images, *lost], job.expected)
-        seconds = context.pace.measure(job) if failure is None else None
+        seconds = took if failure is None else None
         job = context.ledger.move(job, State.READY, cost=cost, images=lost, made_seconds=seconds)
     context.notify(JobChanged(job=job))
     return job

@@ -12,12 +12,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from support.pictures import PNG
 from support.replies import URL
 
 from seedream_cli.core.errors import ImageBroken, ImageGone, OutcomeUnknown
 from seedream_cli.core.events import Note
 from seedream_cli.core.model import Charge, Purpose, Reply, State
 from seedream_cli.engine.answers import mark_unknown
+from seedream_cli.engine.pace import Pace
 from seedream_cli.transport.sse import MAX_EVENT, events
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from support.soak import Soak
     from support.transport import Piece
 
-    from seedream_cli.core.model import Call, Job
+    from seedream_cli.core.model import Call, Done, Job
 
 DENIED = {"code": "OutputImageSensitiveContentDetected", "message": "no"}
 CUT = OutcomeUnknown("the exchange broke off")
@@ -501,3 +503,25 @@ def test_what_came_of_the_last_event_is_kept(house: House, cut_off: int) -> None
     assert (job.state, job.charge) == (State.UNKNOWN, Charge.MAYBE)
     assert [each.body for each in house.ledger.answers(job.id, Purpose.EVENT)] == [text]
     assert [bool(each.saved_at) for each in job.images] == [True] * (cut_off == 0)
+
+
+def test_a_slow_image_host_teaches_nothing_of_the_provider(house: House) -> None:
+    """The set took five seconds; one of its pictures came a minute later."""
+    measured = threading.Event()
+
+    class Watched(Pace):
+        def measure(self, job: Job, done: Done | None = None) -> float | None:
+            seconds = super().measure(job, done)
+            measured.set()
+            return seconds
+
+    def arrive_late() -> bytes:
+        measured.wait(1)
+        house.clock.sleep(60)
+        return PNG
+
+    house.adjust(pace=Watched(house.clock, lambda: 0.5, house.ledger.durations))
+    house.transport.pictures = {url_of(2): [arrive_late]}
+    job = hear(house, came(1), lambda: house.clock.sleep(5), came(2), END, series=2)
+    assert saved(job) == [1, 2]
+    assert house.ledger.durations(job)[0] == [pytest.approx(5, abs=0.01)]
