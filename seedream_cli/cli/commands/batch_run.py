@@ -348,6 +348,7 @@ class BatchRun:
             results.outcome.counts["current"],
             at_once=sum(self._room.values()),
             forecast=forecaster(engine.pace.expect, engine.provider),
+            pictures=lambda job: job.expected,
         )
         inbox: Inbox = Inbox()
         signals = work.Signals(inbox, self.show, lambda: len(application.under_way))

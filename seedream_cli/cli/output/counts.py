@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from datetime import UTC, datetime
@@ -77,6 +78,8 @@ class Flight:
     begun_at: float | None = None
     """When its provider was first known to have it; None: it waits for its turn."""
     made_at: float | None = None
+    pictures: int = 1
+    """As how many its end is counted."""
 
     def elapsed(self, now: float) -> float | None:
         """Return for how long its provider has been at work; None: it is not."""
@@ -107,7 +110,9 @@ class Tally:
         self.monotonic = monotonic
         self._now = now
         self._forecast: Callable[[Job], Forecast | None] = lambda _: None
+        self._pictures: Callable[[Job], int] = lambda _: 1
         self._at_once = 1
+        self._reached = 0.0
         self._lock = threading.Lock()
         self._total = self._current = 0
         self._made = self._failed = self._unknown = self._left = 0
@@ -125,14 +130,16 @@ class Tally:
         *,
         at_once: int = 1,
         forecast: Callable[[Job], Forecast | None] = lambda _: None,
+        pictures: Callable[[Job], int] = lambda _: 1,
     ) -> None:
-        """Expect `total` pictures, `at_once` at a time; `current` more are there already.
+        """Expect `total` pictures, `at_once` jobs at a time; `current` more are there already.
 
-        `forecast` says beforehand how long a job takes.
+        `forecast` says beforehand how long a job takes, `pictures` as how many it is counted.
         """
         with self._lock:
             self._total, self._current = total, current
-            self._at_once, self._forecast = at_once, forecast
+            self._at_once, self._forecast, self._pictures = at_once, forecast, pictures
+            self._reached = 0.0
             self._begun_at = self.monotonic()
 
     def name(self, job_id: str, row: str) -> None:
@@ -157,11 +164,14 @@ class Tally:
                     flight = self._flights.get(job_id)
                     name = flight.name if flight else job_id
                     self._fly(job_id, name, words_of_bytes(received, total))
+                    self._follow_bytes(self._flights[job_id])
                 case Waiting(job_id=job_id, seconds=seconds, reason=reason):
                     # One of many that waits for its first turn is not under way.
                     if job_id in self._flights or self._is_one:
                         name = self._flights[job_id].name if job_id in self._flights else job_id
                         self._fly(job_id, name, words_of_wait(seconds, reason))
+                        if seconds > 0:  # turned away: its provider begins anew, if it does
+                            self._flights[job_id].begun_at = None
                 case RowEnded():
                     self._land(event)
                 case ImageSaved() | Note() | Exchange():
@@ -175,6 +185,7 @@ class Tally:
     def _follow(self, job: Job, forecast: Forecast | None) -> None:
         """Take note of when a job's provider began with it, and was done."""
         flight, now = self._flights[job.id], self.monotonic()
+        flight.pictures = self._pictures(job)
         if job.state is State.READY:
             flight.made_at = flight.made_at or now
         elif flight.begun_at is None:
@@ -182,6 +193,11 @@ class Tally:
             age = (self._now() - job.sent_at).total_seconds() if job.sent_at else 0.0
             flight.begun_at = now - max(age, 0.0)
             flight.forecast = forecast
+
+    def _follow_bytes(self, flight: Flight) -> None:
+        """Take note that a job is made of which nothing but its pictures was to be had."""
+        if flight.begun_at is None and flight.made_at is None:
+            flight.made_at = self.monotonic()
 
     def _land(self, ended: RowEnded) -> None:
         if ended.job is not None:
@@ -213,11 +229,14 @@ class Tally:
             return shown, len(self._flights)
 
     def fraction(self) -> float:
-        """Return how much of the batch is done with, from 0 to 1."""
+        """Return how much of the batch is done with, from 0 to 1; it never goes back."""
         with self._lock:
             now = self.monotonic()
-            done = self._done + sum(flight.fraction(now) for flight in self._flights.values())
-            return min(1.0, done / self._total) if self._total else 0.0
+            under_way = (each.pictures * each.fraction(now) for each in self._flights.values())
+            done = self._done + sum(under_way)
+            fraction = min(1.0, done / self._total) if self._total else 0.0
+            self._reached = max(self._reached, fraction)
+            return self._reached
 
     def line(self) -> str:
         """Return `21 of 40 made, 3 under way, 0.68 USD, about 2 min left`.
@@ -304,8 +323,10 @@ class Tally:
             return None
         from seedream_cli.cli.output.forecast import seconds_of_all
 
-        made = sum(each.made_at is not None for each in waiting)
-        return seconds_of_all(known, max(0, remaining - made - len(known)), self._at_once)
+        begun = [each for each in waiting if each.made_at is not None] + at_work
+        behind = max(0, remaining - sum(each.pictures for each in begun))
+        each_has = sum(each.pictures for each in at_work) / len(at_work)
+        return seconds_of_all(known, math.ceil(behind / each_has), self._at_once)
 
     def _speed(self) -> str:
         _, made, seconds = self._recent()

@@ -91,9 +91,10 @@ class Plain:
         *,
         at_once: int = 1,
         forecast: Callable[[Job], Forecast | None] = lambda _: None,
+        pictures: Callable[[Job], int] = lambda _: 1,
     ) -> None:
         """Expect `total` pictures, as `Tally.expect` does."""
-        self.tally.expect(total, current, at_once=at_once, forecast=forecast)
+        self.tally.expect(total, current, at_once=at_once, forecast=forecast, pictures=pictures)
         self._said_at = self.tally.monotonic()
 
     def __call__(self, event: Event) -> None:

@@ -14,7 +14,7 @@ from seedream_cli.cli.output.board import Board
 from seedream_cli.cli.output.counts import Tally
 from seedream_cli.cli.output.forecast import ENOUGH, Forecast, forecaster, seconds_of_all
 from seedream_cli.core.durations import PRIOR, learn
-from seedream_cli.core.events import JobChanged
+from seedream_cli.core.events import BytesReceived, JobChanged, Waiting
 from seedream_cli.core.model import Charge, Job, State
 from seedream_cli.providers import PROVIDERS
 
@@ -210,6 +210,51 @@ def test_without_a_forecast_nothing_is_promised() -> None:
     tally.take(JobChanged(job=JOB, word="generating"))
     assert tally.parts() == []
     assert "usually" not in drawn(tally)
+
+
+def test_a_job_that_was_turned_away_is_not_at_work() -> None:
+    """What it waited does not count; when it is sent again its time runs anew, the bar stays."""
+    watch = Watch()
+    tally = Tally(watch)
+    tally.expect(1, 0, forecast=lambda _: after(*[20] * 10))
+    sending = replace(JOB, state=State.SENDING, sent_at=None)
+    tally.take(JobChanged(job=sending, word="generating"))
+    watch.seconds += 10
+    reached = tally.fraction()
+    assert reached > 0.4
+    tally.take(Waiting(job_id=JOB.id, seconds=60, reason="too many"))
+    watch.seconds += 60
+    assert tally.parts() == []
+    assert tally.fraction() == reached
+    tally.take(JobChanged(job=sending, word="generating"))
+    watch.seconds += 5
+    assert tally.parts() == ["usually about 20 s"]
+    tally.take(Waiting(job_id=JOB.id, seconds=0, reason="a poll was in vain"))
+    assert tally.parts() == ["usually about 20 s"]
+
+
+def test_a_set_is_one_job_of_several_pictures() -> None:
+    """Ten sets of four, five at once, 20 s each: two rounds and not eight."""
+    watch = Watch()
+    tally = Tally(watch, now=lambda: AT)
+    forecast = after(*[20] * 10)
+    tally.expect(40, 0, at_once=5, forecast=lambda _: forecast, pictures=lambda job: job.expected)
+    for k in range(5):
+        tally.take(JobChanged(job=replace(JOB, id=f"job{k}", expected=4, sent_at=AT)))
+    assert "about 50 s left" in tally.parts()
+    watch.seconds += 10
+    assert 0.2 < tally.fraction() < 0.3
+
+
+def test_pictures_that_are_only_fetched_are_made_already() -> None:
+    """Forty are ready and come; one is being made: they are not waited for as long as it is."""
+    watch = Watch()
+    tally = Tally(watch, now=lambda: AT)
+    tally.expect(41, 0, at_once=4, forecast=lambda _: after(*[20] * 10))
+    for k in range(40):
+        tally.take(BytesReceived(job_id=f"job{k}", index=1, received=10, total=100))
+    tally.take(JobChanged(job=replace(JOB, id="another", sent_at=AT)))
+    assert "about 20 s left" in tally.parts()
 
 
 def drawn(tally: Tally) -> str:
