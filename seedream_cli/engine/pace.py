@@ -53,8 +53,10 @@ class _Sight:
     """Monotonic: when it was asked."""
     began: float | None = None
     """Monotonic: since when it runs by what the provider says; None: it does not say."""
+    said: float | None = None
+    """Which part of it was done then by what the provider says."""
     progress: float | None = None
-    """Which part of it was done then."""
+    """The same, where it has moved since the look before: some fill the field and never count."""
 
 
 def next_look(estimate: Estimate, elapsed: float, price: float) -> float:
@@ -216,7 +218,9 @@ class Pace:
             said_at = http_date(reply.headers.get("date")) or self._clock.now()
             ago = (said_at - running.began_at).total_seconds()
             began = asked_at - ago if ago >= 0 else None
-        self._sights[job.id] = _Sight(asked_at, began, running.progress)
+        said, before = running.progress, old.said if old is not None else None
+        is_moving = said is not None and before is not None and said > before
+        self._sights[job.id] = _Sight(asked_at, began, said, said if is_moving else None)
 
     def measure(self, job: Job, done: Done | None = None) -> float | None:
         """Return how long a job took that is done just now; None: nobody can say.

@@ -295,10 +295,24 @@ def test_progress_comes_before_history(make_job: MakeJob) -> None:
     """History says 20 s; at nine tenths after 50 the end is near, at a tenth after 20 it is not."""
     watch, job = Watch(*[20.0] * 10), running(make_job)
     watch.pace.note_sent(job)
-    watch.see(job, 20.0, progress=0.1)
+    watch.see(job, 10.0, progress=0.05)
+    watch.see(job, 10.0, progress=0.1)
     assert watch.pace.until_next_look(job) > 10
     watch.see(job, 30.0, progress=0.9)
     assert watch.pace.until_next_look(job) < 4
+
+
+@pytest.mark.parametrize("said", [0.06, 0.1, 0.5, 0.99])
+def test_progress_that_does_not_move_tells_nothing(make_job: MakeJob, said: float) -> None:
+    """A field that a provider fills with the same number each time leaves the job to history."""
+    waits = []
+    for told in (None, said):
+        watch, job = Watch(*[20.0] * 10), running(make_job)
+        watch.pace.note_sent(job)
+        for _ in range(3):
+            watch.see(job, 6.0, progress=told)
+            waits.append(watch.pace.until_next_look(job))
+    assert waits[:3] == waits[3:]
 
 
 def test_troubles_wait_longer_each_time() -> None:
