@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 TICK_SECONDS = 1.0
+_POLLS_YIELD: Final = 10.0
+"""Seconds: what is due so much later than a poll goes before it."""
 T = TypeVar("T")
 
 
@@ -112,8 +114,9 @@ class WorkerPool:
         self._workers = workers
         self._on_signal = on_signal
         self._due: list[Step] = []
-        self._ready: list[tuple[bool, Step]] = []
-        """Those that are due; polls come last, for nothing is lost or begun later by them."""
+        self._ready: list[tuple[float, Step]] = []
+        """Those that are due; polls let others go first, for nothing is lost or begun later by
+        them, but not for ever: a host that hangs may keep pictures due all the time."""
         self._tasks: queue.SimpleQueue[Step] = queue.SimpleQueue()
         self._threads = 0
         self.under_way: dict[str, Step] = {}
@@ -213,7 +216,8 @@ class WorkerPool:
         now = self._clock.monotonic()
         while self._due and self._due[0].due <= now:
             step = heapq.heappop(self._due)
-            heapq.heappush(self._ready, (step.deed is StepKind.POLL, step))
+            grace = _POLLS_YIELD if step.deed is StepKind.POLL else 0.0
+            heapq.heappush(self._ready, (step.due + grace, step))
         while self._ready and not self.is_stopping and len(self.under_way) < max(self._workers, 1):
             _, step = heapq.heappop(self._ready)
             self.under_way[step.job_id] = step

@@ -87,6 +87,22 @@ def test_polls_that_are_due_come_last() -> None:
     assert [taken.job_id for taken in taker.taken] == ["d", "c", "a", "b", "e"]
 
 
+def test_polls_do_not_wait_for_ever() -> None:
+    """One worker, and two pictures that are due whenever it is free: a poll has its turn."""
+    clock, polled = SecondsClock(), []
+
+    def do(taken: Step) -> Step | None:
+        if taken.deed is StepKind.POLL:
+            polled.append(clock.seconds)
+            return None
+        clock.seconds += 6  # its host hangs
+        return replace(taken, due=clock.seconds) if clock.seconds < 600 else None
+
+    pictures = [step("b", deed=StepKind.SAVE), step("c", deed=StepKind.SAVE)]
+    pool_of(Taker(do), workers=0, clock=clock).run([step("a", deed=StepKind.POLL), *pictures])
+    assert 6 <= polled[0] < 30
+
+
 def test_steps_are_taken_when_they_are_due() -> None:
     """The earliest step comes first, and the clock sleeps exactly until it is due."""
     clock, at = SecondsClock(), []
