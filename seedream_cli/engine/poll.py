@@ -196,7 +196,7 @@ def _doubt(
 
 def _asked(context: Context, reply: Reply) -> float | None:
     """Return for how many seconds an answer asks to wait, if it does."""
-    return backoff.parse_retry_after(reply.headers.get("retry-after"), context.clock.now())
+    return backoff.retry_after(reply.headers, context.clock.now())
 
 
 def _ask_again(

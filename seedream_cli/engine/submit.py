@@ -197,9 +197,7 @@ def _take(context: Context, job: Job, reply: Reply, step: Step) -> Step | None:
     elif outcome is not None:
         context.limiter.note_answer(job)
     if isinstance(outcome, Busy):
-        asked = outcome.retry_after or backoff.parse_retry_after(
-            reply.headers.get("retry-after"), context.clock.now()
-        )
+        asked = outcome.retry_after or backoff.retry_after(reply.headers, context.clock.now())
         return _put_off(context, job, step, outcome.problem, asked)
     context.notify(JobChanged(job=job))
     return context.next_step(job)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.core.pattern import pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
 MAX_RETRY_AFTER: Final = 600.0
@@ -44,6 +44,14 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
         return min(float(value), _LONGEST)
     moment = _moment(value)
     return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the seconds that an answer asks to wait; `now` counts where it has no `Date`.
+
+    A date is told by the clock of whoever sends it: ours may be wrong by years.
+    """
+    return parse_retry_after(headers.get("retry-after"), http_date(headers.get("date")) or now)
 
 
 def http_date(text: str | None) -> datetime | None:

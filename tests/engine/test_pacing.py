@@ -134,6 +134,18 @@ def test_a_provider_that_asks_to_wait_is_heard(
     assert waits(house)[1] == pytest.approx(least, rel=0.1)
 
 
+def test_a_moment_to_come_back_is_told_by_the_provider_s_clock(house: House) -> None:
+    """Ours is a day behind: `Retry-After` with a date is 20 s off all the same, for any request."""
+    date, until = "Sun, 22 Nov 2026 10:00:00 GMT", "Sun, 22 Nov 2026 10:00:20 GMT"
+    busy = reply({"code": 429, "msg": "later"}, 429, **{"retry-after": until, "date": date})
+    house.transport.answers = [busy, accepted(), busy, success()]
+    (job,) = house.run(house.buy("kie"))
+    assert job.state is State.SAVED
+    first, _, second = waits(house)
+    assert first == pytest.approx(20, rel=0.1)
+    assert second == pytest.approx(20, rel=0.1)
+
+
 def test_trouble_is_no_storm(house: House) -> None:
     """However soon a picture is due: errors and cuts are asked again after 2 s, 4 s, 8 s, 15 s."""
     teach(house, 6.0)
