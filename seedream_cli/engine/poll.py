@@ -78,7 +78,8 @@ def _wait_for_turn(context: Context, job: Job, step: Step, wait: Delay) -> Step 
         return replace(step, due=due)
     if now < deadline:
         return replace(step, due=deadline)
-    return _give_up(context, job, wait.reason)
+    _give_up(context, job, wait.reason)
+    return None
 
 
 def _exchange(context: Context, job: Job, call: Call) -> Reply:
@@ -205,7 +206,8 @@ def _ask_again(
     """Put the next look off: `reason` is why this one was in vain, empty where it was not."""
     now, deadline = context.clock.monotonic(), context.deadline(job.id)
     if now >= deadline:
-        return _give_up(context, job, reason)
+        _give_up(context, job, reason)
+        return None
     if reason:
         context.notify(Waiting(job_id=job.id, seconds=0, reason=reason))
     troubles = step.troubles + 1 if reason else 0
@@ -218,6 +220,7 @@ def _ask_again(
 
 
 def _give_up(context: Context, job: Job, reason: str) -> None:
+    """Leave a job that has not finished in time to the next command."""
     within = f" within {context.timing.timeout:g} s" if context.timing.timeout else " yet"
     words = f"{job.provider} has not finished{within}" + (f" ({reason})" if reason else "")
     context.give_up(job, words)
