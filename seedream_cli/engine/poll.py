@@ -70,11 +70,13 @@ def poll(context: Context, job: Job, step: Step) -> Step | None:
 def _wait_for_turn(context: Context, job: Job, step: Step, wait: Delay) -> Step | None:
     """Put a look off until its turn, or give up where that comes too long after the deadline.
 
-    A job that was not asked about yet is asked once all the same, but of a provider that is busy.
+    A job that was not asked about yet is asked once all the same, and one that was read `failed`
+    once more, but not of a provider that is busy.
     """
     now, deadline = context.clock.monotonic(), context.deadline(job.id)
-    due, is_first = now + wait.seconds, not step.tries and not wait.reason
-    if is_first or due <= deadline + _LAST_LOOK:
+    due = now + wait.seconds
+    is_needed = (not step.tries or step.is_doubted) and not wait.reason
+    if is_needed or due <= deadline + _LAST_LOOK:
         return replace(step, due=due)
     if now < deadline:
         return replace(step, due=deadline)

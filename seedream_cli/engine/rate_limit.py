@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 from seedream_cli.core.record import dataclass, field
@@ -298,7 +298,9 @@ class RateLimiter:
         turns = self._turns.get(job.origin)
         if turns is None or not turns.is_shared:
             return starts
-        return [*starts, *((at, 1) for at in turns.begun if at > now - limit.span)]
+        since = now - limit.span
+        latest = takewhile(lambda at: at > since, reversed(turns.begun))
+        return [*starts, *((at, 1) for at in latest)]
 
     def _lane_seconds(self, job: Job, limit: RateLimit | None, now: float) -> float:
         if limit is None:
