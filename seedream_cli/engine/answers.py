@@ -38,11 +38,18 @@ MOST_OFFERED = 4
 
 
 def read_answer(context: Context, job: Job, reply: Reply) -> tuple[Job, Outcome | None]:
-    """Read the stored answer to a submit and take the step that it means; also at recovery."""
+    """Read the stored answer to a submit and take the step that it means; also at recovery.
+
+    a task id                      running
+    pictures                       ready
+    the provider's own refusal     refused, and not charged
+    HTML, or half of JSON          unknown, and never sent again
+    """
     request_id = request_id_of(context, job, reply)
     is_given_up = job.state is not State.SENDING  # also where a person has settled it since
     try:
         outcome = context.provider(job).dialect.decode(reply)
+        # Late good news is taken; a late refusal overrules nobody's word.
         if is_given_up and not isinstance(outcome, Running | Done):
             return job, None
         return _take(context, job, outcome, reply), outcome
@@ -80,6 +87,7 @@ def _take(context: Context, job: Job, outcome: Outcome, reply: Reply) -> Job:
             problem = _with_way_on(context, job, problem, is_model=outcome.is_model)
             return move(job, State.REFUSED, problem=problem, request_id=request_id)
         case Busy():
+            # Turned away before anything was begun: the attempt ends `busy`, another may follow.
             return move(job, State.PLANNED)
 
 
@@ -99,6 +107,7 @@ def with_successor(problem: Problem, job: Job, provider: Provider, now: datetime
     ways = provider.successors(job.model, now)
     if not ways:
         return problem
+    # The first that makes this very request; where none does, the one that the provider names.
     way = next((each for each in ways if _makes(provider.models[each], job)), ways[0])
     ended = provider.models[job.model].retired_at
     message = f"{problem.message}; {job.model} was retired on {ended:%Y-%m-%d}"
@@ -147,6 +156,7 @@ def mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:
     images = new_images(context, job, done, reply)
     tell_of_more(context, job, images)
     is_named = context.provider(job).names_charge
+    # Who names its charges is taken at its word: where it named none, nothing is reckoned.
     reckoned = None if is_named else share_price(job.price, images, job.expected)
     seconds = context.pace.measure(job, done)
     ready = context.ledger.move(
@@ -158,6 +168,7 @@ def mark_ready(context: Context, job: Job, done: Done, reply: Reply) -> Job:
         images=images,
         made_seconds=seconds,
     )
+    # Only now: what is expected of its like is old once the ledger has it.
     if seconds is not None:
         context.pace.note_made(job)
     return ready
@@ -204,6 +215,7 @@ def mark_unknown(
     """
     provider = context.provider(job)
     said = clean(legible(reply.body), one_line=True)[:MOST_QUOTED] if reply is not None else ""
+    # A rehearsal has no page of charges.
     look = "" if job.sandbox else f": look at {provider.charges_page}"
     problem = Problem(
         "outcome_unknown",
@@ -219,6 +231,7 @@ def mark_unknown(
 
 def report_loss(context: Context, job: Job, reply: Reply, error: StorageError) -> StorageError:
     """Say at once what would be lost with this terminal: the ledger does not take an answer."""
+    # Before it is raised: the terminal may be all that still takes it down.
     words = describe_loss(context, job, reply)
     if words:
         context.notify(Note(message=f"{job.id}: {words}", is_warning=True))
@@ -228,6 +241,7 @@ def report_loss(context: Context, job: Job, reply: Reply, error: StorageError) -
 def _ways_on(job: Job, provider: Provider, reply: Reply | None) -> str:
     """Return the commands that settle a job: also those that adopt what its answer names."""
     urls = picture_urls(reply.body, but=job.recipe)[:MOST_OFFERED] if reply is not None else []
+    # An address that a terminal does not show as it is cannot be pasted as it is.
     offers = [adopt_command(job.id, url) for url in urls if clean(url, ci=True) == url]
     ways = settle_commands([job], has_tasks=provider.dialect.poll is not None)
     return "\n".join([*offers, ways])
@@ -246,6 +260,7 @@ def describe_loss(context: Context, job: Job, reply: Reply) -> str:
             words += ["-m", job.model] if context.provider(job).dialect.result else []
             return f"write this down:\n{shell_line(words)}"
         case Done(images=images):
+            # What came inline has no address; it lies in a file of its own, not in the ledger.
             urls = " ".join(image.url for image in images if image.url)
             kept = context.files.spills(job.id, answers_folder(job))
             inline = f"the pictures lie in {', '.join(kept)}, as base64" if kept else ""

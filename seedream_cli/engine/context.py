@@ -169,8 +169,16 @@ class Context:
         return self.providers[job.provider]
 
     def first_step(self, job: Job) -> Step | None:
-        """Return what a job waits for, if anything."""
+        """Return what a job waits for, if anything.
+
+        planned, and this command's to send    submit
+        planned by another process             none: a command submits its own jobs only
+        running                                poll
+        failed, and a person wants it tried    poll, where the provider can be asked
+        ready, or a picture is lacking         save
+        """
         now = self.clock.monotonic()
+        # An earlier command waited its whole `--timeout` for it in vain.
         if job.exhausted_at is not None:
             patience = min(self.timing.timeout, self.timing.exhausted_seconds)
             self.deadlines.setdefault(job.id, now + patience)
@@ -186,6 +194,7 @@ class Context:
             case State.READY | State.UNKNOWN | State.SAVED | State.CLOSED if _has_to_save(
                 job, is_recalled=job.id in self.recalled
             ):
+                # Nothing lacks, so it was fetched before: this is about odd pictures alone.
                 is_second_look = job.state is not State.READY and not any(
                     each.is_wanted for each in job.images
                 )
@@ -195,12 +204,14 @@ class Context:
 
     def next_step(self, job: Job) -> Step | None:
         """Return what follows after a job has changed its state."""
+        # A new state has a time of its own: to be accepted, to be made, to be fetched.
         self.deadlines.pop(job.id, None)
         deadline = self.deadline(job.id)
         if job.state is State.UNKNOWN and can_be_found(self, job):
             return self._first_look(job)
         step = self.first_step(job)
         if step is not None and step.deed is StepKind.POLL:
+            # With `--no-wait` an accepted job is left to run: `seedream download` goes on with it.
             if not self.is_waiting:
                 return None
             due = step.due + self.pace.until_next_look(job)
@@ -213,6 +224,7 @@ class Context:
         assert provider.listing is not None, "it can be found"  # noqa: S101 - for the type checker
         seconds = provider.listing.looks[0] * self.timing.look_pace
         due = self.clock.monotonic() + seconds
+        # Then whoever comes next looks: `status`, `download`, a batch.
         if due > self.deadline(job.id):
             return None
         words = f"the answer was lost; {provider.title}'s list of requests is asked then"
@@ -253,6 +265,7 @@ class Context:
         """Remember what stopped us; close a job of which nothing was sent."""
         problem = Problem(error.code, error.message, error.hint)
         self.problems[job_id] = problem
+        # A ledger that fails would not take this either; what stays planned is closed by recovery.
         if isinstance(error, AccountError):
             job = self.ledger.job(job_id)
             if job.state is State.PLANNED:
@@ -274,6 +287,7 @@ def can_be_found(context: Context, job: Job) -> bool:
         return False
     if provider.dialect.find is None:
         return False
+    # Also what was closed because the list lacked it: a list may be late.
     is_open = job.state in {State.UNKNOWN, State.CLOSED} and not is_made(job)
     return is_open and context.clock.now() - job.sent_at <= provider.listing.kept
 
@@ -307,6 +321,7 @@ def task_of(context: Context, job: Job, latest: Reply | None = None) -> Task:
 
 
 def _has_to_save(job: Job, *, is_recalled: bool) -> bool:
+    # What a person wrote off is fetched only where a person asks for it again.
     if job.state is State.CLOSED and not is_recalled:
         return False
     return job.state is State.READY or any(i.is_wanted or is_odd(i) for i in job.images)

@@ -32,6 +32,7 @@ class Halt:
         code = problem.code if problem is not None else ""
         with self._mutex:
             self._unknown |= {job.id} if job.state is State.UNKNOWN else set()
+            # The account lacks this model only: the others of the run go on.
             if problem is not None and code == "access":
                 words = f"nothing more is bought of {job.model}: it is not opened for this account"
                 self._shut[job.origin, job.model] = Problem(code, words, problem.hint)
@@ -41,6 +42,7 @@ class Halt:
             elif len(self._unknown) >= MOST_UNKNOWN:
                 words = f"nothing more is bought: {MOST_UNKNOWN} outcomes are unknown"
                 self._problem = self._problem or Problem("provider_failed", words)
+            # A budget without room for this job may have some for a cheaper one: they look again.
             elif code != "budget":
                 return
             self.is_news = True

@@ -44,7 +44,13 @@ def plan(
 
 
 def join(context: Context, job: Job, step: Step) -> Step | None:
-    """Look once at a job of another process, which alone sends and saves it while it lives."""
+    """Look once at a job of another process, which alone sends and saves it while it lives.
+
+    its process lives                     look again in 0.2 to 0.5 s
+    the picture is saved                  it is ours too, and nothing was bought here
+    it died, and the task id is known     go on with its task
+    it died before it sent anything       buy it here (`_plan_again`)
+    """
     joined = context.joined[job.id]
     is_left, owner = context.is_dead(job.owner), job.owner
     if is_left:  # what it did last is not in `job` yet, nor who took it on since
@@ -54,8 +60,10 @@ def join(context: Context, job: Job, step: Step) -> Step | None:
         conclude_dead(context, job)
         job = context.ledger.job(job.id)
     context.notify(JobChanged(job=job))
+    # Nothing was sent, or a person wrote it off: which of both decides if we may buy.
     if job.state is State.CLOSED:
         return _plan_again(context, job, joined)
+    # The process that lost an answer may still find its task: its word is waited for.
     if (_is_over(job) and not (_is_searched(context, job) and not is_left)) or (
         job.state is State.RUNNING and not context.is_waiting
     ):
@@ -90,6 +98,7 @@ def _is_searched(context: Context, job: Job) -> bool:
 
 def _take_on(context: Context, job: Job, ours: Job) -> Step | None:
     """Go on with what a dead process had bought, saved the way that we want it too."""
+    # Either of the two commands may have asked for it, and this is the only picture they get.
     flags = {name: bool(job.output.get(name) or ours.output.get(name)) for name in _FLAGS}
     if any(flags[name] != bool(job.output.get(name)) for name in _FLAGS):
         job = context.ledger.put_output(job, {**job.output, **flags})
@@ -99,6 +108,7 @@ def _take_on(context: Context, job: Job, ours: Job) -> Step | None:
 
 def _plan_again(context: Context, job: Job, joined: Substitute) -> Step | None:
     """Buy what the other process did not; what it could not either is tried once more, no more."""
+    # Stopped is not turned away: what was cut says nothing against another try.
     is_cut = job.problem is None or job.problem.code == "interrupted"
     if job.charge is not Charge.NONE:
         words = "it was written off while we waited for it; it may have been charged"
@@ -110,6 +120,7 @@ def _plan_again(context: Context, job: Job, joined: Substitute) -> Step | None:
         (planned,) = plan(
             context, [joined.ours], despite=joined.despite, ext=joined.ext, is_again=True
         )
+    # An equal job is unknown by now, and holds ours back.
     except OutcomeUnknown as error:
         context.problems[job.id] = Problem(error.code, error.message, error.hint)
         return None
@@ -121,6 +132,7 @@ def _plan_again(context: Context, job: Job, joined: Substitute) -> Step | None:
 def _write_sidecars(context: Context, job: Job, ours: Job) -> None:
     """Write the sidecars that only we asked for."""
     if ours.output.get("sidecar") and not job.output.get("sidecar"):
+        # Only we asked for one: ours says whether what lies in its place may be replaced.
         job = replace(job, output={**job.output, "overwrite": ours.output.get("overwrite")})
         for image in job.images:
             if image.saved_at and image.path:

@@ -81,6 +81,7 @@ def read_requests(
         return reading
 
     reading = read(span)
+    # What was asked for by our clock may have missed the request: asked again by the provider's.
     if abs(reading.offset) > SLACK:
         first, reading = reading.offset, read(span, reading.offset)
         if abs(reading.offset - first) > SLACK:
@@ -129,10 +130,12 @@ def _read(
             break
         reading.pages += 1
         reading.records += page.records
+        # Newest first: behind a page that lies before the window there is nothing of it.
         is_past = is_ordered and all(each.at < window.since for each in page.records)
         cursor = page.next
         if cursor is None or (is_past and page.records):
             break
+        # One that comes again leads in circles; a list that was not read whole proves nothing.
         if cursor in cursors or reading.pages >= _MOST_PAGES:
             reading.trouble = f"it does not end within {reading.pages} pages"
     return reading

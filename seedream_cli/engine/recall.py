@@ -31,6 +31,7 @@ def ask_once(context: Context, jobs: Iterable[Job]) -> dict[str, Problem]:
     """
     now = context.clock.monotonic()
     until = now + ASKING_SECONDS
+    # No time at all to wait in: one look each, which is no `--timeout` that was tried in vain.
     timing = replace(context.timing, deadline=now, timeout=0.0, per_job=False)
     fresh: dict[str, Problem] = {}
     context = replace(
@@ -97,6 +98,7 @@ def still_offers(context: Context, job: Job, *, is_anew: bool) -> tuple[int, ...
             return ()
         case State.EXPIRED if any(map(is_disputable, job.images)):
             return ()
+        # The bytes may be had once more for nothing, which is always better than to buy them.
         case State.SAVED if is_anew and job.images and job.problem is None:
             lost = [i for i in job.images if not (i.path and Path(i.path).exists())]
             now = context.clock.now()

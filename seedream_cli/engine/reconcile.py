@@ -90,6 +90,7 @@ def search(context: Context, job: Job, step: Step) -> Step | None:
     if found is None or provider.listing is None:
         return None
     looks = [seconds * context.timing.look_pace for seconds in provider.listing.looks]
+    # It was asked while an equal job is on its way: that look does not count as a try.
     if found.is_early:
         wait = looks[0]
     elif step.tries + 1 < len(looks):
@@ -127,6 +128,7 @@ def look(context: Context, jobs: Iterable[Job], *, may_close: bool = True) -> di
         if context.clock.monotonic() >= until:
             break
         job = context.ledger.job(attempt.job.id)
+        # A look at one of several equal jobs settles all of them.
         if job.id not in findings and job.state is attempt.job.state:
             findings |= _look(context, attempt, attempts[number:], readings, may_close=may_close)
     return findings
@@ -175,9 +177,11 @@ def _look(
     if attempt.body is None or attempt.key_digest is None:
         reason = "an old version did not keep what was sent, and with which key"
         return _note(context, job, *_skip(context, span, reason))
+    # A list shows one account's requests: that another's are not in it proves nothing.
     if attempt.key_digest != key:
         reason = "another key sent the job, which may be another account's"
         return _note(context, job, *_skip(context, span, reason))
+    # First: an equal job that is still `sending` would bar every verdict (`_on_its_way`).
     _conclude_equals(context, attempt)
     account = (job.origin, key, job.model)
     reading = readings.get(account)
@@ -189,10 +193,12 @@ def _look(
                 span = min(span[0], since), max(span[1], until)
         reading = readings[account] = read_requests(context, profile, provider, job.model, span)
     is_due = may_close and _is_late(context, attempt, reading)
+    # Asked for only when absence may count: a charge that no job explains may be this one's.
     if is_due and provider.dialect.charges is not None and reading.charges is None:
         reading.charges = read_charges(context, profile, provider, job.model, reading.span)
     verdicts: list[_Verdict] = []
 
+    # Inside the transaction that settles: another process may look at the same list now.
     def decide() -> Sequence[Settlement]:
         verdicts.append(_judge(context, attempt, reading, may_close=may_close))
         return verdicts[-1].settlements
@@ -325,8 +331,10 @@ def _judge(context: Context, attempt: Attempt, reading: Reading, *, may_close: b
     spans = [reading.shift(_span(context, each)) for each in equals]
     free, alike, opaque = _sift(context, attempt, reading, spans)
     early = _on_its_way(context, attempt, equals)
+    # It came since the list was read, and its record may lie outside of what was asked for.
     if not reading.covers(spans):
         early = "another job asked for the same meanwhile"
+    # A page that could not be read may be the one that has it.
     if reading.trouble or early:
         words = f"could not be read: {reading.trouble}"
         reason = words if reading.trouble else f"was asked too early: {early}"
@@ -335,9 +343,11 @@ def _judge(context: Context, attempt: Attempt, reading: Reading, *, may_close: b
         return _Verdict(reason=doubt, records=[*alike, *opaque])
     if alike:
         return _assign(context, reading, [e for e in equals if e.job.task_id is None], alike)
+    # Before absence counts: a record of the same prompt, otherwise written, may be it.
     near = [each for each in free if _is_near(each, attempt, _listing(context, job))]
     doubt = next(_doubts_of_absence(context, attempt, reading, near), "")
     is_empty = reading.date is not None
+    # The command that lost the answer closes nothing: the list may still be late.
     if doubt or not may_close or job.state is not State.UNKNOWN:
         words = "has no such request" + (f"; {doubt}" if doubt else "")
         shown = [r for r in near if r.model == job.model and any(s <= r.at <= u for s, u in spans)]
@@ -367,6 +377,7 @@ def _assign(
         return _Verdict(reason=f"{count}, of another time", records=alike)
     if not all(is_input(each, claim, _listing(context, claim.job)) for claim, each in pairs):
         return _Verdict(reason=f"{count}, and jobs asked for more than that", records=alike)
+    # A list's word gives way to a list's word; a person's does not.
     absent = {each.id for each in context.ledger.list_absent(is_asked_again=True)}
     settlements = [
         Settlement(job=claim.job, word="found", task_id=record.task_id)
@@ -430,6 +441,7 @@ def _is_equal(one: object, other: object) -> bool:
         case (list(), list()):
             return len(one) == len(other) and all(map(_is_equal, one, other))
         case _:
+            # `True == 1` in Python; to a provider they are two inputs.
             return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
@@ -439,6 +451,7 @@ def _on_its_way(context: Context, attempt: Attempt, equals: Sequence[Attempt]) -
     for job in [each.job for each in equals]:
         if job.state is State.SENDING:
             return f"job {job.id} asked for the same and is being sent"
+        # Stored and not yet read, it names the task itself: no list has to.
         answer = context.ledger.last_answer(job.id) if job.task_id is None else None
         if answer is not None and not is_made(job) and is_accepted(context, job, answer):
             return f"the answer to job {job.id} has yet to be read"
@@ -484,6 +497,7 @@ def _doubts_of_absence(
     job, listing, now = attempt.job, _listing(context, attempt.job), reading.at
     since, until = reading.shift(_span(context, attempt))
     around = since - ABSENT_AFTER, until + ABSENT_AFTER
+    # By the clock that is further on: what was asked may be gone sooner than ours says.
     age = max(now, reading.date or now) - attempt.started_at
     if not listing.empty_looks:
         yield f"with {context.provider(job).title} that proves nothing"
@@ -495,6 +509,7 @@ def _doubts_of_absence(
         yield "it may be late"
     if age > min(listing.kept, listing.inputs_kept or listing.kept):
         yield "it does not keep so long what was asked"
+    # This look is one more that found nothing.
     if sum(look.is_empty for look in context.ledger.looks(job.id)) + 1 < listing.empty_looks:
         yield "one look more is needed"
     for each in near:
@@ -521,6 +536,7 @@ def _doubts_of_charges(context: Context, job: Job, reading: Reading) -> Iterator
     if charges is None or charges.trouble:
         yield f"its charges could not be read: {charges.trouble if charges else 'not asked for'}"
         return
+    # What was given back is no charge that waits for its job.
     ended = {each.task_id for each in charges.records if each.state == REFUND}
     taken = {each.task_id for each in charges.records} - ended
     for task_id in sorted(taken - context.ledger.find_ours(job.origin, taken)):

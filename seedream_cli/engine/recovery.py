@@ -34,6 +34,7 @@ def conclude_leftovers(context: Context, owner: Owner) -> None:
     names = {job.owner for job in context.ledger.submitting()} | set(owner.list_dead())
     for name in sorted(names - {owner.name}):
         with owner.leftovers(name) as is_ours:
+            # It lives: what it has begun is its own to end.
             if not is_ours:
                 continue
             for job in context.ledger.list_left_by(name):
@@ -48,6 +49,7 @@ def _sweep_answers(context: Context) -> None:
     for name in context.files.list_spilled():
         with suppress(KeyError):
             job = context.ledger.job(name)
+            # One that failed or was written off may be adopted: it keeps what is no file yet.
             is_whole = bool(job.images) and all(image.saved_at for image in job.images)
             is_over = job.state in _OVER and not any(each.is_wanted for each in job.images)
             if is_over or (is_whole and job.state in {State.FAILED, State.CLOSED}):
@@ -70,6 +72,7 @@ def conclude_dead(context: Context, job: Job) -> None:
         job,
         "the process was killed while it was sending",
         "its process died before anything was sent",
+        # Not now: its process may have died days ago, and lists of requests are asked by time.
         ended_at=min(now, (job.sent_at or now) + longest),
     )
 
@@ -80,6 +83,11 @@ def conclude(
     """End a job that nobody submits any more: closed if nothing was sent, else what came of it.
 
     `reason` is why no answer was stored, `unsent` why nothing was sent.
+
+    planned                       closed: nothing was sent
+    sending, with an answer       what the answer says
+    sending, without one          unknown
+    unknown, with an answer       what the answer says, where that is good news
     """
     try:
         if job.state in {State.SENDING, State.UNKNOWN}:

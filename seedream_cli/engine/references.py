@@ -91,6 +91,14 @@ class ReferenceLoader:
         return [found for name in names for found in self._one(name)]
 
     def _one(self, name: str) -> Iterator[LoadedReference]:
+        """Yield what a name stands for.
+
+        -                 the bytes on stdin
+        data:image/…      the picture in it
+        https://…         that address, which the provider fetches itself
+        job:last.2, @…    a picture of an earlier job, unless a file is called that
+        cat.png           the file
+        """
         if name == "-":
             yield _local("-", self._stdin(), "stdin")
         elif name[:5].lower() == "data:":
@@ -181,6 +189,7 @@ def upload_references(
         if not reference.url.startswith("upload:") or each.local is None:
             found.append(reference)
             continue
+        # A batch whose rows share a picture uploads it once.
         url = ledger.upload(host, each.digest, now - UPLOAD_LIFETIME)
         if url is None:
             url = _upload(each.local, provider, profile, transport)
@@ -196,6 +205,7 @@ def _upload(image: LocalImage, provider: Provider, profile: Profile, transport: 
     try:
         reply = transport.send(profile, upload(image), _UPLOAD_LIMITS)
         outcome = provider.dialect.decode(reply)
+    # It is free, so a lost answer leaves no doubt about money: it may simply be sent again.
     except (OutcomeUnknown, UnreadableReply) as error:
         raise Unsent(
             f"{image.name} could not be uploaded: {error.message}; no picture was bought for it"
@@ -204,6 +214,7 @@ def _upload(image: LocalImage, provider: Provider, profile: Profile, transport: 
         raise Unsent(f"{provider.name} takes no uploads now: {outcome.problem.message}")
     if isinstance(outcome, Done) and outcome.images and outcome.images[0].url:
         if outcome.slot is not None:
+            # Where the API answers from a private network its file host may lie there as well.
             kinds = {AddressKind.PUBLIC, AddressKind(reply.peer or AddressKind.PUBLIC)}
             try:
                 transport.put(outcome.slot, image, _UPLOAD_LIMITS, allowed=kinds)

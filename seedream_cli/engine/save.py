@@ -67,7 +67,9 @@ def save(context: Context, job: Job, step: Step) -> Step | None:
         try:
             save_image(context, job, image)
         except ImageGone:
+            # The clock has said so, and not its host (`has_lapsed`).
             context.ledger.put_image(replace(image, problem=LAPSED))
+        # The last trouble speaks for all; pictures that did come are saved and stay so.
         except (Unsent, OutcomeUnknown, ImageBroken) as error:
             trouble = error
     job = context.ledger.job(job.id)
@@ -89,9 +91,11 @@ def _look_again(context: Context, job: Job, step: Step) -> Step | None:
         return replace(step, due=due, is_second_look=True)
     for image in odd:
         with suppress(Unsent, OutcomeUnknown, ImageBroken, ImageGone, StorageError, AccountError):
+            # Only a copy without a fault takes its place (`is_flawless`); any trouble leaves it.
             if step.is_second_look:
                 save_image(context, job, image)
     for image in filter(is_odd, context.ledger.job(job.id).images):
+        # So the same bytes are not fetched a third time: a host that has only these never heals.
         context.seen[image.job, image.index] = image.sha256 or ""
         context.notify(Note(message=_describe_oddness(image), is_warning=True))
     return None
@@ -118,6 +122,7 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
             words, hint = f"{words}; {door} lets it in", f"write {door}, then:\n{hint}"
         context.problems[job.id] = Problem("timeout", words, hint)
         return None
+    # An answer may have taken all the time there was: then a download has tries, not seconds.
     is_over = isinstance(trouble, DeadlineReached)  # one round took all the time
     if is_over or (is_late and step.tries >= context.timing.late_tries):
         context.give_up(job, words, hint)
@@ -129,6 +134,7 @@ def _put_off(context: Context, job: Job, step: Step, trouble: SeedreamError) -> 
 
 def _finish(context: Context, job: Job) -> None:
     problems = [image.problem for image in job.images if image.problem]
+    # A picture that the provider never made (another problem) leaves the rest of its set saved.
     is_gone = any(problem.code == "expired" for problem in problems)
     # What was saved once and is fetched again may be gone by now; then it is saved no longer.
     if job.state is State.READY or (job.state is State.SAVED and is_gone):
@@ -152,7 +158,13 @@ def save_image(context: Context, job: Job, image: Image) -> None:
 
 
 def _fetch_anew(context: Context, job: Job, image: Image, gone: ImageGone) -> None:
-    """Fetch an image that its host said it has not from another URL, where one can be had."""
+    """Fetch an image that its host said it has not from another URL, where one can be had.
+
+    404 before its time, and no fresh URL           tried again later
+    404 an hour after it lapsed, no fresh URL       gone
+    the same, and nobody says if there is one       tried again later
+    404, and a fresh URL that brings it             saved
+    """
     fresh, is_answered = _ask_anew(context, job, image)
     is_over = image.url is None or has_lapsed(context, job, image, gone.date)
     if fresh is not None:
@@ -164,6 +176,7 @@ def _fetch_anew(context: Context, job: Job, image: Image, gone: ImageGone) -> No
             is_over = is_over and has_lapsed(context, job, later, gone.date)
         else:
             return
+    # Both, or it is not given up: its time is over, and the provider says that it has no other.
     if is_over and is_answered:
         raise gone
     raise OutcomeUnknown(gone.message) from gone
@@ -224,6 +237,7 @@ def _place(
         ),
         job=job.id,
         index=image.index,
+        # A second copy replaces the very picture that it betters (`replaces`), and no other.
         overwrite=bool(job.output.get("overwrite")) and not is_odd(image),
         replaces=_replaces(job, image.sha256 if is_odd(image) else None),
         expected_length=length,
@@ -342,6 +356,7 @@ def _ask(context: Context, job: Job, call: Call) -> tuple[RemoteImage, ...] | No
         return None
     match said:
         case Done(images=images, task_id=task_id):
+            # Another task's pictures are not this job's, whoever mixed them up.
             if task_id not in {None, "", job.task_id}:
                 return None
             lapses = lapse_of(context, job, said, reply, UNDOCUMENTED)
@@ -349,8 +364,10 @@ def _ask(context: Context, job: Job, call: Call) -> tuple[RemoteImage, ...] | No
         case Busy():
             return None
         case Refused(problem=problem):
+            # A key that is refused says nothing of the picture.
             return None if problem.exit == EXITS["auth"] else ()
         case _:
+            # It answered, and has none: running or failed, there is no other URL.
             return ()
 
 
@@ -392,6 +409,7 @@ def write_sidecar(context: Context, job: Job, image: Image, replaced: str | None
     text = escape_unseen(json.dumps(receipt, ensure_ascii=False, indent=2)) + "\n"
     path = sidecar_for(image.path or "")
     ours = {*_replaces(job, replaced), image.sha256}
+    # Replaced is what tells of this picture, or of the one in whose place it comes; else beside it.
     is_ours = job.output.get("overwrite") or _receipt_of(path) in ours
     if Path(path).exists() and not is_ours:
         path = naming.aside(path, job.id)
@@ -414,6 +432,7 @@ def fetch_image(
         kinds.add(AddressKind.LOOPBACK)
     if context.is_open_to_any(job):
         kinds |= OPENED_BY_ANY
+    # A gateway that is asked without TLS in a private network serves its pictures the same way.
     plain_host = host if api.scheme == "http" and not is_local else ""
     return context.transport.fetch(url, limits, allowed=frozenset(kinds), plain_host=plain_host)
 
@@ -520,6 +539,7 @@ def place_of(job: Job, image: Image) -> str:
     if image.index > job.expected and not image.name:
         # More came than was asked for: its number may be another job's.
         return naming.label_path(path, f"{job.id}-{image.index}")
+    # A layer has a name of its own: `cat-2-tree.png`.
     return naming.label_path(path, image.name) if image.name else path
 
 

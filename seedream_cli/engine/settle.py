@@ -68,6 +68,10 @@ def close(context: Context, jobs: Sequence[Job], word: str, *, is_sure: bool = F
 
     A job that its provider can still be asked about is written off where that `is_sure`. Raises
     `UsageError`.
+
+    not-charged, though its task id is known    refused: it was accepted
+    write-off, while it runs                    refused, unless sure: its picture may come
+    write-off, of an unknown one                closed; it holds no purchase back any more
     """
     for job in jobs:
         if word == "not-charged":
@@ -90,6 +94,7 @@ def _check_free(job: Job) -> None:
             f"job {job.id}: its provider says that it charged{cost} for it",
             hint=f"seedream status {job.id} --write-off",
         )
+    # Of a failed job, too, nobody may know whether it was charged (`charge_of_failed`).
     if not _is_settled_by_people(job) and job.state is not State.FAILED:
         raise _nothing_to_settle(job)
 
@@ -166,6 +171,7 @@ def _ask_about(context: Context, job: Job, task_id: str) -> None:
     match outcome:
         case Busy(problem=problem):
             raise _trouble(job, task_id, problem)
+        # The account was refused, not the task: nobody knows yet whether it is known.
         case Refused(problem=problem) if problem.code in _ACCOUNT:
             raise _trouble(job, task_id, problem)
         case Refused(problem=problem):
@@ -183,6 +189,7 @@ def _look_at(context: Context, job: Job, url: str) -> None:
         with fetch_image(context, job, url, _LOOK_LIMITS) as download:
             for chunk in download.chunks:
                 head += chunk
+                # The first bytes tell a picture; `download` fetches it whole.
                 if len(head) >= HEAD:
                     break
     except ImageBroken as error:
@@ -208,6 +215,7 @@ def _check_url(url: str) -> str:
         host = parts.hostname or ""
     except ValueError:
         host, parts = "", urlsplit("")
+    # Plain http is for the stand-in on this machine alone.
     is_http = parts.scheme == "http" and is_loopback(host)
     if not host or not (parts.scheme == "https" or is_http) or not url.isprintable():
         raise UsageError("--adopt takes a task id or an https URL")
@@ -217,6 +225,7 @@ def _check_url(url: str) -> str:
 def _image(context: Context, job: Job, url: str, named: frozenset[str]) -> Image:
     """Return the picture at an address, in the place of one that was named wrongly, if any."""
     lapses = lapse_of_url(url, context.provider(job), context.clock.now())
+    # In the place of what a person named wrongly before, so that it is not waited for beside it.
     wrong = (image.index for image in job.images if image.url in named and not image.saved_at)
     index = next(wrong, max((image.index for image in job.images), default=0) + 1)
     number = job.first_n + index - 1

@@ -42,7 +42,12 @@ _LOOK_SECONDS = 0.5
 
 
 def submit(context: Context, job: Job, step: Step) -> Step | None:
-    """Send what this command planned for a job, once there is room for it."""
+    """Send what this command planned for a job, once there is room for it.
+
+    there is room           it is sent
+    there is none yet       the same step, later; that is no try
+    somebody stopped it     closed, and not charged
+    """
     try:
         _check_allowed(context, job)  # before it waits: who is not to be sent takes nobody's place
     except (Interrupted, Withheld) as error:
@@ -58,6 +63,7 @@ def submit(context: Context, job: Job, step: Step) -> Step | None:
         except Throttled as error:
             # Another process took the room between our look and the first byte.
             wait = Delay(error.seconds, error.message)
+        # Sent, it counts by its row in the ledger; unsent, its place is free for another.
         finally:
             context.limiter.release(job)
     return _wait_for_room(context, step, wait)
@@ -68,6 +74,7 @@ def _withhold(context: Context, job: Job, step: Step, error: Interrupted | Withh
 
     What is on its way may cost less than it might: that is waited for, but where we were stopped.
     """
+    # What has stopped brings no news in this command: it is not waited for.
     if isinstance(error, Withheld) and error.undecided - context.problems.keys():
         return _wait_for_room(context, step, Delay(_LOOK_SECONDS))
     problem = Problem(error.code, error.message, error.hint)
@@ -103,6 +110,7 @@ def _wait_for_room(context: Context, step: Step, wait: Delay) -> Step:
 
 def _send(context: Context, job: Job, step: Step) -> Step | None:
     call, header = context.calls[job.id], context.provider(job).client_id_header
+    # For the provider's support; none of them knows a repeated request by it.
     headers = {header: f"seedream-{job.id}"} if header else {}
     profile = context.account(job)
     to = (profile, call, submit_limits(context, job))
@@ -116,6 +124,7 @@ def _send(context: Context, job: Job, step: Step) -> Step | None:
             return _hear(context, _read_sent(context, job), answer, step)
     except Unsent as error:
         problem = Problem("unreachable", error.message, error.hint)
+        # Provably nothing had left: the row `sending` is written in the hook just before it would.
         return _put_off(context, job, step, problem, is_final=error.is_final)
     except OutcomeUnknown as error:
         return _take_cut(context, context.ledger.job(job.id), error, step)
@@ -125,10 +134,14 @@ def _take_cut(context: Context, job: Job, error: OutcomeUnknown, step: Step) -> 
     """Keep what came of an answer that was cut; go on with it only where it is whole JSON.
 
     Its status or half of it prove nothing: then nobody knows the outcome.
+
+    whole JSON with a task id, then a cut     running
+    half of it, or a status and no more       unknown, and never sent again
     """
     reply = error.reply if isinstance(error, AnswerCut) else None
     if reply is not None and is_accepted(context, job, reply):
         return _take(context, job, reply, step)
+    # Else somebody has concluded it meanwhile, and knows no less than we do.
     if job.state is State.SENDING:
         request_id = request_id_of(context, job, reply) if reply is not None else None
         job = mark_unknown(context, job, error.message, request_id)
@@ -150,8 +163,10 @@ def _read_sent(context: Context, job: Job) -> Job:
 
 def _spend(context: Context, job: Job, call: Call, profile: Profile) -> None:
     """Spend. The transport calls this just before the first byte leaves; nothing else does."""
+    # Once more: name, connection and TLS took their time, and a signal may have come in it.
     _check_halt(context, job)
     provider = context.provider(job)
+    # The stand-in is no account: it is sent to as fast as its jobs come (`rate_limit.submit`, too).
     limit = None if job.sandbox else provider.limit
     key, budget = profile.api_key, profile.budget
     context.ledger.begin(job.id, limit, body=call.body, key=key, budget=budget)
@@ -164,6 +179,7 @@ def _spend(context: Context, job: Job, call: Call, profile: Profile) -> None:
 
 def submit_limits(context: Context, job: Job) -> Limits:
     """Return how long the answer to a submit is waited for."""
+    # A task id comes at once; pictures come when they are made, and giving up is unknown.
     if context.provider(job).dialect.poll is not None:
         return Limits(read=120.0, total=180.0)
     read = max(600.0, context.timing.timeout)
@@ -190,6 +206,7 @@ def _take(context: Context, job: Job, reply: Reply, step: Step) -> Step | None:
             raise report_loss(context, job, reply, error) from error
     except StorageError as error:
         raise report_loss(context, job, reply, error) from error
+    # How long it takes is counted from its acceptance, not from the first byte.
     if isinstance(outcome, Running):
         context.pace.note_sent(job)
     if outcome is not None and _is_locked_out(outcome):
@@ -212,11 +229,17 @@ def _put_off(
     *,
     is_final: bool = False,
 ) -> Step | None:
-    """Put a submit off of which provably nothing was started, or give it up."""
+    """Put a submit off of which provably nothing was started, or give it up.
+
+    429 with Retry-After: 7              the same step in 7 s, and no other submit before that
+    no connection, for the fourth time   closed, and not charged
+    a certificate that is not trusted    closed at once: another try meets the same one
+    """
     # Whoever is told "1 s" again and again asks less and less often.
     wait = max(asked, float(step.tries)) if asked is not None else context.retry_delay(step.tries)
     is_busy = problem.code != "unreachable"
     tries = context.timing.busy_tries if is_busy else context.timing.submit_tries
+    # Nobody sits there for so long: the person is told, and may come back.
     is_too_long = wait > backoff.MAX_RETRY_AFTER
     if is_too_long:
         said = f"{problem.message} (it asks to wait {wait:.0f} s)"
@@ -227,6 +250,7 @@ def _put_off(
         or step.tries + 1 >= tries
         or context.clock.monotonic() + wait > context.deadline(job.id)
     ):
+        # Read anew: an answer that said "busy" has moved it from `sending` back to `planned`.
         job = context.ledger.job(job.id)
         job = context.ledger.move(job, State.CLOSED, charge=Charge.NONE, problem=problem)
         context.notify(JobChanged(job=job))

@@ -75,6 +75,7 @@ def take_step(context: Context, step: Step) -> Step | None:
     if step.deed is StepKind.SUBMIT and (
         following is None or following.deed is not StepKind.SUBMIT
     ):
+        # Sent, or given up: without its call nothing submits it again (`first_step`).
         context.calls.pop(step.job_id, None)
     return following
 
@@ -141,6 +142,7 @@ class WorkerPool:
             heapq.heappush(self._due, step)
         bug: BaseException | None = None
         self._longest = TICK_SECONDS if tick is not None else None
+        # Stopped, it begins nothing and still waits for what is under way, which may be paid for.
         while self._take_on(more) or self.under_way or (self._is_waiting and not self.is_stopping):
             self._start_due()
             message = self._wait()
@@ -152,6 +154,7 @@ class WorkerPool:
                 case SignalEvent(number=number):
                     self._stop(number)
                 case None:
+                    # Daemon threads end with the process; `put_down` says where their jobs stand.
                     if self._is_time_up():
                         break
         bug = bug or self._bug
@@ -162,6 +165,7 @@ class WorkerPool:
         """Put what follows a step in the queue; return the bug that ended it, if one did."""
         self.under_way.pop(done.step.job_id, None)
         if done.bug is not None:
+            # A bug may meet the next job, too: nothing new is begun.
             self.is_stopping = True
         if done.following is not None:
             heapq.heappush(self._due, done.following)
@@ -221,6 +225,7 @@ class WorkerPool:
         while self._ready and not self.is_stopping and len(self.under_way) < max(self._workers, 1):
             _, step = heapq.heappop(self._ready)
             self.under_way[step.job_id] = step
+            # Tests: one step at a time, in this thread and on their own clock.
             if self._workers == 0:
                 self._inbox.put(self._do(step))
                 return
@@ -238,6 +243,7 @@ class WorkerPool:
         seconds = max(0.0, min(until) - self._clock.monotonic()) if until else self._longest
         if seconds is not None and self._longest is not None:
             seconds = min(seconds, self._longest)
+        # Nobody else would let time go by.
         if self._workers == 0 and not self.under_way:
             self._clock.sleep(seconds or 0.0)
             seconds = 0.0
