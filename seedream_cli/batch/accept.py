@@ -33,12 +33,14 @@ def accept(
     for pattern in patterns:
         _check_pattern(planner, actions, pattern)
     names = [pattern for pattern in patterns if not _is_glob(pattern)]
+    # Sources first: what is accepted for one is what the next was made from.
     rows = sort_by_source([*{action.row.name: action.row for action in actions}.values()])
     place = {row.name: k for k, row in enumerate(rows)}
     origins: dict[tuple[str, int], str] = {}
     for action in sorted(actions, key=lambda action: place[action.row.name]):
         is_named = any(_is_meant(action, name) for name in names)
         is_meant = is_named or any(_is_meant(action, pattern) for pattern in patterns)
+        # A name without a file is a mistake, told by `_entries`; a pattern means what lies there.
         if is_named or (is_meant and _file_of(planner, action) is not None):
             for entry in _entries(planner, action, origins, now):
                 origins[entry.key] = entry.origin
@@ -125,11 +127,13 @@ def _entry(
     same = [entry for entry in twins if entry.sha256 == file.sha256]
     entry = replace(
         target.entry(action.n, action.output, file.sha256, file.size, now),
+        # Byte for byte ours, it may be made again whenever its description changes.
         accepted=not any(_is_made_by_us(each, file) for each in twins),
         sandbox=bool(same) and all(entry.sandbox for entry in same),
     )
     if old is None or old.description_digest != target.description_digest:
         return entry
+    # Others were made from the first bytes: to accept changed ones makes none of those stale.
     made = old.origin if old.origin != file.sha256 else None
     return replace(entry, of=old.of, label=old.label, made=made, price=old.price)
 

@@ -51,6 +51,7 @@ class Bounds:
 
 def to_begin(plan: Plan) -> list[Action]:
     """Return what a run begins, in order: fetches, first to lapse first, what waits, purchases."""
+    # A URL that lapses is lost for good; what is to be bought can wait.
     fetches = sorted(plan.of(Act.FETCH), key=_lapses_at)
     return [*fetches, *plan.of(Act.UNKNOWN, Act.WAIT), *plan.of(Act.MAKE)]
 
@@ -137,6 +138,7 @@ class Application:
                 if not self._has_room(self.actions[0]):
                     return None
                 is_allowed = self._is_allowed(self.actions[0])
+                # It is asked again when a job has ended; nothing behind it overtakes it.
                 if is_allowed is None:
                     return None
                 step = self._start(self.actions.popleft(), is_allowed=is_allowed)
@@ -150,7 +152,12 @@ class Application:
         return all(busy[each] < self.room(each) for each in names)
 
     def _is_allowed(self, action: Action) -> bool | None:
-        """Tell whether the bounds allow to buy; None: it depends on jobs under way."""
+        """Tell whether the bounds allow to buy; None: it depends on jobs under way.
+
+        --max-images 3, two bought, this is one      yes
+        the same, and one more is under way          not known: that one may be turned away
+        three bought                                 no
+        """
         images, cost = self.bounds.max_images, self.bounds.max_cost
         if action.act is not Act.MAKE or (images is None and cost is None):
             return True
@@ -172,6 +179,7 @@ class Application:
 
     def _start(self, action: Action, *, is_allowed: bool) -> Step | None:
         """Write an action down as a job, or take on the one that bought it before."""
+        # Nothing of it begins here; a problem is told with the job that it waits for.
         if action.act is Act.WAIT:
             self._end(action, action.job if action.problem else None, action.problem, is_old=True)
             return None
@@ -206,6 +214,7 @@ class Application:
             words = Problem("timeout", "another run is sending it", "run the same again later")
             self._end(action, job, words, is_old=True)
         else:
+            # Where the files are there already, nothing is asked of the provider.
             step = None if past.images else self.engine.first_step(job)
             if step is not None and (self.engine.is_waiting or step.deed is not StepKind.POLL):
                 self.under_way[job.id] = action
@@ -226,6 +235,7 @@ class Application:
         )
         if job.id == purchase.job.id:
             return action
+        # Another run wrote the very same down first: it buys, unless it has died with it.
         is_bought = job.state in {State.RUNNING, State.READY}
         act = Act.FETCH if is_bought and self.engine.is_dead(job.owner) else Act.WAIT
         return replace(action, act=act, past=Past(act=act, job=job))
@@ -273,6 +283,7 @@ class Application:
                 if self.under_way.pop(job.id, None) is not None:
                     self._leave(action)
             return False
+        # Put off once for lack of room: its references are uploaded already.
         if job.id in self.engine.calls:
             return True
         try:
@@ -301,6 +312,7 @@ class Application:
         problem = job.problem or self.engine.problems.pop(job.id, None)
         saved = find_saved(action, job)
         try:
+            # Its line of the lock before anybody hears of it.
             if saved:
                 self.record(action, job)
         except SeedreamError as error:
@@ -314,6 +326,7 @@ class Application:
                 self.origins[action.row.name, image.n] = image.sha256 or ""
             if action.act is Act.MAKE and job.charge is not Charge.NONE:
                 is_whole = job.state is State.SAVED
+                # What is not saved yet may still bring all that was asked for.
                 self._images += len(job.images) if is_whole else action.count
                 paid, price = job.cost or job.price, job.price
                 if paid and price and paid.currency != price.currency:
@@ -344,8 +357,10 @@ class Application:
         """Stop buying where going on would waste money, or only time."""
         code = problem.code if problem else ""
         is_away = code in {"unreachable", "busy", "rate_limit"}
+        # In a row: a single one that got through says that the provider is there.
         self._kinds["away"] = self._kinds["away"] + 1 if is_away else 0
         self._kinds["unknown"] += job is not None and job.state is State.UNKNOWN
+        # It shuts this model alone; `auth` and `credit` shut the account.
         if code == "access" and job is not None:
             self._closed.add(_account(job))
         if code in {"auth", "credit"}:
@@ -356,6 +371,7 @@ class Application:
             self._stop("the provider turns requests away")
         elif self.bounds.fail_fast and problem is not None:
             self._stop("a row failed (--fail-fast)")
+        # What is paid for has no place to go: more of it would only be more to rescue.
         elif code == "storage":
             self._stop("the disk does not take what is made")
 
@@ -425,8 +441,10 @@ def entries_of(action: Action, job: Job, base: str) -> list[Entry]:
     for image in saved:
         _check_place(action, action.purchase, job, image, base)
     share = job.cost or job.price
+    # One request paid for all of them.
     if share is not None and saved:
         share = price.share(share, sum(1 for image in job.images if image.saved_at))
+    # A lock moves with its folder, so its paths do: but for one that was given whole.
     is_absolute = str(action.purchase.job.output.get("template", "")).startswith("/")
     lines = []
     for image in saved:

@@ -110,10 +110,12 @@ class History:
             if found is not None:
                 return found
         unknown = self.ledger.unknown_with(job.purchase_digest, sandbox=job.sandbox)
+        # Also what asked for more or fewer at once: this picture may be among them.
         like = [old for old in self._of_row(action, target, job) if old.state is State.UNKNOWN]
         unknown += [old for old in like if old.purchase_digest != job.purchase_digest]
         spared = frozenset(old.id for old in unknown if self._is_spared(old, job, targets_of))
         for old in unknown:
+            # Nothing is bought while one of these may be it.
             if old.id not in spared:
                 return Past(act=Act.UNKNOWN, job=old)
         return Past(act=Act.MAKE, job=job, spared=spared)
@@ -198,7 +200,15 @@ class History:
         ]
 
     def _look_at(self, action: Action, target: Target, job: Job, old: Job) -> Past | None:
-        """Return what is left to do about a job of this manifest; None: nothing of it helps."""
+        """Return what is left to do about a job of this manifest; None: nothing of it helps.
+
+        planned by a process that died          nothing: it was never sent
+        being sent                              wait
+        running, and its process died           fetch
+        saved, and the file lies there          fetch, which costs nothing and asks nobody
+        saved, file lost, URL may live          fetch anew
+        saved, file and URL gone                nothing: it is made again
+        """
         images = [i for i in old.images if target.is_set or i.n == action.n]
         lying = {i.index: self._lies_at(action, job, old, i) for i in images}
         again = tuple(i.index for i in images if i.saved_at and lying[i.index] != i.path)
@@ -214,6 +224,7 @@ class History:
                 return Past(act=Act.FETCH, job=old, again=again)
             case State.SAVED | State.EXPIRED if _is_complete(images):
                 return self._look_for(old, images, lying, again)
+            # To ask about it costs nothing; until somebody has, it stays as it is.
             case State.FAILED if old.charge is Charge.MAYBE:
                 self.failed[old.id] = old
         return Past(act=Act.UNKNOWN, job=old) if old.id in self.doubtful else None
@@ -230,6 +241,7 @@ class History:
         if is_in_place or all(lying[i.index] or _is_whole(i) for i in images):
             there = tuple(replace(i, path=lying[i.index] or i.path) for i in images)
             return Past(act=Act.FETCH, job=old, images=there, is_in_place=is_in_place)
+        # Of what lacks all has to be had: a part of a set is not a picture of the row.
         missing = [i for i in images if lying[i.index] != i.path or i.path is None]
         now = self.now()
         is_alive = old.problem is None and all(may_live(old, image, now) for image in missing)
@@ -243,6 +255,7 @@ class History:
             return None
         wanted = place_of(replace(old, output=job.output), image)
         places = [wanted]
+        # First where it lay: beside its name, as `name-JOB.ext`, it is in place as well.
         if image.path is not None and is_near(image.path, wanted, old.id):
             places.insert(0, image.path)
         if action.stranger == image.sha256:
@@ -266,10 +279,12 @@ class History:
             unknown.first_n == job.first_n or unknown.purchase_digest != job.purchase_digest
         ):
             return False
+        # Its row asks for fewer pictures now: nobody else answers for that job.
         if unknown.first_n > count_of(row, self.context.typed):
             return False
         try:
             asked = [(self._purchase(each, {}).job, each.provider) for each in targets_of(row)]
+        # A row that cannot be read may well ask for this: the unknown job stands in the way.
         except SeedreamError:
             return False
         return any(is_same_but_for_count(unknown, *each) for each in asked)
@@ -283,6 +298,7 @@ def is_ours(batch: str, job: Job) -> bool:
     if is_same(batch, job):
         return True
     theirs = job.output.get("batch")
+    # A manifest on stdin has no name that it could have changed.
     if not isinstance(theirs, str) or theirs.startswith(_STDIN):
         return False
     return _folder_and_name(theirs)[0] == _folder_and_name(batch)[0] and _is_gone(job)
@@ -299,6 +315,7 @@ def is_same(batch: str, job: Job) -> bool:
         return theirs == batch
     folder, name = _folder_and_name(theirs)
     is_named_so = name == _folder_and_name(batch)[1]
+    # It has no file that could be gone: its folder stands for it.
     if name == _STDIN:
         return is_named_so and not _is_there(folder)
     return os.path.realpath(theirs) == batch or (is_named_so and _is_gone(job))

@@ -38,6 +38,7 @@ class Placement:
     def plan(self, target: Target, n: int, entry: Entry | None) -> Destination:
         """Return where a picture that is to be made, or the pictures of a set, are to lie."""
         if entry is not None and not target.is_set and self._stays(target, n, entry):
+            # Only its stem: which format comes, the bytes say.
             stem = posixpath.splitext(_own_name(entry.output))[0]
             escaped = stem.replace("{", "{{").replace("}", "}}")
             return naming.plan(f"{escaped}.{{ext}}", base=self.context.base)
@@ -77,6 +78,7 @@ class Placement:
         if option_of(target.row, self.context.typed, "output") is not None:
             return False
         for name in {target.row.name, self.former_names.get(target.row.name, target.row.name)}:
+            # With and without a number: the row's count may have been another one.
             for many in (False, True):
                 plan = self.context.draft(target.row, name, many=many)
                 path = self._expand(plan, target, n, extension(entry.output))
@@ -106,6 +108,10 @@ def _own_name(path: str, *, is_likely: bool = False) -> str:
 
     What only looks like it stays: a word or a date that somebody typed; but in a name that is
     `is_likely` also a job of letters alone is taken for one.
+
+    cat-01k3f9zq.png    cat.png
+    cat-20261130.png    itself: a date
+    cat-haystack.png    itself, though it could be a job's id; `is_likely`: cat.png
     """
     stem, dotted = posixpath.splitext(path)
     match = _ASIDE.fullmatch(stem)

@@ -181,6 +181,7 @@ class Planner:
         except UsageError as error:
             self._mistakes.refuse(row, error, self.context.typed)
             actions = []
+        # Planned once more: digests of what it was to be must not feed those that are made from it.
         for before in self._actions.get(row.name, ()):
             for key in before.keys:
                 self._resolver.origins.pop(key, None)
@@ -199,6 +200,7 @@ class Planner:
         drafts = list(self._by_lock(target))
         maker = self.context.maker_of(row)
         is_other = maker is not None and maker.name != target.provider.name
+        # Who was chosen by name makes a row of which nothing is current; else its maker goes on.
         if maker is not None and is_other and not any(each.act in _BY_THE_LOCK for each in drafts):
             resolver.makers[row.name] = maker
             target = resolver.target(row) or target
@@ -229,6 +231,7 @@ class Planner:
             else draft
             for draft in self._by_lock(today)
         ]
+        # A set comes of one request, so of one model: all of it or none.
         if target.is_set or today.is_set:
             return fresh
         by_number = {draft.n: draft for draft in fresh}
@@ -285,6 +288,7 @@ class Planner:
         row, whole = target.row, self._resolver.whole(target.row, target)
         first = chosen[min(chosen)] if chosen else None
         reason = self._resolver.why(row, target, first)
+        # Each line would do by itself; what lacks is the rest.
         if first is not None and self._resolver.is_same(first, target):
             reason = "its set is not whole"
         places = [self._placing.targets(target, n + 1, chosen.get(n + 1))
@@ -307,10 +311,18 @@ class Planner:
         yield action
 
     def _by_file(self, action: Action, entry: Entry) -> Action:
-        """Hold the line of a picture that is as described against its file."""
+        """Hold the line of a picture that is as described against its file.
+
+        it lies in its place                             current
+        it lies there by its old name                    move
+        it lies nowhere                                  made again
+        another file lies in its place                   left, or a conflict (`_beside`)
+        it lies by its old name, and was changed there   left
+        """
         move = replace(action, act=Act.MOVE, reason=f"it was {entry.output}")
         is_renamed, path = entry.output != action.output, action.output
         there = None if self.context.is_lock_only else self._there(path)
+        # With `--no-files` the lock's word stands for the files, which lie elsewhere.
         if self.context.is_lock_only or _is_file_of(entry, there):
             is_moved = self.context.is_lock_only and is_renamed
             return move if is_moved else replace(action, act=Act.KEEP)
@@ -319,6 +331,7 @@ class Planner:
             return self._beside(action, entry, there, is_old_there=_is_file_of(entry, old))
         if _is_file_of(entry, old):
             return move
+        # What the lock knows as another picture's is no change by hand: names were exchanged.
         if old is None or not old.sha256 or old.sha256 in self._known:
             return replace(action, reason="its file is missing")
         reason = f"its file was changed by hand, so it is not moved to {path}"
@@ -329,6 +342,7 @@ class Planner:
     ) -> Action:
         """Say what is to be done about a picture in whose place another file lies."""
         path = action.output
+        # Its own file is safe where it lies; only the move has to wait for the place.
         if is_old_there:
             self._blocked[same_file(path)].append(action.row)
             reason = f"its new name {path} is taken; it is {entry.output}"
@@ -361,10 +375,12 @@ class Planner:
         if action.act is not Act.MAKE or target is None:
             return self._wait_for_sources(action)
         claimed = action = self._look_in_place(action)
+        # Not in the lock it may be in the ledger: a kill can come between a file and its line.
         if action.stranger and self.history is not None:
             claimed = self.history.claim(action)
         if claimed.obstacle or self._is_rehearsed(claimed):
             return self._refuse(claimed)
+        # Before anything else is waited for: what is paid for is fetched, and never bought again.
         asked = self._ask(claimed)
         if asked.past is not None and asked.act is not Act.MAKE:
             if asked.act is Act.FETCH:
@@ -373,6 +389,7 @@ class Planner:
         waiting = self._wait_for_sources(claimed)
         if waiting.act is Act.WAIT:
             return waiting
+        # It was let pass for a job that might be its own, and there is no such job.
         if claimed.stranger and claimed.stranger not in claimed.replaces:
             return self._refuse(action)
         if asked.purchase is not None and self.history is not None:
@@ -403,6 +420,7 @@ class Planner:
         lines = {action.n: action.entry} if action.entry is not None else {}
         if action.of is not None:
             lines = self._resolver.chosen(self._resolver.entries[action.row.name], target)
+        # As described, it comes back where it lay; else in a format that may name it otherwise.
         is_lost = action.entry is not None and self._resolver.is_same(action.entry, target)
         if action.of is not None or not is_lost:
             paths = [path for _, n in action.keys
@@ -414,6 +432,7 @@ class Planner:
                 self._blocked[same_file(path)].append(action.row)
                 obstacle = f"{path} {self._describe(entries, file)}"
                 return replace(action, output=path, stranger=file.sha256, obstacle=obstacle)
+            # A person's work is replaced by nobody but that person.
             if any(entry.is_by_hand for entry in ours):
                 obstacle = f"{path} was changed by hand and accepted"
                 return replace(action, output=path, obstacle=obstacle)
@@ -440,6 +459,7 @@ class Planner:
                 place = self._placing.plan(target, action.n, action.entry)
                 purchase = self.history.purchase(action, target, place)
             except AccountError:
+                # A plan is for everybody, also for who lacks the key; only buying needs it.
                 if is_paying:
                     raise
                 return action
@@ -456,6 +476,7 @@ class Planner:
         if action.act is Act.WAIT:
             words = "another run is sending it"
             problem = Problem("timeout", words, "run the same again later")
+        # A kill came before its line was written, or the lock was lost.
         in_place = "it is there, and not in the lock"
         reason = in_place if past.is_in_place else _REASONS[action.act]
         is_known = action.is_whole_set and past.job.state is State.SAVED
@@ -466,6 +487,7 @@ class Planner:
         """Let a picture wait that is made from one which is stuck, or which never comes."""
         if action.act is not Act.MAKE:
             return action
+        # `origins` has what is there and what is to be fetched: these lack for now, or for good.
         lacking = [key for key in action.needs if key not in self._resolver.origins]
         sources = [self._source(key) for key in lacking]
         if not all(sources):
@@ -540,6 +562,7 @@ class Planner:
                 self._plan_row(row)
                 changed.add(row.name)
                 moving += self._actions[row.name]
+        # What is made from them may have been told to wait, and its sources come first.
         for row in sort_by_source(self._rows) if changed else ():
             if changed.intersection(reference.row or "" for reference in row.references):
                 self._plan_row(row)
@@ -549,6 +572,7 @@ class Planner:
         """Object to two pictures that would have one name; file systems may ignore the case."""
         seen: dict[str, Action] = {}
         for action in actions:
+            # `Cat.png` and `cat.png` are one file on some disks: `same_file` compares for all.
             for path in self.places(action):
                 first = seen.setdefault(same_file(posixpath.join(self.context.base, path)), action)
                 if first is not action:

@@ -178,6 +178,7 @@ def resolve_row(
 
     try:
         chosen, found = filled, resolve_options(filled)
+    # The model takes the lock's words no more: then only those of the row count.
     except UsageError:
         if filled == plain:
             raise
@@ -189,6 +190,7 @@ def resolve_row(
 
 def option_of(row: Row, typed: Mapping[str, object], name: str) -> object:
     """Return an option as the row has it, else as the command line has it, else None."""
+    # A row's own word beats the command line's: a manifest says what its pictures are.
     own = getattr(row, name) if name in {"output", "model", "count"} else row.options.get(name)
     return own if own is not None else typed.get(name)
 
@@ -233,7 +235,12 @@ def options_of(row: Row, typed: Mapping[str, object], sources: Sequence[Source])
 
 
 def _fill(options: Options, provider: Provider, entry: Entry | None) -> Options:
-    """Return the options with what was left unset as the lock resolved it."""
+    """Return the options with what was left unset as the lock resolved it.
+
+    the lock has 2K, and nobody says a size         2K
+    the lock has 2K, the row says 4K                4K
+    the lock has 2048x2048, the row says 16:9       16:9 alone: the model's own size
+    """
     if entry is None or entry.provider != provider.name:
         return options
     if options.model is None and entry.model and provider.default_model is not None:
@@ -296,6 +303,7 @@ def _digest_description(provider: Provider, options: Options, resolved: Resolved
         "set": dict(request.extra) or None,
         "references": [each.digest or each.url for each in request.references] or None,
     }
+    # What is not said leaves no trace: an option that we add makes no old picture stale.
     told = {key: value for key, value in words.items() if value is not None}
     text = json.dumps(told, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     return f"{_SCHEME}:{hashlib.sha256(text.encode()).hexdigest()}"
@@ -357,6 +365,7 @@ class Resolver:
         anew = self.anew.get(row.name, frozenset())
         entries = self.entries[row.name]
         prints = {entry.description_digest for entry in entries}
+        # A retired model's lines still say the rest: the size, the aspect, the provider.
         if n in anew or (n is None and anew):
             entries = [self._without_retired(entry) for entry in entries]
             entries.sort(key=lambda entry: bool(entry.model))  # of those that fit, the last
@@ -400,6 +409,7 @@ class Resolver:
         same = self._lost.pop(found.description_digest or "", []) if found is not None else []
         if not same:
             return self.target(row)
+        # Equal rows share a digest: one name's lines go to this row, the others stay for the next.
         taken = [entry for entry in same if entry.name == same[0].name]
         if left := [entry for entry in same if entry.name != same[0].name]:
             self._lost[same[0].description_digest] = left
@@ -424,6 +434,7 @@ class Resolver:
     def whole(self, row: Row, found: Target) -> list[Entry]:
         """Return the entries of a whole set that matches, of the one written last; or none."""
         entries = self.entries[row.name]
+        # The set that was written last first: an earlier one of another size may be there too.
         for size in dict.fromkeys(entry.of for entry in reversed(entries)):
             one = self.chosen([entry for entry in entries if entry.of == size], found)
             if size == len(one) and all(self.is_same(entry, found) for entry in one.values()):
@@ -468,6 +479,7 @@ class Resolver:
             if findings.mistakes:
                 self._refuse(row, provider, sources, findings)
             found = self._resolve(row, provider, sources, entry, self._format_named(row))
+            # A row has the lock's line that its request leads to, by what that very line resolved.
             if entry is None or found.description_digest in prints:
                 return found
             other = self._name_otherwise(row, provider, sources, entry)
@@ -562,6 +574,7 @@ def sort_by_source(rows: Sequence[Row]) -> list[Row]:
     by_name = {row.name: row for row in rows}
     done: dict[str, Row] = {}
     for row in rows:
+        # By a list, not by recursion: a chain may be thousands of rows long.
         path = [row]
         while path:
             needed = [r.row for r in path[-1].references if r.row and r.row not in done]

@@ -71,6 +71,7 @@ class LockFile:
         try:
             self._put_down()
         except OSError as error:
+            # `--check` and `--plan` write nothing: a read-only folder is no reason against them.
             self._refusal = error
         try:
             self._check_division()
@@ -118,6 +119,7 @@ class LockFile:
         name = Path(self._manifest).name
         for path in self.parts():
             part = lock.part_of(name, Path(path).name)
+            # 2 of 3 and 1 of 4 share rows: each of these could be bought twice.
             if part is not None and part[1] != self._shard[1] and not _is_abandoned(path):
                 raise UsageError(
                     f"{path} is a part of another division than {self._shard[1]}",
@@ -163,6 +165,7 @@ class LockFile:
             except OSError as error:
                 raise self._storage_error(error) from error
             self._own |= {entry.key: [entry] for entry in entries}
+            # So the end writes it sorted, whatever it comes to.
             self._text = None
 
     def _check_writable(self) -> None:
@@ -181,6 +184,7 @@ class LockFile:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         file = os.open(self.path, flags, 0o666)
         whole, end, torn = _read(self.path).rpartition("\n")
+        # A kill tore it: whole but for its line's end it counts, a piece of a line goes.
         if torn and lock.parse(torn, file=self.path):
             _write(file, b"\n")
         elif torn:
@@ -279,6 +283,7 @@ def _is_abandoned(part: str) -> bool:
     except OSError:
         return False
     try:
+        # Whoever runs holds it shared. What cannot be tried counts as held: the cautious reading.
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return Path(part).stat().st_size == 0
     except OSError:
