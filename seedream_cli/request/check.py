@@ -146,11 +146,13 @@ def _by_who_can(desk: _Inspection, named: _FileName, stand_ins: Iterable[str]) -
     found: dict[str | None, Resolved] = {}
     for model in (None, *stand_ins):
         try:
+            # Strictly, also with `--no-validate`: else each of them could do everything.
             found[model] = _by_name(desk, named, replace(options, model=model, validate=True))
         except UsageError as error:
             refusals[model] = error
     if not found and options.validate:
         raise _nobody_can(desk, named, refusals)
+    # Of equals the first: the default, where it is among them.
     model = min(found, key=lambda each: len(found[each].notes), default=None)
     able = (
         found[model]
@@ -171,6 +173,7 @@ def _nobody_can(
 ) -> UsageError:
     """Return why neither the default nor its stand-in can do it, and who can."""
     first, (stand_in, last) = refusals[None], list(refusals.items())[-1]
+    # Both lack the same: one word of it is enough.
     if first.message == last.message:
         return first
     able = [
@@ -207,6 +210,7 @@ def _by_name(desk: _Inspection, named: _FileName, options: Options | None = None
     """Return the request of the model that the options name, else of the default."""
     options = options or desk.options
     resolved = _resolve(desk, options)
+    # `--format`, typed, beats what a file is called; a profile's format gives way to it.
     is_typed = options.format is not None and "format" not in options.defaulted
     wanted = named.format
     if wanted is None or is_typed or not _is_choice(resolved.capabilities, wanted, named.stem):
@@ -231,6 +235,7 @@ def _resolve(desk: _Inspection, options: Options) -> Resolved:
         request = _check_known(desk, model, capabilities)
     _check_callback(desk, request)
     findings.raise_all()
+    # Of one request: each picture that `--count` asks for is a request of its own (`split`).
     demand = measure(desk.provider, capabilities, replace(request, count=1))
     if capabilities is not None and options.validate:
         check_demand(capabilities, model or capabilities.label, demand, findings)
@@ -273,6 +278,7 @@ def split_count(capabilities: Capabilities | None, count: int, references: int =
 def _check_plain(desk: _Inspection) -> None:
     """Check what holds for every model, also without `validate`."""
     options, findings = desk.options, desk.findings
+    # So Python hands over what is no UTF-8 on a command line: https://peps.python.org/pep-0383/
     if _SURROGATE.search(options.prompt):
         findings.object("the prompt holds bytes that are no UTF-8")
     if _CONTROL.search(options.prompt):
@@ -301,6 +307,7 @@ def _check_known(desk: _Inspection, model: str, capabilities: Capabilities) -> R
     request = _request(model, options, _shape(desk, capabilities, name, options))
     if not options.validate:
         _check_encoded(desk, model, capabilities, is_known=True)
+    # It has no field for it; what was asked for is what it makes anyway (`_check_format`).
     elif not capabilities.picks_format:
         request = replace(request, format=None)
     if options.validate:
@@ -323,7 +330,12 @@ def _pass_through(desk: _Inspection, model: str) -> Request:
 
 
 def _within(desk: _Inspection, model: str, capabilities: Capabilities) -> Options:
-    """Return the options that the model takes; what it does not is a mistake or a note."""
+    """Return the options that the model takes; what it does not is a mistake or a note.
+
+    a seed, typed, for a model that has none       a mistake, with the models that take it
+    the same in a profile                          left out, with a note
+    the same, typed with --no-validate             sent as it stands
+    """
     name, kept = model or capabilities.label, desk.options
     for option in OF_MODELS:
         if not option.is_said(desk.options):
@@ -362,6 +374,7 @@ def _takes(capabilities: Capabilities, name: str, option: Option, options: Optio
     """Return whether another model takes the option and serves the same kind of request."""
     capabilities = capabilities.narrow(options.extra)
     least, most = capabilities.references
+    # `edit` before its picture is known: it has one at least.
     given = max(1, len(options.references))
     is_same_kind = least <= given <= most if is_edit(options) else least == 0
     return is_same_kind and not option.objection(capabilities, name, options)
@@ -401,6 +414,7 @@ def _shape(desk: _Inspection, capabilities: Capabilities, name: str, options: Op
     except UsageError as error:
         clash = error
     yielding = [word for word in words if words[word] is not None and word in options.defaulted]
+    # As few of the profile's words as will do: each alone first, then two, then three.
     for left_out in chain.from_iterable(
         combinations(yielding, count) for count in range(1, len(yielding) + 1)
     ):
@@ -485,6 +499,7 @@ def _has_callbacks(provider: Provider) -> bool:
     model = provider.default_model or ""
     if model not in provider.models:
         return False
+    # Its own encoding is asked, so that no second list of them can be wrong.
     plain = _request(model, Options(prompt="-"), frame(provider.models[model], model))
     return _is_heard(provider, replace(plain, callback_url="https://example.com/"), plain)
 

@@ -33,6 +33,9 @@ def check_bounded(provider: Provider, capabilities: Capabilities | None, request
     """Raise `UsageError` where nobody can say what a request brings: no bound bears that.
 
     For whatever is bought under `--max-images`, `--max-cost` or a budget.
+
+    --max-cost 1, --set foo=1 at a model whose fields are known    refused: foo is none of them
+    --max-images 4, any --set at a model that is not known         refused
     """
     name = request.model or provider.title
     way = "leave it out, or buy without a bound"
@@ -46,6 +49,7 @@ def check_bounded(provider: Provider, capabilities: Capabilities | None, request
         raise UsageError(
             f"{words} is no field that {name} documents: what it brings, nobody can say", hint=way
         )
+    # The body as it is sent, since `--set` may overrule what `-n` says.
     if measure(provider, capabilities, request).images is None:
         raise UsageError(
             f"how many pictures {name} makes of this, nobody can say",

@@ -36,6 +36,10 @@ def choose(
 
     An id that is not known passes with one note that says where it is, or what is near it. Raises
     `UsageError` for a short name that this provider lacks.
+
+    -m 4.5                        what that short name means here today
+    -m ID, not known here         sent as it is, unchecked, with a note
+    nothing, and an -i IMAGE      the default, or the twin of it that edits
     """
     if provider.default_model is None:
         _refuse_choice(provider, options, findings)
@@ -104,6 +108,7 @@ def _twin(
     wants_edit, (least, most) = is_edit(options), capabilities.references
     if (most > 0) if wants_edit else (least == 0):
         return model, capabilities
+    # A very id that was typed gives way to none but its editing twin, where options are checked.
     is_typed = is_named and "model" not in options.defaulted
     twin = capabilities.edit_twin if wants_edit else capabilities.text_twin
     able = provider.models.get(twin or "")
@@ -141,6 +146,7 @@ def near_miss(provider: Provider, model: str, now: datetime) -> tuple[str, str]:
 
     Nobody means a model that is gone, once they know: then its successor is that.
     """
+    # It is near to none: an account's own name says nothing of the model behind it.
     if _ENDPOINT_ID.fullmatch(model):
         return "", ""
     known = [*provider.models, *provider.short_names]
@@ -157,6 +163,7 @@ def _stranger(provider: Provider, model: str, others: Iterable[Provider], now: d
     guess = f"; did you mean {way}?" if way else ""
     if way != near:
         guess = f"; did you mean {way}, the successor of {near}?"
+    # Another provider's id, letter for letter, beats a likeness.
     if owner is not None:
         guess = f"; it is a model of {owner} (-p {owner})"
     return f"{model} is not known at {provider.name}: sent as is, unchecked{guess}"

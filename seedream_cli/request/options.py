@@ -104,6 +104,7 @@ class Option:
 
     def objection(self, capabilities: Capabilities, name: str, options: Options) -> str:
         """Return why the model does not take what was said; empty when it does, or nobody knows."""
+        # Of a model that only a profile describes: what that does not say, nobody knows.
         if self.name in (capabilities.unsaid or ()):
             return ""
         if self.has is not None and not self.has(capabilities):
@@ -120,6 +121,10 @@ def makes(capabilities: Capabilities | None, wanted: str) -> bool | None:
     """Return whether the model can be made to give `png` or `jpeg`; None: nobody can say.
 
     True where the request can ask for it, or where the model makes nothing else.
+
+    makes PNG and JPEG, has a field for it      True for either
+    makes PNG and JPEG, has none                None: it chooses itself
+    makes PNG alone                             True for png, False for jpeg
     """
     if capabilities is None or not capabilities.formats:
         return None
@@ -146,6 +151,7 @@ def _check_shape(word: str) -> Callable[[Capabilities, str, Options], object]:
 def _check_format(capabilities: Capabilities, name: str, options: Options) -> None:
     wanted = plain_format(options.format or "")
     verdict = makes(capabilities, wanted)
+    # To ask in vain would look as if it had been heard.
     if verdict is None:
         raise UsageError(f"{name} chooses its format itself: leave --format out")
     if not verdict:

@@ -18,10 +18,14 @@ def estimate(capabilities: Capabilities | None, demand: Demand) -> Money | None:
     """Return what a request will cost at most; None where no price is published, or none can be.
 
     Sets and layers are priced as if all the pictures came that may. Request by request: sum them.
+
+    2 pictures at 0.04 USD, 3 references at 0.002 USD of which 1 is free    0.084 USD
+    2 pictures, and a --set whose references nobody can count               None
     """
     tariff = capabilities.tariff if capabilities is not None else None
     if tariff is None or demand.images is None or not demand.is_priced:
         return None
+    # Each of them costs, and how many there are nobody knows.
     if demand.references is None and tariff.reference:
         return None
     paid_references = max(0, (demand.references or 0) - tariff.free_references)

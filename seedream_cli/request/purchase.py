@@ -57,6 +57,7 @@ def purchases(
     bought, first_n = [], 1
     for request in requests:
         call = provider.dialect.submit(request)
+        # As it is sent, but references by their digests: an upload's address is new each time.
         recipe = dict(provider.dialect.submit(_with_digests(request)).body or {})
         demand = provider.dialect.measure(capabilities, call.body or {})
         expected = most_images(demand)
@@ -110,7 +111,12 @@ def show_request(request: Request) -> dict[str, object]:
 
 
 def purchase_digest(profile: Profile, call: Call, recipe: Mapping[str, object]) -> str:
-    """Name a purchase by what it would buy: two equal ones are the same purchase."""
+    """Name a purchase by what it would buy: two equal ones are the same purchase.
+
+    the same, with another callback URL             the same purchase
+    the same, by another profile of that address    the same purchase
+    a reference of other bytes                      another one
+    """
     what = {key: value for key, value in recipe.items() if key not in BYSTANDERS}
     parts = [profile.provider, origin(profile.base_url), profile.sandbox, call.path, what]
     return hashlib.sha256(json_text(parts).encode()).hexdigest()
