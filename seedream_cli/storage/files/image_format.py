@@ -278,6 +278,7 @@ def _webp(data: Data, look: _Look) -> None:
             if not canvas:
                 look.width, look.height = size
         has_pixels = has_pixels or kind == b"ANMF"
+        # Chunks are padded to an even length (RFC 9649, 2.3).
         at += 8 + length + length % 2
     if not has_pixels:
         look.note(_NO_PIXELS)
@@ -306,6 +307,7 @@ def _gif(data: Data, look: _Look) -> None:
         else:
             at = _sub_blocks(data, at + 11 + _colours(data[at + 9 : at + 10]))
             has_pixels = True
+    # Behind stray bytes the trailer may stand all the same, as the file's last byte.
     look.has_end = kind == b";" or (kind != b"" and data[len(data) - 1 :] == b";")
     if kind != b";":
         look.note(_STRAY if kind else _NO_END)
@@ -355,6 +357,7 @@ def _tiff(data: Data, look: _Look) -> None:
     for k in range(min(number(start, many), _MAX_TAGS)):
         at = start + many + k * entry
         tag, kind = number(at, 2), number(at + 2, 2)
+        # SHORT and LONG stand at the left of their field (TIFF 6.0, section 2).
         value = number(at + 4 + word, {3: 2, 4: 4}.get(kind, word))
         if tag == 256:  # noqa: PLR2004 - ImageWidth
             look.width = value
@@ -370,6 +373,7 @@ def _heif(data: Data, look: _Look) -> None:
     look.note(UNSEEN)
     for at in _sizes(data, 0, len(data), (b"meta", b"iprp", b"ipco")):
         size = int.from_bytes(data[at + 4 : at + 8]), int.from_bytes(data[at + 8 : at + 12])
+        # The picture itself is the largest of its items.
         if size[0] * size[1] > look.width * look.height:
             look.width, look.height = size
 
@@ -380,7 +384,9 @@ def _sizes(data: Data, at: int, end: int, way: tuple[bytes, ...]) -> Iterator[in
         length, kind, body = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], at + 8
         if length == 1:
             length, body = int.from_bytes(data[at + 8 : at + 16]), at + 16
+        # 0: the box goes to the end (ISO/IEC 14496-12, 4.2).
         after = at + length if length else end
+        # A length that does not span its own head would never get on.
         if after < body:
             return
         if way and kind == way[0]:

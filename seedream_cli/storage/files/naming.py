@@ -109,7 +109,12 @@ class Destination:
 
 
 def slug(prompt: str) -> str:
-    """Return `prompt` as a short piece of a file name, never empty."""
+    """Return `prompt` as a short piece of a file name, never empty.
+
+    A fox, at dawn!    a-fox-at-dawn
+    l'été              lété
+    !!!                image
+    """
     kept: list[str] = []
     for char in unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", prompt).lower()):
         kind = unicodedata.category(char)
@@ -174,6 +179,7 @@ def targets(job: Job, ext: str | None = None) -> tuple[str, ...]:
     name holds what no other job can have had, its id or the time. `ext` as in `predict`.
     """
     plan = Destination.from_json(job.output)
+    # Nobody else can have that name: such a purchase is joined by none.
     if _names(plan.template) & NEW_FIELDS:
         return ()
     return tuple(
@@ -207,6 +213,7 @@ def plan(
     if not output or "\0" in output:
         raise UsageError("The output path is empty or holds a NUL.", hint="Use -o FILE or FOLDER/.")
     path = re.sub("//+", "/", output)
+    # The folder is there by that very name, so its braces are no fields.
     if is_folder:
         path = path.replace("{", "{{").replace("}", "}}")
     _check(path, output)
@@ -215,6 +222,7 @@ def plan(
         template = posixpath.join(path, _default(many_per_job=many_per_job))
         return Destination(template=template, is_many=is_many, base=base)
     stem, extension, literal = _split(path)
+    # Without a number the second picture would find the first one's name taken.
     if is_many and "n" not in _names(path):
         stem += "-{n}"
     elif is_file:
@@ -225,13 +233,17 @@ def plan(
 
 
 def expand(plan: Destination, *, fields: Mapping[str, str | int | None], ext: str) -> str:
-    """Return the path of one picture, relative where the template is; `ext` has no dot."""
+    """Return the path of one picture, relative where the template is; `ext` has no dot.
+
+    {seed}-{slug}-{n:03}.{ext}, n 2, no seed    fox-002.png
+    """
     values = {**fields, "ext": ext}
     *folders, name = plan.template.split("/")
     # A folder that is made of unset fields alone drops out; the one before a leading `/` stays.
     made = [(raw, _component(raw, values, MAX_NAME)) for raw in folders]
     kept = [text for raw, text in made if text or not raw]
     stem, extension, literal = _split(name)
+    # A literal one stays, whatever the bytes are: that name was asked for, and a note says so.
     if extension and not literal:
         extension = f".{ext}"
     stem = _component(stem, values, MAX_NAME - len(_bytes(extension))) or "image"
@@ -246,6 +258,7 @@ def predict(
     `ext` is the extension that is sure to come, where one is.
     """
     names = _names(plan.template)
+    # Only the bytes will say.
     if "ext" in names and ext is None:
         return None
     if any(fields.get(name) is None for name in names & LATE_FIELDS):

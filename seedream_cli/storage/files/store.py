@@ -134,6 +134,7 @@ class Files:
         """Raise `UsageError` where `path` is taken by what may not be replaced."""
         target = Path(path)
         try:
+            # The name itself: a link that leads nowhere is taken, too.
             mode = target.lstat().st_mode
         except FileNotFoundError:
             return
@@ -156,6 +157,7 @@ class Files:
         """
         place = Path(folder).absolute()
         try:
+            # Folders are made when a picture comes; what exists above them has to let us.
             while not place.is_symlink() and not place.exists() and place != place.parent:
                 place = place.parent
             if not place.is_dir():
@@ -203,6 +205,7 @@ class Files:
         target = Path(os.path.realpath(path) if is_through and is_link(path) else path)
         try:
             self._make(target.parent)
+            # Beside its final name first: a link, and a rename, work within one file system alone.
             if target.parent.resolve() != part.path.parent.resolve():
                 part.move(self._part_path(target.parent, f"{job}-{index}"))
             final = self._give_name(part.path, str(target), job, overwrite=overwrite)
@@ -260,6 +263,7 @@ class Files:
                 facts = self._finish(part, expected_length, job, index)
                 if is_flawless and facts.finding:
                     raise ImageBroken(f"the picture that came is odd: {facts.finding}")
+                # A cut looks like an end where neither length nor framing tells them apart.
                 is_whole = is_measured or expected_length is not None or facts.has_end
                 if not is_whole and part.sha256 != seen:
                     message = f"nothing tells whether the {facts.format} picture came whole"
@@ -272,6 +276,7 @@ class Files:
                         job=job,
                         index=index,
                         overwrite=overwrite or is_one_of(path, replaces),
+                        # A person's `--overwrite` alone: a lock's picture is the name itself.
                         is_through=overwrite,
                     )
             except StorageError as error:
@@ -290,6 +295,7 @@ class Files:
                     self.write_atomically(str(strange), part.head(_MOST_STRANGE), mode=0o600)
                     raise NotAPicture(f"{error.message} It is kept in {strange}.") from error
             raise
+        # It was a picture this time: what came before is of no more use.
         forget(strange)
         return facts
 
@@ -308,6 +314,7 @@ class Files:
                 self._double(source, part)
                 if not self._take(part, target):
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            # The new name is lasting before the old one goes.
             self._sync_folder(target.parent)
             source.unlink()
             self._sync_folder(source.parent)
@@ -407,6 +414,7 @@ class Files:
 
     def _give_name(self, part: Path, path: str, job: str, *, overwrite: bool) -> str:
         """Move a complete file to `path`, or beside it; return the name it got."""
+        # A folder of that name is nobody's picture, whatever was said.
         if overwrite and not Path(path).is_dir():
             part.replace(path)
             return path
@@ -470,6 +478,7 @@ class Files:
         try:
             return self.open_part(folder, job, index)
         except StorageError:
+            # It is paid for, and its stream can be read once only.
             return self.open_part(self.rescue_folder, job, index)
 
     def _is_rescued(self, part: Part) -> bool:
@@ -497,6 +506,7 @@ class Files:
         try:
             self._fill(path, [bytes(_PROBE)], 0o666)
         finally:
+            # Also where the disk refused: half of a probe would only fill it more.
             forget(path)
 
     def _fill(self, path: Path, content: Iterable[bytes], mode: int) -> None:
@@ -515,6 +525,7 @@ class Files:
         for each in reversed(missing):
             with suppress(FileExistsError):
                 each.mkdir()
+            # A folder that a power cut takes back would take the pictures in it along.
             self._sync_folder(each.parent)
 
     def _sync_folder(self, folder: Path) -> None:

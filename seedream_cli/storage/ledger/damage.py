@@ -40,6 +40,7 @@ _HARMLESS: Final = frozenset(
 
 def is_suspicious(error: Exception) -> bool:
     """Tell whether an error may come of damage."""
+    # A wrong call of ours, or a guard of the schema that did its work.
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.IntegrityError):
         return False
     return getattr(error, "sqlite_errorcode", 0) & 0xFF not in _HARMLESS
@@ -59,10 +60,12 @@ def find_damage(
     that has the `checksum` of what `scripts` make they are not run to compare, which takes 5 ms.
     """
     try:
+        # The first finding is enough: it ends all purchases.
         found = connection.execute("PRAGMA integrity_check(1)").fetchall()
         if found != [("ok",)]:
             return words_of(str(found[0][0]).removeprefix("*** in database main ***\n"))
         made = read_schema(connection)
+        # What somebody added does no harm; what lacks may be a guard, such as `one_live_attempt`.
         if schema_checksum(made) != checksum and (lost := _schema(scripts) - made):
             kind, name, _ = min(lost)
             return f"its {kind} {name} is not as it was made"
@@ -120,6 +123,7 @@ class Stamp:
 
     def _text(self) -> str:
         facts = self._ledger.stat()
+        # It is read whole each time, so nobody has to remember it.
         if facts.st_size <= CHECKED_ALWAYS:
             return "too small to be remembered"
         return f"{facts.st_ino} {facts.st_size} {facts.st_mtime_ns}"

@@ -303,6 +303,7 @@ class _Pool:
         may wait for that lock.
         """
         depth = getattr(self._mine, "depth", 0)
+        # A block within another has its connection already: a second bound would wait for itself.
         bound = self._readers if is_bounded and not depth else contextlib.nullcontext()
         with bound:
             self._mine.depth = depth + 1
@@ -327,6 +328,7 @@ class _Pool:
         return connection
 
     def _connect(self) -> sqlite3.Connection:
+        # Transactions are begun by hand (`BEGIN IMMEDIATE`), never by a statement's kind.
         connection = sqlite3.connect(
             self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -425,6 +427,7 @@ class Database:
         try:
             with self._storage("read"):
                 application = self._connection().execute("PRAGMA application_id").fetchall()
+                # Whether there is such a table at all: its rows are read one by one, later.
                 self._connection().execute("SELECT id FROM jobs LIMIT 0")
         except StorageError:
             self._pool.close()
@@ -446,6 +449,7 @@ class Database:
             version = self._version(connection)
             if was_born and was_there and version == 0:
                 raise self._unsound("it is empty, and it was not")
+            # Its guards are not ours to know: it is shown, and nothing is bought by it.
             if version > len(SCHEMA):
                 self.is_read_only = True
                 return
@@ -469,6 +473,7 @@ class Database:
         with self._write_lock:
             connection.execute("BEGIN IMMEDIATE")
             try:
+                # The version is read again under the lock: another process may have been first.
                 for script in SCHEMA[self._version(connection) :]:
                     for statement in _statements(script):
                         connection.execute(statement)
@@ -484,6 +489,7 @@ class Database:
 
     def _write_birth(self, birth: Path) -> None:
         rows = self._connection().execute("SELECT value FROM meta WHERE key = 'birth'").fetchall()
+        # Whoever was first wrote the same: all processes read it out of one ledger.
         with contextlib.suppress(FileExistsError):
             file = os.open(birth, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
@@ -515,6 +521,7 @@ class Database:
         self._check_writable()
         if words := self.check():
             raise self._unsound(f"it is damaged ({words})")
+        # The job that cannot be read may be the very one that was to be bought.
         for what, why in self.damage.items():
             raise self._unsound(f"{what} cannot be read: {why}")
 
@@ -528,6 +535,7 @@ class Database:
         if is_suspicious(error) and not self._pool.is_for_rescue:
             self._found, self._is_doubted = None, True
             with contextlib.suppress(OSError):
+                # The next process reads all of it, too, should this one be killed before it does.
                 self._stamp.remove()
 
     def _unsound(self, reason: str) -> StorageError:
@@ -559,6 +567,7 @@ class Database:
         try:
             with self._pool.lend(is_bounded=is_bounded):
                 yield
+        # Damaged text comes as bytes that are no UTF-8.
         except (sqlite3.Error, UnicodeError) as error:
             self._doubt(error)
             message = f"the ledger {self.path} could not be {deed}: {words_of(error)}"
@@ -586,6 +595,7 @@ class Database:
 
     def close(self) -> None:
         """Let threads end what they are writing, for a second; what is committed is safe."""
+        # First: the stamp is of the file as it is left.
         self._pool.close()
         if self._found == "":
             with contextlib.suppress(OSError):

@@ -90,9 +90,14 @@ class Ledger(Queries):
         one is returned in its place. `is_dead` tells whether the process of an owner has ended,
         `ext` is the extension that is sure to come. Raises `HeldBack` where a job of unknown
         outcome, unless it is named in `despite`, may have been the same purchase.
+
+        the same prompt to the same file, by two commands at once    the second one joins
+        the same prompt, while one of it is unknown                  `HeldBack`
+        -n 3, three equal jobs                                       all are written down
         """
         self._check_before_paying()
         with self._write() as connection:
+            # All are looked up before one is written: jobs of one command never join each other.
             joined = [self._find_same(connection, job, is_dead, ext) for job in jobs]
             for job, other in zip(jobs, joined, strict=True):
                 if other is None:
@@ -144,6 +149,7 @@ class Ledger(Queries):
         What a dead process only planned is not sent any more.
         """
         wanted = _files(job, ext)
+        # A name with `{job}` or the time is like no other's: it asks for a picture of its own.
         if not wanted:
             return None
         rows = connection.execute(
@@ -188,7 +194,9 @@ class Ledger(Queries):
         """
         self._check_before_paying()
         with self._write() as connection:
+            # First: of two who would send it, one gets no further.
             self._step(connection, job_id, State.PLANNED, State.SENDING)
+            # Within the transaction: two processes cannot both spend what is left.
             if budget is not None:
                 self.check_budget(self.job(job_id), budget, key)
             weight = self._check_limit(job_id, limit)
@@ -215,6 +223,7 @@ class Ledger(Queries):
             job.origin, key, budget.span, rehearsed=rehearsed, owner=job.owner
         )
         words = incomparable(budget, [(job.model or job.provider, job.price)], spent)
+        # An amount that nobody knows fits into no budget.
         if job.price is None or words:
             raise Withheld(words)
         if words := lack(budget, job.price, spent):
@@ -284,6 +293,7 @@ class Ledger(Queries):
         Raises `StorageError` when the job is no longer in `job.state` (another process was first),
         `UnreadableReply` when another job has that task.
         """
+        # Unless the caller knows: accepted is charged, unknown may be, all else is not.
         charge = charge or _CHARGES.get(becomes) or Charge.NONE
         at = time_text(self._now())
         with self._write() as connection:
@@ -302,6 +312,7 @@ class Ledger(Queries):
                     job.id,
                 ),
             )
+            # Only this step ends an attempt: later ones are of the job, and free.
             if job.state is State.SENDING:
                 connection.execute(
                     "UPDATE attempts SET ended_at = ?, ending = ? WHERE job = ? AND ending IS NULL",
@@ -362,6 +373,7 @@ class Ledger(Queries):
         """Settle jobs as `settle` does, by what `decide` reads in the very same transaction."""
         at = time_text(self._now())
         with self._write() as connection:
+            # Under the write lock: what it reads stays true until it is written down.
             settlements = decide()
             for each in settlements:
                 self._settle(connection, each, at)
@@ -371,6 +383,7 @@ class Ledger(Queries):
         """Write down what a job was charged whose outcome is unknown, and stays so."""
         with self._write() as connection:
             connection.execute(
+                # It stays unknown: the picture is lost, and only a person ends that.
                 "UPDATE jobs SET charge = 'charged', cost = ?, problem = ?"
                 " WHERE id = ? AND state = 'unknown'",
                 (money_text(cost), problem_text(problem), job_id),
@@ -479,6 +492,7 @@ class Ledger(Queries):
                     for each in images
                 ],
             )
+            # By the steps that the schema knows: no shorter way leads from `expired` to `saved`.
             if job.state is State.EXPIRED and not any(i.problem for i in self._images(job.id)):
                 self._step(connection, job.id, State.EXPIRED, State.READY)
                 self._step(connection, job.id, State.READY, State.SAVED)
@@ -551,6 +565,7 @@ class Ledger(Queries):
         """Write down that a better copy stands for the saved picture that had this digest."""
         with self._write() as connection:
             connection.execute(
+                # `sha256 = ?`: another process may have put a better copy there meanwhile.
                 "UPDATE images SET path = ?, format = ?, width = ?, height = ?, size = ?,"
                 " sha256 = ?, saved_at = ?, warning = ? WHERE job = ? AND idx = ? AND sha256 = ?",
                 (
@@ -625,6 +640,7 @@ def _is_shared(one: Job, other: Job) -> bool:
 def _files(job: Job, ext: str | None) -> tuple[str, ...]:
     """Return the very files that a job's pictures will be; none where they cannot be compared."""
     try:
+        # Real paths: two names of one file are one file.
         paths = tuple(map(os.path.realpath, naming.targets(job, ext)))
         is_file = not any(Path(path).exists() and not Path(path).is_file() for path in paths)
     except (StorageError, OSError, ValueError):

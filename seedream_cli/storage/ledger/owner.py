@@ -68,6 +68,7 @@ class Owner:
 
     def close(self) -> None:
         """Give the lock back; whoever comes next releases us if something was still under way."""
+        # The name goes first: a lock file that nobody holds would be a dead process's.
         if not self._is_kept:
             with contextlib.suppress(OSError):
                 self._path.unlink()
@@ -84,6 +85,7 @@ class Owner:
 
     def list_dead(self) -> list[str]:
         """Name the processes that left a lock file and hold it no more."""
+        # Who cannot look finds nobody dead: their jobs stay theirs.
         with contextlib.suppress(OSError):
             names = [path.stem for path in self._folder.glob("*.lock")]
             return [name for name in sorted(names) if self.is_dead(name)]

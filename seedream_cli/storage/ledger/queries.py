@@ -139,6 +139,7 @@ class Queries(Database):
 
     def list_unsaved(self) -> list[Job]:
         """Return the jobs that still have, or may get, a picture to fetch."""
+        # An unknown one counts too: a set may break off after some of its pictures have come.
         return self._select(
             "state IN ('running', 'ready') OR (state = 'unknown' AND EXISTS (SELECT 1 FROM images"
             " WHERE job = jobs.id AND saved_at IS NULL AND problem IS NULL))"
@@ -158,6 +159,7 @@ class Queries(Database):
 
     def with_prefix(self, prefix: str, *, limit: int) -> list[Job]:
         """Return jobs whose ids begin so."""
+        # `~` stands behind all that an id is made of.
         return self._select("id >= ? AND id < ?", (prefix, prefix + "~"), limit=limit)
 
     def of_run(self, run: str) -> list[Job]:
@@ -181,6 +183,7 @@ class Queries(Database):
 
     def unknown_up_to(self, job: Job) -> list[Job]:
         """Return the unknown jobs of a job's run, and those of its purchase that are not newer."""
+        # What was sent after the job that a person names is not covered by that word.
         return self._select(
             "state = 'unknown' AND (run = ? OR"
             " (fingerprint = ? AND seq <= (SELECT seq FROM jobs WHERE id = ?)))",
@@ -260,6 +263,7 @@ class Queries(Database):
                     if is_for_show:
                         found += self._bare_job(row)
         self.damage |= lacking
+        # Nothing at all is no answer: it would read as “there are no such jobs”.
         if lacking and not found:
             what, why = next(iter(lacking.items()))
             raise UnreadableRow(f"{what} cannot be read: {why}", hint="seedream status --all")
@@ -333,6 +337,7 @@ class Queries(Database):
     def _images_of(self, job_ids: Sequence[str]) -> dict[str, tuple[Image, ...]] | None:
         """Return the pictures of many jobs by one question; None where one cannot be read."""
         found: dict[str, tuple[Image, ...]] = {}
+        # Once damage is known each job is read by itself, so that one takes no other with it.
         if self._found:
             return None
         try:
@@ -399,6 +404,7 @@ class Queries(Database):
         """
         from seedream_cli.core.budget import Spending
 
+        # Attempts, not jobs, are what is paid for; one that was turned away (`busy`) was not.
         with self._storage("read"):
             rows = (
                 self._connection()
@@ -472,6 +478,7 @@ class Queries(Database):
         Begun in this time, or not over yet; those whose bodies are meant, and None where an old
         version did not keep it.
         """
+        # What is being sent has no end yet: it may overlap whatever time is asked about.
         return self._attempts(
             "origin = ? AND model = ? AND ((started_at >= ? AND started_at <= ?)"
             " OR job IN (SELECT id FROM jobs WHERE state = 'sending'))",
@@ -519,6 +526,7 @@ class Queries(Database):
                     key_digest=key,
                 )
                 for job_id, started, ended, body, key in rows
+                # Here, and not in SQL: bodies are compared as JSON.
                 if is_meant(body)
             ]
 
@@ -657,6 +665,7 @@ class Queries(Database):
                 )
                 .fetchall()
             )
+        # Each attempt that was turned away has left its one answer before it.
         return next(iter(self.answers(job_id, Purpose.SUBMIT)[rows[0][0] :]), None)
 
     def newest_runs(self, count: int, *, sandbox: bool | None = None) -> list[str]:
