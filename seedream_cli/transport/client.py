@@ -254,6 +254,7 @@ class Transport:
             opening = self._open(wire, limits, call.method, url, own, call.query, body)
             try:
                 response = exits.enter_context(opening)
+            # The peer is seen once it is connected to, before a byte goes: nothing was sent.
             except HostBarred as error:
                 words = f"{_host(url)} is on no private network, and the key would go unencrypted"
                 raise Unsent(words, hint="use https:// in base_url", is_final=True) from error
@@ -266,6 +267,7 @@ class Transport:
         """
         host = _host(url)
         is_ours = any(url.startswith(f"{alias}/") for alias in self._aliases)
+        # TLS proves whom the key reaches; on loopback it does not leave this machine.
         if is_ours or urlsplit(url).scheme != "http" or is_loopback(host):
             return None
         if self._proxy_of(url) is None:
@@ -293,6 +295,7 @@ class Transport:
         try:
             with self._open(wire, limits, "PUT", url, headers, None, image.data) as response:
                 status = response.status_code
+        # It is free, so it may simply be sent again.
         except OutcomeUnknown as error:
             raise Unsent(f"{words}: {error.message}; no picture was bought for it") from error
         if not HTTP_OK <= status < MULTIPLE_CHOICES:
@@ -312,6 +315,7 @@ class Transport:
         """
         headers = {"Accept": PICTURES}
         for _ in range(MAX_REDIRECTS + 1):
+            # Each leg anew: a public host may lead to a private one.
             url = self._image_url(
                 url, is_loopback_ok=AddressKind.LOOPBACK in allowed, plain_host=plain_host
             )
@@ -355,6 +359,7 @@ class Transport:
         import httpx
 
         started, status = time.monotonic(), None
+        # Before anything is looked up: name, connection and TLS count as well.
         self._deadlines.add(wire.deadline, limits.total)
         try:
             with wire.translate():
@@ -409,6 +414,7 @@ class Transport:
             if key not in self._clients:
                 # No keep-alive: a stale connection is an ambiguity that need not be.
                 self._clients[key] = httpx.Client(
+                    # Chosen in `proxies`, before anything is paid; httpx looks for none.
                     proxy=self._proxy(proxy),
                     trust_env=False,
                     follow_redirects=False,
@@ -463,6 +469,7 @@ def _address(profile: Profile, call: Call) -> str:
         if not is_at(call.path, profile.base_url):
             raise Unsent("what it names is not the API's own host")
         return call.path
+    # Where a profile names no other host, the API's own takes uploads and lists, too.
     others = {"upload": profile.upload_base_url, "list": profile.list_base_url}
     return (others.get(call.host) or profile.base_url) + call.path
 

@@ -29,6 +29,7 @@ class Deadline:
             previous, self._socket = self._socket, duplicate
         if previous is not None:
             previous.close()
+        # Its time ran out while it connected, when there was no socket to shut.
         if self.is_late:
             self.expire()
 
@@ -66,6 +67,7 @@ class Deadlines:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, daemon=True, name="deadlines")
                 self._thread.start()
+            # The thread sleeps until the first is due: only an earlier one has to wake it.
             if is_first:
                 self._changed.notify()
 

@@ -103,6 +103,7 @@ class Wire:
             self.deadline.attach(stream.get_extra_info("socket"))  # type: ignore[attr-defined]
             address = str(stream.get_extra_info("server_addr")[0])  # type: ignore[attr-defined]
             self.peer = None if self.proxy else kind_of(address)
+            # The address that was connected to, not one that was looked up before (rebinding).
             if self._allowed is not None:
                 check_peer(address, self._allowed)
         elif event in _BEYOND_PROXY:
@@ -111,6 +112,7 @@ class Wire:
             # A proxy's CONNECT carries nothing of ours yet.
             if info["request"].method == b"CONNECT":  # type: ignore[attr-defined]
                 return
+            # The connection is shut already: nothing is spent on it, and nothing has left.
             if self.deadline.is_late:
                 raise Unsent(f"{self._host} cannot be reached within {self._limits.total:g} s")
             self._spend()
@@ -138,6 +140,7 @@ class Wire:
         except SeedreamError:
             raise
         except self._breakages as error:
+            # Our own hook said no, by an `OSError` as well: that is no trouble of the wire.
             if error is self._refusal:
                 raise
             reason = mask_key(str(error).strip(), self._key) or type(error).__name__
@@ -146,6 +149,7 @@ class Wire:
             if self.had_left:
                 message = f"the exchange with {self._host} broke off: {reason}"
                 raise OutcomeUnknown(message) from error
+            # Behind its tunnel the proxy has done its part, and is not what is to blame.
             via = None if self._is_beyond_proxy else self.proxy
             raise explain_unsent(error, reason, host=self._host, port=self.port, via=via) from error
 

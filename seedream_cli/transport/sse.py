@@ -54,6 +54,7 @@ def _events(chunks: Iterable[bytes], data: list[bytes]) -> Iterator[bytes]:
             if name == b"data":
                 data.append(value.removeprefix(b" "))
                 size += len(line)
+            # An event without an end would fill memory.
             _check_size(size)
         elif data:
             whole, size = b"\n".join(data), 0
