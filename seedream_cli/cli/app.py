@@ -137,6 +137,7 @@ def _outcome(arguments: list[str]) -> int:
     except ClickException as error:
         return _report(_usage(error, arguments), arguments)
     except KeyboardInterrupt:
+        # 128 and the number of SIGINT, as shells have it.
         return 130
     except Exception as error:  # noqa: BLE001 - the one place where a bug becomes exit 70
         return _report(_bug(error), arguments)
@@ -144,7 +145,12 @@ def _outcome(arguments: list[str]) -> int:
 
 
 def _usage(error: ClickException, arguments: list[str]) -> UsageError:
-    """Put the parser's complaint in our words, with the way on."""
+    """Put the parser's complaint in our words, with the way on.
+
+    seedream generate a red fox           a prompt of several words is quoted
+    seedream generate "-5 C, snow"        it goes after “--”
+    seedream generate x -i cat.png        references are `edit`'s
+    """
     from seedream_cli.core.text import shell_line
 
     context = getattr(error, "ctx", None)
@@ -249,6 +255,7 @@ def _report(error: SeedreamError, arguments: list[str]) -> int:
     text = name + text.removeprefix("seedream:")
     with suppress(OSError, ValueError):
         write_whole(sys.stderr, text.encode("utf-8", "backslashreplace") + b"\n")
+    # Whoever reads JSON gets the error as JSON, also where parsing never came to the command.
     if "--json" in options:
         from seedream_cli.cli.output import job as render
 

@@ -69,12 +69,14 @@ class Landings:
             current = find_current(engine, job)
             if current.id in self._ended and self._is_final(engine, current):
                 self._print(k, latest(engine.ledger, current), None)
+            # In a pipe line k is picture k: what is done sooner waits for those before it.
             elif not self._at_once:
                 return
 
     def _is_final(self, engine: Context, job: Job) -> bool:
         """Tell whether a job is as asked for; of others only the end of the run tells."""
         job = latest(engine.ledger, job)
+        # With `--no-wait` the id of a running job is the result.
         wanted = {State.SAVED} if self._is_wait else {State.SAVED, State.RUNNING}
         return job.state in wanted and problem_of(job, engine.problems.get(job.id)) is None
 

@@ -125,11 +125,18 @@ class Signals:
         self._count = 0
         self._observer = observer
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # `nohup` ignores SIGHUP on purpose, a shell SIGINT of what it runs in the background.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda number, _: inbox.put(SignalEvent(number)))
 
     def seconds_left(self, number: int) -> float | None:
-        """Say how long the requests under way may still take; None: as long as they need."""
+        """Say how long the requests under way may still take; None: as long as they need.
+
+        Ctrl-C at a terminal                  None: what is being paid for is waited for
+        Ctrl-C once more                      0 s
+        SIGTERM, two jobs under way           5.48 s
+        Ctrl-C, and nothing is being bought   0 s: what waits can be fetched by the next command
+        """
         self.first = self.first or number
         self._count += 1
         if number == signal.SIGINT and sys.stderr.isatty():
@@ -166,6 +173,7 @@ def run(
     halt = Halt()
     engine = replace(
         engine,
+        # By the flag, not by the pool: `_spend` asks just before the first byte leaves.
         halt_reason=lambda: "a signal stopped it" if signals.first else "",
         objection=halt.objection,
     )
@@ -200,6 +208,7 @@ def run(
             while not pool.is_stopping and (steps := _steps_of_found(engine, jobs)):
                 pool.run(steps, tick=tick)
     finally:
+        # Its threads may still be writing: whoever comes next sweeps behind them.
         if pool.under_way:
             world.owner.keep()
         if pool.is_stopping:
@@ -217,6 +226,7 @@ def _take(engine: Context, halt: Halt, step: Step) -> Step | None:
     from seedream_cli.engine.workers import take_step
 
     following = take_step(engine, step)
+    # Put off is not sent: it says nothing of the account or the outcome yet.
     is_sent = step.deed is StepKind.SUBMIT and (
         following is None or following.deed is not StepKind.SUBMIT
     )
@@ -273,6 +283,7 @@ def _steps_of_found(engine: Context, jobs: Sequence[Job]) -> list[Step]:
     fresh = [engine.ledger.job(job.id) for job in now if engine.provider(job).listing is not None]
     is_open = {State.RUNNING, State.READY}.__contains__
     left = [job for job in fresh if job.found_at and is_open(job.state)]
+    # What stopped us there stops us now.
     left = [job for job in left if job.id not in engine.problems]
     return [step for job in left if (step := _first_step(engine, job)) is not None]
 
@@ -383,6 +394,7 @@ def pour(report: Report, stdout: Stdout | Device, ledger: Ledger, observer: Plai
         for image in saved[:1]:
             held = Path(image.path or "")
             stdout.picture(held)
+            # Only once stdout took all of it: until then the file is all there is.
             ledger.let_go(image)
             held.unlink(missing_ok=True)
     except StorageError as error:
