@@ -104,6 +104,7 @@ def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
     """
     del model  # its price is one, whatever the size
     counts = [count_of(body.get(name), 1) for name in _COUNTS]
+    # Where a gateway knows the word, the model decides how many come.
     is_open = any(body.get(name) not in (None, False, "disabled") for name in _SETS)
     known = [count for count in counts if count is not None]
     return Demand(
@@ -207,7 +208,12 @@ def _item_problem(item: object) -> Problem | None:
 
 
 def _too_many(reply: Reply, said: object, problem: Problem | None) -> Outcome:
-    """Read a 429: some gateways bill what they answer it to, so it has to say that it waits."""
+    """Read a 429: some gateways bill what they answer it to, so it has to say that it waits.
+
+    429 with Retry-After, or type rate_limit…     busy: sent again
+    429, another error of its own                 refused, and not sent again
+    429, nothing that can be read                 `UnreadableReply`: it may have been billed
+    """
     kind = str_at(said, "error", "type") or ""
     if "retry-after" in reply.headers or kind.startswith("rate_limit"):
         words = problem.message if problem else "too many requests (HTTP 429)"

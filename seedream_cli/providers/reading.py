@@ -235,6 +235,7 @@ def records(
     for item in items:
         name, began = id_at(item, *task_id), time_at(item, time)
         which = str_at(item, model) if model else ""
+        # Left out, it would be a request that the list “lacks”: that may close a paid job.
         if name is None or began is None or which is None:
             raise UnreadableReply("the provider lists a request without its id, time or model")
         given = (at(item, key) for key in inputs)
@@ -289,6 +290,7 @@ def pictures(
         _picture(index, item, problem, image)
         for index, item in enumerate(items if isinstance(items, list) else (), start=1)
     )
+    # Beside one that can be read the others are lost; without any this is another answer.
     is_readable = any(each is not None for each in found)
     lost = Problem("provider_failed", "the provider's answer holds no image here")
     return tuple(
@@ -325,6 +327,7 @@ def merge(body: Mapping[str, object], extra: Mapping[str, object]) -> dict[str, 
     merged = dict(body)
     for key, value in extra.items():
         match merged.get(key), value:
+            # Level by level: `--set a.b=1` leaves the rest of `a` as we wrote it.
             case dict() as below, dict() as above:
                 merged[key] = merge(below, above)
             case _:

@@ -98,6 +98,7 @@ def submit(request: Request) -> Call:
 def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
     """Read what a body asks for; of `n` and `num_images` nobody says which one wins."""
     del model  # its page has no prices, and one rule for all models
+    # The larger of both, since nobody says which one counts.
     counts = [count_of(body.get(name), 1) for name in ("n", "num_images")]
     named = ("image", "image_url", "image_urls", "images")
     return Demand(
@@ -118,6 +119,7 @@ def decode(reply: Reply) -> Outcome:
     problem = failures[0] if failures else _problem(reply.status, said)
     if problem is None or reply.status == TOO_MANY_REQUESTS:
         return read_foreign(reply)
+    # Its envelope is not documented: only an item or an `error` object says that it failed.
     if reply.status == OK:
         is_said = bool(failures) or isinstance(said.get("error"), dict)
         return Failed(problem=problem) if is_said else read_foreign(reply)
@@ -160,6 +162,7 @@ def _problem(status: int, said: object) -> Problem | None:
         return None
     text = f"{message} ({code})" if code else message
     stable = account_or_request(status, text)
+    # Under 200 the request was taken, so that what is wrong came later.
     is_late = status == OK and stable == "invalid_request"
     return Problem("provider_failed" if is_late else stable, text)
 

@@ -61,11 +61,19 @@ _REGION: Final = "an Ark key works only in its own region: is the profile's base
 
 
 def decode(reply: Reply) -> Outcome:
-    """Read an answer; what is not in Ark's own words is unknown, never refused."""
+    """Read an answer; what is not in Ark's own words is unknown, never refused.
+
+    200, one picture and one error              done; the lost one keeps its error
+    200, an error and no picture                failed
+    429 with a code of its rate limits          busy
+    429 QuotaExceeded                           refused: waiting does not bring it back
+    502 with a gateway's HTML                   `UnreadableReply`
+    """
     said = read_object(reply)
     if reply.purpose is Purpose.CHECK and isinstance(said.get("data"), list):
         return Done(images=())
     images = pictures(said.get("data"), _item_problem, _image)
+    # A picture that came is kept, whatever stands beside it.
     if any(image.problem is None for image in images):
         request_id = reply.headers.get("x-request-id")
         ended_at = time_at(said, "created", in_seconds=True)
@@ -85,6 +93,7 @@ def event(data: bytes) -> Done | Failed | Ended | None:
     if kind == "image_generation.completed":
         return Ended()
     problem = _item_problem(said)
+    # An error that names no picture is of the whole set.
     if index is None:
         return Failed(problem=problem) if problem else None
     if kind == "image_generation.partial_failed" or problem:
@@ -100,6 +109,7 @@ def event(data: bytes) -> Done | Failed | Ended | None:
 def read_check(reply: Reply) -> str:
     """Count the Seedream models that the key may use."""
     entries = read_object(reply).get("data")
+    # What is shut, or is to be, is listed as well.
     live = [
         entry
         for entry in (entries if isinstance(entries, list) else ())
@@ -145,11 +155,13 @@ def _refusal(reply: Reply, code: str, message: str) -> Outcome:
     """Class an answer in Ark's error envelope (`docs/charge-safety.md`, "Endings")."""
     is_error = reply.status >= min(REFUSALS)
     problem = _problem(reply.status, code, message)
+    # It was taken, so this is no refusal, and it may be charged.
     if reply.status == OK:
         return Failed(problem=problem)
     if reply.status == TOO_MANY_REQUESTS and code.partition(".")[0] in _SPENT:
         return Refused(problem=problem)
     is_paced = _PACED.search(code) is not None
+    # Its own code says more than the status that it comes with.
     if is_error and code in _OVERLOADED:
         return Busy(problem=replace(problem, code="busy"))
     if is_error and (is_paced or reply.status == TOO_MANY_REQUESTS):
@@ -161,6 +173,7 @@ def _refusal(reply: Reply, code: str, message: str) -> Outcome:
 
 def _problem(status: int, code: str, message: str) -> Problem:
     text = f"{message} ({code})" if message and code else message or code
+    # Whole, or by what stands before the dot: some are told by their second half alone.
     if code in _CREDIT or code.partition(".")[0] in _CREDIT:
         return Problem("credit", text)
     if _CONTENT.search(code):

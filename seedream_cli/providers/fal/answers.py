@@ -100,6 +100,7 @@ def _status(said: Mapping[str, object]) -> Outcome | None:
         return None
     message, kind = message_at(said, "error"), message_at(said, "error_type")
     is_finished = word == "COMPLETED"
+    # The queue is done with it, which is not to say that it made anything.
     if is_finished and (message or kind):
         return _failure(message or "", kind, task_id)
     is_strange = not is_finished and word not in _UNDER_WAY
@@ -146,6 +147,11 @@ def _failure(
 
     Failures of fal's own are not charged; validation and content policy are where a runner had
     worked. What names no type may as well come from a gateway in trouble, so it counts as charged.
+
+    type `runner_disconnected`          not charged
+    content policy                      may be charged: a runner had worked
+    500 with a type                     not charged
+    an error without a type             may be charged: who says it is not known
     """
     text = f"{message} ({kind})" if kind and message else message or str(kind)
     is_own = status == _CLIENT_LEFT or status >= _SERVER_ERROR
@@ -166,6 +172,7 @@ def _words(reply: Reply, said: Mapping[str, object]) -> tuple[str, str | None]:
     detail = said.get("detail")
     if not isinstance(detail, list) or not detail:
         return message_at(said, "detail") or "", kind
+    # The first mistake of a list stands for all of them.
     first = detail[0]
     place = at(first, "loc")
     steps = [id_at({"": step}, "") or "" for step in place] if isinstance(place, list) else []
@@ -185,8 +192,10 @@ def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
     if status in _NO_VERDICT and _LOCKED.search(message):
         code = "credit"
     if reply.purpose in {Purpose.POLL, Purpose.RESULT}:
+        # It may be accepted and not to be seen yet (`Timing.missing_grace`).
         if status == _GONE:
             return Running(task_id="", is_missing=True)
+        # The account is locked for now; the task goes on, and is asked about again.
         if status in _NO_VERDICT:
             return Busy(problem=Problem(code, text))
         return Refused(problem=Problem(code, text)) if code == "auth" else read_foreign(reply)

@@ -98,6 +98,7 @@ def read_under_way(task_id: str | None, word: str, record: object, *, is_strange
 
 def read_failure(task_id: str | None, code: str | None, message: str | None) -> Failed:
     """Return why a task failed, in KIE's words."""
+    # KIE has one state for all failures: why, only its words say.
     text = " ".join(filter(None, (message, f"({code})" if code else None)))
     stable = "content_policy" if is_about_content(text) else "provider_failed"
     problem = Problem(stable, text or "KIE says only that it failed")
@@ -127,6 +128,7 @@ def _good_news(purpose: Purpose, said: Mapping[str, object], record: Record) -> 
             return record(said) or _read_running(said)
         case Purpose.CHECK:
             credit = number_at(said, "data")
+            # The key is good, and would buy nothing.
             if credit is not None and credit <= 0:
                 return Refused(problem=Problem("credit", f"{credit} credits are left"))
             return None if credit is None else Done(images=())
@@ -148,7 +150,13 @@ def _read_running(said: Mapping[str, object]) -> Running | None:
 
 
 def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
-    """Class an error (`docs/charge-safety.md`, "Endings"; codes: KIE's common page)."""
+    """Class an error (`docs/charge-safety.md`, "Endings"; codes: KIE's common page).
+
+    HTTP 200, code 401                 refused: the body counts
+    code 429, or 455                   busy
+    422 to a poll                      not a refusal: `_read_running`
+    code 500, or one that is unknown   `UnreadableReply`
+    """
     code, message = whole_at(said, "code"), message_at(said, "msg") or message_at(said, "message")
     if code is None and "code" in said and reply.status >= min(REFUSALS):
         code = reply.status  # a gateway's null or word; it says by HTTP what it means
@@ -159,6 +167,7 @@ def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
         return Busy(problem=Problem("rate_limit", text))
     if code == _MAINTENANCE:
         return Busy(problem=Problem("busy", text))
+    # To a poll only the account can be refused: the task is there, whatever was asked about it.
     if code in (_ACCOUNT if reply.purpose is Purpose.POLL else _FINAL):
         stable = "credit" if code == _SUB_KEY_SPENT else account_or_request(code, message)
         return Refused(problem=Problem(stable, text))

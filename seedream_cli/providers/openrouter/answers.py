@@ -76,6 +76,7 @@ def cost_of(reply: Reply) -> Money:
     """Return what a generation was charged; raise `UnreadableReply` where that is not said yet."""
     data = at(read_object(reply), "data")
     total = number_at(data, "total_cost")
+    # 0 is not taken for a charge: it may not have been reckoned yet.
     if reply.status != OK or total is None or total <= 0:
         words = message_at(read_object(reply), "error", "message") or "it names no charge"
         raise UnreadableReply(f"OpenRouter answered HTTP {reply.status}: {words}")
@@ -93,16 +94,23 @@ def _cost(said: Mapping[str, object]) -> Money | None:
 
 
 def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
-    """Class an error by the code in its envelope, else by HTTP's."""
+    """Class an error by the code in its envelope, else by HTTP's.
+
+    HTTP 200, error 502 in its body      failed, and not charged
+    HTTP 200, error 429 in its body      busy
+    524 from the edge                    `UnreadableReply`: the work may go on
+    """
     error = said.get("error")
     message = message_at(error, "message")
     status = whole_at(error, "code") or (reply.status if reply.status != OK else None)
+    # Where HTTP and the body name two errors, somebody between us speaks.
     if message is None or status is None or reply.status not in {OK, status}:
         return read_foreign(reply)
     kind = str_at(error, "metadata", "error_type") or ""
     problem = _problem(status, kind, message, at(error, "metadata"))
     if status == TOO_MANY_REQUESTS:
         return Busy(problem=problem)
+    # Not billed, and its word for “not now”: it may be sent again.
     if status in _FREE and kind == _OVERLOADED:
         return Busy(problem=problem)
     if status in REFUSALS:

@@ -81,6 +81,13 @@ def read_check(reply: Reply) -> str:
 
 
 def _prediction(purpose: Purpose, said: Mapping[str, object]) -> Outcome | None:
+    """Read a prediction; None: it is none.
+
+    succeeded, with URLs                       done
+    succeeded, data removed                    done, and its picture expired
+    succeeded, nothing in it                   still running: no picture is no success
+    canceled                                   failed, and charged: it had begun
+    """
     task_id, status = str_at(said, "id"), str_at(said, "status")
     if task_id is None or status is None:
         return None
@@ -135,6 +142,7 @@ def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
     if is_poll and reply.status == _NOT_FOUND:
         return Running(task_id="", is_missing=True)
     stable = account_or_request(reply.status, message)
+    # To a poll: the key may not ask, which says nothing of the prediction.
     is_final = stable in {"auth", "credit"} if is_poll else reply.status in REFUSALS
     if not is_final:
         return read_foreign(reply)

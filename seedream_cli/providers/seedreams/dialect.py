@@ -135,6 +135,7 @@ def _record(data: object, task_id: str | None) -> Outcome | None:
     if status is None:
         return None
     urls = [url for key in _URL_KEYS for url in _urls(at(data, key))]
+    # One address may stand in two of the fields.
     if status == "completed" and urls:
         unique = enumerate(dict.fromkeys(urls), start=1)
         images = tuple(remote_image(index, url) for index, url in unique)
@@ -162,12 +163,19 @@ def _urls(value: object) -> list[str]:
         listed = parse(value)
         return [url for url in map(source, listed) if url] if isinstance(listed, list) else []
     parts = value.split(",")
+    # A signed address may hold commas itself: only where each part is an address is it a list.
     is_list = len(parts) > 1 and all(web_url(part.strip()) for part in parts)
     return [part.strip() for part in parts] if is_list else [value] if source(value) else []
 
 
 def _classify(reply: Reply, message: str) -> Outcome:
-    """Class an error (`docs/charge-safety.md`, "Endings"; words: its page)."""
+    """Class an error (`docs/charge-safety.md`, "Endings"; words: its page).
+
+    login_required, whatever the status       refused: auth
+    generation_failed, to a submit            `UnreadableReply`: it may be charged
+    generation_failed, to a poll              failed
+    404 or 422 to a poll                      not known yet: still running
+    """
     word = message.rpartition(".")[2]
     if word in _REFUSALS:
         return Refused(problem=Problem(_REFUSALS[word], message))

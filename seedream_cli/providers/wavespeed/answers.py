@@ -72,6 +72,13 @@ def decode(reply: Reply) -> Outcome:
 
 
 def _task(data: object) -> Outcome | None:
+    """Read where a task stands; None: it does not say.
+
+    completed, one URL of two            done; the other one keeps its problem
+    completed, no URL                    still running: no picture is no success
+    failed                               failed, and refunded
+    cancelled, timeout, deleted          failed, and maybe charged
+    """
     task_id, status = id_at(data, "id"), str_at(data, "status")
     if status is None:
         return None
@@ -103,6 +110,7 @@ def _task(data: object) -> Outcome | None:
 
 def _balance(data: object) -> Outcome | None:
     balance = number_at(data, "balance")
+    # The key is good, and would buy nothing.
     if balance is not None and balance <= 0:
         words = f"{balance} USD are left; a key works from the account's first top-up on"
         return Refused(problem=Problem("credit", words))
@@ -121,8 +129,10 @@ def _classify(reply: Reply, said: Mapping[str, object]) -> Outcome:
     if message is None or code is None:
         return read_foreign(reply)
     text = f"{message} ({code})"
+    # A 429 in the body of a 500 may come after work was begun: then it is no “not now”.
     if TOO_MANY_REQUESTS in {code, reply.status} and reply.status in {OK, TOO_MANY_REQUESTS}:
         return Busy(problem=Problem("rate_limit", text))
+    # Both have to refuse, or HTTP to say nothing: a gateway's 502 around a 400 proves nothing.
     if code not in REFUSALS or reply.status not in REFUSALS | {OK}:
         return read_foreign(reply)
     is_poll = reply.purpose is Purpose.POLL
