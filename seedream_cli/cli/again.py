@@ -152,6 +152,7 @@ def account_of(
     """
     if preferred is not None:
         profile = world.profile(preferred, sandbox=job.sandbox)
+        # A model's id belongs to its provider: with another account somebody has to say one.
         if profile.provider == job.provider or is_other_ok:
             return profile
         raise UsageError(
@@ -164,6 +165,7 @@ def account_of(
         default = world.profile(None, sandbox=job.sandbox)
         if default.name in speaking:
             return speaking[default.name]
+    # What stands in the config before a provider's bare name.
     written = [profile for name, profile in speaking.items() if name in world.config.profiles]
     if len(written) > 1:
         names = " or ".join(f"-p {profile.name}" for profile in written)

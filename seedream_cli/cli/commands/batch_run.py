@@ -102,6 +102,7 @@ class BatchRun:
         """Return what is to be done: for `--plan`, `--check` and a run the very same."""
         asked, planner = self.asked, self.planner
         self._run = _new_id()
+        # `--check` asks lock and files alone, so that it says the same on every machine.
         if not (asked.check or asked.accept):
             planner.open_history = self._open_history
         plan = planner.plan()
@@ -156,6 +157,7 @@ class BatchRun:
         lost = [job for job in lost if job.provider in listing]
         if not lost:
             return frozenset()
+        # What other commands lost is found for them, but never closed in passing.
         look(self.engine, [j for j in lost if not is_ours(self.batch, j)], may_close=False)
         findings = look(self.engine, [j for j in lost if is_ours(self.batch, j)])
         return frozenset(job for job, each in findings.items() if each.look.verdict == "absent")
@@ -220,6 +222,7 @@ class BatchRun:
     def _settle_what_is_there(self, plan: Plan, results: Results) -> None:
         """Move what has a new name, and write the lock as it stands."""
         files, base = self.world.files(), self.planner.context.base
+        # Moves first: they free the names that others are to get.
         for action in in_order(plan.of(Act.MOVE)):
             entry = action.entry
             if entry is not None:
@@ -242,6 +245,7 @@ class BatchRun:
         gone = "" if self.shard else plans.farewell(plan.leaving)
         if gone:
             self.show.say(gone)
+        # Counted before the lock is written, which takes them in.
         parts = self.lock.parts() if self.lock is not None and not self.shard else []
         self._write_lock()
         if parts:
@@ -274,6 +278,7 @@ class BatchRun:
         """Say what is made and what it costs; raise `AccountError` before anything is."""
         bought = plan.of(Act.MAKE)
         away = [each for each in plan.of(Act.FETCH) if each.past and not each.past.is_in_place]
+        # One question an account, not one a picture: for each its key, its budget, its bounds.
         by_account: dict[tuple[str | None, str | None], list[Action]] = defaultdict(list)
         for action in (*bought, *away):
             by_account[action.row.profile, action.provider].append(action)
@@ -312,6 +317,7 @@ class BatchRun:
         """Say where the state lives on a machine that forgets it, where a kill could cost."""
         world = self.world
         machine = is_forgetful(world.environ) if plan.of(Act.MAKE) and not self.sandbox else None
+        # Who has set the folder has said that it lasts.
         if machine and not world.environ.get("SEEDREAM_STATE_DIR"):
             self.show.say(
                 f"{machine} may forget {world.places.state_dir}: after a kill nobody would know"
@@ -395,6 +401,7 @@ class BatchRun:
             if pool.is_stopping:
                 work.put_down(engine, list(application.under_way))
                 application.put_down()
+            # Also after a bug: each action of the plan is told once.
             application.leave_rest()
 
     def _try_lock(self) -> StorageError | None:
@@ -419,6 +426,7 @@ class BatchRun:
         for folder in list(dict.fromkeys(map(posixpath.dirname, paths)))[:MOST_PROVED]:
             files.check_folder(folder)
         if self.lock is not None:
+            # Nothing is added: that the file takes it is what is proved.
             self.lock.add()
 
     def _why_left(self, signal_number: int) -> str:
@@ -438,6 +446,7 @@ class BatchRun:
         entries = entries_of(action, job, self.planner.context.base)
         with self._mutex:
             before = [self.entries[each.key] for each in entries if each.key in self.entries]
+            # Their files may lie there still, under names that no line of the lock has any more.
             self._outdated += before
             self.entries |= {entry.key: entry for entry in entries}
         if self.lock is not None and entries:
@@ -459,6 +468,7 @@ class BatchRun:
         most = allow_files(sum(self._room.values()))
         for name in providers:
             self._room[name] = max(1, min(self._room[name], most // len(providers)))
+        # A poll is short: a few threads ask about many jobs.
         polled = sum(min(self._room[name], POLLERS) for name in providers.keys() - held)
         return max(1, sum(self._room[name] for name in held) + polled)
 

@@ -86,6 +86,7 @@ class SingleRun:
 
             likeness = liken(self.world, asked, show)
             prompt, profile = likeness.prompt, likeness.profile
+            # From here on it is as if all of it had been typed, so that every check applies.
             self.asked = asked = likeness.asked
         gathered = self._load_references(profile)
         for note in likeness.notes(gathered) if likeness else ():
@@ -95,6 +96,7 @@ class SingleRun:
         check_settings(asked, profile, resolved, provider)
         for note in resolved.notes:
             show.say(note)
+        # Behind every check of the request, before all that pays, asks or needs a key.
         if asked.dry_run:
             return _rehearse(profile, provider, resolved, requests, stdout, asked)
         bought = self._purchases(profile, provider, plan, resolved, requests)
@@ -104,6 +106,7 @@ class SingleRun:
         show_skipped(stdout, skipped, plan, asked)
         if not bought:
             return 0
+        # Only where something is bought after all: what exists raises no question.
         self._confirm_model(profile, provider, resolved)
         return self._buy(profile, provider, resolved, bought, gathered, show, stdout)
 
@@ -154,6 +157,7 @@ class SingleRun:
                 f"--no-wait: {provider.name} answers only when finished",
                 hint="leave it out, or use a provider that is polled (kie, replicate)",
             )
+        # Its name may ask for a format, which decides on the model, which decides how many come.
         draft = self._plan(profile, many=False, many_per_job=False)
         wishes = options(asked, profile, prompt, _encode_references(gathered, provider))
         is_any = asked.default("any_format", profile)
@@ -173,6 +177,7 @@ class SingleRun:
                 raise UsageError("-o - and --no-wait exclude each other")
             if most * len(requests) != 1:
                 raise UsageError("-o - takes one picture; more may come", hint="use -o FOLDER/")
+            # A picture for stdout is a file first: a reader that goes away must not cost it.
             plan = naming.plan(None, base=self.world.files().held_folder)
         else:
             is_many = most * len(requests) > 1
@@ -251,6 +256,7 @@ class SingleRun:
                         hint="give one without {job}, {time} and the picture's own size:"
                         " -o FILE, -o 'art/{slug}-{n}.{ext}'",
                     )
+                # All of a request or none: half of a set cannot be bought.
                 if len(found.paths) == purchase.job.expected:
                     first = purchase.job.first_n
                     skipped += [(first + k, path) for k, path in enumerate(found.paths)]
@@ -262,6 +268,7 @@ class SingleRun:
                 paths = [*paths, *map(sidecar_for, paths)]
             for path in map(plan.absolute, paths):
                 if not is_one_of(path, replaced):
+                    # Before it is paid for: a name that is taken would put the picture beside it.
                     files.check_target(path, overwrite=self.asked.overwrite)
             kept.append(purchase)
         for folder in {folder_of(plan, purchase.job) for purchase in kept}:
@@ -296,12 +303,15 @@ class SingleRun:
             with_bodies=asked.verbose > 1,
             is_waiting=is_wait,
         )
+        # First: what a dead process was sending is unknown, and holds an equal purchase back.
         world.conclude_leftovers(engine)
+        # What may still be had for nothing goes before every purchase.
         earlier = self._earlier(engine, bought, resolved)
         for job in earlier.values():
             show.say(f"job {job.id} bought the same; that is fetched, nothing is bought for it")
         anew = [purchase for purchase in bought if purchase.job.id not in earlier]
         self._announce(profile, engine, [purchase.job for purchase in anew], show)
+        # After the bounds and the question: no picture leaves this machine before a yes.
         engine.calls.update(_calls(anew, gathered, provider, profile, engine))
         ours = [replace(purchase.job, owner=world.owner.name) for purchase in anew]
         planned = self._plan_or_join(engine, ours, resolved, show) if ours else []
@@ -373,6 +383,7 @@ class SingleRun:
 
     def _again(self, jobs: Sequence[Job]) -> str:
         """Return the command that asks for the pictures that were not bought, and no others."""
+        # What came by stdin cannot be typed again.
         if "-" in (self.asked.prompt, self.asked.prompt_file, *(self.asked.image or ())):
             return ""
         if self.is_named:
@@ -380,6 +391,7 @@ class SingleRun:
         # They are pictures beside those of unknown outcome, which hold back no others of the run.
         unknown = [job.id for job in jobs if job.state is State.UNKNOWN][-1:]
         despite = [*(self.asked.despite or []), *unknown] or None
+        # What may have been charged is not asked for a second time.
         count = sum(job.charge is Charge.NONE for job in jobs)
         return command_line(self.asked, count=count, despite=despite)
 
@@ -399,6 +411,7 @@ class SingleRun:
         from seedream_cli.engine.save import predict_extension
 
         ext = predict_extension(resolved.capabilities, resolved.request)
+        # Its name is like no other's, so it joins nothing: a person may not have meant two.
         if not naming.targets(jobs[0]) and sys.stderr.isatty():
             alike = engine.ledger.open_with(jobs[0].purchase_digest)
             for job_id in [job.id for job in alike if not engine.is_dead(job.owner)][:1]:
@@ -439,6 +452,7 @@ class SingleRun:
                     " nothing was charged for it, and nothing was sent now; the same again buys",
                     hint=command_line(self.asked),
                 ) from held
+            # All that stood in the way has its task now, or the first refusal holds.
             if words != {"found"}:
                 raise
         return join.plan(engine, jobs, despite=despite, ext=ext)
@@ -463,6 +477,7 @@ class SingleRun:
                 ours.purchase_digest, sandbox=ours.sandbox, first_n=ours.first_n
             )
             mine = [old for old in same if wanted and naming.targets(old, ext) == wanted]
+            # A batch's pictures are its lock's; what goes to stdout has no place to be found in.
             mine = [old for old in mine if not (old.output.get("batch") or self.is_stdout)]
             if doubtful := recall(engine, mine):
                 _refuse_doubtful(max(doubtful))
@@ -489,6 +504,7 @@ def _lasting(reference: LoadedReference) -> LoadedReference:
     source = reference.source
     if reference.local is None or source == "-" or source.startswith(("job:", "data:")):
         return reference
+    # The ledger keeps it, and `--like` reads it from another folder.
     return replace(reference, source=str(Path(source).expanduser().absolute()))
 
 
