@@ -60,6 +60,7 @@ def kind_of(address: str) -> AddressKind:
     for network, kind in _KINDS:
         if ip in ip_network(network):
             return kind
+    # Python calls some of these global.
     is_left = ip.is_multicast or getattr(ip, "is_site_local", False)  # fec0::/10, RFC 3879
     is_public = ip.is_global and not is_left
     return AddressKind.PUBLIC if is_public else AddressKind.OTHER
@@ -88,6 +89,7 @@ def check_base_url(value: str, *, where: str, is_private_ok: bool = False) -> st
     when it is asked.
     """
     hint = "write it as https://HOST/PATH; http only for 127.0.0.1, [::1] and localhost"
+    # Parsers read `\`, `#` and `@` in different ways: a key goes nowhere on a guess.
     if re.fullmatch(r"[!-~]+", value) is None or set(value) & set("\\?#@"):
         raise ConfigError(f"{where} is not a plain https address", hint=hint)
     parts = split(value)
@@ -130,6 +132,9 @@ def origin(url: str) -> str:
     """Return `scheme://host[:port]` in lower case, without a port that is the scheme's default.
 
     Raises ValueError for an address whose host or port is not one.
+
+    HTTPS://API.kie.ai:443/v1      https://api.kie.ai
+    http://[0:0:0:0:0:0:0:1]:80    http://[::1]
     """
     parts = split(url)
     if parts is None:
@@ -150,7 +155,12 @@ def is_at(url: str, base: str) -> bool:
 
 
 def literal_kind(host: str) -> AddressKind | None:
-    """Tell of which kind a host is that is written as an address; None for a name."""
+    """Tell of which kind a host is that is written as an address; None for a name.
+
+    10.0.0.7         private
+    0x7f.1           other: some resolvers read it as 127.0.0.1
+    ark.example      None: a name
+    """
     try:
         return kind_of(host)
     except ValueError:

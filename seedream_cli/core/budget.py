@@ -62,12 +62,16 @@ def lack(budget: Budget, price: Money, spent: Sequence[Spending]) -> str:
     """Say what is left, and when more is free, where `price` does not fit; else nothing.
 
     `spent` is of the budget's span and in its currency, the oldest first.
+
+    20 USD/day, 19.98 spent, 0.03 asked for     what is left, and when more is free
+    20 USD/day, 19.90 spent, 0.03 asked for     nothing: it fits
     """
     used = sum((each.amount for each in spent), Decimal(0))
     room = budget.most.amount - price.amount
     if used <= room:
         return ""
     left, free_at = max(Decimal(0), budget.most.amount - used), None
+    # As the oldest leave the span, one after the other, there is room at some moment.
     for each in spent if room >= 0 else ():
         used -= each.amount
         if used <= room:

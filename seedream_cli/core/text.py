@@ -152,6 +152,7 @@ def legible(body: bytes) -> str:
     text = _INLINE.sub(
         lambda found: f"{found[0][:24]}{_ELLIPSIS} ({len(found[0])} characters)", text
     )
+    # A signed address opens the picture to whoever reads the log.
     shown = _QUERY.sub(r"\1?****", text[:MAX_BODY])
     return shown if len(text) <= MAX_BODY else f"{shown}{_ELLIPSIS} ({len(text)} characters)"
 
@@ -183,6 +184,7 @@ def escape_unseen(json_text: str) -> str:
 
 def fold(text: str) -> str:
     """Return text in the form in which upper and lower case, and accents however typed, are one."""
+    # Twice: folding may take apart what was composed.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
@@ -199,6 +201,7 @@ def shorten(text: str, width: int) -> str:
         return text
     if width <= 0:
         return ""
+    # The ellipsis has its room from the start.
     kept, used = [], columns(_ELLIPSIS)
     for char in text:
         used += _width(char)
@@ -243,6 +246,7 @@ def human_span(span: timedelta | float) -> str:
     seconds = float(span) if isinstance(span, int | float) else span.total_seconds()
     if seconds <= 0:
         return "lapsed"
+    # Up to two days in hours: `47 h` says more than `1 d`.
     for limit, unit, per in ((60, "s", 1), (3600, "min", 60), (48 * 3600, "h", 3600)):
         if seconds < limit:
             return f"{int(seconds // per)} {unit}"
