@@ -30,6 +30,10 @@ def check_fields(
     """Check the fields of `--set`: what the model answers with an error is a mistake.
 
     A count has an option of ours, which is named where the field does not work.
+
+    --set n=4 at a model with `-n`             a mistake, with -n as the way
+    --set foo=1, a field that nobody knows     sent as it is, with a note
+    --set steps=900, beyond what is taken      a mistake
     """
     if not request.extra:
         return
@@ -50,6 +54,7 @@ def check_fields(
             )
         for path, said, takes in wrong if not refused else ():
             findings.object(f"--set {path}={said}: {name} takes {takes}", hint)
+        # Of a field that is known, or wrong already, there is nothing more to say.
         if refused or wrong or own & known:
             continue
         if is_count and not provider.ignores_others:
@@ -80,6 +85,7 @@ def check_demand(capabilities: Capabilities, name: str, demand: Demand, findings
 def strange_fields(provider: Provider, capabilities: Capabilities, request: Request) -> list[str]:
     """Return the fields of `--set` that the model's table does not know, by dotted name."""
     known = documented_fields(provider, capabilities, request)
+    # Of a table the fields are known one by one; of another field all that is in it.
     tables = {name.partition(".")[0] for name in known if "." in name}
 
     def is_known(path: str) -> bool:

@@ -230,6 +230,7 @@ def _check_agreement(size: Size, aspect: str | None) -> None:
 def _table_keyword(capabilities: Capabilities, name: str, size: Size, shape: str | None) -> str:
     """Return the keyword whose table has these pixels; raises `UsageError` naming the nearest."""
     entries = list(_entries(capabilities))
+    # A model with a table makes nothing beside it.
     for keyword, listed, made in entries:
         if made == size and shape in {listed, None}:
             return keyword
@@ -266,6 +267,7 @@ def _keyword(
     if word is None:
         words = ", ".join(dict.fromkeys(capabilities.quality.values()))
         raise UsageError(f"{name} takes --quality {words}, not {quality}")
+    # Several sizes may share a quality's word: the default is among them, or the first is meant.
     fitting = [key for key, value in capabilities.quality.items() if value == word]
     default = capabilities.default_size
     return default if default in fitting else fitting[0]
@@ -310,6 +312,7 @@ def _pixels(
         return None
     table = capabilities.sizes.get(keyword, {})
     ratio = parse_aspect(shape)
+    # A ratio beyond the table is ours to work out, if the model takes any.
     if shape in table or not capabilities.any_aspect or ratio is None:
         return table.get(shape)
     bounds = capabilities.pixels
@@ -333,6 +336,7 @@ def _guide_pixels(guide: Capabilities, keyword: str, shape: str) -> Size | None:
     if made := guide.sizes.get(keyword, {}).get(shape):
         return made
     area, ratio = _area(guide, keyword), parse_aspect(shape)
+    # Its bounds are another model's: only the area is taken from it.
     return fit(area, ratio, (1, 2 * area), None) if area and ratio else None
 
 
@@ -345,6 +349,7 @@ def _example(capabilities: Capabilities, size: Size) -> str:
     known = {key: area for key, area in areas.items() if area}
     if not known:
         return ""
+    # Of what is too small the smallest that will do, of what is too large the largest.
     keyword = (min if is_small else max)(known, key=lambda key: known[key])
     made = capabilities.sizes[keyword].get(_find_listed(capabilities, _lowest(size)) or "")
     made = made or fit(known[keyword], _lowest(size), capabilities.pixels, capabilities.max_side)
