@@ -77,6 +77,7 @@ def choose(
         return replace(profile, origins=origins)
     base = SANDBOX_ORIGIN + provider.sandbox_path
     own = ("sandbox", "base_url", "upload_base_url", "list_base_url", "api_key")
+    # Every address at once: a rehearsal must not reach a real host by any of them.
     addresses = dict.fromkeys(own, sandbox_origin)
     return replace(
         profile,
@@ -109,6 +110,7 @@ def with_key(
     file = config.path.name
     if raw is not None and raw.api_key is not None:
         source, text = f"{file}: api_key", raw.api_key.reveal()
+    # The first that a profile names counts, and no other is looked into.
     elif raw is not None and raw.api_key_command is not None:
         source = f"{file}: api_key_command"
         text = _from_command(raw.api_key_command, environ, patience)
@@ -120,6 +122,7 @@ def with_key(
         # Joining keeps an absolute path as it is.
         path = config.path.parent / expand_home(raw.api_key_file, environ)
         text = _from_file(path, source, _line_for_key(profile.name))
+        # What an orchestrator mounts has the mode that it chose.
         if _MOUNTED_SECRETS not in path.resolve().parents:
             refuse_shared(path, f"{path} holds a key")
     else:
@@ -178,7 +181,14 @@ def _choice(
     *,
     is_sandbox: bool,
 ) -> tuple[str, str]:
-    """Return the name of a profile or provider, and what chose it."""
+    """Return the name of a profile or provider, and what chose it.
+
+    -p NAME                                          that one
+    SEEDREAM_PROFILE                                 that one
+    default_profile                                  that one
+    none of these, one key in the environment        its provider
+    none of these, two keys                          a mistake: which account pays is not guessed
+    """
     variable = environ.get("SEEDREAM_PROFILE")
     if option is not None:
         return _check_name(option, "option -p", config, providers, UsageError)
@@ -190,6 +200,7 @@ def _choice(
     keyed = _find_keys(environ, providers)
     if len(keyed) == 1:
         return next((name, f"environment {variable}") for name, variable in keyed.items())
+    # A rehearsal costs nobody anything: there a default does no harm.
     if keyed and not is_sandbox:
         found = ", ".join(f"{variable} ({name})" for name, variable in keyed.items())
         hint = "choose with -p " + " or -p ".join(keyed) + ", or set SEEDREAM_PROFILE"
@@ -230,6 +241,7 @@ def _find_keys(environ: Mapping[str, str], providers: Iterable[str]) -> dict[str
     claimed: dict[str, str] = {}
     for name in providers:
         for variable in KEY_VARIABLES[name]:
+            # Two providers may share a variable: it must not look like two keys.
             claimed.setdefault(variable, name)
     found: dict[str, str] = {}
     for variable, name in claimed.items():
@@ -272,6 +284,7 @@ def _assemble(
         base = check_base_url(raw.base_url, where=where, is_private_ok=raw.allow_http)
         further = [each for each in ("upload_base_url", "list_base_url") if not getattr(raw, each)]
         origins |= dict.fromkeys(further, f"{file}: base_url")
+    # A rehearsal has an address of its own.
     if not base and not is_sandbox:
         raise _no_address(raw, provider, config)
     if raw.gateway is not None and provider.base_url:
@@ -412,6 +425,7 @@ def _from_command(command: tuple[str, ...], environ: Mapping[str, str], patience
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            # It may print the key, or half of it, when something goes wrong.
             stderr=subprocess.DEVNULL,
             timeout=patience,
             env=dict(environ),
@@ -440,6 +454,7 @@ def _check_key(text: str, source: str, profile: Profile) -> Secret:
         )
     first = source.removeprefix("environment ").partition(" ")[0]
     is_variable = source.startswith("environment ") and not first.endswith("_FILE")
+    # A `_FILE` variable names a place for a key, and is none itself.
     ways = [f"or export {first}"] if is_variable else []
     raise AccountError(
         f"there is no key for {profile.name}: looked in {source}",

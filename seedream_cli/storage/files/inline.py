@@ -107,6 +107,7 @@ class Spill:
     def _open(self) -> int:
         if self._file is None:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - text
+            # `O_NOFOLLOW`: no link that somebody put there leads the picture away.
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
             self._file = os.open(self.path, flags, 0o600)
         return self._file
@@ -121,6 +122,7 @@ class Spill:
                 while self._size < size and (
                     block := os.pread(old, min(_BLOCK, size - self._size), self._size)
                 ):
+                    # By way of `_insist`: the next place may refuse as well.
                     self._write(block)
             except OSError as error:
                 raise StorageError(f"{left} cannot be read: {error}") from error
@@ -149,6 +151,7 @@ class _Strings:
                 end = len(chunk) if quote < 0 else quote + 1
                 out += chunk[at:end]
                 at, self._is_inside = end, quote >= 0
+            # A quote behind a backslash ends nothing.
             elif self._is_escaped:
                 out += self._take(chunk[at : at + 1])
                 at, self._is_escaped = at + 1, False
@@ -178,6 +181,7 @@ class _Strings:
         Encoders escape slashes, line breaks, and some all that is special in HTML, such as plus.
         """
         text = bytes(self._short) + piece
+        # An escape may be cut by the end of a chunk: its half waits for the rest.
         half = _HALF_ESCAPE.search(text)
         end = half.start() if half else len(text)
         self._short[:] = text[end:]
@@ -265,6 +269,7 @@ def decode_base64(text: Iterable[bytes]) -> Iterator[bytes]:
             else:
                 tail = b""
             part = part.translate(_URL_SAFE, _WHITE)
+            # Four letters are three bytes: what is left over waits for the next block.
             end = len(part) - len(part) % 4
             held = part[end:] + tail
             yield base64.b64decode(part[:end], validate=True)

@@ -69,6 +69,7 @@ class Part:
     def write(self, chunk: bytes) -> None:
         """Append `chunk`; raise `StorageError`, with nothing appended, where the disk refuses."""
         try:
+            # At an offset: a failed write may have left a piece, which the next one covers.
             self._disk.write(self._fd, chunk, self.size)
         except OSError as error:
             raise refusal(self.path, error) from error
@@ -144,6 +145,7 @@ class Part:
         """Look at the bytes on disk, mapped rather than read where the file system can."""
         from mmap import ACCESS_READ, mmap
 
+        # Such a piece must not be taken for the picture's end.
         os.ftruncate(self._fd, self.size)
         if not self.size:
             return inspect(b"")
@@ -167,6 +169,7 @@ def parts_in(folder: Path) -> list[tuple[Path, str]]:
         for entry in entries:
             label, _, rest = entry.name.removeprefix(_PREFIX).partition(".")
             owner = rest.removesuffix(_SUFFIX)
+            # Only what has our very form: a name that merely resembles it is somebody's file.
             if entry.name == part_name(label, owner) and entry.is_file(follow_symlinks=False):
                 found.append((Path(entry.path), owner))
     return found
@@ -204,6 +207,7 @@ def is_equal(one: Path, other: Path) -> bool:
     from filecmp import cmp
 
     try:
+        # A link to equal bytes is not the picture: what it leads to may go.
         return not other.is_symlink() and cmp(one, other, shallow=False)
     except OSError:
         return False
