@@ -93,9 +93,11 @@ class BatchCommand:
         manifest, base, path = self._read(accounts, mistakes)
         self._check_options(is_stdin=path is None)
         lock = LockFile(path, self.shard) if path is not None else None
+        # Looking writes nothing, so it may run beside a run.
         if lock is not None and not (asked.plan or asked.check):
             self._claim(lock)
 
+        # Made twice at most: for the run, and for the page of what was accepted.
         def planner() -> Planner:
             return Planner(
                 manifest,
@@ -168,6 +170,7 @@ class BatchCommand:
 
     def _claim(self, lock: LockFile) -> None:
         """Be the one run of this batch on this machine."""
+        # This machine's runs first, by a file in the state folder; then the parts beside the lock.
         self.world.exits.enter_context(Turn(self.world.places.state_dir / "batches", lock.path))
         lock.claim()
         self.world.exits.callback(lock.withdraw)
@@ -221,12 +224,14 @@ class BatchCommand:
             prompts.add(posixpath.normpath(posixpath.join(base, file)))
             return _bytes(posixpath.join(base, file), file).decode("utf-8-sig", "strict").strip()
 
+        # A pipe has no name that would say it.
         kind = manifests.kind_within(text) if is_pipe else kind
         manifest = manifests.read(text, file=mistakes.file, kind=kind, load=load, mistakes=mistakes)
         if len(manifest.rows) > MOST_ROWS:
             raise UsageError(f"{name} has {len(manifest.rows)} rows; at most {MOST_ROWS} at once")
         if path is not None:
             _check_alone(path, prompts)
+        # `--check` asks no config: it says the same for somebody without accounts.
         if not self.asked.check:
             _check_profiles(manifest, accounts, mistakes)
         return manifest, base, path
@@ -288,6 +293,7 @@ class BatchCommand:
             )
         if here == base or output.startswith("/"):
             return output
+        # Typed paths are told from where one types; the lock's from the manifest.
         way = posixpath.relpath(here, base).replace("{", "{{").replace("}", "}}")
         return f"{way}/{output}"
 
@@ -318,6 +324,7 @@ def _check_profiles(manifest: Manifest, accounts: Accounts, mistakes: Mistakes) 
             said = error.message.removeprefix("option -p: ")
             hint = f"\n  {error.hint}" if error.hint else ""
             mistakes.at(line, f"profile: {said}{hint}")
+            # Its rows are not planned: their further mistakes would only follow from this one.
             mistakes.unsound.update(row.name for row in manifest.rows if row.profile == name)
 
 
@@ -348,6 +355,7 @@ def _check_alone(path: str, prompts: Collection[str]) -> None:
                 f"{own} and {name} lie side by side, and both would have the lock {name_of(own)}",
                 hint="give one of them another name",
             )
+        # `a.1-of-2.toml` beside `a.toml`: the lock of one has the name of a part of the other's.
         for one, whole in ((own, name), (name, own)):
             if whole_of(name_of(one)) == name_of(whole):
                 raise UsageError(

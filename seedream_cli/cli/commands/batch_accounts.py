@@ -43,6 +43,7 @@ class Accounts:
         from seedream_cli.providers import PROVIDERS
 
         found = PROVIDERS.get(row.profile or "") or PROVIDERS.get(locked or "")
+        # The lock's word counts, also where this version does not know it: then nobody makes it.
         if found is not None or locked is not None:
             return found and self._as_account_has_it(row, found)
         if self.asked.check:
@@ -50,6 +51,7 @@ class Accounts:
         try:
             return self.world.provider(self.profile(row.profile))
         except AccountError:
+            # A plan is shown to who has no account, too.
             if self.asked.plan:
                 return None
             raise
@@ -85,7 +87,13 @@ class Accounts:
         return self._profiles[key]
 
     def _find(self, row: Row, provider: Provider) -> Profile:
-        """Return the row's profile, else `-p`, else the default, else the only one there is."""
+        """Return the row's profile, else `-p`, else the default, else the only one there is.
+
+        profile = "a" in the row                 a, if it speaks to who makes the picture
+        -p b                                     b, if it does
+        neither, and the default speaks to it    the default
+        two others do                            a mistake: which account pays is not guessed
+        """
         for name in (*filter(None, (row.profile, self.asked.profile)), None):
             chosen = self._speaking(name, provider)
             if chosen is not None:
@@ -153,6 +161,7 @@ class Accounts:
         loader = ReferenceLoader(lambda: engine.ledger, profile, bytes, engine.clock.now())
         loaded = loader.load(list(_sources(engine, base, entries, action.row)))
         mistakes, _ = check_references(loaded, target.capabilities)
+        # What was planned by other bytes would be recorded as made from them.
         mistakes += list(_changes(entries, action.row, loaded, request.references))
         if mistakes:
             raise UsageError("; ".join(mistakes))
@@ -172,6 +181,7 @@ class Accounts:
         from seedream_cli.engine.references import upload_references
 
         with ExitStack() as held:
+            # In one order in all threads: rows that share two pictures never wait in a ring.
             for digest in sorted({each.digest for each in loaded if each.local}):
                 held.enter_context(self._turn(digest))
             return tuple(
@@ -208,6 +218,7 @@ def _name_picture(engine: Context, base: str, entries: Mapping[Key, Entry], key:
     entry = entries.get(key)
     if entry is None:
         raise UsageError(f"images.{key[0]} is not made", hint="run the same again")
+    # A file that a person changed is what is meant, not what the provider once sent.
     if entry.made is None:
         for job in engine.ledger.of_row(key[0], states={State.SAVED}, limit=20):
             for image in job.images:

@@ -46,7 +46,12 @@ def bounds(asked: GenerateArguments, tasks: Sequence[Action]) -> Bounds:
 
 
 def max_cost(asked: GenerateArguments, prices: Sequence[Price]) -> Money | None:
-    """Return `--max-cost`; raise `UsageError` where not all prices are known in its currency."""
+    """Return `--max-cost`; raise `UsageError` where not all prices are known in its currency.
+
+    5, all prices in USD           5 USD
+    5, prices in USD and CNY       a mistake: 5 of which?
+    5CNY, a price in USD           a mistake: there is no rate here
+    """
     if asked.max_cost is None:
         return None
     amount, named = parsed(asked.max_cost)
@@ -75,6 +80,7 @@ def check_bounds(asked: GenerateArguments, jobs: Sequence[Job]) -> None:
     limit = max_cost(asked, list(prices.items()))
     if limit is None:
         return
+    # All of it is held against the bound before any of it is sent.
     for cost in money.total(job.price for job in jobs if job.price):
         if cost.amount > limit.amount:
             words = f"{_pictures(count)} may cost {money.show(cost)}; nothing was sent"
@@ -149,7 +155,12 @@ def _pictures(count: int) -> str:
 
 
 def confirm(count: int, asked: GenerateArguments) -> None:
-    """Ask a person at a terminal, once, before many pictures; raise `UsageError` for a no."""
+    """Ask a person at a terminal, once, before many pictures; raise `UsageError` for a no.
+
+    11 pictures at a terminal            asked about
+    11 pictures, -y, or in a script      not asked about
+    11 pictures, --max-images 5          not asked about: 5 may come
+    """
     count = count if asked.max_images is None else min(count, asked.max_images)
     is_asked = count > ASK_ABOVE and not asked.yes
     terminal = _terminal() if is_asked and sys.stderr.isatty() else None
@@ -206,5 +217,6 @@ def allow_files(workers: int) -> int:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
             soft = most
+    # Where the system gives no more, fewer jobs are under way at a time.
     room = workers if soft == unbounded else (soft - FILES_BESIDE) // FILES_A_WORKER
     return max(1, min(workers, room))

@@ -105,7 +105,14 @@ def _check_words(names: Sequence[str], task_id: str | None, expiring: str | None
 
 
 def reopen(ledger: Ledger, job: Job) -> Job:
-    """Fetch again what a person names though it was fetched: gone from disk, or given up."""
+    """Fetch again what a person names though it was fetched: gone from disk, or given up.
+
+    saved, and its file is there          as it is
+    saved, and its file is gone           fetched once more
+    expired                               fetched once more: its host may have it after all
+    written off, maybe charged            what is known of it is fetched
+    """
+    # What lies where it was saved is not fetched again.
     lost = [i.index for i in job.images if i.saved_at and not (i.path and Path(i.path).exists())]
     try:
         if job.state is State.CLOSED and job.charge is Charge.MAYBE:
@@ -125,6 +132,7 @@ def _reopen_closed(ledger: Ledger, job: Job, lost: Sequence[int]) -> Job:
     """
     job = ledger.reopen(job, [] if _is_held(job) else lost)
     if len(job.images) < job.expected:
+        # With a task id its provider can say where the others are.
         return job if job.task_id is None else ledger.move(job, State.RUNNING)
     return ledger.move(job, State.READY) if any(each.is_wanted for each in job.images) else job
 
@@ -132,6 +140,7 @@ def _reopen_closed(ledger: Ledger, job: Job, lost: Sequence[int]) -> Job:
 def _leave_closed(world: CommandContext, written_off: Sequence[Job]) -> None:
     """Leave written off what was and did not come."""
     for job in (world.ledger.job(job.id) for job in written_off):
+        # A person's word stands until the picture itself has come.
         if job.state in {State.RUNNING, State.READY, State.FAILED}:
             world.ledger.move(job, State.CLOSED, charge=Charge.MAYBE)
 
@@ -223,6 +232,7 @@ def _moved(world: CommandContext, engine: Context, job: Job, output: str, count:
             raise UsageError(f"{path} exists", hint="choose another name with -o")
     job = reopen(world.ledger, job)
     moved = replace(job, output={**job.output, **plan.to_json(), "stdout": False})
+    # Bytes that lie on this disk need no host, which may not have them any more.
     copies = [copy for image in job.images if (copy := _copy(engine, moved, image))]
     if copies:
         job = world.ledger.adopt(job, moved, copies)
@@ -289,6 +299,7 @@ def _adopt(
         prompt="",
         request={"size": None, "aspect": None, "seed": None, "format": None, "references": []},
         recipe={},
+        # Like no other's: nobody knows what it asked for, so it stands in no purchase's way.
         purchase_digest=f"adopted {address} {task_id}",
         output=_plan(world, profile.output, many=False).to_json(),
         first_n=1,

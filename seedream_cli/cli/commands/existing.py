@@ -47,6 +47,7 @@ def find_existing(
     paths, placeholders = list[str](), list[str]()
     for each in names:
         for path in filter(lambda path: is_there(plan.absolute(path)), each):
+            # A rehearsal's placeholder is no picture: it does not spare a purchase.
             digest = "" if job.sandbox else _placeholder(context, plan.absolute(path))
             (placeholders if digest else paths).append(digest or path)
             if not digest:
@@ -62,6 +63,7 @@ def _names(plan: Destination, job: Job, k: int, resolved: Resolved) -> tuple[str
     if size is not None:
         fields |= {"width": size.width, "height": size.height}
     likely = predict_extension(resolved.capabilities, resolved.request)
+    # In any format: only the bytes said which one came.
     every = dict.fromkeys([*filter(None, [likely]), *FORMATS])
     found = (naming.predict(plan, fields=fields, ext=ext) for ext in every)
     return tuple(dict.fromkeys(filter(None, found)))
@@ -75,6 +77,7 @@ def _placeholder(context: CommandContext, path: str) -> str:
     if found is None or not found.sha256:
         return ""
     jobs = context.ledger.with_image(found.sha256, sandbox=True)
+    # Only where a rehearsal put it: a copy elsewhere is somebody's, whatever its bytes.
     is_its_place = any(image.path == path for job in jobs for image in job.images)
     is_real = bool(context.ledger.with_image(found.sha256, sandbox=False))
     return found.sha256 if is_its_place and not is_real else ""

@@ -185,6 +185,7 @@ def _find_named(
     """Return the jobs of these names: settled by `word`, else asked about."""
     from seedream_cli.storage.ledger.names import find_any
 
+    # What is settled now is not asked about: the person has just said what it is.
     if word is not None:
         return _Report(jobs=_settle(world, names, word, asking), is_named=True)
     found = [find_any(world.ledger, name) for name in names]
@@ -237,6 +238,7 @@ def conclude_quietly(world: CommandContext, profile: str | None, say: Plain) -> 
     if world.ledger.is_read_only:
         return 0
     try:
+        # Else there is nothing to conclude, and nothing is committed.
         if world.ledger.submitting():
             engine = world.engine(world.timing(0.0), Plain(quiet=True), profile=profile)
             world.conclude_leftovers(engine)
@@ -286,6 +288,7 @@ class _Inquiry:
         jobs = jobs if self.is_off else self._find_lost(jobs)
         states = {State.RUNNING, *((State.FAILED,) if self.is_named else ())}
         meant = (job for job in jobs if job.state in states and job.task_id is not None)
+        # Each once: `--expiring` asks about all before it knows which to show.
         waiting = [job for job in meant if job.id not in self.asked]
         if self.is_off or not waiting:
             running = (job.id for job in waiting if job.state is State.RUNNING)
@@ -307,6 +310,7 @@ class _Inquiry:
         """
         ledger = self.world.ledger
         unknown = [job for job in jobs if job.state is State.UNKNOWN]
+        # A list that lacked a request is asked once more: it may have been late.
         absent = {job.id: job for job in ledger.list_absent()}
         if self.is_named:
             absent = {job.id: job for job in jobs if job.id in absent}
@@ -415,6 +419,7 @@ def _write_gallery(world: CommandContext, found: _Report, file: str, say: Plain)
 
 def _sources(world: CommandContext, job: Job) -> list[Image]:
     """Return the pictures of earlier jobs that a job was made from."""
+    # By the bytes: whatever it was called when it was given, it is that picture.
     digests = dict.fromkeys(re.findall("sha256:([0-9a-f]{64})", json_text(dict(job.recipe))))
     makers = {digest: world.ledger.with_image(digest)[:1] for digest in digests}
     return [
