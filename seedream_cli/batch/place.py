@@ -109,9 +109,9 @@ def _own_name(path: str, *, is_likely: bool = False) -> str:
     What only looks like it stays: a word or a date that somebody typed; but in a name that is
     `is_likely` also a job of letters alone is taken for one.
 
-    cat-01k3f9zq.png    cat.png
-    cat-20261130.png    itself: a date
-    cat-haystack.png    itself, though it could be a job's id; `is_likely`: cat.png
+        cat-01k3f9zq.png    cat.png
+        cat-20261130.png    itself: a date
+        cat-haystack.png    itself, though it could be a job's id; `is_likely`: cat.png
     """
     stem, dotted = posixpath.splitext(path)
     match = _ASIDE.fullmatch(stem)

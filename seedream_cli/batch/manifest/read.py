@@ -120,11 +120,14 @@ def shards(manifest: Manifest, count: int) -> Mapping[str, int]:
     """Return which of `count` shards, from 1, each row belongs to, on any machine the same.
 
     Rows that need one another, directly or not, share a shard.
+
+        a → b → c, d alone, 2 shards     a, b and c in one, d in either
     """
     above = {row.name: row.name for row in manifest.rows}
 
     def first(name: str) -> str:
         while above[name] != name:
+            # Each look shortens the way for the next: rows may be chained by thousands.
             above[name] = name = above[above[name]]
         return name
 
@@ -133,6 +136,7 @@ def shards(manifest: Manifest, count: int) -> Mapping[str, int]:
             if reference.row is not None:
                 low, high = sorted((first(row.name), first(reference.row)))
                 above[high] = low
+    # By the name and not by the place: a row that is added moves no other one.
     return {name: int(_digest(first(name)), 16) % count + 1 for name in above}
 
 
@@ -188,6 +192,7 @@ def _prompt_and_name(
 
 def _automatic(prompt: str, time: int) -> str:
     """Return a name that depends on the prompt, and on how often it was there before."""
+    # The same prompt twice asks for two pictures.
     again = f"-{time}" if time > 1 else ""
     return f"{naming.slug(prompt)}-{_digest(prompt)[:6]}{again}"
 
@@ -276,6 +281,7 @@ def _reference(
 ) -> RowReference | _Problem:
     if text.startswith("images.") and "/" not in text:
         return _picture(text, totals, names)
+    # What only this machine's ledger or stdin has makes the manifest mean two things.
     if text == "-" or text.startswith(("job:", "@")):
         return _Problem(
             "is not allowed: a manifest stands for itself on any machine; "
@@ -296,7 +302,12 @@ def _is_https(text: str) -> bool:
 
 
 def _picture(text: str, totals: Mapping[str, int], names: Sequence[str]) -> RowReference | _Problem:
-    """Find the row behind `images.NAME` or `images.NAME.N`; a NAME may hold dots itself."""
+    """Find the row behind `images.NAME` or `images.NAME.N`; a NAME may hold dots itself.
+
+    images.cat            the row cat, if it makes one picture
+    images.cat.2          its second one; or the row `cat.2`, where there is such a row
+    images.kat            no picture here; did you mean cat?
+    """
     rest = text.removeprefix("images.")
     name, _, digits = (rest, "", "") if rest in totals else rest.rpartition(".")
     n = int(digits) if _ORDINAL.fullmatch(digits) else 1 if name == rest else None
@@ -366,6 +377,7 @@ def _check_outputs(mistakes: Mistakes, defaults: Table, tables: Iterable[Table])
         if table is defaults and "name" not in fields:
             problems.append(_Problem("must hold {name} here: all pictures would go to one file"))
         elif not fields and not problems:
+            # Without a field two rows with one path would take turns in one file.
             owner = owners.setdefault(posixpath.normpath(output).casefold(), table)
             if owner is not table:
                 which = f"images.{show(owner.name)}, line {owner.line}"
@@ -391,6 +403,7 @@ def _output_problems(output: str) -> Iterator[_Problem]:
 
 
 def _row(table: Table, defaults: Mapping[str, object], shared: Mapping[str, object]) -> Row:
+    # For these a plain word over a word: only options overrule one another (`overlay`).
     said = {**defaults, **table.said}
     own = {key: value for key, value in table.said.items() if key in _OPTIONS}
     return Row(

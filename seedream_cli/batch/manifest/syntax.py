@@ -90,6 +90,7 @@ def _split(text: str) -> Iterator[tuple[int, str]]:
 def _text_sheet(mistakes: Mistakes, text: str) -> Sheet:
     lines = [each for each in _split(text) if not each[1].startswith("#")]
     first = lines[0] if lines else None
+    # Else each line of its syntax would be bought as a prompt.
     if first is not None and first[1].startswith(("{", "[")):
         is_toml = _HEADER.fullmatch(first[1])
         kind, extension = ("TOML", "toml") if is_toml else ("JSON Lines", "jsonl")
@@ -168,6 +169,7 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        # Python would take the last one in silence, and buy by it.
         raise ValueError(f"{show(twice)} is said twice")
     return found
 
