@@ -147,6 +147,7 @@ def command_line(arguments: GenerateArguments, **changes: object) -> str:
     """Return what was typed as one line for the shell, some options changed: right as pasted."""
     said = replace(arguments, **changes)  # type: ignore[arg-type]  # each caller names real fields
     words = ["seedream", "generate" if said.image is None else "edit"]
+    # A prompt that begins with a dash would be taken for an option.
     is_last = said.prompt is not None and said.prompt.startswith("-") and said.prompt != "-"
     words += [] if said.prompt is None or is_last else [said.prompt]
     for each in fields(said):
@@ -191,6 +192,7 @@ def read_prompt(arguments: GenerateArguments) -> str:
             hint=command_line(replace(arguments, prompt="a lighthouse at dawn"))
             + "\n- in its place reads it from stdin, -f FILE from a file",
         )
+    # A picture of an earlier job, as `-i` takes it: `@last`, `job:01k3f9zq.2`.
     named = _A_PICTURE.match(arguments.prompt)
     if named is not None:
         rest = arguments.prompt[named.end() :].lstrip(" ,:;-")
@@ -247,6 +249,7 @@ def options(
 
     typed = {name: getattr(arguments, name) for name in (*OF_REQUESTS, "count")}
     merged = overlay({**typed, "set": settings(arguments.set or [])}, profile.defaults)
+    # Typed words are orders; a default that the model lacks is left out with a note.
     defaulted = {name for name in OF_REQUESTS if name in merged and typed[name] is None}
     if not arguments.model and profile.model:
         defaulted.add("model")
@@ -277,7 +280,12 @@ def parse_span(text: str, option: str) -> timedelta:
 
 
 def settings(pairs: list[str]) -> dict[str, object]:
-    """Read `--set KEY=VALUE`: nested keys by dots, VALUE as JSON, else as text."""
+    """Read `--set KEY=VALUE`: nested keys by dots, VALUE as JSON, else as text.
+
+    seed=7             {"seed": 7}
+    a.b=x              {"a": {"b": "x"}}
+    name="7"           {"name": "7"}, a text
+    """
     from seedream_cli.request.options import merge
 
     found: dict[str, object] = {}
@@ -289,6 +297,7 @@ def settings(pairs: list[str]) -> dict[str, object]:
         try:
             value = json.loads(text, parse_constant=_no_constant)
         except (ValueError, RecursionError):
+            # What is no JSON is a plain word: nobody quotes twice for the shell.
             value = text
         nested: object = value
         for name in reversed(names):

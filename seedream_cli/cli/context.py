@@ -79,6 +79,7 @@ class CommandContext:
     @property
     def has_ledger(self) -> bool:
         """Tell whether there is one; none is made to look into."""
+        # To look is not to open: a command that buys nothing leaves no ledger behind.
         return self._ledger_file.exists()
 
     @property
@@ -151,6 +152,7 @@ class CommandContext:
             try:
                 return self.keyed(profile)
             except AccountError as error:
+                # The first one's trouble is told: it is the profile that bought the job.
                 lacking = lacking or error
         if lacking is not None:
             raise lacking
@@ -185,6 +187,7 @@ class CommandContext:
                 profile = choose(self.config, self.environ, name=name, sandbox=job.sandbox)
             except SeedreamError:
                 continue
+            # `SEEDREAM_SANDBOX` is of new purchases; a real job stays one.
             if profile.sandbox != job.sandbox:
                 profile = choose(self.config, _without_sandbox(self.environ), name=name)
             if profile.provider == job.provider and origin(profile.base_url) == job.origin:
@@ -196,6 +199,7 @@ class CommandContext:
         from seedream_cli.transport.client import Transport
         from seedream_cli.transport.proxies import certificates, check_certificates, proxy_for
 
+        # Before anything is paid: later it would stop a picture on its way.
         check_certificates(self.environ)
         return Transport(
             proxy_of=lambda url: proxy_for(url, self.environ),
@@ -210,6 +214,7 @@ class CommandContext:
         from seedream_cli.sandbox.messages import Settings
         from seedream_cli.sandbox.server import Sandbox
 
+        # Threads ask at once, and one sandbox is enough.
         with self.lock:
             if self._sandbox is None:
                 delay = self.seconds("SEEDREAM_SANDBOX_DELAY", 2.0)

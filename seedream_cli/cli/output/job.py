@@ -89,6 +89,7 @@ def bare_json(**known: object) -> dict[str, object]:
 
 def error_json(error: SeedreamError) -> dict[str, object]:
     """Return the object for an error before there is a job."""
+    # A command that was held back sent nothing itself; the job in its way has to be settled.
     following = "settle" if error.code == "outcome_unknown" else "fix"
     return bare_json(
         next="retry" if error.code in _AGAIN else following,
@@ -102,7 +103,13 @@ def error_json(error: SeedreamError) -> dict[str, object]:
 
 
 def next_step(job: Job, problem: Problem | None) -> str | None:
-    """Return the one word that tells a script how to go on."""
+    """Return the one word that tells a script how to go on.
+
+    unknown                                  settle
+    running, or ready                        download; with a key that is refused: fix
+    refused                                  fix
+    closed or failed, free, and it may pass  retry
+    """
     code = problem.code if problem else ""
     # What was saved and is wanted once more is as good as ready while its URL is known.
     is_ready = _is_lost(job) and any(i.url for i in job.images if i.is_wanted)
@@ -122,7 +129,13 @@ def next_step(job: Job, problem: Problem | None) -> str | None:
 
 
 def job_exit(job: Job, problem: Problem | None) -> int:
-    """Return the exit code of one job as it stands."""
+    """Return the exit code of one job as it stands.
+
+    saved                                        0
+    saved, one of its set was not made           3
+    unknown, or expired                          5
+    else                                         its problem's own
+    """
     problem = problem or job.problem
     match job.state:
         case State.SAVED if _is_lost(job):
@@ -131,6 +144,7 @@ def job_exit(job: Job, problem: Problem | None) -> int:
                 return 5
             return problem.exit
         case State.SAVED if problem is not None:
+            # Something was made: no code that promises that nothing was bought.
             return problem.exit if problem.code == "storage" else 3
         case State.SAVED:
             return 0
@@ -166,6 +180,7 @@ def hint_lines(hint: str) -> str:
 
 def _paid(job: Job, problem: Problem, *, is_buying: bool) -> str:
     """Say once whether it cost anything, where a run bought."""
+    # Once is enough: many a problem tells it in its own words.
     is_said = "charged" in problem.message or "paid" in problem.message
     return f"; {_CHARGED[job.charge]}" if is_buying and not (job.sandbox or is_said) else ""
 
@@ -202,6 +217,7 @@ def settle_lines(unknown: Sequence[Job]) -> str:
 
 def hint_of(job: Job, problem: Problem) -> str:
     """Return what to type next, a command a line; ledgers of old hold other words."""
+    # Old versions wrote placeholders down, which no shell can run.
     if job.state is State.UNKNOWN and "TASK_ID|URL" in problem.hint:
         return _hint(job, problem)
     return problem.hint or _hint(job, problem)

@@ -90,8 +90,15 @@ class Outcome:
         return sums or ("not known" if self.has_bought else "0")
 
     def exit(self, signal_number: int = 0) -> int:
-        """Return the exit code of the whole run, which a signal may have ended."""
+        """Return the exit code of the whole run, which a signal may have ended.
+
+        2 pictures saved                             0
+        one saved, one found its provider away       3: something was bought
+        nothing bought, the provider out of reach    69
+        Ctrl-C                                       130, unless something graver happened
+        """
         codes = self.codes
+        # 2 and 69 promise that nothing was bought: beside a purchase they would be a lie.
         if self.has_bought:
             codes = {NOT_AS_ASKED if code in _BOUGHT_NOTHING else code for code in codes}
         ending = {0: 0, signal.SIGINT: 130}.get(signal_number, 143)

@@ -75,6 +75,7 @@ class Stdout:
         except (OSError, ValueError) as error:
             is_terminal = _is_terminal()
             self.give_up()
+            # As `head` does: no reason to end what is being paid for.
             if isinstance(error, ValueError) or error.errno in _GONE or is_terminal:
                 return  # whoever read us has gone; the files are on disk
             raise StorageError(
@@ -86,6 +87,7 @@ class Stdout:
         """Stop printing, also at interpreter exit."""
         self._is_closed = True
         with contextlib.suppress(OSError, ValueError):
+            # What Python still holds in its buffer would raise once more at exit.
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
             os.close(null)
@@ -124,6 +126,7 @@ class Device:
             try:
                 return os.open(self.path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
             except OSError as error:
+                # ENXIO: a named pipe that nobody reads yet (POSIX, open).
                 if error.errno != errno.ENXIO or time.monotonic() >= until:
                     raise
                 time.sleep(_LOOK)
