@@ -29,6 +29,9 @@ def customize(provider: Provider, profile: Profile) -> Provider:
     """Return a provider with what a profile says of it; the same where it says nothing.
 
     A model that is known keeps what the profile does not mention, its list price but for `price`.
+
+        a price for a known model       its own limits, that price
+        an id that nobody knows         only what the profile says of it; the rest is not checked
     """
     if not provider.base_url:
         from seedream_cli.providers.openai_images import of_gateway
@@ -42,6 +45,7 @@ def customize(provider: Provider, profile: Profile) -> Provider:
         known = models.get(name)
         models[name] = _describe(name, terms) if known is None else _amend(known, terms)
     provider = replace(provider, models=models)
+    # A gateway with one model has no choice to make.
     if provider.default_model == "" and len(models) == 1:
         provider = replace(provider, default_model=next(iter(models)))
     return provider
@@ -80,6 +84,7 @@ def _amend(known: Capabilities, terms: ModelTerms) -> Capabilities:
         known,
         label=terms.label or known.label,
         sizes=sizes,
+        # The list of sizes may have lost the default.
         default_size=known.default_size if known.default_size in sizes else next(iter(sizes), None),
         pixels=pixels,
         aspects=known.aspects if terms.aspects is None else terms.aspects,

@@ -23,6 +23,10 @@ def count_of(value: object, default: int) -> int | None:
     """Return how many pictures a field for a count asks for; left out or null is `default`.
 
     None where it is no number from 1 on: a server may take `0`, `true` or a list for anything.
+
+        left out, or null     the default
+        3, 3.0, "3"           3
+        0, true, [3]          None
     """
     match value:
         case None:
@@ -57,7 +61,12 @@ def references_of(*values: object) -> int | None:
 
 
 def area_of(capabilities: Capabilities | None, size: object) -> int | None:
-    """Return the most pixels that a size brings, a keyword or WIDTHxHEIGHT; None: unknown."""
+    """Return the most pixels that a size brings, a keyword or WIDTHxHEIGHT; None: unknown.
+
+    2560x1440, whatever the model     3,686,400
+    2K, a model with a table          its largest picture of that size
+    2K, nothing known                 None: the dearest is meant
+    """
     if not isinstance(size, str):
         return None
     if pair := _PIXELS.fullmatch(size):
@@ -67,6 +76,7 @@ def area_of(capabilities: Capabilities | None, size: object) -> int | None:
     if keyword is None:
         return None
     if table := tables[keyword]:
+        # The bound of all ratios: which of them it will be does not matter for it.
         return max(made.pixels for made in table.values())
     side = _SIDE.fullmatch(keyword)
     return round(float(side[1]) * 1024) ** 2 if side else None

@@ -32,6 +32,7 @@ def submit(request: Request) -> Call:
     # A transparent background wants PNG to be asked for (live on 5.0 pro, 2026-09).
     is_clear = request.extra.get("background") == "transparent"
     format_ = request.format or ("png" if is_clear else None)
+    # What a known model has no field for is left out: it was a mistake, or a note, before this.
     takes_references = model is None or model.references[1] > 0
     body = keep_given(
         model=request.model,
@@ -66,6 +67,7 @@ def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
     is_layered = layered is True
     images: int | None
     if is_layered:
+        # How many layers come the model decides; the bound is what may be billed.
         images = (model.layers if model is not None else 0) or _MOST_LAYERS
     else:
         images = _set_of(body, references) if layered is None or layered is False else None
@@ -90,6 +92,7 @@ def _set_of(body: Mapping[str, object], references: int | None) -> int | None:
             options = body.get("sequential_image_generation_options")
             if options is not None and not isinstance(options, dict):
                 return None
+            # Without `max_images` references and pictures share one bound.
             room = max(1, _MOST_TOGETHER - (references or 0))
             return count_of((options or {}).get("max_images"), room)
         case _:

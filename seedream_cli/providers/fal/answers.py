@@ -148,10 +148,10 @@ def _failure(
     Failures of fal's own are not charged; validation and content policy are where a runner had
     worked. What names no type may as well come from a gateway in trouble, so it counts as charged.
 
-    type `runner_disconnected`          not charged
-    content policy                      may be charged: a runner had worked
-    500 with a type                     not charged
-    an error without a type             may be charged: who says it is not known
+        type `runner_disconnected`          not charged
+        content policy                      may be charged: a runner had worked
+        500 with a type                     not charged
+        an error without a type             may be charged: who says it is not known
     """
     text = f"{message} ({kind})" if kind and message else message or str(kind)
     is_own = status == _CLIENT_LEFT or status >= _SERVER_ERROR

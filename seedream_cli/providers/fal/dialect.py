@@ -77,6 +77,7 @@ def _size(request: Request) -> object:
 def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
     """Read what a body asks for: of each run at most a set, up to 36 pictures are billed."""
     counts = [count_of(body.get(name), 1) for name in ("num_images", "max_images")]
+    # `max_images` is of each run, and `num_images` are the runs.
     images = None if None in counts else math.prod(count for count in counts if count)
     is_layered = model is not None and model.is_layered
     if is_layered and model is not None and images is not None:
@@ -115,6 +116,7 @@ def _place(task: Task) -> str:
     The documents want the addresses of the answer to be used; where there was no such answer
     (a task that a person or a list names), this is the rule of the official clients.
     """
+    # A task that a person names by its id alone: the default's app is the likeliest.
     model = task.model if "/" in task.model else _DEFAULT
     return f"/{'/'.join(model.split('/')[:2])}/requests/{quote(task.id, safe='')}"
 

@@ -61,6 +61,7 @@ def submit(request: Request) -> Call:
     quality = request.quality or (model.quality.get(request.keyword or "") if model else None)
     wanted = inputs(request, quality)
     taken = {key: wanted[key] for key in wanted if key in fields or key == "prompt"}
+    # What belongs to the envelope stays outside; all else of `--set` is a field of the model.
     outer = {key: value for key, value in request.extra.items() if key in _ENVELOPE}
     inner = {key: value for key, value in request.extra.items() if key not in _ENVELOPE}
     body = keep_given(
@@ -122,6 +123,7 @@ def measure_inputs(model: Capabilities | None, fields: Mapping[str, object]) -> 
         "resolution": None,
     }
     said = [name for name in sizes if fields.get(name) is not None]
+    # Two words for a size: which one is heard nobody says, so the dearest counts.
     is_plain = len(said) == 1 and model is not None and said[0] in model.fields
     counts = [count_of(fields.get(name), 1) for name in _COUNTS]
     images = None if None in counts else max(count for count in counts if count)

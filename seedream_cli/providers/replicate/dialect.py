@@ -97,6 +97,7 @@ def measure(model: Capabilities | None, body: Mapping[str, object]) -> Demand:
     is_layered = layered is True and (model is None or model.layers > 0)
     images = _set_of(model, inner)
     if layered is not None and layered is not False:
+        # Of another word for it, or of a model that is not known, nobody can say how many come.
         images = model.layers if is_layered and model is not None else None
     return Demand(
         images=images, area=_area(model, inner), references=references, is_layered=is_layered
