@@ -133,8 +133,8 @@ def origin(url: str) -> str:
 
     Raises ValueError for an address whose host or port is not one.
 
-    HTTPS://API.kie.ai:443/v1      https://api.kie.ai
-    http://[0:0:0:0:0:0:0:1]:80    http://[::1]
+        HTTPS://API.kie.ai:443/v1      https://api.kie.ai
+        http://[0:0:0:0:0:0:0:1]:80    http://[::1]
     """
     parts = split(url)
     if parts is None:

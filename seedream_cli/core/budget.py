@@ -63,8 +63,8 @@ def lack(budget: Budget, price: Money, spent: Sequence[Spending]) -> str:
 
     `spent` is of the budget's span and in its currency, the oldest first.
 
-    20 USD/day, 19.98 spent, 0.03 asked for     what is left, and when more is free
-    20 USD/day, 19.90 spent, 0.03 asked for     nothing: it fits
+        20 USD/day, 19.98 spent, 0.03 asked for     what is left, and when more is free
+        20 USD/day, 19.90 spent, 0.03 asked for     nothing: it fits
     """
     used = sum((each.amount for each in spent), Decimal(0))
     room = budget.most.amount - price.amount

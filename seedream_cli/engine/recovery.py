@@ -84,10 +84,10 @@ def conclude(
 
     `reason` is why no answer was stored, `unsent` why nothing was sent.
 
-    planned                       closed: nothing was sent
-    sending, with an answer       what the answer says
-    sending, without one          unknown
-    unknown, with an answer       what the answer says, where that is good news
+        planned                       closed: nothing was sent
+        sending, with an answer       what the answer says
+        sending, without one          unknown
+        unknown, with an answer       what the answer says, where that is good news
     """
     try:
         if job.state in {State.SENDING, State.UNKNOWN}:

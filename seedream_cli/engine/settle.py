@@ -69,9 +69,9 @@ def close(context: Context, jobs: Sequence[Job], word: str, *, is_sure: bool = F
     A job that its provider can still be asked about is written off where that `is_sure`. Raises
     `UsageError`.
 
-    not-charged, though its task id is known    refused: it was accepted
-    write-off, while it runs                    refused, unless sure: its picture may come
-    write-off, of an unknown one                closed; it holds no purchase back any more
+        not-charged, though its task id is known    refused: it was accepted
+        write-off, while it runs                    refused, unless sure: its picture may come
+        write-off, of an unknown one                closed; it holds no purchase back any more
     """
     for job in jobs:
         if word == "not-charged":

@@ -135,8 +135,8 @@ def _take_cut(context: Context, job: Job, error: OutcomeUnknown, step: Step) -> 
 
     Its status or half of it prove nothing: then nobody knows the outcome.
 
-    whole JSON with a task id, then a cut     running
-    half of it, or a status and no more       unknown, and never sent again
+        whole JSON with a task id, then a cut     running
+        half of it, or a status and no more       unknown, and never sent again
     """
     reply = error.reply if isinstance(error, AnswerCut) else None
     if reply is not None and is_accepted(context, job, reply):

@@ -34,8 +34,8 @@ def check_bounded(provider: Provider, capabilities: Capabilities | None, request
 
     For whatever is bought under `--max-images`, `--max-cost` or a budget.
 
-    --max-cost 1, --set foo=1 at a model whose fields are known    refused: foo is none of them
-    --max-images 4, any --set at a model that is not known         refused
+        --max-cost 1, --set foo=1 at a model whose fields are known    refused: foo is none of them
+        --max-images 4, any --set at a model that is not known         refused
     """
     name = request.model or provider.title
     way = "leave it out, or buy without a bound"

@@ -31,9 +31,9 @@ def check_fields(
 
     A count has an option of ours, which is named where the field does not work.
 
-    --set n=4 at a model with `-n`             a mistake, with -n as the way
-    --set foo=1, a field that nobody knows     sent as it is, with a note
-    --set steps=900, beyond what is taken      a mistake
+        --set n=4 at a model with `-n`             a mistake, with -n as the way
+        --set foo=1, a field that nobody knows     sent as it is, with a note
+        --set steps=900, beyond what is taken      a mistake
     """
     if not request.extra:
         return

@@ -37,9 +37,9 @@ def choose(
     An id that is not known passes with one note that says where it is, or what is near it. Raises
     `UsageError` for a short name that this provider lacks.
 
-    -m 4.5                        what that short name means here today
-    -m ID, not known here         sent as it is, unchecked, with a note
-    nothing, and an -i IMAGE      the default, or the twin of it that edits
+        -m 4.5                        what that short name means here today
+        -m ID, not known here         sent as it is, unchecked, with a note
+        nothing, and an -i IMAGE      the default, or the twin of it that edits
     """
     if provider.default_model is None:
         _refuse_choice(provider, options, findings)

@@ -122,9 +122,9 @@ def makes(capabilities: Capabilities | None, wanted: str) -> bool | None:
 
     True where the request can ask for it, or where the model makes nothing else.
 
-    makes PNG and JPEG, has a field for it      True for either
-    makes PNG and JPEG, has none                None: it chooses itself
-    makes PNG alone                             True for png, False for jpeg
+        makes PNG and JPEG, has a field for it      True for either
+        makes PNG and JPEG, has none                None: it chooses itself
+        makes PNG alone                             True for png, False for jpeg
     """
     if capabilities is None or not capabilities.formats:
         return None

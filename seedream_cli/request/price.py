@@ -19,8 +19,8 @@ def estimate(capabilities: Capabilities | None, demand: Demand) -> Money | None:
 
     Sets and layers are priced as if all the pictures came that may. Request by request: sum them.
 
-    2 pictures at 0.04 USD, 3 references at 0.002 USD of which 1 is free    0.084 USD
-    2 pictures, and a --set whose references nobody can count               None
+        2 pictures at 0.04 USD, 3 references at 0.002 USD of which 1 is free    0.084 USD
+        2 pictures, and a --set whose references nobody can count               None
     """
     tariff = capabilities.tariff if capabilities is not None else None
     if tariff is None or demand.images is None or not demand.is_priced:

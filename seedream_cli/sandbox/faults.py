@@ -159,6 +159,7 @@ class Weather:
 
     def strike(self, deed: Effect, path: str, stage: Stage) -> Fault | None:
         """Return the fault that strikes this good deed, and count it off."""
+        # A refusal is weather enough.
         if not deed.is_good:
             return None
         with self._lock:
@@ -168,6 +169,7 @@ class Weather:
                 if fault.is_for_a_while and path in self._until:
                     if stage.now < self._until[path]:
                         return fault
+                # None is for ever, and counts nothing off.
                 elif left != 0:
                     self._left[place] = (fault, left - 1 if left is not None else None)
                     self._until[path] = stage.now + stage.settings.late

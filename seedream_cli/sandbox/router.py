@@ -59,6 +59,7 @@ def apply_fault(asked: HttpRequest, stage: Stage, fault: Fault, reply: Answer) -
 
 def _split(path: str) -> tuple[str, str]:
     for prefix, provider in PREFIXES.items():
+        # Whole segments: `/ark/api/v30` is none of Ark's.
         if path == prefix or path.startswith(prefix + "/"):
             return provider, path.removeprefix(prefix)
     return "", path

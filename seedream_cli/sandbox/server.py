@@ -125,6 +125,7 @@ class Sandbox:
         stage = Stage(now=now, settings=self.settings, records=records)
         reply = answer(asked, stage)
         fault = self.weather.strike(reply.deed, asked.path, stage)
+        # Behind the good answer: a fault strikes only what would have gone well.
         if fault is not None:
             reply = apply_fault(asked, stage, fault, reply)
         self.tally.note(asked, reply, stage.now)

@@ -43,7 +43,13 @@ def decode(chunks: Iterable[bytes], header: str) -> Iterator[bytes]:
 
 
 def _window(head: bytes, name: str) -> int | None:
-    """Return the window that zlib is to read a body with; None: it is not encoded."""
+    """Return the window that zlib is to read a body with; None: it is not encoded.
+
+    1f 8b …, whatever the header says     gzip
+    deflate, 78 9c …                      zlib's form
+    deflate, anything else                the bare form
+    no header, anything else              not encoded
+    """
     if head.startswith(_GZIP):
         return _GZIP_WINDOW
     if name != "deflate" or not head:

@@ -58,9 +58,9 @@ def proxy_for(
     Raises ConfigError for a malformed variable, and for SOCKS where its package is missing;
     ValueError where the port of `url` is not a number.
 
-    https://ark…, HTTPS_PROXY=http://p:8080                  that proxy
-    the same, NO_PROXY=.volces.com                           none, for all hosts below it
-    http://localhost:8765, whatever the variables say        none
+        https://ark…, HTTPS_PROXY=http://p:8080                  that proxy
+        the same, NO_PROXY=.volces.com                           none, for all hosts below it
+        http://localhost:8765, whatever the variables say        none
     """
     parts = urlsplit(url)
     # A dot at its end says that the name is whole; it is the same host.

@@ -182,6 +182,7 @@ def outline(text: str, config_file: Path) -> tuple[str | None, Mapping[str, obje
 def refuse_shared(file: Path, what: str) -> None:
     """Raise ConfigError where a file with a key in it is open to other people of this machine."""
     try:
+        # Any bit of the group's or of others'.
         is_shared = file.stat().st_mode & 0o077
     except OSError:
         return  # reading it tells why
@@ -302,6 +303,7 @@ def with_value(text: str, name: str, key: str, value: object) -> str:
     known = list(value_names())
     if key not in known:
         raise UsageError(f"there is no value {key}", hint=near(key, known))
+    # Two places for a key would be two accounts.
     gone = [each for each in KEY_SOURCES if key in KEY_SOURCES and each != key and each in table]
     kept = {each: old for each, old in table.items() if each not in gone}
     profiles[name] = {**kept, key: value}
@@ -353,6 +355,7 @@ def with_default(text: str, name: str) -> str:
 
     line = tomli_w.dumps({"default_profile": name})
     document = {**_parse_toml(text, "the config file"), "default_profile": name}
+    # Its line alone is changed; `_verify` proves that no other meaning came of it.
     pattern = r"(?m)^[ \t]*default_profile[ \t]*=[ \t]*(\"[^\"\n]*\"|'[^'\n]*')"
     edited, times = re.subn(pattern, lambda _: line.rstrip("\n"), text, count=1)
     return _verify(edited if times else line + ("\n" if text else "") + text, document)

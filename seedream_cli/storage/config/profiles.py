@@ -183,11 +183,11 @@ def _choice(
 ) -> tuple[str, str]:
     """Return the name of a profile or provider, and what chose it.
 
-    -p NAME                                          that one
-    SEEDREAM_PROFILE                                 that one
-    default_profile                                  that one
-    none of these, one key in the environment        its provider
-    none of these, two keys                          a mistake: which account pays is not guessed
+    -p NAME                                         that one
+    SEEDREAM_PROFILE                                that one
+    default_profile                                 that one
+    none of these, one key in the environment       its provider
+    none of these, two keys                         a mistake: which account pays is not guessed
     """
     variable = environ.get("SEEDREAM_PROFILE")
     if option is not None:

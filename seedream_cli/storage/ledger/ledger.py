@@ -91,9 +91,9 @@ class Ledger(Queries):
         `ext` is the extension that is sure to come. Raises `HeldBack` where a job of unknown
         outcome, unless it is named in `despite`, may have been the same purchase.
 
-        the same prompt to the same file, by two commands at once    the second one joins
-        the same prompt, while one of it is unknown                  `HeldBack`
-        -n 3, three equal jobs                                       all are written down
+            the same prompt to the same file, by two commands at once    the second one joins
+            the same prompt, while one of it is unknown                  `HeldBack`
+            -n 3, three equal jobs                                       all are written down
         """
         self._check_before_paying()
         with self._write() as connection:
