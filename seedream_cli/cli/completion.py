@@ -58,6 +58,7 @@ def words(kind: str, environ: Mapping[str, str], said: str = "") -> list[str]:
         case _:
             found = {}
     shown = {word: shorten(clean(text, one_line=True), _COLUMNS) for word, text in found.items()}
+    # A tab or line break in a name would be two candidates to the shell.
     return [f"{word}\t{text}" for word, text in shown.items() if word and word.isprintable()]
 
 
@@ -86,6 +87,7 @@ def _models(environ: Mapping[str, str], profile: str) -> dict[str, str]:
         chosen = choose(config, environ, name=profile or None)
         providers = [customize(PROVIDERS[chosen.provider], chosen)]
     except SeedreamError:
+        # Who has chosen no account yet may want any model.
         pass
     now = SystemClock().now()
     living = {each.name: each.living(now) for each in providers}
@@ -115,6 +117,7 @@ def _jobs(environ: Mapping[str, str], state: str | None = None) -> dict[str, str
     from seedream_cli.storage.config.places import places
 
     path = places(environ).state_dir / "ledger.db"
+    # A TAB makes no ledger.
     if not path.exists():
         return {}
     from seedream_cli.storage.ledger.glance import newest_jobs

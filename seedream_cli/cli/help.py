@@ -126,6 +126,7 @@ class _LazyCommands(Mapping[str, "ClickCommand"]):
 
     def __getitem__(self, name: str) -> ClickCommand:
         module, _, attribute = self._table[name][0].partition(":")
+        # Only the command that runs is imported (docs/design.md, "Start-up is a feature").
         found = getattr(import_module(f"seedream_cli.cli.commands.{module}"), attribute)
         if not isinstance(found, typer.Typer):
             function, found = found, typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -189,6 +190,7 @@ def _printed_by_us(option: TyperOption | None) -> TyperOption | None:
 
 
 def _print_help(ctx: Context, _: Parameter, is_asked: object) -> None:
+    # While completing, options are parsed only to see what they are.
     if is_asked and not ctx.resilient_parsing:
         from seedream_cli.cli.output.stdout import Stdout
 

@@ -112,6 +112,7 @@ def _add_line(file: Path, line: str) -> bool:
     rest = _without_ours(before)
     gap = "" if not rest or rest.endswith("\n") else "\n"
     after = f"{rest}{gap}{line} {MARK}\n"
+    # Run again it changes nothing, wherever the line has been moved to.
     if after == before or f"{line} {MARK}\n" in before:
         return False
     file.parent.mkdir(parents=True, exist_ok=True)

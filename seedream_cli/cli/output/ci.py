@@ -91,6 +91,7 @@ def _table(
     shown = 0
     room = most_bytes - len((text + head).encode()) - len(f"\n\n… and {count} more\n".encode())
     for line, number in rows[:MOST_ROWS]:
+        # Counted in bytes: beyond its limit GitHub shows nothing at all of a summary.
         room -= len(line.encode())
         if room < 0:
             break
@@ -107,6 +108,7 @@ def outputs(values: Mapping[str, object]) -> str:
 
 def is_forgetful(environ: Mapping[str, str]) -> str | None:
     """Name the kind of machine that forgets its files after this run; None: it keeps them."""
+    # By the variable that each sets itself; `CI` is what nearly all of them set.
     if environ.get("GITHUB_ACTIONS") == "true":
         return "GitHub Actions"
     if environ.get("GITLAB_CI") == "true":
@@ -131,6 +133,7 @@ class Actions:
     def note(self, ended: RowEnded) -> None:
         """Keep a row for the summary: of each kind the first `MOST_ROWS`, however many come."""
         self._count += ended.count
+        # Of each kind: ten thousand rows that went well leave room for the one that did not.
         kept = self._rows.setdefault(_rank(ended), [])
         if self.is_on and len(kept) < MOST_ROWS:
             kept.append(ended)
@@ -203,6 +206,7 @@ class Actions:
         self._write(text, {"to_make": to_make, "cost": cost}, show)
 
     def _room(self) -> int:
+        # Earlier commands of this step may have written to it.
         return MOST_BYTES - _size(self._summary) if self._summary else MOST_BYTES
 
     def _write(self, text: str, values: Mapping[str, object], show: Observer) -> None:
@@ -234,6 +238,7 @@ def _escaped(text: str) -> str:
 
 def _property(text: str) -> str:
     """Escape as the runner does for a property (actions/toolkit, `escapeProperty`)."""
+    # Cleaned first: a name of a row must not become a command of the runner.
     return _escaped(clean(text, ci=True, one_line=True)).replace(":", "%3A").replace(",", "%2C")
 
 

@@ -35,6 +35,7 @@ def show(
     actions: Actions,
 ) -> int:
     """Print the plan; return 1 where `--check` finds something that is not as described."""
+    # Whatever is not current: `--check` asks if anything is to be done, not what.
     stale = [action for action in plan.actions if action.act is not Act.KEEP]
     shown = [action for action in plan.actions if action.act is not Act.KEEP or _oddness(action)]
     if asked.json:
@@ -142,6 +143,7 @@ def _words(action: Action) -> tuple[str, str]:
 
 
 def _price(action: Action) -> str:
+    # What is fetched was paid for, and is not announced as if it cost again.
     return price.show(action.price) if action.price and action.act is Act.MAKE else ""
 
 

@@ -35,6 +35,7 @@ _PLAIN: Final = ("screen", "tmux")
 
 def check_preview(find: Callable[[str], object] = find_spec) -> None:
     """Raise `UsageError` where the extra is missing: before anything is bought."""
+    # Found is not imported: that would cost each start what drawing costs.
     if find("textual_image") is None:
         raise UsageError(
             "--preview draws with a library that is not installed",
@@ -108,6 +109,7 @@ def main(path: str) -> int:
     """Draw one picture on stderr, the terminal on stdout asked how; the child's own work."""
     import resource
 
+    # What libraries say on stderr must not come between the lines of the picture.
     drawing = os.dup(2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with suppress(OSError, ValueError):  # macOS takes no bound below what is mapped already

@@ -136,6 +136,7 @@ class Plain:
         """Say how far it is, where a minute has passed since it was said."""
         now = self.tally.monotonic()
         with self._lock:
+            # A log is told once a minute that it goes on; a terminal sees it move.
             if now - self._said_at < _MINUTE or not self.tally.is_under_way():
                 return
             self._said_at = now
@@ -149,6 +150,7 @@ class Plain:
             try:
                 write_note(f"seedream: {text}" if is_error else text, is_ci=self._is_ci)
             except (OSError, ValueError):
+                # Nobody reads any more; what is being paid for goes on all the same.
                 self._quiet = True
 
     def __enter__(self) -> Self:
@@ -267,6 +269,7 @@ def observer(
     environ: Mapping[str, str], *, quiet: bool, verbose: int, by_row: bool = False
 ) -> Plain:
     """Choose how to show progress on this stderr; `by_row`: that of a batch."""
+    # A terminal that moves no cursor (`dumb`) gets lines.
     is_still = quiet or bool(environ.get(STILL)) or environ.get("TERM", "") in {"", "dumb"}
     if is_still or not sys.stderr.isatty():
         is_ci = bool(environ.get("CI"))
@@ -288,6 +291,7 @@ def line_of(event: Event, verbose: int) -> str:
             line = (
                 f"{event.method} {event.host} {event.path} {status} {event.seconds * 1000:.0f} ms"
             )
+            # Bodies with `-vv` alone, and never headers: a key may stand there.
             return f"{line}\n{event.detail}" if event.detail and verbose > 1 else line
         case ImageSaved() | BytesReceived() | Exchange() | RowEnded():
             return ""

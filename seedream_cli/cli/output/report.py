@@ -70,6 +70,7 @@ class Results:
     def leave(self, action: Action) -> None:
         """Tell of a picture that is left as it is: changed by hand, or its new name is taken."""
         self.outcome.counts["not moved" if action.is_misplaced else "changed by hand"] += 1
+        # A change by hand is a wish; a name that is taken is not what was asked for.
         self.outcome.codes |= {NOT_AS_ASKED} if action.is_misplaced else set()
         way = "; free that name, or use a third one on the way" if action.is_misplaced else ""
         self.show.say(f"{action.name} is left as it is: {action.reason}{way}", is_error=True)
@@ -95,6 +96,7 @@ class Results:
         # Of what is not finished, or not where it belongs, nothing counts as made.
         count = 0 if is_open or (is_bad and len(saved) >= action.count) else len(saved)
         missing = max(0, action.count - count)
+        # Counted and printed in one: the sum at the end is of what was told.
         with self.mutex, self.show.aside():
             self.outcome.codes.add(_exit_of(end))
             if job is not None:
@@ -132,6 +134,7 @@ class Results:
         count = action.count - len(saved)
         if not _exit_of(end) or count <= 0:
             return
+        # Of a set that is over each lost picture has its own reason, and costs nothing more.
         if many and is_over:
             whole = replace(whole, money=None, charge=Charge.NONE)
             for image in (each for each in _images_of(end) if each.problem is not None):
@@ -152,6 +155,7 @@ class Results:
         elif not self.is_wait and job.state is State.RUNNING and end.problem is None:
             self.stdout.line(job.id)
         for image in [] if self.is_json else saved:
+            # A picture that was there before this run is no result of it.
             if image.saved_at and image.saved_at >= self.begun_at:
                 self.stdout.line(show_path(image.path or ""))
 
@@ -172,6 +176,7 @@ class Results:
             seconds = ((job.finished_at or self.now()) - job.sent_at).total_seconds()
         problem = None if is_left(end.job, end.problem) else end.problem
         if problem is not None and job is not None and job.state is State.UNKNOWN:
+            # How unknown ones are settled is said once, at the end, in one line for all.
             problem = replace(problem, hint="")
         return RowEnded(
             row=end.action.name,
@@ -192,6 +197,7 @@ class Results:
         outcome, counts = self.outcome, self.outcome.counts
         said = outcome.sentence("current")
         self.show.say(said)
+        # Why nothing more was begun: else what is missing would look like a failure.
         if (counts["left"] or signal_number) and why_left:
             self.show.say(why_left)
         if words_of_haste := render.haste(self.running.values()):
@@ -238,6 +244,7 @@ def show_path(path: str) -> str:
     except OSError:
         return path
     inside = os.path.relpath(path, here)
+    # `../../..` says less than the whole path.
     return path if inside.startswith("..") else inside
 
 

@@ -38,6 +38,7 @@ def table(
     rows = [HEADS, *(_row(job, now, is_asked=job.id not in unasked) for job in jobs)]
     widths = [max(columns(row[k]) for row in rows) for k in range(len(HEADS) - 1)]
     kept = list(range(len(widths)))
+    # The prompt is what a person knows a job by: other columns make room for it.
     for least in _LEAST_NEEDED:
         if sum(widths[k] + 2 for k in kept) + _PROMPT_ROOM > width:
             kept.remove(least)
@@ -52,6 +53,7 @@ def table(
 def sums(costs: Mapping[tuple[Charge, Money], int]) -> list[str]:
     """Return what jobs cost together, a line a currency: what is certain and what is perhaps."""
     sums: dict[str, dict[Charge, Decimal]] = {}
+    # As decimals: a sum of floats is no amount of money.
     for (charge, money), count in costs.items():
         own = sums.setdefault(money.currency, {})
         own[charge] = own.get(charge, Decimal(0)) + money.amount * count
@@ -159,6 +161,7 @@ def _lapses(job: Job, now: datetime) -> str:
     if not waiting or job.state not in {State.READY, State.UNKNOWN}:
         return "-"
     known = [image.expires_at for image in waiting if image.expires_at]
+    # The first of them to lapse says how much time there is.
     return human_span(min(known) - now) if known else _UNKNOWN_LAPSE
 
 

@@ -179,6 +179,7 @@ def _proof(context: CommandContext, before: ConfigText, text: str, name: str, sa
     try:
         return f"{name}: {prove_key(context, with_key(profile, config, environ), say)}"
     except AccountError as error:
+        # The key is good: an empty account is no reason to ask for it again.
         if error.code == "credit":
             return f"{error.message}\n{error.hint}"
         error.hint = f"{error.hint}\nnothing was written".strip()
@@ -206,6 +207,7 @@ def _provider_name(name: str, typed: str | None) -> str:
     found = name if typed is None else typed
     if found not in PROVIDERS:
         raise UsageError(f"--provider: there is no provider {found}", hint=near(found, PROVIDERS))
+    # `-p kie` must not be somebody else's account.
     if name in PROVIDERS and name != found:
         raise UsageError(
             f"{name} is a provider of its own: a profile of {found} under that name would mislead",
@@ -266,6 +268,7 @@ def _words(command: str, environ: Mapping[str, str]) -> list[str]:
         raise UsageError("--key-command: a quote is not closed", hint=hint) from error
     if not words:
         raise UsageError("--key-command is empty", hint="for example 'pass show kie'")
+    # It would be handed to the program as a word, and its key would be wrong in silence.
     if _SHELL_WORDS & set(words):
         raise UsageError("--key-command: no shell reads it", hint=hint)
     return [expand_home(word, environ) for word in words]
@@ -279,6 +282,7 @@ def _key_path(path: str, environ: Mapping[str, str]) -> str:
 
     if not path.strip():
         raise UsageError("--key-file is empty")
+    # A config may travel to another home.
     if path.startswith("~/"):
         return path
     return str(Path(expand_home(path, environ)).absolute())
@@ -336,6 +340,7 @@ def _ask_unseen(prompt: str) -> str:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with warnings.catch_warnings():
+            # Where echo cannot be turned off, `getpass` only warns: then nothing is read.
             warnings.simplefilter("error", getpass.GetPassWarning)
             return getpass.getpass(prompt)
     except KeyboardInterrupt:
