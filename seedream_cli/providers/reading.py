@@ -132,6 +132,7 @@ def _as_https(url: str) -> str:
         host = urlsplit(url).hostname or ""
     except ValueError:
         return ""
+    # The stand-in's pictures lie there.
     if not host or is_loopback(host):
         return url if host else ""
     return re.sub(r"\Ahttps?:", "https:", url, flags=re.IGNORECASE)
@@ -190,6 +191,7 @@ def time_at(value: object, *keys: str, in_seconds: bool = False) -> datetime | N
     seconds where that is not its way (`in_seconds`), or 0 for "none".
     """
     found = id_at(value, *keys) or ""
+    # Ten digits become thirteen; what has more was no time in seconds.
     if in_seconds:
         found = f"{found}000"
     milliseconds = int(found) if re.fullmatch(r"[0-9]{13}", found) else _iso(found)

@@ -155,7 +155,7 @@ def _refusal(reply: Reply, code: str, message: str) -> Outcome:
     """Class an answer in Ark's error envelope (`docs/charge-safety.md`, "Endings")."""
     is_error = reply.status >= min(REFUSALS)
     problem = _problem(reply.status, code, message)
-    # It was taken, so this is no refusal, and it may be charged.
+    # It was taken, so it failed; what that costs its page says (`charge_of_failed`).
     if reply.status == OK:
         return Failed(problem=problem)
     if reply.status == TOO_MANY_REQUESTS and code.partition(".")[0] in _SPENT:

@@ -145,6 +145,7 @@ class _Sale:
                 self.stage.patience,
                 self._event("partial_succeeded", {"image_index": number} | self._item(number)),
             )
+            # Each after its own pause, as a real set trickles in.
             for number in range(self.purchase.count)
         ]
         events.append((0.0, self._event("completed", self._usage)))

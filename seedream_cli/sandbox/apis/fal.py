@@ -153,6 +153,7 @@ def _links(asked: HttpRequest, task: Ticket, identity: str) -> dict[str, object]
 
 def _ask(asked: HttpRequest, stage: Stage, request: re.Match[str]) -> Answer:
     task = read_task_id(TicketKind.FAL, "", request["id"])
+    # Another app's request is not found, though its id exists.
     if task is None or task.model.split("/")[:2] != [request["owner"], request["app"]]:
         return _error(404, "Request not found")
     is_done = task.progress(stage.now) >= 1
@@ -173,6 +174,7 @@ def _ask(asked: HttpRequest, stage: Stage, request: re.Match[str]) -> Answer:
 def _status(asked: HttpRequest, task: Ticket, identity: str, now: float) -> Answer:
     progress = task.progress(now)
     links = _links(asked, task, identity)
+    # A running request answers 202, one that is over 200, failed or not.
     if progress < 1:
         word = "IN_QUEUE" if progress < _WAITING else "IN_PROGRESS"
         position = {"queue_position": 0} if word == "IN_QUEUE" else {}

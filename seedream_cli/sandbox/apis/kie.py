@@ -127,6 +127,7 @@ def _record(asked: HttpRequest, stage: Stage) -> Answer:
     if not identity:
         return says({"code": 400, "msg": "taskId parameter is required", "data": None})
     task = read_task_id(TicketKind.KIE, PREFIX, identity)
+    # An id that it does not know (yet) is a 422 in the body, under HTTP 200.
     if task is None:
         return says({"code": 422, "msg": "recordInfo is null", "data": None})
     data = {"taskId": identity, "model": task.model} | _state(asked, task, stage.now)
@@ -178,6 +179,7 @@ def _download_url(asked: HttpRequest, stage: Stage) -> Answer:
     url = (asked.json() or {}).get("url")
     name = url.partition("?")[0].rpartition(PATH)[2] if isinstance(url, str) else ""
     picture = read_image_name(name)
+    # It renews its own addresses, and those of no other provider.
     if picture is None or picture.is_signed:
         return says({"code": 422, "msg": "url is wrong", "data": None})
     fresh = replace(picture, expires_at=int(stage.now) + FRESH)

@@ -53,6 +53,7 @@ def look(path: str) -> FileDigest | None:
         finally:
             os.close(file)
     except (FileNotFoundError, NotADirectoryError):
+        # A link to nothing holds its name: a picture would be put beside it.
         return FileDigest(sha256="", size=0) if Path(path).is_symlink() else None
     except (OSError, ValueError) as error:
         raise StorageError(f"{path} cannot be read: {error}") from error
@@ -64,6 +65,7 @@ def _facts(file: int) -> FileDigest:
     block = os.read(file, BLOCK)
     pointer = _POINTER.fullmatch(block) if len(block) < _MOST_POINTER else None
     if pointer is not None:
+        # The file itself was not fetched; the pointer says which bytes it would have.
         return FileDigest(sha256=pointer[1].decode(), size=int(pointer[2]))
     is_picture, digest, size = sniff(block[:HEAD]) is not None, sha256(), 0
     while block:

@@ -50,6 +50,7 @@ def money_text(money: Money | None) -> str | None:
 
 def path_text(path: str | None) -> str | None:
     """Write a path as a JSON string: it may hold bytes that are no UTF-8."""
+    # JSON escapes what is no UTF-8; as it is, SQLite would not take it.
     return None if path is None else json.dumps(path)
 
 

@@ -55,6 +55,7 @@ def _by_file(ledger: Ledger, name: str) -> JobMatch:
     jobs = [job for job in jobs if here.intersection(i.path for i in job.images)] or jobs
     if jobs:
         return JobMatch(jobs=tuple(reversed(jobs)))
+    # By its place only where its bytes are nobody's: then somebody has changed it.
     placed = [job for path in sorted(here) for job in ledger.with_path(path)]
     if not placed:
         raise UsageError(f"no job made {name}", hint="seedream status --all")
@@ -69,6 +70,11 @@ def find(ledger: Ledger, name: str, *, sandbox: bool | None = None) -> JobMatch:
 
     With `sandbox`, `last` looks at rehearsals only, or at real runs only. `JOB.2` is the job's
     second image; `last.3` is the third picture of its run, on every provider.
+
+    last        all pictures of the newest run
+    last-1.2    the second one of the run before
+    01k3        the one job whose id begins so, or a mistake that names them all
+    01k3f9zq.2  its second picture
     """
     match = _NAME.fullmatch(name.strip())
     if match is None:
