@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from seedream_cli.request.purchase import Purchase
 
 MOST_UNKNOWN: Final = 3
-"""Unknown outcomes after which nothing more is bought (`docs/charge-safety.md`, "Budgets")."""
+"""Unknown outcomes after which no more is bought (docs/charge-safety.md, "Budgets and bounds")."""
 MOST_TURNED_AWAY: Final = 3
 """Rows in a row that found the provider out of reach or too busy, after which none is begun."""
 _BRINGING: Final = frozenset({Act.FETCH, Act.MAKE})

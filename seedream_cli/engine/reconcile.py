@@ -1,7 +1,7 @@
 """Settles a submit that got no answer by what its provider's list of recent requests shows.
 
 Nothing here submits. A list settles a job only where every other reading of it is ruled out
-(docs/charge-safety.md, "Asking the provider"); all else is shown, and a person decides.
+(docs/charge-safety.md, "Asking"); all else is shown, and a person decides.
 """
 
 from __future__ import annotations
