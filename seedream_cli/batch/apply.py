@@ -287,6 +287,7 @@ class Application:
         if job.id in self.engine.calls:
             return True
         try:
+            # Only now: a reference may be a picture that this very run has made.
             self.engine.calls[job.id] = self.call(action, purchase)
         except SeedreamError as error:
             problem = Problem(error.code, error.message, error.hint)
@@ -390,6 +391,7 @@ class Application:
             for stuck in self._stuck.pop(key, []):
                 if stuck.key not in self._missing:
                     continue
+                # It ended without this picture: what was to be made from it is not begun.
                 if key not in self.origins:
                     del self._missing[stuck.key]
                     yield Result(action=stuck, job=None, problem=problem)

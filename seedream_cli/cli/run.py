@@ -265,6 +265,7 @@ def latest(ledger: Ledger, job: Job) -> Job:
 
 def find_current(engine: Context, job: Job) -> Job:
     """Return the job that stands for one that was planned: itself, or what was bought instead."""
+    # What was bought in its place may have been replaced itself.
     while job.id in engine.replaced:
         job = engine.replaced[job.id]
     return job

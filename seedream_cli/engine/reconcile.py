@@ -225,6 +225,7 @@ def _conclude_equals(context: Context, attempt: Attempt) -> None:
 
 def _note(context: Context, job: Job, reading: Reading, verdict: _Verdict) -> dict[str, Finding]:
     """Write down and tell what a look brought about a job, as it is now."""
+    # People need its id and time; the input may hold whole pictures.
     shown = tuple(replace(each, input=None) for each in verdict.records[:_MOST_SHOWN])
     found = Look(
         at=reading.at,
@@ -301,6 +302,7 @@ def _equals(context: Context, attempt: Attempt) -> list[Attempt]:
 
     found: dict[str, Attempt] = {}
     since, until = _span(context, attempt)
+    # One may be near only to another that is: until a round adds none.
     while True:
         alike = context.ledger.attempts_of(attempt.job, since - _REACH, until + _REACH, is_alike)
         fresh = {each.job.id: each for each in alike if each.job.id not in found}
@@ -397,6 +399,7 @@ def _sift(
 ) -> tuple[list[Record], list[Record], list[Record]]:
     """Return what no job of ours holds: all, what may be the request, what does not tell."""
     listing = _listing(context, attempt.job)
+    # A request that some job of ours has is nobody else's.
     held = context.ledger.find_ours(attempt.job.origin, [each.task_id for each in reading.records])
     free = [each for each in reading.records if each.task_id not in held]
     timely = [

@@ -306,6 +306,7 @@ def _read(name: str) -> bytes:
         refused = explain_unreadable(name, error)
         if not isinstance(error, FileNotFoundError):
             raise refused from error
+        # `-i last` is a job's name that lacks its `job:`.
         is_job = re.fullmatch(r"last(-[0-9]+)?(\.[0-9]+)?|[0-9a-z]{8}(\.[0-9]+)?", name)
         hint = f"did you mean job:{name}?" if is_job else "a picture of an earlier job: job:last.2"
         raise UsageError(refused.message, hint=hint) from error
@@ -317,6 +318,7 @@ def _read(name: str) -> bytes:
 def _check_url(url: str) -> str:
     parts = urlsplit(url)
     is_web = parts.scheme.lower() in {"http", "https"}
+    # A password in it would travel to the provider, and into its logs.
     if not is_web or not parts.hostname or parts.username is not None:
         raise UsageError(f"{url}: a reference is a file, a web address, data:…, -, or job:last.2")
     if not url.isprintable() or " " in url:
@@ -335,6 +337,7 @@ def _objections(source: str, data: bytes, limits: InputLimits) -> Iterator[str]:
     if kind not in {"png", "jpeg", "webp", "gif"}:
         return  # their size in pixels is not read here; the provider will
     facts = inspect(data)
+    # The provider would refuse it, or make a picture from half of one and charge for it.
     if not (facts.has_end and facts.width and facts.height):
         yield f"{source} is not whole: {facts.finding}"
         return

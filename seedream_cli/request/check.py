@@ -281,6 +281,7 @@ def _check_plain(desk: _Inspection) -> None:
     # So Python hands over what is no UTF-8 on a command line: https://peps.python.org/pep-0383/
     if _SURROGATE.search(options.prompt):
         findings.object("the prompt holds bytes that are no UTF-8")
+    # Tabs and line breaks are none of these: a prompt may have several lines.
     if _CONTROL.search(options.prompt):
         findings.object("the prompt holds control characters")
     if not 1 <= options.count <= _MOST_PICTURES:
@@ -361,6 +362,7 @@ def _way_out(desk: _Inspection, model: str, option: Option) -> str:
         for other, able in desk.provider.on_offer(desk.now).items()
         if other != model and _takes(able, other, option, desk.options)
     ]
+    # Another model of the same account before another account.
     ways = own or [
         f"-p {provider.name}{f' -m {other}' if other else ''}"
         for provider in desk.others

@@ -67,6 +67,7 @@ def choose(
 
 def _expand_name(provider: Provider, word: str, others: Iterable[Provider]) -> str:
     """Return the id that a short name means here today."""
+    # The last one is what it means today; the others are what it meant before.
     if ids := provider.short_names.get(word):
         return ids[-1]
     able = ", ".join(f"-p {other.name}" for other in others if word in other.short_names)

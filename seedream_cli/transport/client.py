@@ -270,6 +270,7 @@ class Transport:
         # TLS proves whom the key reaches; on loopback it does not leave this machine.
         if is_ours or urlsplit(url).scheme != "http" or is_loopback(host):
             return None
+        # Held against the address that is connected to: what a name stands for may change.
         if self._proxy_of(url) is None:
             return PLAIN_KINDS
         if literal_kind(host) in PLAIN_KINDS:
@@ -325,6 +326,7 @@ class Transport:
                 if response.status_code in REDIRECTS and "location" in response.headers:
                     url = redirect_url(url, response.headers["location"])
                     continue
+                # No verdict: by the host's date it is held against the URL's end (`has_lapsed`).
                 if response.status_code in GONE:
                     raise ImageGone(
                         f"the image host answered {response.status_code}",

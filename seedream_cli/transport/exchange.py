@@ -222,6 +222,7 @@ def mask_key(text: str, key: Secret | None) -> str:
 def key_forms(key: Secret | None) -> tuple[str, ...]:
     """Return how an answer would write a key; none for what may stand in a URL by chance."""
     text = key.reveal() if key else ""
+    # Some encoders escape the slashes of JSON strings.
     return (text, text.replace("/", "\\/")) if len(text) >= SHORTEST_KEY else ()
 
 
@@ -240,6 +241,7 @@ def image_url(url: str, *, is_loopback_ok: bool, plain_host: str = "") -> str:
         raise HostBarred(f"the image's address is not an https URL ({parts.scheme}: on {host})")
     if not host or parts.username is not None:
         raise HostBarred("the image's address has no plain host name")
+    # A name without a dot is one of this network: a container's, a machine's.
     is_plain_ok = plain_host and (
         host == plain_host
         or not set(host) & {".", ":"}

@@ -254,6 +254,7 @@ class Queries(Database):
             rows = self._rows_or_none(where, values, limit)
             if rows is None:
                 rows = self._rescue_rows(where, values, limit, lacking)
+            # One question for the pictures of all: a batch has thousands of jobs.
             images = self._images_of([str(row["id"]) for row in rows])
             for row in rows:
                 try:
