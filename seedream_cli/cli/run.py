@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from seedream_cli.core.model import Job
     from seedream_cli.engine.context import Context, Step
     from seedream_cli.engine.halt import Halt
-    from seedream_cli.engine.workers import Inbox
+    from seedream_cli.engine.workers import Inbox, WorkerPool
     from seedream_cli.storage.ledger.ledger import Ledger
 
 LAST_SECONDS = 5.5
@@ -163,13 +163,17 @@ def run(
 
     `look` hears, from any thread, which jobs have ended: `Landings.look`.
     """
-    from seedream_cli.cli.output.forecast import forecaster
     from seedream_cli.engine.context import StepKind
     from seedream_cli.engine.halt import Halt
     from seedream_cli.engine.workers import Inbox, WorkerPool
 
     inbox: Inbox = Inbox()
-    signals = Signals(inbox, observer, is_buying=bool(engine.calls))
+    signals = Signals(
+        inbox,
+        observer,
+        lambda: len(pool.under_way) + len(pool.waiting),
+        is_buying=bool(engine.calls),
+    )
     halt = Halt()
     engine = replace(
         engine,
@@ -188,11 +192,7 @@ def run(
     workers = min(WORKERS, max(1, len(jobs)))
     pool = WorkerPool(take, world.clock, inbox, workers=workers, on_signal=signals.seconds_left)
     first = {job.id: _first_step(engine, job) for job in jobs}
-    observer.expect(
-        sum(step is not None for step in first.values()),
-        at_once=workers,
-        forecast=forecaster(engine.pace.expect, engine.provider),
-    )
+    _expect(engine, observer, sum(step is not None for step in first.values()), workers)
 
     def tick() -> None:
         observer.tick()
@@ -208,16 +208,29 @@ def run(
             while not pool.is_stopping and (steps := _steps_of_found(engine, jobs)):
                 pool.run(steps, tick=tick)
     finally:
-        # Its threads may still be writing: whoever comes next sweeps behind them.
-        if pool.under_way:
-            world.owner.keep()
-        if pool.is_stopping:
-            put_down(engine, [find_current(engine, job).id for job in jobs])
+        _leave(world, engine, pool, jobs)
     return Report(
         jobs=tuple(latest(engine.ledger, find_current(engine, job)) for job in jobs),
         problems=dict(engine.problems),
         signal=signals.first,
     )
+
+
+def _leave(world: CommandContext, engine: Context, pool: WorkerPool, jobs: Sequence[Job]) -> None:
+    """Write down where a signal left the jobs; threads may still be at work."""
+    # Its threads may still be writing: whoever comes next sweeps behind them.
+    if pool.under_way:
+        world.owner.keep()
+    if pool.is_stopping:
+        put_down(engine, [find_current(engine, job).id for job in jobs])
+
+
+def _expect(engine: Context, observer: Plain, count: int, at_once: int) -> None:
+    """Tell the screen how many jobs to expect, and how long each usually takes."""
+    from seedream_cli.cli.output.forecast import forecaster
+
+    forecast = forecaster(engine.pace.expect, engine.provider)
+    observer.expect(count, at_once=at_once, forecast=forecast)
 
 
 def _take(engine: Context, halt: Halt, step: Step) -> Step | None:
