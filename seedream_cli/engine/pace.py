@@ -9,7 +9,7 @@ from seedream_cli.core.durations import PRIOR, REHEARSAL, learn
 from seedream_cli.core.errors import StorageError
 from seedream_cli.core.model import State
 from seedream_cli.core.record import dataclass, replace
-from seedream_cli.storage.ledger.columns import size_of
+from seedream_cli.storage.ledger.columns import maker_of, size_of
 from seedream_cli.transport.backoff import MAX_RETRY_AFTER, http_date
 
 if TYPE_CHECKING:
@@ -137,14 +137,14 @@ class Pace:
         self._asked: dict[str, float] = {}
         """Monotonic: when these jobs were last asked about, in vain or not."""
         self._sights: dict[str, _Sight] = {}
-        self._estimates: dict[tuple[bool, str, str, str], Estimate] = {}
+        self._estimates: dict[tuple[bool, str, str, str, str], Estimate] = {}
 
     def expect(self, job: Job) -> Estimate:
         """Return how long a job will probably take from being accepted to having its pictures.
 
         By the latest ones of its model and size; of a ledger that cannot be read by none.
         """
-        key = (job.sandbox, job.provider, job.model, size_of(job))
+        key = (job.sandbox, maker_of(job), job.provider, job.model, size_of(job))
         found = self._estimates.get(key)
         if found is None:
             prior = self._guesses[job.sandbox]
@@ -243,8 +243,8 @@ class Pace:
 
     def note_made(self, job: Job) -> None:
         """Take note that the ledger has learned from a job: what is expected of its like is old."""
-        kind = (job.sandbox, job.provider, job.model)
-        for key in [each for each in list(self._estimates) if each[:3] == kind]:
+        kind = (job.sandbox, maker_of(job), job.provider, job.model)
+        for key in [each for each in list(self._estimates) if each[:4] == kind]:
             self._estimates.pop(key, None)
 
     def forget(self, job_id: str) -> None:

@@ -181,6 +181,11 @@ def job_columns(job: Job) -> dict[str, str | int | None]:
     }
 
 
+def maker_of(job: Job) -> str:
+    """Return whose jobs tell how long this one takes: those of its API; rehearsals are one's."""
+    return "" if job.sandbox else job.origin
+
+
 def size_of(job: Job) -> str:
     """Return what a job asked for as durations are kept by: its size, `4x 2K` for a set of four."""
     size = str(job.request.get("size") or "")

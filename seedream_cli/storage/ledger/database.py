@@ -247,18 +247,20 @@ _FIFTH: Final = """
 CREATE TABLE durations (
   seq INTEGER PRIMARY KEY REFERENCES jobs (seq),
   sandbox INTEGER NOT NULL,
+  origin TEXT NOT NULL,
   provider TEXT NOT NULL,
   model TEXT NOT NULL,
   size TEXT NOT NULL,
   made_seconds REAL NOT NULL
 ) STRICT;
-CREATE INDEX durations_by_model ON durations (sandbox, provider, model, seq, made_seconds);
-CREATE INDEX durations_by_size ON durations (sandbox, provider, model, size, seq, made_seconds);
+CREATE INDEX durations_by_model ON durations (sandbox, origin, provider, model, seq, made_seconds);
+CREATE INDEX durations_by_size
+  ON durations (sandbox, origin, provider, model, size, seq, made_seconds);
 """
 
 SCHEMA: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Script k brings a ledger from version k to k + 1."""
-SCHEMA_CHECKSUM: Final = 0x210A206E
+SCHEMA_CHECKSUM: Final = 0x84D685A9
 """`damage.schema_checksum` of what all of them make; a test computes it."""
 
 BUSY_SECONDS: Final = 30.0

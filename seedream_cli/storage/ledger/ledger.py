@@ -28,6 +28,7 @@ from seedream_cli.storage.ledger.columns import (
     job_columns,
     key_digest,
     look_columns,
+    maker_of,
     money_text,
     path_text,
     problem_text,
@@ -329,9 +330,9 @@ class Ledger(Queries):
     @staticmethod
     def _put_duration(connection: sqlite3.Connection, job: Job, seconds: float) -> None:
         connection.execute(
-            "INSERT OR IGNORE INTO durations SELECT seq, sandbox, provider, model, ?, ?"
+            "INSERT OR IGNORE INTO durations SELECT seq, sandbox, ?, provider, model, ?, ?"
             " FROM jobs WHERE id = ?",
-            (size_of(job), seconds, job.id),
+            (maker_of(job), size_of(job), seconds, job.id),
         )
 
     @staticmethod

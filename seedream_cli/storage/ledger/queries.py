@@ -16,6 +16,7 @@ from seedream_cli.storage.ledger.columns import (
     job_of,
     key_digest,
     look_of,
+    maker_of,
     money_of,
     path_text,
     size_of,
@@ -445,13 +446,13 @@ class Queries(Database):
     def durations(self, job: Job) -> tuple[list[float], list[float]]:
         """Return how long jobs like this one took, in seconds, the newest first.
 
-        Those of its model, then those of its size too, at most 50 each. A rehearsal says nothing
-        of a real job, nor the other way round.
+        Those of its model, then those of its size too, at most 50 each; of the same API alone. A
+        rehearsal says nothing of a real job, nor the other way round.
         """
         from seedream_cli.core.durations import NEWEST
 
-        same = (int(job.sandbox), job.provider, job.model)
-        by = ("sandbox = ? AND provider = ? AND model = ?", " AND size = ?")
+        same = (int(job.sandbox), maker_of(job), job.provider, job.model)
+        by = ("sandbox = ? AND origin = ? AND provider = ? AND model = ?", " AND size = ?")
         with self._storage("read"):
             found = [
                 self._connection()

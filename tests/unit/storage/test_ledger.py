@@ -1506,7 +1506,7 @@ def test_versions_stay_as_they_were_released() -> None:
         "2141665235a2c47f",
         "59bc0f9e3e088172",
         "bbb9aa4ed62bff0a",
-        "06fc9d473f11367c",
+        "8b69bf0ae8612fd5",
     ]
 
 
@@ -1540,7 +1540,7 @@ def finish(ledger: Ledger, job: Job, seconds: float | None) -> None:
 
 
 def test_durations_are_those_of_like_jobs(ledger: Ledger, make_job: MakeJob) -> None:
-    """By provider and model, then by size too; a rehearsal teaches rehearsals alone."""
+    """By API, provider and model, then by size; rehearsals teach rehearsals, whatever the port."""
     kinds: list[dict[str, object]] = [
         {},
         {"request": {"size": "4K"}},
@@ -1549,8 +1549,10 @@ def test_durations_are_those_of_like_jobs(ledger: Ledger, make_job: MakeJob) -> 
         {"model": "other"},
         {"provider": "fal"},
         {"request": {"size": None}},
+        {"origin": "https://gateway.example"},
+        {"sandbox": True, "origin": "http://127.0.0.1:4711"},
     ]
-    jobs = [make_job(id=f"0000000{k}", **kind) for k, kind in enumerate(kinds)]
+    jobs = [make_job(id=f"0000001{k}", **kind) for k, kind in enumerate(kinds)]
     for k, job in enumerate(jobs):
         finish(ledger, job, 10.0 + k)
     finish(ledger, make_job(id="00000009"), None)
@@ -1559,10 +1561,12 @@ def test_durations_are_those_of_like_jobs(ledger: Ledger, make_job: MakeJob) -> 
         (every, [10.0]),
         (every, [11.0]),
         (every, [12.0]),
-        ([13.0], [13.0]),
+        ([18.0, 13.0], [18.0, 13.0]),
         ([14.0], [14.0]),
         ([15.0], [15.0]),
         (every, [16.0]),
+        ([17.0], [17.0]),
+        ([18.0, 13.0], [18.0, 13.0]),
     ]
 
 
@@ -1606,7 +1610,8 @@ def test_the_newest_durations_are_found_by_an_index_alone(
         path,
         "PRAGMA foreign_keys = OFF",
         "WITH RECURSIVE n (k) AS (SELECT 2 UNION ALL SELECT k + 1 FROM n WHERE k < 100000)"
-        " INSERT INTO durations SELECT k, 0, 'kie', 'seedream/4.5-text-to-image',"
+        " INSERT INTO durations SELECT k, 0, 'https://api.example.com', 'kie',"
+        " 'seedream/4.5-text-to-image',"
         " iif(k % 100, '4K', '2048x2048'), k FROM n",
     )
     of_model, of_size = ledger.durations(job)
