@@ -40,14 +40,15 @@ class Forecast:
     per_second: float = math.inf
     """Submits that its provider takes of an account."""
 
-    def words(self, elapsed: float = 0.0) -> str:
-        """Return `usually 20 to 30 s`, that it takes longer where it does, or nothing.
-
-        A span that says nothing, `8 to 110 s`, is not worth a line.
-        """
+    @property
+    def is_vague(self) -> bool:
+        """Whether it says nothing: `8 to 110 s` is worth no line, no bar and no time left."""
         low, high = (_seconds_at(self.estimate, chance) for chance in _USUAL)
-        if high > _VAGUE * low:
-            return ""
+        return high > _VAGUE * low
+
+    def words(self, elapsed: float = 0.0) -> str:
+        """Return `usually 20 to 30 s`, and that it takes longer where it does."""
+        low, high = (_seconds_at(self.estimate, chance) for chance in _USUAL)
         first, second = _rounded(low), _rounded(high)
         is_late = elapsed > high
         if first == second:
@@ -123,7 +124,8 @@ def forecaster(
             return None
         limit = None if job.sandbox else provider(job).limit
         pace = math.inf if limit is None else limit.count / limit.per.total_seconds()
-        return Forecast(estimate, pace)
+        found = Forecast(estimate, pace)
+        return None if found.is_vague else found
 
     return forecast
 
