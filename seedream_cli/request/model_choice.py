@@ -59,7 +59,8 @@ def choose(
             f'{" or ".join(ways)}, or model = "ID" in the profile',
         )
     elif _MODEL_ID.fullmatch(model):
-        findings.note(_stranger(provider, model, others, now))
+        near = near_miss(provider, model, now, has_references=bool(options.references))
+        findings.note(_stranger(provider, model, others, near))
     else:
         findings.object(f"-m {wanted!r} is no model id")
     return model, None
@@ -142,25 +143,35 @@ def retirement(
     return f"{words}; its successor is {way} (-m {way})" if way else words
 
 
-def near_miss(provider: Provider, model: str, now: datetime) -> tuple[str, str]:
+def near_miss(
+    provider: Provider, model: str, now: datetime, *, has_references: bool
+) -> tuple[str, str]:
     """Return which model an unknown id is near to, and what to ask for instead of it; else empty.
 
-    Nobody means a model that is gone, once they know: then its successor is that.
+    Nobody means a model that is gone, once they know: then its successor is that. Nor one that
+    only edits where there is nothing to edit, nor one that never does where there is.
     """
     # It is near to none: an account's own name says nothing of the model behind it.
     if _ENDPOINT_ID.fullmatch(model):
         return "", ""
-    known = [*provider.models, *provider.short_names]
+    able = (
+        name
+        for name, each in provider.models.items()
+        if (each.references[1] > 0 if has_references else each.references[0] == 0)
+    )
+    known = [*able, *provider.short_names]
     near = next(iter(difflib.get_close_matches(model.lower(), known, n=1)), "")
     return near, next(iter(provider.successors(near, now)), near)
 
 
-def _stranger(provider: Provider, model: str, others: Iterable[Provider], now: datetime) -> str:
-    """Return the note on a model id that is not known here."""
+def _stranger(
+    provider: Provider, model: str, others: Iterable[Provider], like: tuple[str, str]
+) -> str:
+    """Return the note on a model id that is not known here; `like`: `near_miss` of it."""
     if _ENDPOINT_ID.fullmatch(model):
         return f"{model} is an endpoint id: its model is not known here, so nothing is checked"
     owner = next((other.name for other in others if model in other.models), None)
-    near, way = near_miss(provider, model, now)
+    near, way = like
     guess = f"; did you mean {way}?" if way else ""
     if way != near:
         guess = f"; did you mean {way}, the successor of {near}?"

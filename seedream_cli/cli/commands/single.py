@@ -117,7 +117,9 @@ class SingleRun:
         from seedream_cli.request.model_choice import near_miss
 
         model, now = resolved.request.model, self.world.today(sandbox=False)
-        confirm_model(self.asked, model, near_miss(provider, model, now)[1])
+        has_references = bool(resolved.request.references)
+        _, way = near_miss(provider, model, now, has_references=has_references)
+        confirm_model(self.asked, model, way)
 
     def _load_references(self, profile: Profile) -> list[LoadedReference]:
         """Find and read the reference images."""

@@ -11,6 +11,7 @@ from seedream_cli.core.model import Options, Reference
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.spec import SHORT_NAMES
 from seedream_cli.request.check import Resolved, resolve
+from seedream_cli.request.model_choice import near_miss
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 PICTURE = Reference(source="a", url="https://example.com/a.png")
@@ -107,6 +108,28 @@ def test_a_retired_meaning_is_named_and_noted() -> None:
     found = ask("ark", "4.5")
     assert found.request.model == "doubao-seedream-4-5-251128"
     assert "was retired on 2026-11-24" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "edits", "plain"),
+    [
+        ("kie", "seedream-4.6", "seedream/4.5-edit", ""),
+        (
+            "fal",
+            "fal-ai/bytedance/seedream/v4.5/edits",
+            "fal-ai/bytedance/seedream/v4.5/edit",
+            "fal-ai/bytedance/seedream/v4.5/text-to-image",
+        ),
+    ],
+)
+def test_a_near_miss_can_do_what_is_asked(
+    provider: str, model: str, edits: str, plain: str
+) -> None:
+    """Nobody is sent to a model that only edits for a picture from nothing, nor the other way."""
+    _, with_images = near_miss(PROVIDERS[provider], model, NOW, has_references=True)
+    _, without = near_miss(PROVIDERS[provider], model, NOW, has_references=False)
+    assert with_images == edits
+    assert without == plain
 
 
 def test_a_near_miss_is_asked_about() -> None:
