@@ -210,7 +210,10 @@ def _choice(
     if is_sandbox:
         return "ark", "the sandbox's default"
     if config.names:
-        hint = "choose with -p " + " or -p ".join(config.names) + ", or set default_profile"
+        hint = (
+            f"seedream providers use {config.names[0]}\n"
+            f"or another of {', '.join(config.names)}; -p chooses for one command"
+        )
         raise UsageError(f"{config.path.name} has several profiles and none is chosen", hint=hint)
     raise AccountError(
         "no provider is chosen and no key is set",

@@ -136,7 +136,7 @@ def test_the_only_profile_is_the_one(tmp_path: Path) -> None:
     two = configured(tmp_path, KIE_WORK, RawProfile(name="home", provider="ark"))
     with pytest.raises(UsageError, match="none is chosen") as caught:
         chosen(two, {})
-    assert "-p work or -p home" in caught.value.hint
+    assert "seedream providers use work" in caught.value.hint
     assert chosen(two, {}, sandbox=True).provider == "ark"
 
 
