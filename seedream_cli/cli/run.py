@@ -111,16 +111,18 @@ class Signals:
         under_way: Callable[[], int] = lambda: 0,
         *,
         is_buying: bool = True,
+        is_paying: Callable[[], bool] = lambda: True,
     ) -> None:
         """Listen from now on to SIGINT, SIGTERM and SIGHUP.
 
         `under_way` counts the jobs that would have to be written down at the end. Where nothing
-        is bought, nothing is waited for.
+        is bought, nothing is waited for; `is_paying` tells whether a submit is under way just now.
         """
         from seedream_cli.engine.workers import SignalEvent
 
         self._under_way = under_way
         self._is_buying = is_buying
+        self._is_paying = is_paying
         self.first = 0
         self._count = 0
         self._observer = observer
@@ -147,6 +149,8 @@ class Signals:
             self._observer.say(
                 "stopping; requests that are being paid for are waited for (Ctrl-C again: leave"
                 " them, their outcome stays unknown)"
+                if self._is_paying()
+                else "stopping; what was accepted runs on at its provider"
             )
             return None
         return max(1.0, LAST_SECONDS - WRITING_SECONDS * self._under_way())
@@ -173,6 +177,7 @@ def run(
         observer,
         lambda: len(pool.under_way) + len(pool.waiting),
         is_buying=bool(engine.calls),
+        is_paying=lambda: pool.is_doing(StepKind.SUBMIT),
     )
     halt = Halt()
     engine = replace(

@@ -196,6 +196,10 @@ class WorkerPool:
     def _is_waiting(self) -> bool:
         return bool(self._due or self._ready)
 
+    def is_doing(self, deed: StepKind) -> bool:
+        """Tell whether such a step is under way."""
+        return any(step.deed is deed for step in self.under_way.values())
+
     def hasten(self, deed: StepKind) -> None:
         """Let all that waits to do a deed look now; for `tick` to call."""
         now = self._clock.monotonic()

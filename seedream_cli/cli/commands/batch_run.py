@@ -35,6 +35,7 @@ from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import StorageError, UsageError
 from seedream_cli.core.model import State
 from seedream_cli.core.record import dataclass, field, replace
+from seedream_cli.engine.context import StepKind
 from seedream_cli.engine.save import move_sidecar
 from seedream_cli.engine.workers import Inbox, WorkerPool
 from seedream_cli.storage.files.naming import aside
@@ -357,7 +358,12 @@ class BatchRun:
             pictures=lambda job: job.expected,
         )
         inbox: Inbox = Inbox()
-        signals = work.Signals(inbox, self.show, lambda: len(application.under_way))
+        signals = work.Signals(
+            inbox,
+            self.show,
+            lambda: len(application.under_way),
+            is_paying=lambda: pool.is_doing(StepKind.SUBMIT),
+        )
         pool = WorkerPool(
             application.take, world.clock, inbox, workers=workers, on_signal=signals.seconds_left
         )
