@@ -376,7 +376,7 @@ def show(report: Report, stuck: StorageError | None, observer: Plain) -> int:
     """
     outcome = report.outcome
     if stuck is not None:
-        observer.say(f"{stuck.message}\n  {stuck.hint}", is_error=True)
+        observer.say(stuck.message + render.hint_lines(stuck.hint), is_error=True)
         outcome.codes.add(stuck.exit)
     _say_problems(report, observer)
     _say_haste(report, observer)
@@ -417,7 +417,7 @@ def pour(report: Report, stdout: Stdout | Device, ledger: Ledger, observer: Plai
             ledger.let_go(image)
             held.unlink(missing_ok=True)
     except StorageError as error:
-        observer.say(f"{error.message}\n  {error.hint}", is_error=True)
+        observer.say(error.message + render.hint_lines(error.hint), is_error=True)
         outcome.codes.add(error.exit)
     for image in saved[1:]:
         observer.say(f"one picture was asked for; this one came too: {image.path}", is_error=True)

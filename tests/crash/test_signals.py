@@ -171,6 +171,19 @@ def test_the_first_ctrl_c_waits_for_what_is_being_paid_for(new_scene: NewScene) 
     assert [job["state"] for job in scene.jobs()] == ["saved"]
 
 
+def test_ctrl_c_says_that_what_was_accepted_runs_on(new_scene: NewScene) -> None:
+    """Where nothing is being paid for just now nothing is waited for, and nobody is frightened."""
+    scene = new_scene(60.0)
+    running, terminal = scene.start_on_terminal("generate", "let it run", "-p", "kie")
+    assert running.wait_for("accepted"), running.text
+    os.write(terminal, CTRL_C)
+    assert running.end() == 130
+    os.close(terminal)
+    assert "stopping; what was accepted runs on" in " ".join(running.text.split())
+    assert "unknown" not in running.text
+    assert "seedream download" in running.text
+
+
 def test_the_second_ctrl_c_leaves_them_unknown(new_scene: NewScene) -> None:
     """Out at once with 130: the outcome is unknown, and the way to settle it is shown."""
     scene = new_scene(60.0)

@@ -24,6 +24,7 @@ from seedream_cli.cli.arguments import (
 from seedream_cli.cli.commands.batch_accounts import Accounts
 from seedream_cli.cli.output import plan as plans
 from seedream_cli.cli.output.ci import Actions
+from seedream_cli.cli.output.job import hint_lines
 from seedream_cli.cli.output.progress import observer
 from seedream_cli.cli.output.stdout import Stdout
 from seedream_cli.core.errors import (
@@ -322,8 +323,7 @@ def _check_profiles(manifest: Manifest, accounts: Accounts, mistakes: Mistakes) 
             accounts.profile(name)
         except (ConfigError, UsageError) as error:
             said = error.message.removeprefix("option -p: ")
-            hint = f"\n  {error.hint}" if error.hint else ""
-            mistakes.at(line, f"profile: {said}{hint}")
+            mistakes.at(line, f"profile: {said}{hint_lines(error.hint)}")
             # Its rows are not planned: their further mistakes would only follow from this one.
             mistakes.unsound.update(row.name for row in manifest.rows if row.profile == name)
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from seedream_cli.core.errors import UsageError
+from seedream_cli.core.formats import format_of_extension
 from seedream_cli.core.pattern import pattern
 from seedream_cli.core.record import dataclass
 from seedream_cli.storage.files.digest import look
@@ -78,8 +79,9 @@ def find(ledger: Ledger, name: str, *, sandbox: bool | None = None) -> JobMatch:
     """
     match = _NAME.fullmatch(name.strip())
     if match is None:
+        is_path = "/" in name or format_of_extension(PurePath(name).suffix) is not None
         raise UsageError(
-            f"“{name}” is no job's name",
+            f"there is no file {name}" if is_path else f"“{name}” is no job's name",
             hint="names look like 01k3f9zq, 01k3f9zq.2, last, last-1; as images: @last, job:last",
         )
     picture = int(match["picture"]) if match["picture"] else None
@@ -88,7 +90,8 @@ def find(ledger: Ledger, name: str, *, sandbox: bool | None = None) -> JobMatch:
         return _picture((job,), name, picture, is_index=True)
     runs = ledger.newest_runs(int(match["back"] or 0) + 1, sandbox=sandbox)
     if len(runs) <= int(match["back"] or 0):
-        raise UsageError(f"there is no run “{name}”: none has saved a picture", hint="")
+        some = f"only {len(runs)} saved a picture" if runs else "none has saved a picture"
+        raise UsageError(f"there is no run “{name}”: {some}", hint="seedream status")
     jobs = tuple(reversed(ledger.of_run(runs[-1])))
     return _picture(jobs, name, picture, is_index=False)
 
