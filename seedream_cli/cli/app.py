@@ -172,7 +172,9 @@ def _usage(error: ClickException, arguments: list[str]) -> UsageError:
     elif "unexpected extra argument" in message and (line := _quote_prompt(context, arguments)):
         hint = f"a prompt of several words is quoted:\n{line}"
     else:
-        is_strange = takes_prompt and "No such option" in message
+        is_strange = (
+            takes_prompt and "No such option" in message and "Possible options" not in message
+        )
         hint = "a prompt that begins with “-” goes after “--”\n" if is_strange else ""
         hint += f"{path} --help"
     return UsageError(message.rstrip("."), hint=hint)
