@@ -264,17 +264,6 @@ def split(resolved: Resolved) -> tuple[Request, ...]:
     return (replace(resolved.request, count=1),) * resolved.request.count
 
 
-def split_count(capabilities: Capabilities | None, count: int, references: int = 0) -> list[int]:
-    """Return how many pictures each request asks for: 10 of at most 6 each are 6 and 4."""
-    most = 1
-    if capabilities is not None:
-        together = capabilities.max_inputs_and_outputs
-        room = capabilities.max_count if together is None else together - references
-        most = max(1, min(capabilities.max_count, room))
-    full, rest = divmod(count, most)
-    return [most] * full + ([rest] if rest else [])
-
-
 def _check_plain(desk: _Inspection) -> None:
     """Check what holds for every model, also without `validate`."""
     options, findings = desk.options, desk.findings

@@ -27,7 +27,7 @@ from seedream_cli.core.model import (
 from seedream_cli.providers import PROVIDERS
 from seedream_cli.providers.demand import references_of
 from seedream_cli.providers.spec import Capabilities, Dialect, Provider
-from seedream_cli.request.check import Resolved, resolve, split, split_count
+from seedream_cli.request.check import Resolved, resolve, split
 from seedream_cli.request.sizes import fit
 
 if TYPE_CHECKING:
@@ -618,24 +618,6 @@ def test_inputs_and_outputs_share_a_limit() -> None:
     error = refused(series=13, references=(PICTURE,) * 3)
     assert "16 images; pixel-4-5 takes 15 together (--series 12 would do)" in error.message
     assert "fewer references" in refused(series=2, references=(PICTURE,) * 14).message
-
-
-@pytest.mark.parametrize(
-    ("model", "count", "references", "counts"),
-    [
-        (BATCHING, 10, 0, [6, 4]),
-        (BATCHING, 12, 0, [6, 6]),
-        (BATCHING, 6, 9, [6]),
-        (BATCHING, 6, 10, [5, 1]),
-        (PIXEL_4_5, 3, 0, [1, 1, 1]),
-        (None, 2, 0, [1, 1]),
-    ],
-)
-def test_a_count_is_split_into_requests(
-    model: Capabilities | None, count: int, references: int, counts: list[int]
-) -> None:
-    """Each request asks for as many pictures as the model takes, and none is lost."""
-    assert split_count(model, count, references) == counts
 
 
 def test_split_requests_differ_in_nothing_but_their_count() -> None:
