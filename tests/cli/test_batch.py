@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 import signal
 import time
@@ -223,12 +224,13 @@ def test_a_file_changed_by_hand_is_never_replaced(made: Album) -> None:
     check = made("--check")
     assert check.code == 1
     assert "changed by hand" in check.lines[0]
-    assert "--accept b" in check.err
+    (line,) = (each for each in check.err.splitlines() if "--accept b" in each)
     ran = made()
     assert (ran.code, ran.lines) == (0, []), ran.err
     assert "b is left as it is" in ran.err
     assert (made.folder / "b.png").read_bytes() == b"retouched"
-    accepted = made("--accept", "b")
+    assert line.startswith("  seedream generate --batch art.toml ")
+    accepted = made.cli(*shlex.split(line)[1:])  # the hint, as pasted
     assert accepted.code == 0, accepted.err
     assert made("--check", env=made.elsewhere()).code == 0
     assert (made.folder / "b.png").read_bytes() == b"retouched"
@@ -243,7 +245,8 @@ def test_a_file_changed_by_hand_stands_in_the_way_of_a_new_prompt(made: Album) -
     ran = made()
     assert ran.code == 2
     assert "art.toml:8: b: " in ran.err
-    assert "--accept b" in ran.err
+    (line,) = (each for each in ran.err.splitlines() if "--accept b" in each)
+    assert shlex.split(line)[:4] == ["seedream", "generate", "--batch", "art.toml"]
     assert (made.folder / "b.png").read_bytes() == b"retouched"
     assert made.bought() == []
 

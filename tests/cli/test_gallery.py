@@ -324,7 +324,7 @@ def test_a_runs_page_says_why_it_stopped(cli: Cli, server: Server, manifest: Pat
     assert cli(*batch).code == 2
     cards = _cards(cli.work / "page.html")
     assert 'class="state">conflict<' in cards["cat"]
-    assert "--accept cat" in cards["cat"]
+    assert f"seedream generate -p ark --batch {manifest.name} --accept cat" in cards["cat"]
 
 
 def test_a_set_that_is_not_whole_says_which_pictures_it_lacks(cli: Cli, server: Server) -> None:

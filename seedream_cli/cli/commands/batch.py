@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ from seedream_cli.core.errors import (
 )
 from seedream_cli.core.paths import explain_unreadable, is_folder, is_link
 from seedream_cli.core.pattern import pattern
-from seedream_cli.core.record import dataclass
+from seedream_cli.core.record import dataclass, replace
 from seedream_cli.request.options import OF_MANIFESTS
 from seedream_cli.storage.files.digest import digest_of, look
 
@@ -156,9 +157,13 @@ class BatchCommand:
         name = self.asked.batch or ""
         file = expand_home(self.asked.gallery, self.world.environ)
         note = run.said or plans.announcement(plan)
+        # A page is passed on: it names no folder of this machine.
+        asked = replace(self.asked, batch=posixpath.basename(name))
+        keep = partial(plans.accept_lines, asked)
+        base, ends, lock = run.planner.context.base, run.ends, run.entries
         write_page(
             file,
-            cards_of_plan(plan, run.planner.context.base, run.ends, run.entries, run.why_left),
+            cards_of_plan(plan, base, ends, lock, run.why_left, keep),
             title="the manifest on stdin" if name == "-" else posixpath.basename(name),
             note=note,
             is_portable=True,

@@ -192,7 +192,7 @@ class BatchRun:
     def make(self, plan: Plan) -> int:
         """Make what is to be made, and return the exit code."""
         world = self.world
-        plans.check_conflicts(self.manifest.file, plan)
+        plans.check_conflicts(self.manifest.file, plan, self.asked)
         self.entries = dict(plan.kept)
         results = Results(
             stdout=Stdout(),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from seedream_cli.batch.action import Act
 from seedream_cli.cli.output.gallery import Card, Shot
 from seedream_cli.cli.output.job import hint_of
-from seedream_cli.cli.output.plan import keepable
 from seedream_cli.cli.output.row import explain, is_left
 from seedream_cli.core import money as price
 from seedream_cli.core.model import OPEN_STATES, Charge, State
@@ -18,7 +17,7 @@ from seedream_cli.core.record import dataclass
 from seedream_cli.core.text import human_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from seedream_cli.batch.action import Action, Key, Plan, Result
@@ -179,11 +178,13 @@ def cards_of_plan(
     ends: Mapping[Key, End] | None = None,
     entries: Mapping[Key, Entry] | None = None,
     why_left: str = "",
+    keep: Callable[[Sequence[Action]], str] = lambda _: "",
 ) -> Iterator[Card]:
     """Yield a card a picture of a manifest whose folder is `base`: as it is, and as it would be.
 
     After a run `ends` are how its actions ended, `entries` what the lock says now, and `why_left`
-    why some were not begun: nothing is read again for it, so that Ctrl-C ends soon.
+    why some were not begun: nothing is read again for it, so that Ctrl-C ends soon. `keep` is the
+    command that keeps a file of an action as it lies there, empty where that cannot be.
     """
     names = {key: action.name for action in plan.actions for key in action.keys}
     for action in plan.actions:
@@ -193,11 +194,15 @@ def cards_of_plan(
         if end is not None:
             yield from _ended_cards(action, base, end, sources, why_left)
         else:
-            yield _planned_card(action, base, now, sources)
+            yield _planned_card(action, base, now, sources, keep)
 
 
 def _planned_card(
-    action: Action, base: str, now: Entry | None, sources: list[tuple[str, str]]
+    action: Action,
+    base: str,
+    now: Entry | None,
+    sources: list[tuple[str, str]],
+    keep: Callable[[Sequence[Action]], str],
 ) -> Card:
     """Return the card of an action that no run has begun; moves are done before the others."""
     state, mood, _ = _PLANNED[action.act]
@@ -210,8 +215,7 @@ def _planned_card(
     hint = problem.hint if problem else ""
     if action.act is Act.UNKNOWN and action.job is not None:
         hint = _way_on(action.job, action.job.problem)
-    if keepable([action]):
-        hint = f"to keep what lies there: --accept {action.row.name}"
+    hint = keep([action]) or hint
     return Card(
         anchor=_anchor(action.key),
         name=action.name,

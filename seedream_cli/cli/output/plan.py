@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from seedream_cli.batch.action import Act
+from seedream_cli.cli.output.job import hint_lines
 from seedream_cli.cli.output.outcome import estimate, show_sums
 from seedream_cli.core import money as price
 from seedream_cli.core.errors import UsageError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from seedream_cli.cli.output.stdout import Stdout
 
 _CONFLICTS = 20
+_KEPT = 3
+"""Commands that keep a file: each is a decision of its own."""
 """Pictures in the way that are named one by one."""
 _WIDEST = 32
 _NAMED = 10
@@ -48,9 +52,8 @@ def show(
     observer.say(announcement(plan))
     if plan.leaving:
         observer.say(farewell(plan.leaving))
-    names = keepable(stale)
-    if names:
-        observer.say(f"to keep what lies there: --accept {names[0]}")
+    if lines := accept_lines(asked, stale):
+        observer.say("to keep what lies there:" + hint_lines(lines))
     if asked.check:
         found = ((each.name, each.row.line, each.reason) for each in stale)
         actions.mark_stale(asked.batch or "", found)
@@ -85,7 +88,7 @@ def announcement(plan: Plan) -> str:
     return ", ".join(words)
 
 
-def check_conflicts(file: str, plan: Plan) -> None:
+def check_conflicts(file: str, plan: Plan, asked: GenerateArguments) -> None:
     """Object to pictures in whose place lies what is not ours to replace."""
     stuck = plan.of(Act.CONFLICT)
     if not stuck:
@@ -93,22 +96,29 @@ def check_conflicts(file: str, plan: Plan) -> None:
     lines = [f"{file}:{each.row.line}: {each.name}: {each.reason}" for each in stuck[:_CONFLICTS]]
     more = len(stuck) - len(lines)
     lines += [f"… and {more} more"] if more > 0 else []
-    names = keepable(stuck)
     hint = "nothing was sent"
-    if names:
-        hint += f"; to keep what lies there: --accept {names[0]}; to have it made: move that file"
-        hint += " away"
+    if commands := accept_lines(asked, stuck):
+        hint += "; to have it made move that file away, to keep it:\n" + commands
     raise UsageError("\n".join(lines), hint=hint)
 
 
-def keepable(actions: Sequence[Action]) -> list[str]:
-    """Return the rows whose file a person may keep as it lies there, with `--accept`."""
-    return [
+def accept_lines(asked: GenerateArguments, actions: Sequence[Action]) -> str:
+    """Return a command a line that keeps a file as it lies there: of the first rows that can.
+
+    Empty where none can: of a manifest on stdin there is no lock that could say so.
+    """
+    names = [
         each.row.name
         for each in actions
         if (each.act is Act.LEAVE and not each.is_misplaced)
         or (each.act is Act.CONFLICT and each.obstacle)
     ]
+    if not names or asked.batch == "-":
+        return ""
+    from seedream_cli.cli.arguments import command_line
+
+    line = partial(command_line, asked, plan=False, check=False, no_files=False, gallery=None)
+    return "\n".join(line(json=False, yes=False, accept=[name]) for name in names[:_KEPT])
 
 
 def farewell(entries: Sequence[Entry]) -> str:
